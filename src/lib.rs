@@ -3,3 +3,8 @@
 //! The modules stand in the order of `ARCHITECTURE.md`: each may use only those above it,
 //! and `tests/architecture.rs` holds the code to that.
 
+pub mod clock;
+pub mod drain;
+pub mod operation;
+pub mod secret;
+pub mod telemetry;

@@ -1,0 +1,40 @@
+//! The waist between contracts and accounts: what can be asked, answered and refused.
+//!
+//! Plain data, no I/O, no HTTP. `contract` turns bytes into a [`Command`] and an [`Outcome`] or
+//! [`Rejection`] into bytes; `auth` turns the one into the other. They do not know each other.
+
+mod command;
+mod identity;
+mod outcome;
+mod principal;
+mod rejection;
+mod revocation;
+
+pub use command::Caller;
+pub use command::Command;
+pub use command::Input;
+pub use command::InputKind;
+pub use command::Operation;
+pub use command::Password;
+pub use identity::Email;
+pub use identity::Identifier;
+pub use identity::IdentityError;
+pub use identity::RefreshHash;
+pub use identity::SessionId;
+pub use identity::TokenId;
+pub use identity::UserId;
+pub use identity::Username;
+pub use outcome::Outcome;
+pub use outcome::SessionView;
+pub use outcome::TokenSet;
+pub use outcome::UserView;
+pub use outcome::Value;
+pub use principal::Generations;
+pub use principal::Principal;
+pub use rejection::ErrorCode;
+pub use rejection::Problem;
+pub use rejection::ProblemKind;
+pub use rejection::Rejection;
+pub use revocation::Revocation;
+pub use revocation::RevocationKey;
+pub use revocation::Revoked;

@@ -1,0 +1,197 @@
+//! Why a request is refused: what the client may learn, and what only the operator may.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// A refusal on its way to a client; the site's contract turns it into bytes, in one place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code:?}: {reason}")]
+pub struct Rejection {
+    /// What the client may learn.
+    pub code: ErrorCode,
+    /// Which input is at fault, and how ([`ErrorCode::InvalidInput`]).
+    pub problem: Option<Box<Problem>>,
+    /// Why, in words for the log, the metrics and `explain`; it never reaches the client.
+    pub reason: Cow<'static, str>,
+    /// When trying again makes sense (RFC 9110 §10.2.3).
+    pub retry_after: Option<Duration>,
+    /// The methods that are allowed ([`ErrorCode::MethodNotAllowed`]).
+    pub allow: Vec<String>,
+}
+
+/// An input at fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The input, by the name that the client knows (`email`, `profileImage`, `body`).
+    pub field: String,
+    /// What is wrong with it, as an English phrase that follows "must" or stands alone.
+    pub kind: ProblemKind,
+    /// The contract's own message for it, where it has one.
+    pub message: Option<String>,
+}
+
+/// How an input can be at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// Not there, null, or empty.
+    Missing,
+    /// Of another JSON type, or not of the documented form.
+    Malformed,
+    /// Shorter or longer than allowed.
+    Length,
+    /// The body does not parse, has another media type, or is too large.
+    Body,
+}
+
+/// The public list of refusals, by kind; a contract gives each its status, code and words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ErrorCode {
+    /// 400: an endpoint's input is at fault.
+    InvalidInput,
+    /// 401: unknown user, wrong password and disabled account alike.
+    InvalidCredentials,
+    /// 400 or 401: the refresh token is unknown, expired, revoked or reused (RFC 6749 §5.2).
+    InvalidGrant,
+    /// 409: the email address or user name is taken.
+    AccountExists,
+    /// 403: sign-up is closed on this site.
+    SignupClosed,
+    /// 404: no such session of this user.
+    SessionNotFound,
+    /// 408: the user look-up of a login took too long.
+    LookupTimeout,
+    /// 401: no credentials (RFC 6750 §3: a bare challenge).
+    MissingToken,
+    /// 401: the token is malformed, forged, expired or revoked (RFC 6750 §3.1 `invalid_token`).
+    InvalidToken,
+    /// 400: path, framing, or a header the gateway does not take.
+    BadRequest,
+    /// 403: a valid token that the route's rules do not let in.
+    Forbidden,
+    /// 404: no route.
+    NotFound,
+    /// 405: another method is served here.
+    MethodNotAllowed,
+    /// 408: the body came too slowly.
+    RequestTimeout,
+    /// 413: a forwarded body over its limit.
+    PayloadTooLarge,
+    /// 414: the target is over its limit.
+    UriTooLong,
+    /// 417: an expectation other than `100-continue`.
+    ExpectationFailed,
+    /// 429: too many tries.
+    RateLimited,
+    /// 431: the head is over its limit.
+    HeadersTooLarge,
+    /// 500: a fault of ours.
+    Internal,
+    /// 502: the upstream refused, reset or sent what is no HTTP.
+    UpstreamUnavailable,
+    /// 503: the store is away, revocation is stale, or a queue is full.
+    ServiceUnavailable,
+    /// 504: the upstream is silent.
+    UpstreamTimeout,
+}
+
+impl ErrorCode {
+    /// Every code.
+    pub const ALL: [Self; 23] = [
+        Self::InvalidInput,
+        Self::InvalidCredentials,
+        Self::InvalidGrant,
+        Self::AccountExists,
+        Self::SignupClosed,
+        Self::SessionNotFound,
+        Self::LookupTimeout,
+        Self::MissingToken,
+        Self::InvalidToken,
+        Self::BadRequest,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::PayloadTooLarge,
+        Self::UriTooLong,
+        Self::ExpectationFailed,
+        Self::RateLimited,
+        Self::HeadersTooLarge,
+        Self::Internal,
+        Self::UpstreamUnavailable,
+        Self::ServiceUnavailable,
+        Self::UpstreamTimeout,
+    ];
+
+    /// The name in a contract file, in metrics and in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidInput => "invalid_input",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::InvalidGrant => "invalid_grant",
+            Self::AccountExists => "account_exists",
+            Self::SignupClosed => "signup_closed",
+            Self::SessionNotFound => "session_not_found",
+            Self::LookupTimeout => "lookup_timeout",
+            Self::MissingToken => "missing_token",
+            Self::InvalidToken => "invalid_token",
+            Self::BadRequest => "bad_request",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::UriTooLong => "uri_too_long",
+            Self::ExpectationFailed => "expectation_failed",
+            Self::RateLimited => "rate_limited",
+            Self::HeadersTooLarge => "headers_too_large",
+            Self::Internal => "internal_error",
+            Self::UpstreamUnavailable => "upstream_unavailable",
+            Self::ServiceUnavailable => "service_unavailable",
+            Self::UpstreamTimeout => "upstream_timeout",
+        }
+    }
+
+    /// The status where a contract does not say otherwise (RFC 9110 §15, RFC 6585).
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::InvalidInput | Self::InvalidGrant | Self::BadRequest => 400,
+            Self::InvalidCredentials | Self::MissingToken | Self::InvalidToken => 401,
+            Self::SignupClosed | Self::Forbidden => 403,
+            Self::SessionNotFound | Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::AccountExists => 409,
+            Self::PayloadTooLarge => 413,
+            Self::UriTooLong => 414,
+            Self::ExpectationFailed => 417,
+            Self::RateLimited => 429,
+            Self::HeadersTooLarge => 431,
+            Self::Internal => 500,
+            Self::UpstreamUnavailable => 502,
+            Self::ServiceUnavailable | Self::LookupTimeout => 503,
+            Self::UpstreamTimeout => 504,
+        }
+    }
+}
+
+impl Rejection {
+    /// Makes a refusal; `reason` is for the operator.
+    pub fn new(code: ErrorCode, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, problem: None, reason: reason.into(), retry_after: None, allow: Vec::new() }
+    }
+
+    /// Makes an [`ErrorCode::InvalidInput`] that names the input.
+    pub fn invalid_input(problem: Problem) -> Self {
+        let reason = format!("input `{}`: {:?}", problem.field, problem.kind);
+        Self { problem: Some(Box::new(problem)), ..Self::new(ErrorCode::InvalidInput, reason) }
+    }
+
+    /// Says when trying again makes sense.
+    #[must_use]
+    pub const fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+}

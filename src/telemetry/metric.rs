@@ -1,0 +1,72 @@
+//! Every metric, in one table; the code names metrics by these constants only.
+
+use metrics::Unit;
+
+/// A metric's name, kind, unit and meaning.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Name.
+    pub name: &'static str,
+    /// Kind.
+    pub kind: Kind,
+    /// Unit.
+    pub unit: Unit,
+    /// Meaning, with its labels.
+    pub help: &'static str,
+}
+
+/// A metric's kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+/// Declares the constants and the table of them.
+macro_rules! metrics {
+    ($($constant:ident $name:literal $kind:ident $unit:ident $help:literal)*) => {
+        $(#[doc = $help] pub const $constant: &str = $name;)*
+
+        /// The table of all metrics.
+        pub const ALL: &[Metric] = &[
+            $(Metric { name: $name, kind: Kind::$kind, unit: Unit::$unit, help: $help },)*
+        ];
+    };
+}
+
+metrics! {
+    REQUESTS "munjigi_requests_total" Counter Count "Requests answered, by site, route, status and reason."
+    REQUEST_SECONDS "munjigi_request_seconds" Histogram Seconds "From a request's head to its answer's head, by site and route."
+    UPSTREAM_SECONDS "munjigi_upstream_seconds" Histogram Seconds "From the request sent to the upstream's head, by upstream."
+    UPSTREAM_ERRORS "munjigi_upstream_errors_total" Counter Count "Requests that an upstream did not answer, by upstream and kind."
+    UPSTREAM_CONNECTIONS "munjigi_upstream_connections" Gauge Count "Open connections to upstreams, by upstream."
+    CONNECTIONS "munjigi_connections" Gauge Count "Open client connections."
+    HANDSHAKES "munjigi_handshakes_total" Counter Count "TLS handshakes, by result."
+    TOKEN_CACHE "munjigi_token_cache_total" Counter Count "Look-ups in the cache of verified tokens, by result."
+    LOGINS "munjigi_logins_total" Counter Count "Logins, by site and result."
+    PASSWORD_WAITING "munjigi_password_waiting" Gauge Count "Password hashes waiting for a place."
+    PASSWORD_RUNNING "munjigi_password_running" Gauge Count "Password hashes being computed."
+    PASSWORD_SECONDS "munjigi_password_seconds" Histogram Seconds "Time of one password hash."
+    REVOCATION_ENTRIES "munjigi_revocation_entries" Gauge Count "Revocations held in memory."
+    REVOCATION_BYTES "munjigi_revocation_bytes" Gauge Bytes "Memory of the revocation list."
+    REVOCATION_CAPACITY "munjigi_revocation_capacity" Gauge Count "Most revocations that may be held."
+    REVOCATION_AGE "munjigi_revocation_contact_age_seconds" Gauge Seconds "Age of the last contact with the store."
+    REVOCATION_INTERRUPTIONS "munjigi_revocation_interruptions_total" Counter Count "Interruptions of the revocation feed, by cause."
+    STALE_DECISIONS "munjigi_stale_decisions_total" Counter Count "Requests decided on stale revocations, by what was done."
+    RELOADS "munjigi_reloads_total" Counter Count "Reloads of the configuration, by result."
+}
+
+/// Tells the recorder what every metric means.
+pub fn describe_all() {
+    for metric in ALL {
+        match metric.kind {
+            Kind::Counter => metrics::describe_counter!(metric.name, metric.unit, metric.help),
+            Kind::Gauge => metrics::describe_gauge!(metric.name, metric.unit, metric.help),
+            Kind::Histogram => metrics::describe_histogram!(metric.name, metric.unit, metric.help),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Logging, and every metric's name in one table.
+
+pub mod log;
+pub mod metric;
