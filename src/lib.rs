@@ -4,6 +4,7 @@
 //! and `tests/architecture.rs` holds the code to that.
 
 pub mod clock;
+pub mod config;
 pub mod drain;
 pub mod operation;
 pub mod secret;

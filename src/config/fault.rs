@@ -1,0 +1,155 @@
+//! A fault with its place, and how all of them are shown.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use annotate_snippets::AnnotationKind;
+use annotate_snippets::Group;
+use annotate_snippets::Level;
+use annotate_snippets::Renderer;
+use annotate_snippets::Snippet;
+use annotate_snippets::normalize_untrusted_str;
+
+/// A file that was read: its name as shown, and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The path as given.
+    pub path: PathBuf,
+    /// The text; of a configuration, with every secret blanked.
+    pub text: Arc<str>,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spot {
+    /// Bytes of the text.
+    pub span: Range<usize>,
+    /// Line, from 1; 0 where there is no place.
+    pub line: usize,
+}
+
+/// One fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The file it stands in; `None` where there is none (an environment variable).
+    pub source: Option<Source>,
+    /// Where.
+    pub span: Range<usize>,
+    /// What is wrong, as a headline: ``unknown key `access_tl` ``.
+    pub title: String,
+    /// What stands under the caret: ``did you mean `access_ttl`?``.
+    pub hint: String,
+}
+
+/// Every fault of one reading; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults(pub Vec<Fault>);
+
+impl Source {
+    /// The place of a span.
+    #[must_use]
+    pub fn spot(&self, span: Range<usize>) -> Spot {
+        Spot::of(&self.text, span)
+    }
+}
+
+impl Spot {
+    pub(crate) fn of(text: &str, span: Range<usize>) -> Self {
+        let line = 1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count();
+        Self { span, line }
+    }
+}
+
+impl Fault {
+    /// A fault that stands in no file.
+    #[must_use]
+    pub fn without_place(title: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { source: None, span: 0..0, title: title.into(), hint: hint.into() }
+    }
+
+    /// The line it stands in, from 1; 0 where it stands in no file.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.source.as_ref().map_or(0, |source| source.spot(self.span.clone()).line)
+    }
+
+    fn render(&self, renderer: &Renderer) -> String {
+        let title = Level::ERROR.primary_title(normalize_untrusted_str(&self.title));
+        let hint = normalize_untrusted_str(&self.hint);
+        let Some(source) = &self.source else {
+            let group: Group<'_> = title.element(Level::HELP.message(hint));
+            return renderer.render(&[group]);
+        };
+        let path = source.path.display().to_string();
+        let annotation = AnnotationKind::Primary.span(self.drawn(&source.text)).label(hint);
+        let snippet = Snippet::source(&*source.text).path(path).annotation(annotation);
+        renderer.render(&[title.element(snippet)])
+    }
+
+    /// The span cut to its first line, and to what the text really has.
+    fn drawn(&self, text: &str) -> Range<usize> {
+        let start = floor(text, self.span.start);
+        let end = floor(text, self.span.end).max(start);
+        let first_line = text.get(start..end).and_then(|part| part.lines().next());
+        start..first_line.map_or(end, |line| start + line.len())
+    }
+}
+
+impl Faults {
+    /// Draws all faults as cargo does, with colour where `colour`.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let drawn: Vec<String> = self.0.iter().map(|fault| fault.render(&renderer)).collect();
+        drawn.join("\n\n")
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Faults {}
+
+fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::Fault;
+    use super::Faults;
+    use super::Source;
+
+    #[test]
+    fn any_span_of_any_text_is_drawn() {
+        for text in ["", "한", "a = 1\n\nb = 2", "a\r\nb\r\n", "\t\u{1b}[31mx\u{202e}"] {
+            for start in 0..text.len() + 3 {
+                for end in 0..text.len() + 3 {
+                    let source = Source { path: PathBuf::from("m.toml"), text: text.into() };
+                    let fault = Fault {
+                        source: Some(source),
+                        span: start..end,
+                        title: "\u{1b}[31mtitle".into(),
+                        hint: "hint\u{1b}".into(),
+                    };
+
+                    let drawn = Faults(vec![fault]).render(false);
+
+                    assert!(drawn.contains("title") && drawn.contains("m.toml"), "{drawn}");
+                    assert!(!drawn.contains('\u{1b}'), "{drawn}");
+                }
+            }
+        }
+    }
+}

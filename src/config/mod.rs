@@ -1,0 +1,242 @@
+//! The configuration: one section a file, every fault found in one reading.
+//!
+//! [`load`] reads `munjigi.toml`, applies environment overrides, and answers either a whole
+//! [`Config`] or every fault with its place ([`Faults`]). Only this module reads the environment.
+//! Relative paths are relative to the file's folder.
+
+mod algorithm;
+mod duration;
+mod expected;
+mod fault;
+mod header;
+mod host;
+mod identity;
+mod item;
+mod key;
+mod limits;
+mod log;
+mod overrides;
+mod password;
+mod path;
+mod reader;
+mod redact;
+mod restart;
+mod revocation;
+mod route;
+mod server;
+mod site;
+mod size;
+mod store;
+mod table;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod tokens;
+mod upstream;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::path::PathBuf;
+
+pub use algorithm::Algorithm;
+pub use duration::parse_duration;
+pub use expected::Expected;
+pub use fault::Fault;
+pub use fault::Faults;
+pub use fault::Source;
+pub use fault::Spot;
+pub use host::HostPattern;
+pub use identity::IdentityConfig;
+pub(crate) use item::Item;
+pub use key::KeyConfig;
+pub use key::KeyUse;
+pub use limits::LimitsConfig;
+pub use log::LogConfig;
+pub use log::LogFormat;
+pub use password::PasswordConfig;
+pub(crate) use reader::Reader;
+pub use restart::restart_only_changes;
+pub use revocation::RevocationConfig;
+pub use revocation::WhenStale;
+pub use route::HostHeader;
+pub use route::RouteAuth;
+pub use route::RouteConfig;
+pub use server::ServerConfig;
+pub use site::ContractName;
+pub use site::SignupConfig;
+pub use site::SiteConfig;
+pub use size::ByteRate;
+pub use size::ByteSize;
+pub use store::StoreConfig;
+pub use store::StoreUrl;
+pub(crate) use table::Table;
+pub use tls::CertConfig;
+pub use tls::TlsConfig;
+pub use tls::TlsVersion;
+pub use tokens::TokensConfig;
+pub use upstream::UpstreamConfig;
+pub use upstream::UpstreamRef;
+pub use upstream::UpstreamUrl;
+
+/// A whole, checked configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[server]`
+    pub server: ServerConfig,
+    /// `[tls]`
+    pub tls: TlsConfig,
+    /// `[store]`
+    pub store: StoreConfig,
+    /// `[revocation]`
+    pub revocation: RevocationConfig,
+    /// `[password]`
+    pub password: PasswordConfig,
+    /// `[limits]`
+    pub limits: LimitsConfig,
+    /// `[log]`
+    pub log: LogConfig,
+    /// `[upstream.NAME]`
+    pub upstreams: BTreeMap<String, UpstreamConfig>,
+    /// `[site."HOST"]`, in the order of the file.
+    pub sites: Vec<SiteConfig>,
+    /// The folder that relative paths start from.
+    pub folder: PathBuf,
+    /// The file, for places in messages.
+    pub source: Source,
+}
+
+/// Where a configuration is looked for when none is named, in this order.
+#[must_use]
+pub fn default_paths() -> [PathBuf; 2] {
+    [PathBuf::from("munjigi.toml"), PathBuf::from("/etc/munjigi/munjigi.toml")]
+}
+
+/// Returns the first of [`default_paths`] that exists.
+#[must_use]
+pub fn find() -> Option<PathBuf> {
+    default_paths().into_iter().find(|path| path.exists())
+}
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+/// Every fault that was found, each with its place.
+pub fn load(path: &Path) -> Result<Config, Faults> {
+    let unreadable = |hint: String| {
+        let title = format!("cannot read {}", path.display());
+        Faults(vec![Fault::without_place(title, hint)])
+    };
+    let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
+    // A variable that is no UTF-8 can neither name nor hold a setting.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    parse(&text, path, &environment)
+}
+
+/// Checks the text of a configuration as if it stood in `path`; `environment` holds overrides
+/// (`MUNJIGI_SECTION__KEY`) and what `${NAME}` stands for.
+///
+/// # Errors
+/// Every fault that was found, each with its place.
+pub fn parse(
+    text: &str,
+    path: &Path,
+    environment: &BTreeMap<String, String>,
+) -> Result<Config, Faults> {
+    let reader = Reader::with_environment(text, path, environment);
+    let config = read(&reader);
+    reader.finish(|source| Config { source, ..config })
+}
+
+fn read(reader: &Reader<'_>) -> Config {
+    let root = reader.root();
+    let (server_table, tls_table) = (root.section("server"), root.section("tls"));
+    let server = ServerConfig::read(&server_table);
+    let tls = TlsConfig::read(&tls_table);
+    check_certificates(&server, &server_table, &tls_table);
+    let store = StoreConfig::read(&root.section("store"));
+    let revocation = RevocationConfig::read(&root.section("revocation"));
+    let password = PasswordConfig::read(&root.section("password"));
+    let limits = LimitsConfig::read(&root.section("limits"));
+    let log = LogConfig::read(&root.section("log"));
+    reader.check_overrides(&SECTIONS);
+    let (upstreams, names) = upstreams(&root);
+    let sites = sites(&root, &names);
+    root.end();
+    if sites.is_none() {
+        let title = "no site is configured".to_owned();
+        reader.absence(None, title, "add [site.\"*\"] with its contract and routes".to_owned());
+    }
+    Config {
+        server,
+        tls,
+        store,
+        revocation,
+        password,
+        limits,
+        log,
+        upstreams,
+        sites: sites.unwrap_or_default(),
+        folder: reader.folder(),
+        source: Source { path: PathBuf::new(), text: "".into() },
+    }
+}
+
+/// A certificate of our own making is worth nothing to a stranger.
+fn check_certificates(server: &ServerConfig, server_table: &Table<'_>, tls_table: &Table<'_>) {
+    let has_certificates = tls_table
+        .item("certs")
+        .is_some_and(|item| item.items().is_none_or(|items| !items.is_empty()));
+    if has_certificates || server.is_loopback() {
+        return;
+    }
+    if let Some(item) = server_table.item("listen") {
+        item.fault(
+            "a listener beyond loopback has no certificate",
+            "certificates are made only for loopback; name yours in [tls] certs",
+        );
+    }
+}
+
+/// The upstreams, and the names of those with faults as well.
+fn upstreams(root: &Table<'_>) -> (BTreeMap<String, UpstreamConfig>, BTreeSet<String>) {
+    let mut upstreams = BTreeMap::new();
+    let mut names = BTreeSet::new();
+    let table = root.table("upstream", "[upstream]");
+    for (name, item) in table.iter().flat_map(Table::entries) {
+        names.insert(name.text.to_owned());
+        let checked = name.parse(upstream::check_name);
+        let config = item.table("[upstream]").map(|table| UpstreamConfig::read(&table));
+        upstreams.extend(checked.zip(config));
+    }
+    (upstreams, names)
+}
+
+/// The sites in the order of the file; `None` where there is none.
+fn sites(root: &Table<'_>, upstreams: &BTreeSet<String>) -> Option<Vec<SiteConfig>> {
+    let entries = root.table("site", "[site]")?.entries();
+    if entries.is_empty() {
+        return None;
+    }
+    let mut seen: BTreeMap<HostPattern, usize> = BTreeMap::new();
+    let mut sites = Vec::new();
+    for (name, item) in entries {
+        let Some(site) = SiteConfig::read(&name, &item, upstreams) else { continue };
+        if let Ok(host) = name.text.parse::<HostPattern>()
+            && let Some(line) = seen.insert(host, site.spot.line)
+        {
+            name.fault(
+                format!("site `{}` stands here twice", name.text),
+                format!("line {line} is for the same host"),
+            );
+        }
+        sites.push(site);
+    }
+    Some(sites)
+}
+
+/// The tables that everyone has, whose settings a variable can override.
+const SECTIONS: [&str; 7] = ["server", "tls", "store", "revocation", "password", "limits", "log"];

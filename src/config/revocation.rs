@@ -1,0 +1,55 @@
+//! `[revocation]`: how long a node decides alone, and how much it remembers.
+
+use std::time::Duration;
+
+use crate::config::Table;
+
+/// `[revocation]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct RevocationConfig {
+    /// How long a node decides without news from the store; default 5 s. A reload applies it.
+    pub max_staleness: Duration,
+    /// What happens then; default `reject`. A reload applies it.
+    pub when_stale: WhenStale,
+    /// Most revocations held; default 10 000 000, beyond it new ones are refused. A change needs a restart (R).
+    pub capacity: usize,
+}
+
+/// What happens to a request when revocation is stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenStale {
+    /// 503.
+    Reject,
+    /// It passes; known revocations are still refused.
+    Accept,
+    /// The store is asked, once a request.
+    Ask,
+}
+
+impl WhenStale {
+    pub(crate) const CHOICES: [(&str, Self); 3] =
+        [("reject", Self::Reject), ("accept", Self::Accept), ("ask", Self::Ask)];
+}
+
+impl Default for RevocationConfig {
+    fn default() -> Self {
+        Self {
+            max_staleness: Duration::from_secs(5),
+            when_stale: WhenStale::Reject,
+            capacity: 10_000_000,
+        }
+    }
+}
+
+impl RevocationConfig {
+    pub(crate) fn read(table: &Table<'_>) -> Self {
+        let default = Self::default();
+        let config = Self {
+            max_staleness: table.duration("max_staleness", default.max_staleness),
+            when_stale: table.choice("when_stale", default.when_stale, &WhenStale::CHOICES),
+            capacity: table.integer("capacity", default.capacity, 1..=4_000_000_000),
+        };
+        table.end();
+        config
+    }
+}

@@ -1,0 +1,230 @@
+//! `routes = [{ path = "…", upstream = "…", … }]`: what is forwarded where, and to whom.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+
+use crate::config::Expected;
+use crate::config::Item;
+use crate::config::Spot;
+use crate::config::Table;
+use crate::config::UpstreamRef;
+use crate::config::WhenStale;
+use crate::config::header::route_header;
+use crate::config::path::check_pattern;
+use crate::config::path::pattern_shape;
+
+/// An item of `routes`; a reload applies it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteConfig {
+    /// `/*`, `/a/*` (covers `/a`, `/a/` and all below), `/users/{id}`, `/exact`.
+    pub path: String,
+    /// Methods; default empty: all.
+    pub methods: Vec<Method>,
+    /// Whether a token is needed; default `required`.
+    pub auth: RouteAuth,
+    /// Any of these roles, else 403; default empty: no rule.
+    pub roles: Vec<String>,
+    /// All of these permissions, else 403; default empty: no rule.
+    pub permissions: Vec<String>,
+    /// All of these claims, equal, else 403; default empty: no rule.
+    pub claims: BTreeMap<String, serde_json::Value>,
+    /// Where to.
+    pub upstream: UpstreamRef,
+    /// Cut from the path before it is forwarded; default nothing.
+    pub strip_prefix: Option<String>,
+    /// Set on the request to the upstream; default none.
+    pub set_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Taken from the request to the upstream; default none.
+    pub remove_headers: Vec<HeaderName>,
+    /// Which `Host` the upstream sees; default the client's.
+    pub host: HostHeader,
+    /// `%2F` in the path: `true` keeps it, `false` (default) refuses.
+    pub keep_encoded_slash: bool,
+    /// Overrides `[revocation] when_stale`; default `None`: not.
+    pub when_stale: Option<WhenStale>,
+    /// Where it stands.
+    pub spot: Spot,
+}
+
+/// `auth = "…"`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteAuth {
+    /// A valid token, or 401.
+    Required,
+    /// A valid token gives an identity; no token passes without; a bad one is 401.
+    Optional,
+    /// No token is looked at.
+    None,
+}
+
+/// `host = "…"`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The client's.
+    Client,
+    /// The upstream's.
+    Upstream,
+}
+
+impl RouteConfig {
+    /// Reads a route; one with faults is read as far as it goes.
+    pub(crate) fn read(item: &Item<'_>, upstreams: &BTreeSet<String>) -> Option<Self> {
+        let table = item.table("a route")?;
+        let path_item = table.required("path", "a route matches a path: path = \"/*\"");
+        let path = path_item.and_then(|item| item.parse(path_pattern));
+        let named = path.clone().unwrap_or_default();
+        let upstream = table
+            .required("upstream", "a route forwards to a name of [upstream.NAME] or to a URL")
+            .and_then(|item| upstream(&item, &named, upstreams));
+        let auth = table.choice(
+            "auth",
+            RouteAuth::Required,
+            &[
+                ("required", RouteAuth::Required),
+                ("optional", RouteAuth::Optional),
+                ("none", RouteAuth::None),
+            ],
+        );
+        check_rules(&table, &named, auth);
+        let route = Self {
+            path: named,
+            methods: table.read("methods", Vec::new(), |item| item.list(|item| item.parse(method))),
+            auth,
+            roles: table.texts("roles"),
+            permissions: table.texts("permissions"),
+            claims: table
+                .table("claims", "claims")
+                .map(|claims| rules(&claims))
+                .unwrap_or_default(),
+            upstream: upstream.unwrap_or_else(|| UpstreamRef::Named(String::new())),
+            strip_prefix: table.optional("strip_prefix", |item| {
+                item.parse(|text| prefix_of(text, path.as_deref()))
+            }),
+            set_headers: table
+                .table("set_headers", "set_headers")
+                .map(|table| headers(&table))
+                .unwrap_or_default(),
+            remove_headers: table.read("remove_headers", Vec::new(), |item| {
+                item.list(|item| item.parse(route_header))
+            }),
+            host: table.choice(
+                "host",
+                HostHeader::Client,
+                &[("client", HostHeader::Client), ("upstream", HostHeader::Upstream)],
+            ),
+            keep_encoded_slash: table.choice(
+                "encoded_slash",
+                false,
+                &[("refuse", false), ("keep", true)],
+            ),
+            when_stale: table.optional("when_stale", |item| item.choice(&WhenStale::CHOICES)),
+            spot: table.spot(),
+        };
+        table.end();
+        Some(route)
+    }
+
+    /// Whether no order of exactness tells which of two routes a request is for.
+    pub(crate) fn is_equal(&self, other: &Self) -> bool {
+        let share_methods = match (self.methods.is_empty(), other.methods.is_empty()) {
+            (true, true) => true,
+            (false, false) => self.methods.iter().any(|method| other.methods.contains(method)),
+            _ => false,
+        };
+        !self.path.is_empty()
+            && share_methods
+            && pattern_shape(&self.path) == pattern_shape(&other.path)
+    }
+}
+
+fn path_pattern(text: &str) -> Result<String, Expected> {
+    check_pattern(text).map(|()| text.to_owned())
+}
+
+fn upstream(item: &Item<'_>, path: &str, known: &BTreeSet<String>) -> Option<UpstreamRef> {
+    let text = item.text()?;
+    if text.contains("://") {
+        return item.parse(str::parse).map(UpstreamRef::Url);
+    }
+    if !known.contains(&text) {
+        let hint = if known.is_empty() {
+            "no [upstream.NAME] is set; a URL such as http://127.0.0.1:3000 works as well"
+                .to_owned()
+        } else {
+            let names: Vec<&str> = known.iter().map(String::as_str).collect();
+            format!("known upstreams: {}", names.join(", "))
+        };
+        item.absence(format!("route `{path}` names an upstream that does not exist"), hint);
+    }
+    Some(UpstreamRef::Named(text))
+}
+
+/// A rule on a route that looks at no token would never hold.
+fn check_rules(table: &Table<'_>, path: &str, auth: RouteAuth) {
+    for key in ["roles", "permissions", "claims"] {
+        if let Some(item) = table.item(key).filter(|_| auth == RouteAuth::None) {
+            item.fault(
+                format!("route `{path}` has a rule but looks at no token"),
+                format!("`{key}` needs auth = \"required\""),
+            );
+        }
+    }
+}
+
+fn rules(claims: &Table<'_>) -> BTreeMap<String, serde_json::Value> {
+    let entries = claims.entries().into_iter();
+    entries.filter_map(|(name, item)| Some((name.text.to_owned(), item.json()?))).collect()
+}
+
+fn headers(table: &Table<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
+    for (name, item) in table.entries() {
+        // A header to a backend may be its API key.
+        item.conceal();
+        let value = item.parse(|text| {
+            let value = HeaderValue::from_str(text)
+                .or(Err("expected a header value: printable characters on one line"));
+            value.map_err(Expected::new)
+        });
+        let value = value.map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
+        headers.extend(name.parse(route_header).zip(value));
+    }
+    headers
+}
+
+fn method(text: &str) -> Result<Method, Expected> {
+    if text == "CONNECT" {
+        return Err(Expected::new("CONNECT is never forwarded"));
+    }
+    let is_upper =
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
+    match Method::from_bytes(text.as_bytes()) {
+        Ok(method) if is_upper => Ok(method),
+        Ok(_) | Err(_) => Err(Expected::one_of(text, &METHODS)),
+    }
+}
+
+/// The prefix ends where a segment ends, and holds nothing that varies.
+fn prefix_of(prefix: &str, path: Option<&str>) -> Result<String, Expected> {
+    let rest = path.map(|path| path.strip_prefix(prefix));
+    let is_prefix = match rest {
+        None => true,
+        Some(None) => false,
+        Some(Some(rest)) => rest.is_empty() || rest.starts_with('/'),
+    };
+    let is_literal = prefix.len() > 1 && prefix.starts_with('/') && !prefix.contains(['{', '*']);
+    if is_prefix && is_literal && !prefix.ends_with('/') {
+        Ok(prefix.to_owned())
+    } else {
+        Err(Expected::new("expected the first segments of `path`, such as /a of /a/*"))
+    }
+}
+
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

@@ -1,0 +1,158 @@
+//! `[site."HOST"]`: a host with its contract, its tokens and its routes.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::config::Expected;
+use crate::config::HostPattern;
+use crate::config::IdentityConfig;
+use crate::config::Item;
+use crate::config::RouteConfig;
+use crate::config::Spot;
+use crate::config::Table;
+use crate::config::TokensConfig;
+use crate::config::table::Name;
+
+/// `[site."HOST"]`; a reload applies it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SiteConfig {
+    /// The table's key.
+    pub host: HostPattern,
+    /// Sites of one realm share accounts; default `default`.
+    pub realm: String,
+    /// Which contract.
+    pub contract: ContractName,
+    /// Where the contract is named.
+    pub contract_spot: Spot,
+    /// Sign-up.
+    pub signup: SignupConfig,
+    /// The backend gets the Bearer token as well; default `false`.
+    pub forward_authorization: bool,
+    /// Identity headers.
+    pub identity: IdentityConfig,
+    /// What is set here wins over the contract.
+    pub tokens: TokensConfig,
+    /// In the order of the file.
+    pub routes: Vec<RouteConfig>,
+    /// Where the site begins.
+    pub spot: Spot,
+}
+
+/// `contract = "…"`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContractName {
+    /// No endpoints; refusals as `standard`.
+    None,
+    /// Compiled in, by name.
+    BuiltIn(String),
+    /// An operator's own file.
+    File(PathBuf),
+}
+
+/// `signup = { … }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignupConfig {
+    /// Whether sign-up is open; default `true`.
+    pub enabled: bool,
+    /// Roles a sign-up may ask for, beyond the contract's default; default none.
+    pub roles: Vec<String>,
+}
+
+impl Default for SignupConfig {
+    fn default() -> Self {
+        Self { enabled: true, roles: Vec::new() }
+    }
+}
+
+impl SiteConfig {
+    pub(crate) fn read(
+        name: &Name<'_>,
+        item: &Item<'_>,
+        upstreams: &BTreeSet<String>,
+    ) -> Option<Self> {
+        let host = name.parse(str::parse::<HostPattern>);
+        let table = item.table("[site]")?;
+        let contract = table.required(
+            "contract",
+            "a site speaks a contract: contract = \"standard\", a file, or \"none\"",
+        );
+        let contract_spot = contract.as_ref().map(Item::spot).unwrap_or_default();
+        let contract = contract.and_then(|item| contract_name(&table, &item));
+        let site = Self {
+            host: host.unwrap_or(HostPattern::Any),
+            realm: table.parse("realm", "default".to_owned(), realm),
+            contract: contract.unwrap_or(ContractName::None),
+            contract_spot,
+            signup: table
+                .table("signup", "signup")
+                .map(|table| SignupConfig::read(&table))
+                .unwrap_or_default(),
+            forward_authorization: table.flag("forward_authorization", false),
+            identity: table
+                .table("identity", "[site.identity]")
+                .map(|table| IdentityConfig::read(&table))
+                .unwrap_or_default(),
+            tokens: table
+                .table("tokens", "[site.tokens]")
+                .map(|table| TokensConfig::read(&table))
+                .unwrap_or_default(),
+            routes: table.read("routes", Vec::new(), |item| routes(item, upstreams)),
+            spot: name.spot(),
+        };
+        table.end();
+        Some(site)
+    }
+}
+
+impl SignupConfig {
+    fn read(table: &Table<'_>) -> Self {
+        let default = Self::default();
+        let config =
+            Self { enabled: table.flag("enabled", default.enabled), roles: table.texts("roles") };
+        table.end();
+        config
+    }
+}
+
+fn contract_name(table: &Table<'_>, item: &Item<'_>) -> Option<ContractName> {
+    item.parse(|text| {
+        if text == "none" {
+            return Ok(ContractName::None);
+        }
+        if text.contains('/') || text.ends_with(".toml") {
+            return Ok(ContractName::File(table.resolve_path(text)));
+        }
+        let is_word = !text.is_empty()
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if is_word {
+            Ok(ContractName::BuiltIn(text.to_owned()))
+        } else {
+            Err(Expected::new("expected the name of a contract, or the path of a contract's file"))
+        }
+    })
+}
+
+fn realm(text: &str) -> Result<String, Expected> {
+    let is_name = (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if is_name {
+        Ok(text.to_owned())
+    } else {
+        Err(Expected::new("expected letters, digits, `-`, `_` and `.`, at most 64"))
+    }
+}
+
+fn routes(item: &Item<'_>, upstreams: &BTreeSet<String>) -> Option<Vec<RouteConfig>> {
+    let mut routes: Vec<RouteConfig> = Vec::new();
+    for item in item.items()? {
+        let Some(route) = RouteConfig::read(&item, upstreams) else { continue };
+        if let Some(other) = routes.iter().find(|other| other.is_equal(&route)) {
+            item.fault(
+                format!("route `{}` stands here twice", route.path),
+                format!("line {} matches the same requests", other.spot.line),
+            );
+        }
+        routes.push(route);
+    }
+    Some(routes)
+}

@@ -1,0 +1,107 @@
+//! `[site.X.tokens]`: what a site sets about its tokens; the contract says the rest.
+
+use std::time::Duration;
+
+use crate::config::Algorithm;
+use crate::config::Item;
+use crate::config::KeyConfig;
+use crate::config::Table;
+
+/// `[site.X.tokens]`: `None` is "from the contract" or the stated default. A reload applies them
+/// to tokens made from then on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokensConfig {
+    /// `iss`; default `https://HOST`, or `urn:munjigi:site:KEY` for wildcard sites.
+    pub issuer: Option<String>,
+    /// `aud`; default the issuer.
+    pub audience: Vec<String>,
+    /// Signature; default the contract's.
+    pub algorithm: Option<Algorithm>,
+    /// Life of an access token; default the contract's.
+    pub access_ttl: Option<Duration>,
+    /// Life of a refresh token, from each rotation; default the contract's.
+    pub refresh_ttl: Option<Duration>,
+    /// Longest life of a whole session; default 90 d.
+    pub session_ttl: Duration,
+    /// How long a refresh token just used answers the same successor again; default 10 s.
+    pub refresh_grace: Duration,
+    /// Clock skew allowed for `nbf` and `iat`; default 30 s, at most 60 s.
+    pub leeway: Duration,
+    /// Verified tokens remembered; default 16 384, 0: none.
+    pub verify_cache: usize,
+    /// The operator's own; default none: made at first start and kept in the store.
+    pub keys: Vec<KeyConfig>,
+}
+
+impl Default for TokensConfig {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            audience: Vec::new(),
+            algorithm: None,
+            access_ttl: None,
+            refresh_ttl: None,
+            session_ttl: Duration::from_secs(90 * 24 * 60 * 60),
+            refresh_grace: Duration::from_secs(10),
+            leeway: Duration::from_secs(30),
+            verify_cache: 16_384,
+            keys: Vec::new(),
+        }
+    }
+}
+
+impl TokensConfig {
+    pub(crate) fn read(table: &Table<'_>) -> Self {
+        let default = Self::default();
+        let config = Self {
+            issuer: table.optional("issuer", Item::text),
+            audience: table.texts("audience"),
+            algorithm: table.optional("algorithm", |item| item.parse(str::parse)),
+            access_ttl: table.optional("access_ttl", token_life),
+            refresh_ttl: table.optional("refresh_ttl", token_life),
+            session_ttl: table.read("session_ttl", default.session_ttl, token_life),
+            refresh_grace: table.duration_or_zero("refresh_grace", default.refresh_grace),
+            leeway: table.read("leeway", default.leeway, leeway),
+            verify_cache: table.integer("verify_cache", default.verify_cache, 0..=16_777_216),
+            keys: table.read("keys", default.keys, keys),
+        };
+        table.end();
+        config
+    }
+}
+
+/// Tokens count whole seconds.
+fn token_life(item: &Item<'_>) -> Option<Duration> {
+    let life = item.duration()?;
+    if life.subsec_nanos() == 0 {
+        return Some(life);
+    }
+    item.bad("expected whole seconds");
+    None
+}
+
+fn leeway(item: &Item<'_>) -> Option<Duration> {
+    let leeway = item.duration_or_zero()?;
+    if leeway <= LONGEST_LEEWAY {
+        return Some(leeway);
+    }
+    item.bad("expected at most 60s: it lets tokens in before their time");
+    None
+}
+
+fn keys(item: &Item<'_>) -> Option<Vec<KeyConfig>> {
+    let mut keys: Vec<KeyConfig> = Vec::new();
+    for item in item.items()? {
+        let Some(key) = KeyConfig::read(&item) else { continue };
+        if let Some(other) = keys.iter().find(|other| other.kid == key.kid) {
+            item.fault(
+                format!("two keys are named `{}`", key.kid),
+                format!("the other stands in line {}", other.spot.line),
+            );
+        }
+        keys.push(key);
+    }
+    Some(keys)
+}
+
+const LONGEST_LEEWAY: Duration = Duration::from_secs(60);

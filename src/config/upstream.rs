@@ -1,0 +1,205 @@
+//! `[upstream.NAME]`: where requests are forwarded to, and how long that may take.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::config::Expected;
+use crate::config::Item;
+use crate::config::Table;
+use crate::config::host::is_host_name;
+
+/// `[upstream.NAME]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpstreamConfig {
+    /// Where it is: one target (several come with balancing). A reload applies it.
+    pub targets: Vec<UpstreamUrl>,
+    /// To a connection; default 2 s, then 504. A reload applies it.
+    pub connect_timeout: Duration,
+    /// To the response head; default 30 s, then 504. A reload applies it.
+    pub response_timeout: Duration,
+    /// No byte either way, streams too; default 60 s. A reload applies it.
+    pub idle_timeout: Duration,
+    /// Requests at once; default 1024, beyond it `queue_timeout`, then 503. A reload applies it.
+    pub max_inflight: usize,
+    /// How long a request waits for a place; default 2 s, zero: not at all. A reload applies it.
+    pub queue_timeout: Duration,
+    /// CA file to trust beside the machine's own (`tls = { ca = "" }`); default none. A reload
+    /// applies it.
+    pub ca: Option<PathBuf>,
+}
+
+/// `http://host:port` or `https://host:port`: no path, no query.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UpstreamUrl {
+    /// TLS or not.
+    pub tls: bool,
+    /// Name or address; IPv6 without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// What a route forwards to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UpstreamRef {
+    /// `[upstream.NAME]`, which exists.
+    Named(String),
+    /// An address of its own, with the defaults of `[upstream.NAME]`.
+    Url(UpstreamUrl),
+}
+
+impl UpstreamConfig {
+    /// The settings of an upstream of which only the address is known.
+    #[must_use]
+    pub fn at(url: UpstreamUrl) -> Self {
+        Self { targets: vec![url], ..Self::without_target() }
+    }
+
+    pub(crate) fn read(table: &Table<'_>) -> Self {
+        let default = Self::without_target();
+        let hint = "an upstream is somewhere: targets = [\"http://127.0.0.1:3000\"]";
+        let config = Self {
+            targets: table
+                .required("targets", hint)
+                .and_then(|item| targets(&item))
+                .unwrap_or_default(),
+            connect_timeout: table.duration("connect_timeout", default.connect_timeout),
+            response_timeout: table.duration("response_timeout", default.response_timeout),
+            idle_timeout: table.duration("idle_timeout", default.idle_timeout),
+            max_inflight: table.integer("max_inflight", default.max_inflight, 1..=1_000_000),
+            queue_timeout: table.duration_or_zero("queue_timeout", default.queue_timeout),
+            ca: table.table("tls", "[upstream] tls").and_then(|tls| {
+                let ca = tls.optional("ca", Item::path);
+                tls.end();
+                ca
+            }),
+        };
+        table.end();
+        config
+    }
+
+    const fn without_target() -> Self {
+        Self {
+            targets: Vec::new(),
+            connect_timeout: Duration::from_secs(2),
+            response_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+            max_inflight: 1024,
+            queue_timeout: Duration::from_secs(2),
+            ca: None,
+        }
+    }
+}
+
+impl FromStr for UpstreamUrl {
+    type Err = Expected;
+
+    fn from_str(text: &str) -> Result<Self, Expected> {
+        let (tls, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
+            (Some(rest), _) => (false, rest),
+            (_, Some(rest)) => (true, rest),
+            _ => return Err(Expected::new(EXPECTED)),
+        };
+        // RFC 9110 §4.2.3: an empty path and "/" are the same.
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains(['/', '?', '#']) {
+            return Err(Expected::new("an upstream has no path: the route's path is forwarded"));
+        }
+        if authority.contains('@') {
+            return Err(Expected::new("an upstream's URL holds no user and password"));
+        }
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+            _ => (authority, Some(if tls { 443 } else { 80 })),
+        };
+        let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(address) => address.parse::<Ipv6Addr>().ok().map(|address| address.to_string()),
+            None => is_host_name(host).then(|| host.to_ascii_lowercase()),
+        };
+        match (host, port) {
+            (Some(host), Some(port)) if port != 0 => Ok(Self { tls, host, port }),
+            _ => Err(Expected::new(EXPECTED)),
+        }
+    }
+}
+
+impl fmt::Display for UpstreamUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        match self.host.contains(':') {
+            true => write!(formatter, "{scheme}://[{}]:{}", self.host, self.port),
+            false => write!(formatter, "{scheme}://{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Whether a name of `[upstream.NAME]` can be told from a URL.
+pub(crate) fn check_name(name: &str) -> Result<String, Expected> {
+    let is_name = (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if is_name {
+        Ok(name.to_owned())
+    } else {
+        Err(Expected::new("expected letters, digits, `-`, `_` and `.`, at most 64"))
+    }
+}
+
+fn targets(item: &Item<'_>) -> Option<Vec<UpstreamUrl>> {
+    let items = item.items()?;
+    match items.as_slice() {
+        [] => item.bad(EXPECTED),
+        [_] => {}
+        [_, second, ..] => {
+            second.fault("more than one target", "several targets come with balancing; name one")
+        }
+    }
+    item.list(|item| item.parse(str::parse))
+}
+
+const EXPECTED: &str = "expected a URL such as http://127.0.0.1:3000 or https://orders.internal";
+
+#[cfg(test)]
+mod tests {
+    use super::UpstreamUrl;
+
+    #[test]
+    fn urls_are_read_and_written_whole() {
+        for (text, written) in [
+            ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+            ("http://Orders", "http://orders:80"),
+            ("https://a.example/", "https://a.example:443"),
+            ("http://[::1]:3000", "http://[::1]:3000"),
+            ("https://[0::1]", "https://[::1]:443"),
+        ] {
+            let url: UpstreamUrl = text.parse().expect(text);
+
+            assert_eq!(url.to_string(), written, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_upstream_is_refused() {
+        for text in [
+            "",
+            "orders",
+            "http://",
+            "ftp://a",
+            "http://a:0",
+            "http://a:99999",
+            "http://a:b",
+            "http://a/b",
+            "http://a?b",
+            "http://u:p@a",
+            "http://[::1",
+            "http://a b",
+            "HTTP://a",
+            "http://::1",
+            "http://a:",
+        ] {
+            assert!(text.parse::<UpstreamUrl>().is_err(), "{text}");
+        }
+    }
+}
