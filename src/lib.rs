@@ -9,3 +9,4 @@ pub mod drain;
 pub mod operation;
 pub mod secret;
 pub mod telemetry;
+pub mod token;

@@ -1,0 +1,203 @@
+//! Remembers tokens that were verified, so that the next request with one need not.
+//!
+//! It holds a fixed number of entries, found by a keyed hash of the whole token: the tokens
+//! themselves are not kept. An entry answers only while its token is in its time. It knows
+//! nothing of revocation, which is looked up for every request by whoever gets the answer.
+//! Tokens that were refused are not remembered: they would let anyone drive out the others.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::BuildHasherDefault;
+use std::hash::Hasher;
+use std::mem;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use aws_lc_rs::aead::AES_256_GCM;
+use aws_lc_rs::aead::Aad;
+use aws_lc_rs::aead::LessSafeKey;
+use aws_lc_rs::aead::NONCE_LEN;
+use aws_lc_rs::aead::Nonce;
+use aws_lc_rs::aead::UnboundKey;
+use metrics::Counter;
+
+use crate::clock::Timestamp;
+use crate::telemetry::metric;
+use crate::token::KeyError;
+use crate::token::Verified;
+use crate::token::key::random;
+
+/// The cache of one site.
+pub(super) struct Cache {
+    key: LessSafeKey,
+    shards: Vec<Mutex<Shard>>,
+    hits: Counter,
+    misses: Counter,
+}
+
+/// What stands for a token: a keyed hash of its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Fingerprint(u128);
+
+/// A verified token, and when it holds.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) verified: Arc<Verified>,
+    pub(super) valid_from: Timestamp,
+    pub(super) expires_at: Timestamp,
+}
+
+impl Cache {
+    /// Makes a cache of at most `capacity` entries; `None` when that is zero.
+    ///
+    /// # Errors
+    /// When there are no random bytes for its key.
+    pub(super) fn new(capacity: usize) -> Result<Option<Self>, KeyError> {
+        if capacity == 0 {
+            return Ok(None);
+        }
+        let key = UnboundKey::new(&AES_256_GCM, &random::<32>()?).ok().ok_or(KeyError::Random)?;
+        let count = (capacity / 128).clamp(1, 64);
+        let shards = (0..count).map(|_| Mutex::new(Shard::new(capacity / count))).collect();
+        Ok(Some(Self {
+            key: LessSafeKey::new(key),
+            shards,
+            hits: metrics::counter!(metric::TOKEN_CACHE, "result" => "hit"),
+            misses: metrics::counter!(metric::TOKEN_CACHE, "result" => "miss"),
+        }))
+    }
+
+    /// Hashes a token under this cache's key.
+    ///
+    /// The hash is a GMAC with one nonce for all. Two tags under one nonce would reveal the hash
+    /// key to who sees them, but no tag ever leaves this process: what is used is that GHASH under
+    /// an unknown key is 2⁻¹²¹-almost-universal for texts of up to 2 KiB (one bit less for each
+    /// doubling). HMAC-SHA-256 takes ten times as long where a processor has no SHA instructions.
+    pub(super) fn fingerprint(&self, token: &str) -> Option<Fingerprint> {
+        let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
+        let tag = self.key.seal_in_place_separate_tag(nonce, Aad::from(token), &mut []).ok()?;
+        tag.as_ref().first_chunk().map(|bytes| Fingerprint(u128::from_le_bytes(*bytes)))
+    }
+
+    /// The token's entry, when it holds one that is valid at `now`.
+    pub(super) fn get(&self, fingerprint: Fingerprint, now: Timestamp) -> Option<Arc<Verified>> {
+        let shard = self.shard(fingerprint)?;
+        let found = lock(shard).get(fingerprint, now);
+        if found.is_some() {
+            self.hits.increment(1);
+        } else {
+            self.misses.increment(1);
+        }
+        found
+    }
+
+    /// Remembers a token that was verified at `now`.
+    pub(super) fn insert(&self, fingerprint: Fingerprint, entry: Entry, now: Timestamp) {
+        if let Some(shard) = self.shard(fingerprint) {
+            let displaced = lock(shard).insert(fingerprint, entry, now);
+            // Freed here, after the lock.
+            drop(displaced);
+        }
+    }
+
+    fn shard(&self, fingerprint: Fingerprint) -> Option<&Mutex<Shard>> {
+        let count = u128::try_from(self.shards.len()).ok()?;
+        let at = usize::try_from((fingerprint.0 >> 64).checked_rem(count)?).ok()?;
+        self.shards.get(at)
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Cache").field("shards", &self.shards.len()).finish_non_exhaustive()
+    }
+}
+
+/// A part of the cache with a lock of its own, held for one look-up or one change.
+#[derive(Debug)]
+struct Shard {
+    capacity: usize,
+    index: HashMap<u128, usize, BuildHasherDefault<Identity>>,
+    slots: Vec<Slot>,
+    hand: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    fingerprint: Fingerprint,
+    entry: Entry,
+    /// Whether it was asked for since the hand last passed.
+    used: bool,
+}
+
+impl Shard {
+    fn new(capacity: usize) -> Self {
+        Self { capacity, index: HashMap::default(), slots: Vec::new(), hand: 0 }
+    }
+
+    fn get(&mut self, fingerprint: Fingerprint, now: Timestamp) -> Option<Arc<Verified>> {
+        let slot = self.slots.get_mut(*self.index.get(&fingerprint.0)?)?;
+        let valid = slot.entry.valid_from <= now && now < slot.entry.expires_at;
+        valid.then(|| {
+            slot.used = true;
+            Arc::clone(&slot.entry.verified)
+        })
+    }
+
+    /// Returns what had to go.
+    fn insert(&mut self, fingerprint: Fingerprint, entry: Entry, now: Timestamp) -> Option<Slot> {
+        let slot = Slot { fingerprint, entry, used: false };
+        if !self.index.contains_key(&fingerprint.0) && self.slots.len() < self.capacity {
+            self.index.insert(fingerprint.0, self.slots.len());
+            self.slots.push(slot);
+            return None;
+        }
+        let at = match self.index.get(&fingerprint.0) {
+            Some(at) => *at,
+            None => self.victim(now),
+        };
+        let displaced = mem::replace(self.slots.get_mut(at)?, slot);
+        self.index.remove(&displaced.fingerprint.0);
+        self.index.insert(fingerprint.0, at);
+        Some(displaced)
+    }
+
+    /// CLOCK: the next entry that nobody asked for since the hand last passed, or that is over.
+    /// After some steps the next one goes whatever it is, so that the lock is held briefly.
+    fn victim(&mut self, now: Timestamp) -> usize {
+        for _ in 0..32 {
+            self.hand = (self.hand + 1).checked_rem(self.slots.len()).unwrap_or(0);
+            match self.slots.get_mut(self.hand) {
+                Some(slot) if slot.used && now < slot.entry.expires_at => slot.used = false,
+                _ => break,
+            }
+        }
+        self.hand
+    }
+}
+
+/// Takes the low half of a fingerprint for its hash: it is one already, under a secret key.
+#[derive(Debug, Default)]
+struct Identity(u64);
+
+impl Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, fingerprint: u128) {
+        self.0 = fingerprint as u64;
+    }
+}
+
+/// A holder that panicked left at most one entry out, which is no harm.
+fn lock(shard: &Mutex<Shard>) -> std::sync::MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,190 @@
+//! What the gateway's own tokens say, and how they are signed.
+
+use serde::Serialize;
+use uuid::Builder;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::operation::Email;
+use crate::operation::Generations;
+use crate::operation::SessionId;
+use crate::operation::TokenId;
+use crate::operation::UserId;
+use crate::operation::Username;
+use crate::secret::Secret;
+use crate::token::KeyError;
+use crate::token::TokenPolicy;
+use crate::token::claims::TokenUse;
+use crate::token::key::Key;
+use crate::token::key::random;
+use crate::token::material::library_algorithm;
+
+/// What an access token is to say.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant<'a> {
+    /// `sub`.
+    pub user: UserId,
+    /// `sid`.
+    pub session: SessionId,
+    /// `gen`.
+    pub generations: Generations,
+    /// `email`.
+    pub email: Option<&'a Email>,
+    /// `username`.
+    pub username: Option<&'a Username>,
+    /// `roles`.
+    pub roles: &'a [String],
+    /// `permissions`.
+    pub permissions: &'a [String],
+    /// When the token ends at the latest: with its session, or as an operator says.
+    pub not_after: Option<Timestamp>,
+}
+
+/// An access token just made.
+#[derive(Clone, Debug)]
+pub struct AccessToken {
+    /// The JWT.
+    pub text: Secret<String>,
+    /// `jti`.
+    pub id: TokenId,
+    /// `iat`.
+    pub issued_at: Timestamp,
+    /// `exp`.
+    pub expires_at: Timestamp,
+}
+
+/// Claims as they are signed; what is `None` is left out.
+#[derive(Debug, Serialize)]
+pub(super) struct OwnClaims<'a> {
+    iss: &'a str,
+    aud: Audience<'a>,
+    sub: String,
+    jti: String,
+    sid: SessionId,
+    /// `[user, site]`.
+    #[serde(rename = "gen", skip_serializing_if = "Option::is_none")]
+    generations: Option<[u64; 2]>,
+    iat: i64,
+    exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permissions: Option<&'a [String]>,
+    token_use: &'static str,
+}
+
+/// `aud`: one name alone is a string, as most readers expect (RFC 7519 §4.1.3).
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Audience<'a> {
+    One(&'a str),
+    Many(&'a [String]),
+}
+
+impl<'a> OwnClaims<'a> {
+    /// Claims of an access token.
+    ///
+    /// # Errors
+    /// When there are no random bytes.
+    pub(super) fn access(
+        policy: &'a TokenPolicy,
+        grant: Grant<'a>,
+        now: Timestamp,
+    ) -> Result<Self, KeyError> {
+        let lifetime = policy.access_ttl.as_secs();
+        let base = Self::new(policy, grant.user, grant.session, lifetime, now)?;
+        let latest = grant.not_after.map_or(i64::MAX, Timestamp::as_seconds);
+        Ok(Self {
+            exp: base.exp.min(latest),
+            generations: Some([grant.generations.user, grant.generations.site]),
+            email: grant.email.map(Email::as_str),
+            username: grant.username.map(Username::as_str),
+            roles: Some(grant.roles),
+            permissions: Some(grant.permissions),
+            token_use: TokenUse::Access.name(),
+            ..base
+        })
+    }
+
+    /// Claims of a refresh token that lives `lifetime` seconds.
+    ///
+    /// # Errors
+    /// When there are no random bytes.
+    pub(super) fn refresh(
+        policy: &'a TokenPolicy,
+        user: UserId,
+        session: SessionId,
+        lifetime: u64,
+        now: Timestamp,
+    ) -> Result<Self, KeyError> {
+        Self::new(policy, user, session, lifetime, now)
+    }
+
+    /// `jti`.
+    pub(super) fn id(&self) -> TokenId {
+        TokenId(self.jti.clone())
+    }
+
+    /// `iat`.
+    pub(super) const fn issued_at(&self) -> Timestamp {
+        Timestamp::from_seconds(self.iat)
+    }
+
+    /// `exp`.
+    pub(super) const fn expires_at(&self) -> Timestamp {
+        Timestamp::from_seconds(self.exp)
+    }
+
+    /// Signs the claims with `key`.
+    ///
+    /// # Errors
+    /// When the key refuses to sign.
+    pub(super) fn sign(&self, key: &Key) -> Result<Secret<String>, KeyError> {
+        let signing = key.material.signing.as_ref().ok_or(KeyError::NoSigner(key.algorithm))?;
+        let mut header = jsonwebtoken::Header::new(library_algorithm(key.algorithm));
+        header.kid = Some(key.kid.clone());
+        match jsonwebtoken::encode(&header, self, signing) {
+            Ok(text) => Ok(Secret::new(text)),
+            Err(error) => Err(KeyError::Signing(error.to_string())),
+        }
+    }
+
+    fn new(
+        policy: &'a TokenPolicy,
+        user: UserId,
+        session: SessionId,
+        lifetime: u64,
+        now: Timestamp,
+    ) -> Result<Self, KeyError> {
+        let lifetime = i64::try_from(lifetime).unwrap_or(i64::MAX);
+        let aud = match policy.audience.as_slice() {
+            [one] => Audience::One(one),
+            many => Audience::Many(many),
+        };
+        Ok(Self {
+            iss: &policy.issuer,
+            aud,
+            sub: user.to_string(),
+            jti: time_ordered_id(now)?.to_string(),
+            sid: session,
+            generations: None,
+            iat: now.as_seconds(),
+            exp: now.as_seconds().saturating_add(lifetime),
+            email: None,
+            username: None,
+            roles: None,
+            permissions: None,
+            token_use: TokenUse::Refresh.name(),
+        })
+    }
+}
+
+/// A version 7 UUID of `now` (RFC 9562 §5.7); the crate's own maker would read the clock.
+fn time_ordered_id(now: Timestamp) -> Result<Uuid, KeyError> {
+    let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+    Ok(Builder::from_unix_timestamp_millis(millis, &random::<10>()?).into_uuid())
+}

@@ -1,0 +1,23 @@
+//! The public keys of a site as a JWK Set (RFC 7517 §5).
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::token::KeyRing;
+use crate::token::key::Key;
+
+/// Lists the public halves; a secret has none and is left out.
+pub(super) fn set(ring: &KeyRing) -> Value {
+    let keys: Vec<Value> = ring.keys.iter().filter_map(|key| public(key)).collect();
+    json!({ "keys": keys })
+}
+
+fn public(key: &Key) -> Option<Value> {
+    let parameters = key.material.public.as_ref()?;
+    let mut jwk = serde_json::to_value(parameters).ok()?;
+    let members = jwk.as_object_mut()?;
+    members.insert("kid".to_owned(), key.kid.as_str().into());
+    members.insert("use".to_owned(), "sig".into());
+    members.insert("alg".to_owned(), key.algorithm.name().into());
+    Some(jwk)
+}

@@ -1,0 +1,234 @@
+//! Keys of a site: made here and kept in the store, or brought by the operator.
+//!
+//! A key has one algorithm for good. Verification picks the key first, by `kid`, and then holds
+//! the token to that key's algorithm; `alg` never chooses anything (RFC 8725 §3.1).
+
+use std::sync::Arc;
+
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::encoding::Pkcs8V1Der;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa;
+use aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+use aws_lc_rs::signature::ECDSA_P384_SHA384_FIXED_SIGNING;
+use aws_lc_rs::signature::EcdsaKeyPair;
+use aws_lc_rs::signature::EcdsaSigningAlgorithm;
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::clock::Timestamp;
+use crate::config::Algorithm;
+use crate::config::KeyConfig;
+use crate::config::KeyUse;
+use crate::secret::Secret;
+use crate::token::TokenError;
+use crate::token::material::Material;
+use crate::token::material::MaterialError;
+
+/// The keys of one site, chosen by `kid`; each has one algorithm for good.
+#[derive(Debug)]
+pub struct KeyRing {
+    /// In the order in which they are asked to sign.
+    pub(super) keys: Vec<Arc<Key>>,
+    pub(super) origin: Origin,
+}
+
+/// Whose keys they are: what a token may leave out depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Made by the gateway: every token under them is its own.
+    Stored,
+    /// Brought by the operator: others sign with them as well.
+    Configured,
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) kid: String,
+    pub(super) algorithm: Algorithm,
+    pub(super) material: Material,
+}
+
+/// A site's signing key as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    /// `kid`.
+    pub kid: String,
+    /// What it signs with.
+    pub algorithm: Algorithm,
+    /// HMAC: the secret's bytes; else PKCS #8 (DER).
+    pub material: Secret<Vec<u8>>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Why a key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The material does not read as a key of its algorithm.
+    #[error("key `{kid}` is no {algorithm} key: {problem}")]
+    Unreadable {
+        /// `kid`.
+        kid: String,
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Two keys have one `kid`.
+    #[error("two keys are named `{0}`")]
+    Duplicate(String),
+    /// No key can sign with the site's algorithm.
+    #[error("no key can sign {0}")]
+    NoSigner(Algorithm),
+    /// Signing, or the self-test, failed.
+    #[error("signing failed: {0}")]
+    Signing(String),
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes")]
+    Random,
+}
+
+impl StoredKey {
+    /// Makes a new key with a random `kid`.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn generate(algorithm: Algorithm, now: Timestamp) -> Result<Self, KeyError> {
+        let material = match algorithm {
+            Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => random::<64>()?.to_vec(),
+            Algorithm::Rs256
+            | Algorithm::Rs384
+            | Algorithm::Rs512
+            | Algorithm::Ps256
+            | Algorithm::Ps384
+            | Algorithm::Ps512 => generate_rsa()?,
+            Algorithm::Es256 => generate_ec(&ECDSA_P256_SHA256_FIXED_SIGNING)?,
+            Algorithm::Es384 => generate_ec(&ECDSA_P384_SHA384_FIXED_SIGNING)?,
+            Algorithm::EdDsa => generate_ed25519()?,
+        };
+        let kid = URL_SAFE_NO_PAD.encode(random::<12>()?);
+        Ok(Self { kid, algorithm, material: Secret::new(material), created_at: now })
+    }
+}
+
+impl KeyRing {
+    /// Takes the keys that the store holds; the newest of an algorithm signs.
+    ///
+    /// # Errors
+    /// When a key does not read.
+    pub fn from_stored(keys: &[StoredKey]) -> Result<Self, KeyError> {
+        let mut newest_first: Vec<&StoredKey> = keys.iter().collect();
+        newest_first.sort_by_key(|key| std::cmp::Reverse(key.created_at));
+        let read = newest_first.into_iter().map(|key| {
+            let material = if key.algorithm.is_symmetric() {
+                Material::from_secret(key.algorithm, key.material.expose())
+            } else {
+                Material::from_pkcs8(key.algorithm, key.material.expose())
+            };
+            Key::new(&key.kid, key.algorithm, material)
+        });
+        Self::collect(read, Origin::Stored)
+    }
+
+    /// Takes the keys that the operator brought; the first able to signs.
+    ///
+    /// # Errors
+    /// When a key does not read, is too short, or shares its `kid`.
+    pub fn from_configured(keys: &[KeyConfig]) -> Result<Self, KeyError> {
+        let read = keys.iter().map(|key| {
+            let material = match &key.material {
+                KeyUse::Secret(secret) => {
+                    Material::from_secret(key.algorithm, secret.expose().as_bytes())
+                }
+                KeyUse::Private(pem) => Material::from_private_pem(key.algorithm, pem.expose()),
+                KeyUse::Public(pem) => Material::from_public_pem(key.algorithm, pem),
+            };
+            Key::new(&key.kid, key.algorithm, material)
+        });
+        Self::collect(read, Origin::Configured)
+    }
+
+    /// The algorithm of the first key that can sign: what a site signs with that names none.
+    #[must_use]
+    pub fn signing_algorithm(&self) -> Option<Algorithm> {
+        self.keys.iter().find(|key| key.material.signing.is_some()).map(|key| key.algorithm)
+    }
+
+    /// The key that signs with `algorithm`.
+    pub(super) fn signer(&self, algorithm: Algorithm) -> Option<&Arc<Key>> {
+        self.keys.iter().find(|key| key.algorithm == algorithm && key.material.signing.is_some())
+    }
+
+    /// The key that a token names; without a `kid`, the only one of its algorithm.
+    ///
+    /// # Errors
+    /// When there is none, or the token's algorithm is not the key's.
+    pub(super) fn find(&self, kid: Option<&str>, algorithm: &str) -> Result<&Key, TokenError> {
+        let Some(kid) = kid else {
+            let mut fitting = self.keys.iter().filter(|key| key.algorithm.name() == algorithm);
+            return match (fitting.next(), fitting.next()) {
+                (Some(key), None) => Ok(key),
+                _ => Err(TokenError::UnknownKey),
+            };
+        };
+        let key = self.keys.iter().find(|key| key.kid == kid).ok_or(TokenError::UnknownKey)?;
+        if key.algorithm.name() == algorithm { Ok(key) } else { Err(TokenError::Algorithm) }
+    }
+
+    fn collect(
+        keys: impl Iterator<Item = Result<Key, KeyError>>,
+        origin: Origin,
+    ) -> Result<Self, KeyError> {
+        let mut ring = Self { keys: Vec::new(), origin };
+        for key in keys {
+            let key = key?;
+            if ring.keys.iter().any(|other| other.kid == key.kid) {
+                return Err(KeyError::Duplicate(key.kid));
+            }
+            ring.keys.push(Arc::new(key));
+        }
+        Ok(ring)
+    }
+}
+
+impl Key {
+    fn new(
+        kid: &str,
+        algorithm: Algorithm,
+        material: Result<Material, MaterialError>,
+    ) -> Result<Self, KeyError> {
+        let kid = kid.to_owned();
+        match material {
+            Ok(material) => Ok(Self { kid, algorithm, material }),
+            Err(error) => Err(KeyError::Unreadable { kid, algorithm, problem: error.to_string() }),
+        }
+    }
+}
+
+/// Random bytes from the system's generator.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], KeyError> {
+    let mut bytes = [0; N];
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(_) => Err(KeyError::Random),
+    }
+}
+
+fn generate_rsa() -> Result<Vec<u8>, KeyError> {
+    let made = rsa::KeyPair::generate(rsa::KeySize::Rsa2048)
+        .and_then(|pair| AsDer::<Pkcs8V1Der<'_>>::as_der(&pair));
+    made.map(|der| der.as_ref().to_vec()).ok().ok_or(KeyError::Random)
+}
+
+fn generate_ec(algorithm: &'static EcdsaSigningAlgorithm) -> Result<Vec<u8>, KeyError> {
+    let made = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new());
+    made.map(|document| document.as_ref().to_vec()).ok().ok_or(KeyError::Random)
+}
+
+fn generate_ed25519() -> Result<Vec<u8>, KeyError> {
+    let made = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1());
+    made.map(|document| document.as_ref().to_vec()).ok().ok_or(KeyError::Random)
+}

@@ -1,0 +1,220 @@
+//! Tokens of a site: issued, and verified against everything but revocation and rules.
+//!
+//! [`SiteTokens`] is immutable but for its cache of verified tokens; a reload or a new key makes a
+//! new one. It reads no clock and asks no store. Revocation is looked up by the caller, every
+//! time, by the keys in [`Verified`]; the cache never skips it.
+//!
+//! RFC 7515, RFC 7519, RFC 8725; `security.md` 1.1 in tests.
+
+mod cache;
+mod claims;
+mod error;
+mod header;
+mod issue;
+mod json;
+mod jwks;
+mod key;
+mod material;
+mod policy;
+mod refresh;
+mod verified;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use jsonwebtoken::crypto::aws_lc;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::operation::Generations;
+use crate::operation::RevocationKey;
+use crate::operation::SessionId;
+use crate::operation::UserId;
+use crate::token::cache::Cache;
+use crate::token::claims::TokenUse;
+use crate::token::issue::OwnClaims;
+use crate::token::key::Key;
+
+pub use error::TokenError;
+pub use issue::AccessToken;
+pub use issue::Grant;
+pub use key::KeyError;
+pub use key::KeyRing;
+pub use key::StoredKey;
+pub use policy::TokenPolicy;
+pub use refresh::RefreshFormat;
+pub use refresh::RefreshToken;
+pub use verified::RevocationKeys;
+pub use verified::Verified;
+
+/// Tokens of one site.
+#[derive(Debug)]
+pub struct SiteTokens {
+    policy: TokenPolicy,
+    ring: KeyRing,
+    signer: Option<Arc<Key>>,
+    cache: Option<Cache>,
+    site: RevocationKey,
+}
+
+/// Makes aws-lc-rs the process's cryptography, for tokens and for TLS; calling again is no harm.
+pub fn install_crypto() {
+    // An error says that one is installed already, which is what is wanted: there is no other.
+    let _tokens = aws_lc::DEFAULT_PROVIDER.install_default();
+    let _tls = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+impl SiteTokens {
+    /// Brings policy and keys together, and proves by signing and verifying that they work.
+    ///
+    /// # Errors
+    /// When no key can sign with the policy's algorithm, or the self-test fails.
+    pub fn new(policy: TokenPolicy, keys: KeyRing) -> Result<Self, KeyError> {
+        let tokens = Self::verifying_only(policy, keys)?;
+        if tokens.signer.is_none() {
+            return Err(KeyError::NoSigner(tokens.policy.algorithm));
+        }
+        tokens.prove()?;
+        Ok(tokens)
+    }
+
+    /// As [`SiteTokens::new`], for a site that issues nothing: no key need be able to sign.
+    ///
+    /// # Errors
+    /// When there are no random bytes.
+    pub fn verifying_only(mut policy: TokenPolicy, keys: KeyRing) -> Result<Self, KeyError> {
+        install_crypto();
+        if policy.audience.is_empty() {
+            policy.audience.push(policy.issuer.clone());
+        }
+        Ok(Self {
+            signer: keys.signer(policy.algorithm).cloned(),
+            cache: Cache::new(policy.verify_cache)?,
+            site: RevocationKey::of_site(&policy.issuer),
+            policy,
+            ring: keys,
+        })
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> &TokenPolicy {
+        &self.policy
+    }
+
+    /// Verifies an access token: form, header, signature, type, issuer, audience, time, subject.
+    ///
+    /// # Errors
+    /// Says which of these failed.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Verified>, TokenError> {
+        self.check_length(token)?;
+        let Some(cache) = &self.cache else {
+            return self.verify_access(token, now).map(|entry| entry.verified);
+        };
+        let fingerprint = cache.fingerprint(token);
+        if let Some(found) = fingerprint.and_then(|print| cache.get(print, now)) {
+            return Ok(found);
+        }
+        let entry = self.verify_access(token, now)?;
+        let verified = Arc::clone(&entry.verified);
+        if let Some(fingerprint) = fingerprint {
+            cache.insert(fingerprint, entry, now);
+        }
+        Ok(verified)
+    }
+
+    /// Verifies that a refresh token has the site's form and, where that is a JWT, that it is
+    /// genuine, of this site and in its time. Whether the store knows it is another question.
+    ///
+    /// # Errors
+    /// Says what failed.
+    pub fn verify_refresh(&self, text: &str, now: Timestamp) -> Result<(), TokenError> {
+        self.check_length(text)?;
+        match self.policy.refresh_format {
+            _ if self.policy.refresh_ttl.is_none() => Err(TokenError::Use),
+            RefreshFormat::Opaque => refresh::check_opaque(text),
+            RefreshFormat::Uuid => refresh::check_uuid(text),
+            RefreshFormat::Jwt => {
+                let (_, payload) = self.verify_signature(text)?;
+                self.check_claims(&payload, TokenUse::Refresh, now).map(|_| ())
+            }
+        }
+    }
+
+    /// Makes an access token.
+    ///
+    /// # Errors
+    /// When the key refuses to sign.
+    pub fn issue_access(&self, grant: Grant<'_>, now: Timestamp) -> Result<AccessToken, KeyError> {
+        let claims = OwnClaims::access(&self.policy, grant, now)?;
+        Ok(AccessToken {
+            text: claims.sign(self.signer()?)?,
+            id: claims.id(),
+            issued_at: claims.issued_at(),
+            expires_at: claims.expires_at(),
+        })
+    }
+
+    /// Makes a refresh token; `None` where the contract has none.
+    ///
+    /// # Errors
+    /// When the key refuses to sign, or there are no random bytes.
+    pub fn issue_refresh(
+        &self,
+        user: UserId,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<RefreshToken>, KeyError> {
+        let Some(lifetime) = self.policy.refresh_ttl else { return Ok(None) };
+        let token = match self.policy.refresh_format {
+            RefreshFormat::Opaque => RefreshToken::opaque(now.plus(lifetime))?,
+            RefreshFormat::Uuid => RefreshToken::uuid(now.plus(lifetime))?,
+            RefreshFormat::Jwt => {
+                let seconds = lifetime.as_secs();
+                let claims = OwnClaims::refresh(&self.policy, user, session, seconds, now)?;
+                RefreshToken::new(claims.sign(self.signer()?)?, claims.expires_at())
+            }
+        };
+        Ok(Some(token))
+    }
+
+    /// The public keys as a JWK Set (RFC 7517 §5); symmetric keys are left out.
+    #[must_use]
+    pub fn jwks(&self) -> Value {
+        jwks::set(&self.ring)
+    }
+
+    fn signer(&self) -> Result<&Key, KeyError> {
+        self.signer.as_deref().ok_or(KeyError::NoSigner(self.policy.algorithm))
+    }
+
+    fn check_length(&self, text: &str) -> Result<(), TokenError> {
+        let limit = self.policy.token_bytes;
+        if text.len() > limit { Err(TokenError::TooLong { limit }) } else { Ok(()) }
+    }
+
+    /// Signs a token of nobody and verifies it: a library without its backend, or a key that
+    /// signs what it does not verify, shows at start and not at the first login.
+    fn prove(&self) -> Result<(), KeyError> {
+        let now = Timestamp::from_seconds(1_000_000_000);
+        let grant = Grant {
+            user: UserId(0),
+            session: SessionId(Uuid::nil()),
+            generations: Generations::default(),
+            email: None,
+            username: None,
+            roles: &[],
+            permissions: &[],
+            not_after: None,
+        };
+        let token = self.issue_access(grant, now)?;
+        match self.verify_access(token.text.expose(), now) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(KeyError::Signing(format!("the self-test: {error}"))),
+        }
+    }
+}

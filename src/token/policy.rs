@@ -1,0 +1,35 @@
+//! What a site's tokens say and how long they live.
+
+use std::time::Duration;
+
+use crate::config::Algorithm;
+use crate::token::RefreshFormat;
+
+/// What a site's tokens say and how long they live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenPolicy {
+    /// `iss`.
+    pub issuer: String,
+    /// `aud`: what is issued; a token needs one of them. Defaults to the issuer alone.
+    pub audience: Vec<String>,
+    /// The realm whose users the subjects are.
+    pub realm: String,
+    /// What new tokens are signed with.
+    pub algorithm: Algorithm,
+    /// Lifetime of an access token.
+    pub access_ttl: Duration,
+    /// Lifetime of a refresh token from each rotation; `None`: the contract has none.
+    pub refresh_ttl: Option<Duration>,
+    /// How a refresh token looks.
+    pub refresh_format: RefreshFormat,
+    /// The longest a session lasts, whatever is refreshed.
+    pub session_ttl: Duration,
+    /// How long the parent of the newest refresh token gets the same successor again.
+    pub refresh_grace: Duration,
+    /// Tolerance for `nbf` and `iat`.
+    pub leeway: Duration,
+    /// Verified tokens remembered; 0 = none.
+    pub verify_cache: usize,
+    /// Longest token looked at, in bytes (`[limits] token_bytes`).
+    pub token_bytes: usize,
+}

@@ -1,0 +1,66 @@
+//! Any one byte changed, put in or taken out makes a good token a bad one.
+
+use proptest::prelude::Strategy;
+use proptest::prop_oneof;
+use proptest::proptest;
+use proptest::sample::Index;
+use proptest::sample::select;
+
+use crate::config::Algorithm;
+use crate::token::tests::forge::FAMILIES;
+use crate::token::tests::forge::NOW;
+use crate::token::tests::forge::forge;
+
+#[derive(Clone, Debug)]
+enum Change {
+    Set(char),
+    Insert(char),
+    Remove,
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let character = || prop_oneof![proptest::char::range('\0', '\u{7f}'), proptest::char::any()];
+    prop_oneof![
+        character().prop_map(Change::Set),
+        character().prop_map(Change::Insert),
+        proptest::strategy::Just(Change::Remove),
+    ]
+}
+
+fn algorithm() -> impl Strategy<Value = Algorithm> {
+    select(FAMILIES.to_vec())
+}
+
+proptest! {
+    #[test]
+    fn a_token_with_one_character_changed_is_refused(
+        algorithm in algorithm(),
+        at in proptest::prelude::any::<Index>(),
+        change in change(),
+    ) {
+        let forge = forge(algorithm);
+        let good = forge.good();
+        let mut characters: Vec<char> = good.chars().collect();
+        let at = at.index(characters.len());
+        match change {
+            Change::Set(character) => characters[at] = character,
+            Change::Insert(character) => characters.insert(at, character),
+            Change::Remove => {
+                characters.remove(at);
+            }
+        }
+        let changed: String = characters.into_iter().collect();
+
+        let result = forge.tokens.verify(&changed, NOW);
+
+        proptest::prop_assert!(changed == good || result.is_err(), "{} passed", changed);
+    }
+
+    #[test]
+    fn no_text_at_all_is_taken_or_brings_it_down(text in "\\PC{0,300}", part in "[A-Za-z0-9_.-]{0,300}") {
+        let forge = forge(Algorithm::Hs256);
+
+        proptest::prop_assert!(forge.tokens.verify(&text, NOW).is_err());
+        proptest::prop_assert!(forge.tokens.verify(&part, NOW).is_err());
+    }
+}

@@ -1,0 +1,48 @@
+//! What a genuine token proves, and the keys by which it can be revoked.
+
+use crate::operation::Generations;
+use crate::operation::Principal;
+use crate::operation::RevocationKey;
+
+/// A token that is genuine, of this site, and in its time.
+#[derive(Debug)]
+pub struct Verified {
+    /// Who it speaks for.
+    pub principal: Principal,
+    /// The keys by which revocation is looked up.
+    pub revocation: RevocationKeys,
+}
+
+/// Everything that a revocation of a token can go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RevocationKeys {
+    /// Of the token.
+    pub token: RevocationKey,
+    /// Of its session.
+    pub session: Option<RevocationKey>,
+    /// Of its user.
+    pub user: Option<RevocationKey>,
+    /// Of its site.
+    pub site: RevocationKey,
+    /// Of the key that signed it.
+    pub key: RevocationKey,
+    /// The generations it was made under.
+    pub generations: Generations,
+}
+
+impl RevocationKeys {
+    /// Every key with its name and, where a revocation says which generations it refuses, the
+    /// generation to hold against it.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, RevocationKey, Option<u64>)> {
+        let Generations { user, site } = self.generations;
+        [
+            ("token", Some(self.token), None),
+            ("session", self.session, None),
+            ("user", self.user, Some(user)),
+            ("site", Some(self.site), Some(site)),
+            ("key", Some(self.key), None),
+        ]
+        .into_iter()
+        .filter_map(|(name, key, generation)| Some((name, key?, generation)))
+    }
+}

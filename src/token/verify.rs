@@ -1,0 +1,125 @@
+//! Verifies a token from its bytes to what it proves.
+//!
+//! The token is taken apart and its header read before any key is touched; then the key is
+//! picked, the signature checked over the bytes as presented, and only then are the claims looked
+//! at.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::clock::Timestamp;
+use crate::operation::Principal;
+use crate::operation::RevocationKey;
+use crate::operation::TokenId;
+use crate::operation::UserId;
+use crate::token::RevocationKeys;
+use crate::token::SiteTokens;
+use crate::token::TokenError;
+use crate::token::Verified;
+use crate::token::cache::Entry;
+use crate::token::claims::Claims;
+use crate::token::claims::TokenUse;
+use crate::token::header;
+use crate::token::header::Compact;
+use crate::token::json;
+use crate::token::key::Key;
+use crate::token::material::library_algorithm;
+
+impl SiteTokens {
+    /// Verifies an access token, whatever the cache holds.
+    ///
+    /// # Errors
+    /// Says what failed.
+    pub(super) fn verify_access(&self, token: &str, now: Timestamp) -> Result<Entry, TokenError> {
+        let (key, payload) = self.verify_signature(token)?;
+        let (claims, all) = self.check_claims(&payload, TokenUse::Access, now)?;
+        let valid_from = claims.valid_from;
+        let expires_at = claims.expires_at;
+        let verified = Arc::new(self.verified(key, claims, all, &payload));
+        Ok(Entry { verified, valid_from, expires_at })
+    }
+
+    /// Picks the key and checks the signature; returns the payload, decoded but not looked at.
+    ///
+    /// # Errors
+    /// Says what failed.
+    pub(super) fn verify_signature(&self, token: &str) -> Result<(&Key, Vec<u8>), TokenError> {
+        let compact = Compact::parse(token)?;
+        let key = self.ring.find(compact.kid.as_deref(), &compact.algorithm)?;
+        let genuine = jsonwebtoken::crypto::verify(
+            compact.signature,
+            compact.message.as_bytes(),
+            &key.material.verifying,
+            library_algorithm(key.algorithm),
+        );
+        match genuine {
+            Ok(true) => Ok((key, header::decode(compact.payload)?)),
+            Ok(false) => Err(TokenError::Signature),
+            Err(_) => Err(TokenError::Malformed("the signature is not canonical base64url")),
+        }
+    }
+
+    /// Reads the claims and checks them for one use.
+    ///
+    /// # Errors
+    /// Names the first that does not pass.
+    pub(super) fn check_claims(
+        &self,
+        payload: &[u8],
+        token_use: TokenUse,
+        now: Timestamp,
+    ) -> Result<(Claims, Map<String, Value>), TokenError> {
+        let all = json::object(payload).ok_or(TokenError::Malformed(
+            "the claims are no JSON object, or have a member twice",
+        ))?;
+        let claims = Claims::check(&all, &self.policy, self.ring.origin, token_use, now)?;
+        Ok((claims, all))
+    }
+
+    fn verified(
+        &self,
+        key: &Key,
+        claims: Claims,
+        all: Map<String, Value>,
+        payload: &[u8],
+    ) -> Verified {
+        let issuer = &self.policy.issuer;
+        let token = claims.token.unwrap_or_else(|| id_of(payload));
+        let user = claims.subject.parse().ok().map(UserId);
+        let revocation = RevocationKeys {
+            token: RevocationKey::of_token(issuer, &token),
+            session: claims.session.map(|session| RevocationKey::of_session(issuer, session)),
+            user: user.map(|user| RevocationKey::of_user(&self.policy.realm, user)),
+            site: self.site,
+            key: RevocationKey::of_key(issuer, &key.kid),
+            generations: claims.generations,
+        };
+        let principal = Principal {
+            issuer: issuer.clone(),
+            subject: claims.subject,
+            token,
+            session: claims.session,
+            generations: claims.generations,
+            key: key.kid.clone(),
+            issued_at: claims.issued_at,
+            expires_at: claims.expires_at,
+            email: claims.email,
+            username: claims.username,
+            roles: claims.roles,
+            permissions: claims.permissions,
+            claims: all,
+        };
+        Verified { principal, revocation }
+    }
+}
+
+/// Names a token that has no `jti`: SHA-256 over its decoded claims, in hex. The signature is not
+/// part of it, because an ECDSA signature has a second form that holds as well.
+fn id_of(payload: &[u8]) -> TokenId {
+    let hash = digest::digest(&digest::SHA256, payload);
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+    TokenId(hash.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
+}
