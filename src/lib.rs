@@ -8,5 +8,6 @@ pub mod config;
 pub mod drain;
 pub mod operation;
 pub mod secret;
+pub mod store;
 pub mod telemetry;
 pub mod token;

@@ -1,0 +1,266 @@
+//! What must outlive the process: users, sessions, revocations, keys.
+//!
+//! [`Store`] states operations, not keys. Each is atomic: it happened or it did not, whatever is
+//! killed. One conformance suite (`tests/store.rs`) runs over every backend.
+//!
+//! An operation that touches a user or session and revocations writes the revocations first where
+//! the backend cannot do both at once, so that a crash between is safe.
+
+mod record;
+mod redis;
+mod sqlite;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use crate::clock::BootTime;
+use crate::clock::Timestamp;
+use crate::operation::Identifier;
+use crate::operation::RefreshHash;
+use crate::operation::Revocation;
+use crate::operation::RevocationKey;
+use crate::operation::SessionId;
+use crate::operation::UserId;
+use crate::token::StoredKey;
+
+pub use record::Deadlines;
+pub use record::NewSession;
+pub use record::NewUser;
+pub use record::Rotation;
+pub use record::Session;
+pub use record::Successor;
+pub use record::User;
+pub use record::UserChange;
+pub use redis::RedisOptions;
+pub use redis::RedisStore;
+pub use sqlite::Durability;
+pub use sqlite::SqliteStore;
+
+/// Where users, sessions, revocations and keys are kept.
+///
+/// Every method has a deadline of its own (`[store] timeout`; `lookup_timeout` for
+/// [`Lookup::Login`]) and answers [`StoreError::TimedOut`] past it.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Makes an account with the next number.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] when the realm has the email address or user name already.
+    async fn create_user(&self, user: NewUser) -> Result<User, StoreError>;
+
+    /// Finds an account.
+    async fn find_user(
+        &self,
+        realm: &str,
+        who: &Identifier,
+        lookup: Lookup,
+    ) -> Result<Option<User>, StoreError>;
+
+    /// Lists accounts of a realm by number, after `after`, at most `limit`.
+    async fn list_users(
+        &self,
+        realm: &str,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<User>, StoreError>;
+
+    /// Changes an account; ends what the change says it ends, in the same step.
+    ///
+    /// Where [`UserChange::ends_tokens`], the user's generation rises by one and a
+    /// [`crate::operation::Revoked::User`] until `revoked_until` is recorded; where
+    /// [`UserChange::ends_sessions`], all the user's sessions go as well. Answers the account as
+    /// it is now (as it was, for [`UserChange::Remove`]) and the revocations that were recorded;
+    /// `None` when there is no such account.
+    async fn change_user(
+        &self,
+        realm: &str,
+        user: UserId,
+        change: UserChange,
+        revoked_until: Timestamp,
+    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError>;
+
+    /// Opens a session and notes the login on the account.
+    ///
+    /// It happens only if the account is enabled and still of `session.generation`, so that a
+    /// login that races a password change opens nothing: then the answer is `None`. With
+    /// `session.replaces_others`, the user's other sessions of the same issuer end and are
+    /// revoked until `revoked_until`; those revocations are the answer.
+    async fn open_session(
+        &self,
+        session: NewSession,
+        revoked_until: Timestamp,
+    ) -> Result<Option<Vec<Revocation>>, StoreError>;
+
+    /// Finds a session that has not ended by any refresh token it ever had.
+    async fn find_session_by_refresh(
+        &self,
+        issuer: &str,
+        presented: &RefreshHash,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError>;
+
+    /// Exchanges a refresh token for its successor, atomically.
+    ///
+    /// `presented` the newest: `successor` takes its place ([`Rotation::Rotated`]). The parent of
+    /// the newest, within `grace` of the rotation: the same successor again
+    /// ([`Rotation::Repeated`]). Any other token that the session ever had: theft; the session
+    /// ends and is revoked until `revoked_until` ([`Rotation::Reused`]). Unknown, or of a session
+    /// that ended, expired or is revoked: [`Rotation::Refused`].
+    async fn rotate(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+        successor: Successor,
+        grace: Duration,
+        revoked_until: Timestamp,
+    ) -> Result<Rotation, StoreError>;
+
+    /// Lists a user's sessions of an issuer that have not ended, newest first.
+    async fn list_sessions(
+        &self,
+        realm: &str,
+        user: UserId,
+        issuer: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// Ends a session and records the revocations, in one step; `false` when there was none.
+    ///
+    /// The revocations are recorded either way.
+    async fn end_session(
+        &self,
+        session: SessionId,
+        revocations: &[Revocation],
+    ) -> Result<bool, StoreError>;
+
+    /// Records revocations; the answer means that they are durable.
+    ///
+    /// A [`crate::operation::Revoked::Site`] also raises that site's generation to its floor.
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError>;
+
+    /// Looks one revocation up in the store itself (`when_stale = "ask"`): whether it stands, and
+    /// its floor.
+    async fn find_revocation(
+        &self,
+        key: RevocationKey,
+        now: Timestamp,
+    ) -> Result<Option<u64>, StoreError>;
+
+    /// The site's generation: zero until it was raised.
+    async fn site_generation(&self, issuer: &str) -> Result<u64, StoreError>;
+
+    /// The signing keys of a site, oldest first.
+    async fn signing_keys(&self, issuer: &str) -> Result<Vec<StoredKey>, StoreError>;
+
+    /// Adds a first signing key for the algorithm, unless another node was quicker; answers all
+    /// keys of the site, so that every node ends with the same.
+    async fn add_signing_key(
+        &self,
+        issuer: &str,
+        key: StoredKey,
+    ) -> Result<Vec<StoredKey>, StoreError>;
+
+    /// Deletes sessions and revocations that expired before `now`.
+    async fn purge(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Follows the revocations, and sends them until `events` closes.
+    ///
+    /// First everything that is recorded and has not expired, then what comes, in order. It
+    /// reconnects by itself, for ever, with back-off; it reports contact only after everything
+    /// acknowledged before was sent.
+    async fn follow(&self, events: mpsc::Sender<FeedEvent>);
+
+    /// The address without credentials, for logs and the banner.
+    fn describe(&self) -> String;
+}
+
+/// Which deadline a user look-up has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The look-up of a login: `lookup_timeout`.
+    Login,
+    /// Any other: `timeout`.
+    Routine,
+}
+
+/// What a store tells a node about revocations.
+#[derive(Clone, Debug)]
+pub enum FeedEvent {
+    /// These are recorded.
+    Revoked(Vec<FeedEntry>),
+    /// Everything recorded before this instant has been sent.
+    Contact {
+        /// When the question was *sent* that the store has answered.
+        asked_at: BootTime,
+    },
+    /// The feed was interrupted and is read again from the start; told for the log and metrics.
+    Interrupted {
+        /// Why.
+        cause: FeedInterruption,
+    },
+}
+
+/// Why a feed is read again from the start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FeedInterruption {
+    /// The store did not answer.
+    #[error("the store is away: {0}")]
+    Away(String),
+    /// Entries are missing between two that came.
+    #[error("entries are missing after {after}")]
+    Gap {
+        /// Number of the last entry in order.
+        after: u64,
+    },
+    /// The store was wiped, or is another one.
+    #[error("the store was wiped or swapped")]
+    Swapped,
+}
+
+/// One revocation as the feed carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeedEntry {
+    /// What is revoked.
+    pub key: RevocationKey,
+    /// The lowest generation that is still accepted; zero where the match alone refuses.
+    pub floor: u64,
+    /// From when it need not be remembered.
+    pub expires_at: Timestamp,
+}
+
+impl From<&Revocation> for FeedEntry {
+    fn from(revocation: &Revocation) -> Self {
+        Self {
+            key: revocation.revoked.key(),
+            floor: revocation.revoked.floor(),
+            expires_at: revocation.expires_at,
+        }
+    }
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The email address or user name is taken.
+    #[error("the email address or user name is taken")]
+    Taken,
+    /// No answer within the deadline; the step may or may not have happened.
+    #[error("the store did not answer within {0:?}")]
+    TimedOut(Duration),
+    /// The store cannot be reached, or refuses to work.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A record does not read as what it should be.
+    #[error("the store holds a record that does not read: {0}")]
+    Corrupt(String),
+    /// The store was made by a newer version.
+    #[error("the store has schema {found}, this version knows {known}")]
+    Newer {
+        /// Schema of the store.
+        found: i64,
+        /// Newest schema known here.
+        known: i64,
+    },
+}

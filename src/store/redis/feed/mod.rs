@@ -1,0 +1,314 @@
+//! Follows the revocation log, and tells how fresh that knowledge is.
+//!
+//! One round: two connections of its own (one blocks on the log, the other asks); the store's
+//! generation and newest number; the whole set; then the log from that number on. Whatever goes
+//! wrong ends the round, and the next one reads everything again: entries that are sent twice do
+//! no harm, a missing one would.
+//!
+//! Contact is reported as of the instant *before* a heartbeat was sent, once every entry up to the
+//! number that the heartbeat answered has been sent on. The heartbeat is a write, so that an old
+//! primary that was fenced off cannot vouch for a log that goes on elsewhere.
+
+mod log;
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use futures_util::future::try_join;
+use redis::RedisError;
+use redis::Script;
+use redis::aio::MultiplexedConnection;
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use uuid::Uuid;
+
+use crate::clock::BootTime;
+use crate::clock::Now;
+use crate::store::FeedEntry;
+use crate::store::FeedEvent;
+use crate::store::FeedInterruption;
+use crate::store::StoreError;
+use crate::store::redis::connection::Link;
+use crate::store::redis::feed::log::in_order;
+use crate::store::redis::feed::log::read_log;
+use crate::store::redis::keyspace::Keyspace;
+use crate::store::redis::keyspace::RevocationKeys;
+use crate::store::redis::revocation::parse_entry;
+
+static BEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/beat.lua")));
+static SNAPSHOT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("../scripts/snapshot.lua")));
+
+/// Between two heartbeats.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// How long Redis keeps a beat, in milliseconds.
+const BEAT_KEPT: u64 = 10_000;
+
+/// About how many entries of the set are read at once.
+const PAGE: usize = 1000;
+
+/// Most entries of one event.
+const EVENT: usize = 4096;
+
+/// Between two attempts to reach a store that is away: doubled from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+
+/// A follower of the log.
+pub(super) struct Feed<'a> {
+    link: &'a Link,
+    deadline: Duration,
+    keys: RevocationKeys,
+    beat_key: String,
+    /// Where the latest round had come to; `None`: nothing is known that another could contradict.
+    known: Option<Position>,
+    /// Whether this outage was told already.
+    is_away: bool,
+    pause: Duration,
+}
+
+/// A place in the log of one store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Position {
+    generation: String,
+    sequence: u64,
+}
+
+/// Key, expiry and floor, as the snapshot script gives them.
+type Member = (Vec<u8>, Vec<u8>, Vec<u8>);
+
+/// Why a round ended.
+enum End {
+    /// Nobody listens any more.
+    Closed,
+    Interrupted(FeedInterruption),
+}
+
+impl From<RedisError> for End {
+    fn from(error: RedisError) -> Self {
+        Self::Interrupted(FeedInterruption::Away(error.to_string()))
+    }
+}
+
+impl From<StoreError> for End {
+    fn from(error: StoreError) -> Self {
+        Self::Interrupted(FeedInterruption::Away(error.to_string()))
+    }
+}
+
+impl<'a> Feed<'a> {
+    pub(super) fn new(link: &'a Link, keys: &Keyspace, deadline: Duration) -> Self {
+        let beat_key = keys.beat(&Uuid::new_v4().to_string());
+        let keys = keys.revocations();
+        Self { link, deadline, keys, beat_key, known: None, is_away: false, pause: FIRST_PAUSE }
+    }
+
+    /// Follows until nobody listens.
+    pub(super) async fn run(mut self, events: &mpsc::Sender<FeedEvent>) {
+        loop {
+            let ended = tokio::select! {
+                () = events.closed() => return,
+                ended = self.round(events) => ended,
+            };
+            let cause = match ended {
+                Ok(never) => match never {},
+                Err(End::Closed) => return,
+                Err(End::Interrupted(cause)) => cause,
+            };
+            let is_away = matches!(cause, FeedInterruption::Away(_));
+            if matches!(cause, FeedInterruption::Swapped) {
+                self.known = None;
+            }
+            if !(is_away && self.is_away)
+                && send(events, FeedEvent::Interrupted { cause }).await.is_err()
+            {
+                return;
+            }
+            self.is_away = self.is_away || is_away;
+            tokio::select! {
+                () = events.closed() => return,
+                () = tokio::time::sleep(self.pause) => {}
+            }
+            self.pause = (self.pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    async fn round(&mut self, events: &mpsc::Sender<FeedEvent>) -> Result<Infallible, End> {
+        let (mut asking, tail) =
+            self.in_time(try_join(self.link.connect(), self.link.connect())).await?;
+        let (asked_at, start) = self.beat(&mut asking).await?;
+        let is_contradicted = self.known.as_ref().is_some_and(|known| {
+            known.generation != start.generation || known.sequence > start.sequence
+        });
+        if is_contradicted {
+            self.known = None;
+            let cause = FeedInterruption::Swapped;
+            send(events, FeedEvent::Interrupted { cause }).await?;
+        }
+        let sequence = self.send_set(&mut asking, start.sequence, events).await?;
+        self.known = Some(Position { sequence, ..start });
+        self.contact(asked_at, events).await?;
+        self.tail(asking, tail, events).await
+    }
+
+    /// Follows the log, and asks once a second.
+    async fn tail(
+        &mut self,
+        mut asking: MultiplexedConnection,
+        tail: MultiplexedConnection,
+        events: &mpsc::Sender<FeedEvent>,
+    ) -> Result<Infallible, End> {
+        let key = self.keys.log.clone();
+        let mut clock = tokio::time::interval(BEAT_EVERY);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let after = self.sequence();
+        let patience = BEAT_EVERY + self.deadline;
+        let mut blocked =
+            pin!(within(patience, read_log(tail.clone(), key.clone(), after, Some(BEAT_EVERY))));
+        loop {
+            tokio::select! {
+                entries = &mut blocked => {
+                    self.send_log(entries?, events).await?;
+                    let after = self.sequence();
+                    let next = read_log(tail.clone(), key.clone(), after, Some(BEAT_EVERY));
+                    blocked.set(within(patience, next));
+                }
+                _ = clock.tick() => {
+                    let (asked_at, newest) = self.beat(&mut asking).await?;
+                    self.catch_up(&mut asking, &newest, events).await?;
+                    self.contact(asked_at, events).await?;
+                }
+            }
+        }
+    }
+
+    /// Sends on what the log has up to `newest`, which a heartbeat answered.
+    async fn catch_up(
+        &mut self,
+        asking: &mut MultiplexedConnection,
+        newest: &Position,
+        events: &mpsc::Sender<FeedEvent>,
+    ) -> Result<(), End> {
+        let is_same = self.known.as_ref().is_some_and(|known| {
+            known.generation == newest.generation && known.sequence <= newest.sequence
+        });
+        if !is_same {
+            return Err(End::Interrupted(FeedInterruption::Swapped));
+        }
+        while self.sequence() < newest.sequence {
+            let after = self.sequence();
+            let read = read_log(asking.clone(), self.keys.log.clone(), after, None);
+            let entries = within(self.deadline, read).await?;
+            if entries.is_empty() {
+                return Err(End::Interrupted(FeedInterruption::Gap { after }));
+            }
+            self.send_log(entries, events).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_log(
+        &mut self,
+        entries: Vec<(u64, FeedEntry)>,
+        events: &mpsc::Sender<FeedEvent>,
+    ) -> Result<(), End> {
+        let after = self.sequence();
+        let (entries, newest) = in_order(entries, after).map_err(End::Interrupted)?;
+        send_entries(entries, events).await?;
+        if let Some(known) = &mut self.known {
+            known.sequence = newest;
+        }
+        Ok(())
+    }
+
+    /// Sends the whole set on; answers the number that the log is to be followed from.
+    ///
+    /// `start` was read before. What is recorded meanwhile comes with the log; a set of one page
+    /// was read together with a number of its own, and nothing of it comes twice.
+    async fn send_set(
+        &self,
+        asking: &mut MultiplexedConnection,
+        start: u64,
+        events: &mpsc::Sender<FeedEvent>,
+    ) -> Result<u64, End> {
+        let mut cursor = "0".to_owned();
+        let mut is_first = true;
+        loop {
+            let mut script = SNAPSHOT.prepare_invoke();
+            script.key(&self.keys.set).key(&self.keys.floors).key(&self.keys.sequence);
+            script.arg(&cursor).arg(PAGE);
+            let (next, sequence, entries): (String, u64, Vec<Member>) =
+                self.in_time(script.invoke_async(asking)).await?;
+            let now = Now::read().wall;
+            let mut page = Vec::with_capacity(entries.len());
+            for (key, expires, floor) in entries {
+                page.push(parse_entry(&key, &floor, &expires)?);
+            }
+            page.retain(|entry| entry.expires_at > now);
+            send_entries(page, events).await?;
+            if next == "0" {
+                return Ok(if is_first { sequence } else { start });
+            }
+            cursor = next;
+            is_first = false;
+        }
+    }
+
+    async fn beat(&self, asking: &mut MultiplexedConnection) -> Result<(BootTime, Position), End> {
+        let asked_at = Now::read().boot;
+        let mut script = BEAT.prepare_invoke();
+        script.key(&self.beat_key).key(&self.keys.generation).key(&self.keys.sequence);
+        script.arg(Uuid::new_v4().to_string()).arg(BEAT_KEPT);
+        let (generation, sequence) = self.in_time(script.invoke_async(asking)).await?;
+        Ok((asked_at, Position { generation, sequence }))
+    }
+
+    async fn contact(
+        &mut self,
+        asked_at: BootTime,
+        events: &mpsc::Sender<FeedEvent>,
+    ) -> Result<(), End> {
+        self.is_away = false;
+        self.pause = FIRST_PAUSE;
+        send(events, FeedEvent::Contact { asked_at }).await
+    }
+
+    fn sequence(&self) -> u64 {
+        self.known.as_ref().map_or(0, |known| known.sequence)
+    }
+
+    async fn in_time<T>(
+        &self,
+        question: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, End> {
+        within(self.deadline, async { question.await.map_err(End::from) }).await
+    }
+}
+
+/// Waits for an answer, but not for ever: redis-rs may, on a peer that is silent.
+async fn within<T>(
+    deadline: Duration,
+    question: impl Future<Output = Result<T, End>>,
+) -> Result<T, End> {
+    match tokio::time::timeout(deadline, question).await {
+        Ok(answer) => answer,
+        Err(_elapsed) => Err(StoreError::TimedOut(deadline).into()),
+    }
+}
+
+async fn send_entries(
+    entries: Vec<FeedEntry>,
+    events: &mpsc::Sender<FeedEvent>,
+) -> Result<(), End> {
+    for some in entries.chunks(EVENT) {
+        send(events, FeedEvent::Revoked(some.to_vec())).await?;
+    }
+    Ok(())
+}
+
+async fn send(events: &mpsc::Sender<FeedEvent>, event: FeedEvent) -> Result<(), End> {
+    events.send(event).await.map_err(|_closed| End::Closed)
+}

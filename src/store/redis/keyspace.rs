@@ -1,0 +1,188 @@
+//! Names the keys, and decides by hash tags which of them share a slot of a cluster.
+//!
+//! A tag in braces is what a cluster hashes: all keys of a user share the user's slot, all of the
+//! revocation log share another, and each index entry has its own. A script touches one slot.
+
+use std::fmt::Write;
+
+use crate::operation::Email;
+use crate::operation::RefreshHash;
+use crate::operation::SessionId;
+use crate::operation::UserId;
+use crate::operation::Username;
+
+/// What every key begins with, and the keys.
+#[derive(Clone, Debug)]
+pub(super) struct Keyspace {
+    prefix: String,
+}
+
+/// The keys of the revocation log: one slot.
+#[derive(Clone, Debug)]
+pub(super) struct RevocationKeys {
+    /// ZSET: key (16 bytes) by expiry.
+    pub(super) set: String,
+    /// HASH: key (16 bytes) → floor, where it is above zero.
+    pub(super) floors: String,
+    /// Number of the newest entry.
+    pub(super) sequence: String,
+    /// STREAM of entries; the id of an entry is its number.
+    pub(super) log: String,
+    /// Random name of this store, made once: another name is another store.
+    pub(super) generation: String,
+    /// HASH: issuer → generation of the site.
+    pub(super) sites: String,
+}
+
+/// How many slots the index of session ends is spread over.
+pub(super) const END_SHARDS: u8 = 16;
+
+impl Keyspace {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    /// HASH of an account.
+    pub(super) fn user(&self, realm: &str, user: UserId) -> String {
+        format!("{}{{u:{}:{user}}}:user", self.prefix, escaped(realm))
+    }
+
+    /// HASH of an account's sessions: sid → record; in the account's slot.
+    pub(super) fn sessions(&self, realm: &str, user: UserId) -> String {
+        format!("{}{{u:{}:{user}}}:sessions", self.prefix, escaped(realm))
+    }
+
+    /// Who has claimed an email address.
+    pub(super) fn email(&self, realm: &str, email: &Email) -> String {
+        format!("{}{{e:{}:{}}}", self.prefix, escaped(realm), escaped(email.as_str()))
+    }
+
+    /// Who has claimed a user name.
+    pub(super) fn username(&self, realm: &str, name: &Username) -> String {
+        format!("{}{{n:{}:{}}}", self.prefix, escaped(realm), escaped(name.as_str()))
+    }
+
+    /// The highest number given to an account.
+    pub(super) fn user_numbers(&self) -> String {
+        format!("{}{{ids}}", self.prefix)
+    }
+
+    /// ZSET of a realm's accounts by number.
+    pub(super) fn roster(&self, realm: &str) -> String {
+        format!("{}{{l:{}}}", self.prefix, escaped(realm))
+    }
+
+    /// Whose session it is.
+    pub(super) fn session(&self, session: SessionId) -> String {
+        format!("{}{{s:{session}}}", self.prefix)
+    }
+
+    /// Which session a refresh token belongs to.
+    pub(super) fn refresh(&self, refresh: &RefreshHash) -> String {
+        let hex = refresh.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            // Writing to a String does not fail.
+            write!(hex, "{byte:02x}").unwrap_or_default();
+            hex
+        });
+        format!("{}{{r:{hex}}}", self.prefix)
+    }
+
+    /// ZSET of sessions by the instant from which they may have expired.
+    pub(super) fn session_ends(&self, session: SessionId) -> String {
+        let [first, ..] = session.0.as_bytes();
+        // The last byte is random in every version of a UUID, the first is time in version 7.
+        let shard = session.0.as_bytes().last().unwrap_or(first) % END_SHARDS;
+        self.session_ends_shard(shard)
+    }
+
+    /// One of the [`END_SHARDS`] parts of that ZSET.
+    pub(super) fn session_ends_shard(&self, shard: u8) -> String {
+        format!("{}{{x:{shard}}}", self.prefix)
+    }
+
+    /// HASH of a site's signing keys: algorithm and kid → record.
+    pub(super) fn signing_keys(&self, issuer: &str) -> String {
+        format!("{}{{k:{}}}", self.prefix, escaped(issuer))
+    }
+
+    /// Which layout these keys have.
+    pub(super) fn schema(&self) -> String {
+        format!("{}{{schema}}", self.prefix)
+    }
+
+    /// The keys of the revocation log.
+    pub(super) fn revocations(&self) -> RevocationKeys {
+        let key = |name: &str| format!("{}{{rev}}:{name}", self.prefix);
+        RevocationKeys {
+            set: key("set"),
+            floors: key("floors"),
+            sequence: key("seq"),
+            log: key("log"),
+            generation: key("gen"),
+            sites: key("sites"),
+        }
+    }
+
+    /// The heartbeat of a node: in the slot of the log, which it vouches for.
+    pub(super) fn beat(&self, node: &str) -> String {
+        format!("{}{{rev}}:beat:{node}", self.prefix)
+    }
+}
+
+/// A name without the colons and braces that keys are made with, so that no two read alike.
+fn escaped(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~@+".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            // Writing to a String does not fail.
+            write!(text, "%{byte:02X}").unwrap_or_default();
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Keyspace;
+    use crate::operation::UserId;
+
+    /// What a cluster hashes of a key.
+    fn tag(key: &str) -> &str {
+        let (_, rest) = key.split_once('{').unwrap();
+        rest.split_once('}').unwrap().0
+    }
+
+    #[test]
+    fn the_keys_of_a_user_share_a_slot_and_two_users_do_not() {
+        let keys = Keyspace::new("munjigi:");
+
+        let user = keys.user("de}fault", UserId(7));
+
+        assert_eq!(user, "munjigi:{u:de%7Dfault:7}:user");
+        assert_eq!(tag(&user), tag(&keys.sessions("de}fault", UserId(7))));
+        assert_ne!(tag(&user), tag(&keys.user("de}fault", UserId(8))));
+    }
+
+    #[test]
+    fn no_two_names_share_a_key() {
+        let keys = Keyspace::new("");
+
+        let one = keys.username("a:b", &"c".parse().unwrap());
+        let other = keys.username("a", &"b:c".parse().unwrap());
+
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn the_revocation_log_has_one_slot() {
+        let keys = Keyspace::new("munjigi:");
+        let log = keys.revocations();
+
+        for key in [&log.set, &log.floors, &log.sequence, &log.log, &log.generation, &log.sites] {
+            assert_eq!(tag(key), "rev");
+        }
+        assert_eq!(tag(&keys.beat("node")), "rev");
+    }
+}

@@ -1,0 +1,278 @@
+//! The shared store: one Redis for several gateways.
+//!
+//! An operation is a few steps, each atomic in its own slot ([`keyspace`]) by one command or one
+//! script; none counts on two slots at once. The order of the steps is what makes a crash between
+//! them safe, and is told at each operation: revocations first, then the account; names and index
+//! entries first, then what they lead to, so that a left-over leads to nothing and is taken for
+//! nothing.
+
+mod claim;
+mod connection;
+mod expiry;
+mod fault;
+mod feed;
+mod keyspace;
+mod login;
+mod revocation;
+mod rotation;
+mod server;
+mod session;
+mod session_record;
+mod signing_key;
+mod user;
+mod user_record;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::Cmd;
+use redis::FromRedisValue;
+use redis::ScriptInvocation;
+use tokio::sync::mpsc;
+
+use crate::clock::Timestamp;
+use crate::operation::Identifier;
+use crate::operation::RefreshHash;
+use crate::operation::Revocation;
+use crate::operation::RevocationKey;
+use crate::operation::SessionId;
+use crate::operation::UserId;
+use crate::secret::Secret;
+use crate::store::Deadlines;
+use crate::store::FeedEvent;
+use crate::store::Lookup;
+use crate::store::NewSession;
+use crate::store::NewUser;
+use crate::store::Rotation;
+use crate::store::Session;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::Successor;
+use crate::store::User;
+use crate::store::UserChange;
+use crate::store::redis::connection::Call;
+use crate::store::redis::connection::Link;
+use crate::store::redis::feed::Feed;
+use crate::store::redis::keyspace::Keyspace;
+use crate::token::StoredKey;
+
+/// How a Redis is reached.
+#[derive(Clone, Debug)]
+pub struct RedisOptions {
+    /// `redis://host:port/db` or `rediss://…`, without credentials.
+    pub url: String,
+    /// ACL user; empty for none.
+    pub username: String,
+    /// Password; empty for none.
+    pub password: Secret<String>,
+    /// A file of CA certificates to trust beside the machine's own.
+    pub ca: Option<PathBuf>,
+    /// What every key begins with.
+    pub prefix: String,
+    /// Deadlines.
+    pub deadlines: Deadlines,
+}
+
+/// A store in a standalone Redis.
+pub struct RedisStore {
+    link: Link,
+    keys: Keyspace,
+    deadlines: Deadlines,
+    address: String,
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("RedisStore").field(&self.address).finish()
+    }
+}
+
+/// How often an operation is begun again because the account changed under it.
+const ATTEMPTS: usize = 64;
+
+impl RedisStore {
+    /// Connects and checks that the server can keep the promise.
+    ///
+    /// # Errors
+    /// When the URL does not read, the server does not answer within the deadline, its
+    /// `maxmemory-policy` would evict keys, or a newer version has written there.
+    pub async fn connect(options: RedisOptions) -> Result<Self, StoreError> {
+        let store = Self {
+            link: Link::new(&options)?,
+            keys: Keyspace::new(&options.prefix),
+            deadlines: options.deadlines,
+            address: without_credentials(&options.url),
+        };
+        store.within(store.deadlines.command, store.check_server()).await?;
+        Ok(store)
+    }
+
+    /// Runs an operation under its deadline; one that runs out casts doubt on the connection.
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(deadline, operation).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => {
+                self.link.doubt();
+                Err(StoreError::TimedOut(deadline))
+            }
+        }
+    }
+
+    async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        Ok(self.link.ask(Call::Command(command)).await?)
+    }
+
+    async fn script<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, StoreError> {
+        Ok(self.link.ask(Call::Script(script)).await?)
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn create_user(&self, user: NewUser) -> Result<User, StoreError> {
+        self.within(self.deadlines.command, self.make_user(user)).await
+    }
+
+    async fn find_user(
+        &self,
+        realm: &str,
+        who: &Identifier,
+        lookup: Lookup,
+    ) -> Result<Option<User>, StoreError> {
+        let deadline = match lookup {
+            Lookup::Login => self.deadlines.lookup,
+            Lookup::Routine => self.deadlines.command,
+        };
+        self.within(deadline, self.look_user_up(realm, who)).await
+    }
+
+    async fn list_users(
+        &self,
+        realm: &str,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<User>, StoreError> {
+        self.within(self.deadlines.command, self.page_of_users(realm, after, limit)).await
+    }
+
+    async fn change_user(
+        &self,
+        realm: &str,
+        user: UserId,
+        change: UserChange,
+        revoked_until: Timestamp,
+    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
+        let work = self.alter_user(realm, user, &change, revoked_until);
+        self.within(self.deadlines.command, work).await
+    }
+
+    async fn open_session(
+        &self,
+        session: NewSession,
+        revoked_until: Timestamp,
+    ) -> Result<Option<Vec<Revocation>>, StoreError> {
+        self.within(self.deadlines.command, self.log_in(&session, revoked_until)).await
+    }
+
+    async fn find_session_by_refresh(
+        &self,
+        issuer: &str,
+        presented: &RefreshHash,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        let work = self.session_of_refresh(issuer, presented, now);
+        self.within(self.deadlines.command, work).await
+    }
+
+    async fn rotate(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+        successor: Successor,
+        grace: Duration,
+        revoked_until: Timestamp,
+    ) -> Result<Rotation, StoreError> {
+        let work = self.exchange(session, presented, &successor, grace, revoked_until);
+        self.within(self.deadlines.command, work).await
+    }
+
+    async fn list_sessions(
+        &self,
+        realm: &str,
+        user: UserId,
+        issuer: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError> {
+        let work = self.sessions_of_user(realm, user, issuer, now);
+        self.within(self.deadlines.command, work).await
+    }
+
+    async fn end_session(
+        &self,
+        session: SessionId,
+        revocations: &[Revocation],
+    ) -> Result<bool, StoreError> {
+        self.within(self.deadlines.command, self.log_out(session, revocations)).await
+    }
+
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        self.within(self.deadlines.command, self.append(revocations)).await
+    }
+
+    async fn find_revocation(
+        &self,
+        key: RevocationKey,
+        now: Timestamp,
+    ) -> Result<Option<u64>, StoreError> {
+        self.within(self.deadlines.command, self.standing_floor(key, now)).await
+    }
+
+    async fn site_generation(&self, issuer: &str) -> Result<u64, StoreError> {
+        self.within(self.deadlines.command, self.generation_of_site(issuer)).await
+    }
+
+    async fn signing_keys(&self, issuer: &str) -> Result<Vec<StoredKey>, StoreError> {
+        self.within(self.deadlines.command, self.keys_of_site(issuer)).await
+    }
+
+    async fn add_signing_key(
+        &self,
+        issuer: &str,
+        key: StoredKey,
+    ) -> Result<Vec<StoredKey>, StoreError> {
+        self.within(self.deadlines.command, self.add_key_of_site(issuer, &key)).await
+    }
+
+    async fn purge(&self, now: Timestamp) -> Result<(), StoreError> {
+        // Each batch has the deadline, not all of them: what piled up must not stay for ever.
+        self.purge_revocations(now).await?;
+        self.purge_sessions(now).await
+    }
+
+    async fn follow(&self, events: mpsc::Sender<FeedEvent>) {
+        Feed::new(&self.link, &self.keys, self.deadlines.command).run(&events).await;
+    }
+
+    fn describe(&self) -> String {
+        self.address.clone()
+    }
+}
+
+fn without_credentials(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+            format!("{scheme}://{place}")
+        }
+        None => url.to_owned(),
+    }
+}

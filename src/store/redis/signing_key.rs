@@ -1,0 +1,69 @@
+//! Signing keys of sites, shared by all gateways.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use redis::Script;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::config::Algorithm;
+use crate::secret::Secret;
+use crate::store::RedisStore;
+use crate::store::StoreError;
+use crate::store::redis::fault::corrupt;
+use crate::token::StoredKey;
+
+static ADD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/add_key.lua")));
+
+/// What the field of a key, `ALGORITHM:KID`, does not say.
+#[derive(Serialize, Deserialize)]
+struct KeyRecord {
+    material: String,
+    created_at: Timestamp,
+}
+
+impl RedisStore {
+    pub(super) async fn keys_of_site(&self, issuer: &str) -> Result<Vec<StoredKey>, StoreError> {
+        let key = self.keys.signing_keys(issuer);
+        let records: HashMap<String, String> = self.command(redis::cmd("HGETALL").arg(key)).await?;
+        let mut keys = records
+            .iter()
+            .map(|(field, text)| read_key(field, text).ok_or_else(|| corrupt("signing key", field)))
+            .collect::<Result<Vec<_>, _>>()?;
+        keys.sort_by(|one, other| (one.created_at, &one.kid).cmp(&(other.created_at, &other.kid)));
+        Ok(keys)
+    }
+
+    pub(super) async fn add_key_of_site(
+        &self,
+        issuer: &str,
+        key: &StoredKey,
+    ) -> Result<Vec<StoredKey>, StoreError> {
+        let record = KeyRecord {
+            material: STANDARD.encode(key.material.expose()),
+            created_at: key.created_at,
+        };
+        let text = serde_json::to_string(&record)
+            .map_err(|error| StoreError::Corrupt(format!("signing key: {error}")))?;
+        let mut script = ADD.prepare_invoke();
+        script.key(self.keys.signing_keys(issuer));
+        script.arg(key.algorithm.name()).arg(&key.kid).arg(text);
+        self.script::<()>(&script).await?;
+        self.keys_of_site(issuer).await
+    }
+}
+
+fn read_key(field: &str, text: &str) -> Option<StoredKey> {
+    let (algorithm, kid) = field.split_once(':')?;
+    let record: KeyRecord = serde_json::from_str(text).ok()?;
+    Some(StoredKey {
+        kid: kid.to_owned(),
+        algorithm: Algorithm::from_name(algorithm)?,
+        material: Secret::new(STANDARD.decode(record.material).ok()?),
+        created_at: record.created_at,
+    })
+}

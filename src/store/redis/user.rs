@@ -1,0 +1,262 @@
+//! Accounts: made, found, listed and changed.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use futures_util::future::try_join_all;
+use redis::Script;
+
+use crate::clock::Timestamp;
+use crate::operation::Email;
+use crate::operation::Identifier;
+use crate::operation::Revocation;
+use crate::operation::RevocationKey;
+use crate::operation::Revoked;
+use crate::operation::UserId;
+use crate::operation::Username;
+use crate::store::NewUser;
+use crate::store::RedisStore;
+use crate::store::StoreError;
+use crate::store::User;
+use crate::store::UserChange;
+use crate::store::redis::ATTEMPTS;
+use crate::store::redis::claim::MAKE_WITHIN;
+use crate::store::redis::claim::Name;
+use crate::store::redis::fault::Fault;
+use crate::store::redis::fault::corrupt;
+use crate::store::redis::user_record::UserRecord;
+use crate::store::redis::user_record::fields_changed;
+use crate::store::redis::user_record::fields_of;
+
+static CREATE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/create_user.lua")));
+static CHANGE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/change_user.lua")));
+
+/// How many accounts are asked for at once.
+const PAGE: usize = 64;
+
+impl RedisStore {
+    /// Number, names, list of the realm, account: in this order.
+    ///
+    /// Cut short, it leaves a number that nobody has, claims that can be replaced, and an entry of
+    /// the list that leads to nothing.
+    pub(super) async fn make_user(&self, new: NewUser) -> Result<User, StoreError> {
+        let names = names_of(new.email.as_ref(), new.username.as_ref());
+        // Spares the numbers of most sign-ups that will be refused.
+        for name in &names {
+            if let Some(holder) = self.claimant(&new.realm, *name).await?
+                && self.has_name(&new.realm, holder, *name).await?
+            {
+                return Err(StoreError::Taken);
+            }
+        }
+        let id = UserId(self.command(redis::cmd("INCR").arg(self.keys.user_numbers())).await?);
+        let claimed_at = self.claim_all(&new.realm, &names, id).await?;
+        let mut list = redis::cmd("ZADD");
+        list.arg(self.keys.roster(&new.realm)).arg(id.0).arg(id.0);
+        self.command::<()>(&list).await?;
+        let user = User {
+            id,
+            realm: new.realm,
+            email: new.email,
+            email_verified: false,
+            username: new.username,
+            verifier: new.verifier,
+            roles: new.roles,
+            permissions: new.permissions,
+            enabled: true,
+            generation: 0,
+            attributes: new.attributes,
+            created_at: new.created_at,
+            last_login_at: None,
+        };
+        let mut script = CREATE.prepare_invoke();
+        script.key(self.keys.user(&user.realm, id)).arg(claimed_at + MAKE_WITHIN);
+        script.arg(fields_of(&user)?);
+        match self.script(&script).await? {
+            1 => Ok(user),
+            // The server stood still meanwhile, longer than any deadline.
+            _ => Err(StoreError::TimedOut(self.deadlines.command)),
+        }
+    }
+
+    /// Claims all names or none; answers the earliest claim.
+    async fn claim_all(
+        &self,
+        realm: &str,
+        names: &[Name<'_>],
+        user: UserId,
+    ) -> Result<i64, StoreError> {
+        let mut earliest = i64::MAX;
+        for (count, name) in names.iter().enumerate() {
+            match self.claim(realm, *name, user).await {
+                Ok(at) => earliest = earliest.min(at),
+                Err(error) => {
+                    for claimed in names.iter().take(count) {
+                        self.release(realm, *claimed, user).await?;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(earliest.min(i64::MAX - MAKE_WITHIN))
+    }
+
+    pub(super) async fn look_user_up(
+        &self,
+        realm: &str,
+        who: &Identifier,
+    ) -> Result<Option<User>, StoreError> {
+        let name = match who {
+            Identifier::Id(id) => return Ok(self.user_record(realm, *id).await?.map(|it| it.user)),
+            Identifier::Email(email) => Name::Email(email),
+            Identifier::Username(username) => Name::Username(username),
+        };
+        let Some(id) = self.claimant(realm, name).await? else {
+            return Ok(None);
+        };
+        let user = self.user_record(realm, id).await?.map(|record| record.user);
+        // A claim may have outlived its account.
+        Ok(user.filter(|user| match who {
+            Identifier::Email(email) => user.email.as_ref() == Some(email),
+            Identifier::Username(username) => user.username.as_ref() == Some(username),
+            Identifier::Id(_) => true,
+        }))
+    }
+
+    pub(super) async fn user_record(
+        &self,
+        realm: &str,
+        user: UserId,
+    ) -> Result<Option<UserRecord>, StoreError> {
+        let key = self.keys.user(realm, user);
+        let fields: HashMap<String, String> = self.command(redis::cmd("HGETALL").arg(key)).await?;
+        UserRecord::read(&fields)
+    }
+
+    pub(super) async fn page_of_users(
+        &self,
+        realm: &str,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<User>, StoreError> {
+        let mut users = Vec::new();
+        let mut after = after;
+        // Entries that lead to nothing are skipped, so that a page is short only at the end.
+        while users.len() < limit {
+            let wanted = PAGE.min(limit - users.len());
+            let from = after.map_or_else(|| "-inf".to_owned(), |id| format!("({id}"));
+            let mut page = redis::cmd("ZRANGEBYSCORE");
+            page.arg(self.keys.roster(realm)).arg(from).arg("+inf");
+            page.arg("LIMIT").arg(0).arg(wanted);
+            let ids: Vec<i64> = self.command(&page).await?;
+            let records = ids.iter().map(|id| self.user_record(realm, UserId(*id)));
+            users.extend(try_join_all(records).await?.into_iter().flatten().map(|it| it.user));
+            if ids.len() < wanted {
+                break;
+            }
+            after = ids.last().copied().map(UserId);
+        }
+        Ok(users)
+    }
+
+    /// Revocation, account and sessions, then (for a removal) names and list: in this order.
+    ///
+    /// Cut short after the revocation, tokens of the generation until now are refused and the
+    /// account stays as it was; its next login or refresh raises its generation to the floor that
+    /// is recorded (`open_session.lua`, `rotate.lua`). Cut short later, a removal leaves claims that
+    /// can be replaced.
+    pub(super) async fn alter_user(
+        &self,
+        realm: &str,
+        id: UserId,
+        change: &UserChange,
+        revoked_until: Timestamp,
+    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
+        for _ in 0..ATTEMPTS {
+            let Some(UserRecord { user: before, version }) = self.user_record(realm, id).await?
+            else {
+                return Ok(None);
+            };
+            let Some(mut after) = changed(&before, change) else {
+                return Ok(Some((before, Vec::new())));
+            };
+            let mut revocations = Vec::new();
+            if change.ends_tokens(&before) {
+                after.generation =
+                    self.raise_floor(&before, revoked_until, &mut revocations).await?;
+            }
+            let is_removal = matches!(change, UserChange::Remove);
+            let mut script = CHANGE.prepare_invoke();
+            script.key(self.keys.user(realm, id)).key(self.keys.sessions(realm, id));
+            script.arg(version).arg(if is_removal { "remove" } else { "keep" });
+            script.arg(u8::from(change.ends_sessions()));
+            // An account that stays as it is has no field to set, and HSET wants one.
+            script.arg("id").arg(id.0).arg(fields_changed(&before, &after)?);
+            let outcome: String = self.script(&script).await?;
+            match (outcome.as_str(), is_removal) {
+                ("done", false) => return Ok(Some((after, revocations))),
+                // Absent: removed by another, or by this step itself, whose answer was lost.
+                ("done" | "absent", true) => {
+                    self.forget_names(&before).await?;
+                    return Ok(Some((before, revocations)));
+                }
+                ("absent", false) => return Ok(None),
+                ("changed", _) => {}
+                _ => return Err(corrupt("change", &outcome)),
+            }
+        }
+        Err(Fault::Contended(ATTEMPTS).into())
+    }
+
+    /// Revokes the tokens of the user's generation; answers the next one.
+    async fn raise_floor(
+        &self,
+        user: &User,
+        expires_at: Timestamp,
+        revocations: &mut Vec<Revocation>,
+    ) -> Result<u64, StoreError> {
+        let recorded = self.recorded(&[RevocationKey::of_user(&user.realm, user.id)]).await?;
+        let floor = recorded.first().map_or(0, |entry| entry.floor);
+        let generation = user.generation.max(floor).saturating_add(1);
+        let revoked = Revoked::User { realm: user.realm.clone(), user: user.id, generation };
+        revocations.push(Revocation { revoked, expires_at });
+        self.append(revocations).await?;
+        Ok(generation)
+    }
+
+    async fn forget_names(&self, user: &User) -> Result<(), StoreError> {
+        for name in names_of(user.email.as_ref(), user.username.as_ref()) {
+            self.release(&user.realm, name, user.id).await?;
+        }
+        let mut unlist = redis::cmd("ZREM");
+        unlist.arg(self.keys.roster(&user.realm)).arg(user.id.0);
+        self.command(&unlist).await
+    }
+}
+
+fn names_of<'a>(email: Option<&'a Email>, username: Option<&'a Username>) -> Vec<Name<'a>> {
+    email.map(Name::Email).into_iter().chain(username.map(Name::Username)).collect()
+}
+
+/// The account as the change makes it; `None` where the change does not apply.
+fn changed(user: &User, change: &UserChange) -> Option<User> {
+    let mut user = user.clone();
+    match change {
+        UserChange::SetPassword { verifier } => user.verifier = Some(verifier.clone()),
+        UserChange::UpgradeVerifier { from, to } => {
+            if user.verifier.as_ref() != Some(from) {
+                return None;
+            }
+            user.verifier = Some(to.clone());
+        }
+        UserChange::SetEnabled(enabled) => user.enabled = *enabled,
+        UserChange::SetRights { roles, permissions } => {
+            user.roles.clone_from(roles);
+            user.permissions.clone_from(permissions);
+        }
+        UserChange::EndSessions | UserChange::Remove => {}
+    }
+    Some(user)
+}

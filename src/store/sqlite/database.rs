@@ -1,0 +1,205 @@
+//! The database itself: where it lies, its schema, and connections to it.
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::ErrorCode;
+use rusqlite::OpenFlags;
+use rusqlite::TransactionBehavior;
+use uuid::Uuid;
+
+use crate::store::Durability;
+use crate::store::StoreError;
+use crate::store::sqlite::fault::Fault;
+
+/// Where a database lies, and how connections to it behave.
+#[derive(Debug)]
+pub(super) struct Database {
+    place: Place,
+    durability: Durability,
+    /// How long a connection waits for a lock that another process holds.
+    patience: Duration,
+}
+
+#[derive(Debug)]
+enum Place {
+    File { path: PathBuf, id: FileId },
+    Memory { uri: String },
+}
+
+/// Device and number of a file.
+type FileId = (u64, u64);
+
+impl Database {
+    /// Makes the file, readable for its owner alone, where there is none.
+    pub(super) fn in_file(
+        path: &Path,
+        durability: Durability,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
+        let make = |source| Fault::Make { path: path.to_owned(), source };
+        // SQLite reads a name that begins with `file:` as a URI: an absolute path never does.
+        let absolute = std::path::absolute(path).map_err(make)?;
+        // The log and the shared memory take the mode of the file.
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&absolute);
+        if let Err(error) = made
+            && error.kind() != ErrorKind::AlreadyExists
+        {
+            return Err(make(error).into());
+        }
+        let id = file_id(&absolute)?;
+        Ok(Self { place: Place::File { path: absolute, id }, durability, patience })
+    }
+
+    /// Names a new database in memory; it lives as long as a connection to it.
+    pub(super) fn in_memory(patience: Duration) -> Self {
+        let uri = format!("file:/munjigi-{}?vfs=memdb", Uuid::new_v4());
+        Self { place: Place::Memory { uri }, durability: Durability::Normal, patience }
+    }
+
+    pub(super) fn describe(&self) -> String {
+        match &self.place {
+            Place::File { path, .. } => format!("sqlite:{}", path.display()),
+            Place::Memory { .. } => "sqlite::memory:".to_owned(),
+        }
+    }
+
+    /// Refuses to go on once the path leads to another file.
+    ///
+    /// A connection keeps its file when the name is given to another: what it acknowledged would
+    /// be lost. The new file is not opened either, as the old one's log lies beside it, and SQLite
+    /// would take that for the new one's.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match &self.place {
+            Place::File { path, id } if file_id(path)? != *id => {
+                Err(Fault::Replaced(path.clone()).into())
+            }
+            Place::File { .. } | Place::Memory { .. } => Ok(()),
+        }
+    }
+
+    fn connect(&self) -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = match &self.place {
+            Place::File { path, .. } => Connection::open_with_flags(path, flags)
+                .map_err(|source| Fault::Open { path: path.clone(), source })?,
+            Place::Memory { uri } => Connection::open_with_flags(
+                uri,
+                flags | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI,
+            )?,
+        };
+        connection.busy_timeout(self.patience)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        let synchronous = match self.durability {
+            Durability::Full => "FULL",
+            Durability::Normal => "NORMAL",
+        };
+        if matches!(self.place, Place::File { .. }) {
+            enter_write_ahead(&connection)?;
+        }
+        // A commit costs most where it makes the log longer. The log is not made long beforehand:
+        // it keeps its length from one checkpoint to the next, so that only the first 4 MiB after a
+        // start pay. The limit cuts it back after a reader has held up the checkpoints.
+        connection.execute_batch(&format!(
+            "PRAGMA synchronous = {synchronous};
+             PRAGMA journal_size_limit = 67108864;
+             PRAGMA foreign_keys = ON;
+             PRAGMA trusted_schema = OFF;
+             PRAGMA temp_store = MEMORY;"
+        ))?;
+        migrate(&mut connection)?;
+        Ok(connection)
+    }
+}
+
+/// A connection that is lent while its file is the one that the path leads to.
+pub(super) struct Link {
+    database: Arc<Database>,
+    connection: Connection,
+}
+
+impl Link {
+    pub(super) fn open(database: &Arc<Database>) -> Result<Self, StoreError> {
+        database.check()?;
+        let link = Self { database: Arc::clone(database), connection: database.connect()? };
+        database.check()?;
+        Ok(link)
+    }
+
+    pub(super) fn connection(&mut self) -> Result<&mut Connection, StoreError> {
+        self.database.check()?;
+        Ok(&mut self.connection)
+    }
+}
+
+/// Version of the schema that the last of [`MIGRATIONS`] leads to.
+pub(super) const SCHEMA_VERSION: i64 = 1;
+
+/// The migration at position n leads from schema n to n + 1.
+const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+
+/// As in `schema.sql`.
+const APPLICATION_ID: i64 = 1_299_541_610;
+
+fn file_id(path: &Path) -> Result<FileId, Fault> {
+    let metadata =
+        std::fs::metadata(path).map_err(|source| Fault::Gone { path: path.to_owned(), source })?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    if checked_version(connection)? == SCHEMA_VERSION {
+        return Ok(());
+    }
+    let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have migrated while this one waited for the lock.
+    let version = checked_version(&step)?;
+    let done = usize::try_from(version).unwrap_or(usize::MAX);
+    for migration in MIGRATIONS.iter().skip(done) {
+        step.execute_batch(migration)?;
+    }
+    step.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    step.commit()?;
+    Ok(())
+}
+
+fn checked_version(connection: &Connection) -> Result<i64, StoreError> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let application: i64 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let is_new = found == 0 && tables == 0;
+    if !is_new && application != APPLICATION_ID {
+        return Err(Fault::Foreign.into());
+    }
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
+    }
+    Ok(found)
+}
+
+fn enter_write_ahead(connection: &Connection) -> Result<(), StoreError> {
+    // SQLite does not wait where two connections switch a new file at once: taking the write lock
+    // does, and after it the other has switched.
+    for _ in 0..8 {
+        let mode: Result<String, _> =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => return Err(Fault::NoLog(mode).into()),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                connection.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Fault::Busy.into())
+}

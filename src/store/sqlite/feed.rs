@@ -1,0 +1,186 @@
+//! The feed: polls the database for revocations, whichever process recorded them.
+//!
+//! `PRAGMA data_version` tells whether any other connection has committed; only then rows are read.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::mpsc::Sender;
+
+use crate::clock::Now;
+use crate::clock::Timestamp;
+use crate::operation::RevocationKey;
+use crate::store::FeedEntry;
+use crate::store::FeedEvent;
+use crate::store::FeedInterruption;
+use crate::store::StoreError;
+use crate::store::sqlite::database::Database;
+use crate::store::sqlite::database::Link;
+use crate::store::sqlite::fault::unsigned;
+
+/// How often the database is asked.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// How rarely it is asked at most, while it does not answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Entries in one event.
+const CHUNK: u16 = 4096;
+
+/// Sends what is recorded until the receiver of `events` is gone.
+pub(super) async fn follow(database: Arc<Database>, events: Sender<FeedEvent>) {
+    let until_closed = events.clone();
+    // Dropped with this future, it wakes and ends the thread.
+    let (stop, stopped) = sync_channel::<()>(0);
+    let polling = tokio::task::spawn_blocking(move || {
+        Feed { database, events, link: None, position: None }.run(&stopped);
+    });
+    until_closed.closed().await;
+    drop(stop);
+    if let Err(error) = polling.await {
+        tracing::error!(%error, "the feed of revocations panicked");
+    }
+}
+
+struct Feed {
+    database: Arc<Database>,
+    events: Sender<FeedEvent>,
+    link: Option<Link>,
+    position: Option<Position>,
+}
+
+/// How far the feed has come, and in which database.
+struct Position {
+    store: String,
+    data_version: i64,
+    last: i64,
+}
+
+/// Why a poll sends no contact.
+enum Stop {
+    Closed,
+    Interrupted(FeedInterruption),
+}
+
+impl Feed {
+    fn run(mut self, stopped: &Receiver<()>) {
+        let mut pause = INTERVAL;
+        loop {
+            let asked_at = Now::read().boot;
+            let event = match self.poll() {
+                Ok(()) => {
+                    pause = INTERVAL;
+                    FeedEvent::Contact { asked_at }
+                }
+                Err(Stop::Closed) => return,
+                Err(Stop::Interrupted(cause)) => {
+                    self.link = None;
+                    self.position = None;
+                    // A swapped store answers: it is read at the next poll.
+                    if cause != FeedInterruption::Swapped {
+                        pause = (pause * 2).min(LONGEST_PAUSE);
+                    }
+                    FeedEvent::Interrupted { cause }
+                }
+            };
+            if self.events.blocking_send(event).is_err() {
+                return;
+            }
+            if !matches!(stopped.recv_timeout(pause), Err(RecvTimeoutError::Timeout)) {
+                return;
+            }
+        }
+    }
+
+    /// Sends everything that was committed before the call and not sent yet.
+    fn poll(&mut self) -> Result<(), Stop> {
+        let link = match &mut self.link {
+            Some(link) => link,
+            None => self.link.insert(Link::open(&self.database)?),
+        };
+        let connection = &*link.connection()?;
+        // Read before the rows: what is committed between is seen by the next poll.
+        let data_version: i64 =
+            connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
+        if self.position.as_ref().is_some_and(|position| position.data_version == data_version) {
+            return Ok(());
+        }
+        let (store, newest) = identity(connection)?;
+        let last = match &self.position {
+            None => 0,
+            Some(position) if position.store == store && position.last <= newest => position.last,
+            Some(_) => return Err(Stop::Interrupted(FeedInterruption::Swapped)),
+        };
+        let last = send_rows(connection, &self.events, last, Now::read().wall)?;
+        self.position = Some(Position { store, data_version, last });
+        Ok(())
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        Self::Interrupted(FeedInterruption::Away(text))
+    }
+}
+
+impl From<rusqlite::Error> for Stop {
+    fn from(error: rusqlite::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+/// The id of the store, and the number of the newest revocation it ever recorded.
+fn identity(connection: &Connection) -> Result<(String, i64), StoreError> {
+    let identity = connection
+        .prepare_cached(
+            "SELECT id, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'revocations'), 0)
+             FROM store",
+        )?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(identity)
+}
+
+/// Sends the revocations after `last` that have not expired; the number of the newest.
+fn send_rows(
+    connection: &Connection,
+    events: &Sender<FeedEvent>,
+    mut last: i64,
+    now: Timestamp,
+) -> Result<i64, Stop> {
+    let mut select = connection.prepare_cached(
+        "SELECT seq, key, floor, expires_at FROM revocations WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    )?;
+    loop {
+        let mut read = 0;
+        let mut entries = Vec::new();
+        let mut rows = select.query([last, i64::from(CHUNK)])?;
+        while let Some(row) = rows.next()? {
+            read += 1;
+            last = row.get(0)?;
+            let expires_at = Timestamp::from_millis(row.get(3)?);
+            if expires_at > now {
+                let key = RevocationKey(row.get(1)?);
+                entries.push(FeedEntry { key, floor: unsigned(row.get(2)?)?, expires_at });
+            }
+        }
+        // Ends the read transaction: the receiver may take its time.
+        drop(rows);
+        if !entries.is_empty() && events.blocking_send(FeedEvent::Revoked(entries)).is_err() {
+            return Err(Stop::Closed);
+        }
+        if read < CHUNK {
+            return Ok(last);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Signing keys in SQL.
+
+use rusqlite::Connection;
+use rusqlite::Row;
+use rusqlite::params;
+
+use crate::clock::Timestamp;
+use crate::config::Algorithm;
+use crate::secret::Secret;
+use crate::store::StoreError;
+use crate::token::StoredKey;
+
+/// The keys of a site, oldest first.
+pub(super) fn list(connection: &Connection, issuer: &str) -> Result<Vec<StoredKey>, StoreError> {
+    connection
+        .prepare_cached(
+            "SELECT kid, algorithm, material, created_at FROM keys WHERE issuer = ?1
+             ORDER BY created_at, id",
+        )?
+        .query_and_then([issuer], key)?
+        .collect()
+}
+
+/// Adds a key unless there is one of its algorithm; all keys of the site.
+pub(super) fn add_first(
+    connection: &Connection,
+    issuer: &str,
+    key: &StoredKey,
+) -> Result<Vec<StoredKey>, StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO keys (issuer, kid, algorithm, material, created_at)
+             SELECT ?1, ?2, ?3, ?4, ?5
+             WHERE NOT EXISTS (SELECT 1 FROM keys WHERE issuer = ?1 AND algorithm = ?3)",
+        )?
+        .execute(params![
+            issuer,
+            key.kid,
+            key.algorithm.name(),
+            key.material.expose(),
+            key.created_at.as_millis(),
+        ])?;
+    list(connection, issuer)
+}
+
+fn key(row: &Row<'_>) -> Result<StoredKey, StoreError> {
+    let algorithm: String = row.get("algorithm")?;
+    let Some(algorithm) = Algorithm::from_name(&algorithm) else {
+        return Err(StoreError::Corrupt(format!("keys.algorithm: `{algorithm}`")));
+    };
+    Ok(StoredKey {
+        kid: row.get("kid")?,
+        algorithm,
+        material: Secret::new(row.get("material")?),
+        created_at: Timestamp::from_millis(row.get("created_at")?),
+    })
+}

@@ -1,0 +1,283 @@
+//! The embedded store: one SQLite file, one writer thread with group commit, readers beside it.
+
+mod accounts;
+mod database;
+mod fault;
+mod feed;
+mod keys;
+mod readers;
+mod revocations;
+mod rotation;
+mod sessions;
+mod workers;
+mod writer;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tokio::sync::mpsc;
+
+use crate::clock::Timestamp;
+use crate::operation::Identifier;
+use crate::operation::RefreshHash;
+use crate::operation::Revocation;
+use crate::operation::RevocationKey;
+use crate::operation::SessionId;
+use crate::operation::UserId;
+use crate::store::Deadlines;
+use crate::store::FeedEvent;
+use crate::store::Lookup;
+use crate::store::NewSession;
+use crate::store::NewUser;
+use crate::store::Rotation;
+use crate::store::Session;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::Successor;
+use crate::store::User;
+use crate::store::UserChange;
+use crate::token::StoredKey;
+
+use database::Database;
+use readers::Readers;
+use writer::Writer;
+
+/// When a commit counts as done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// `synchronous = FULL`: on disk before an acknowledgement.
+    #[default]
+    Full,
+    /// `synchronous = NORMAL`: survives the process, not the machine.
+    Normal,
+}
+
+/// A store in one SQLite file.
+///
+/// Other processes may work on the same file at the same time. Dropping the store finishes what
+/// was asked, closes the file and ends its threads.
+pub struct SqliteStore {
+    database: Arc<Database>,
+    writer: Writer,
+    readers: Readers,
+    deadlines: Deadlines,
+}
+
+/// Rows that one transaction of a purge deletes at most: other processes wait for it.
+const PURGE_BATCH: usize = 500;
+
+impl SqliteStore {
+    /// Version of the schema that this program reads and writes.
+    pub const SCHEMA_VERSION: i64 = database::SCHEMA_VERSION;
+
+    /// Opens the file, makes it when it is not there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is no database, or was made by a newer version.
+    pub fn open(
+        path: &Path,
+        durability: Durability,
+        deadlines: Deadlines,
+    ) -> Result<Self, StoreError> {
+        Self::start(Database::in_file(path, durability, patience(deadlines))?, deadlines)
+    }
+
+    /// Opens a store that lives in memory and goes with this value.
+    ///
+    /// # Errors
+    /// When SQLite cannot make one.
+    pub fn in_memory(deadlines: Deadlines) -> Result<Self, StoreError> {
+        Self::start(Database::in_memory(patience(deadlines)), deadlines)
+    }
+
+    fn start(database: Database, deadlines: Deadlines) -> Result<Self, StoreError> {
+        let database = Arc::new(database);
+        let writer = Writer::start(&database)?;
+        let readers = Readers::start(&database)?;
+        Ok(Self { database, writer, readers, deadlines })
+    }
+
+    async fn write<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.writer.ask(self.deadlines.command, operation).await
+    }
+
+    async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.readers.ask(self.deadlines.command, query).await
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SqliteStore").field("database", &self.database).finish()
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create_user(&self, user: NewUser) -> Result<User, StoreError> {
+        self.write(|connection| accounts::create(connection, user)).await
+    }
+
+    async fn find_user(
+        &self,
+        realm: &str,
+        who: &Identifier,
+        lookup: Lookup,
+    ) -> Result<Option<User>, StoreError> {
+        let deadline = match lookup {
+            Lookup::Login => self.deadlines.lookup,
+            Lookup::Routine => self.deadlines.command,
+        };
+        let (realm, who) = (realm.to_owned(), who.clone());
+        self.readers.ask(deadline, move |connection| accounts::find(connection, &realm, &who)).await
+    }
+
+    async fn list_users(
+        &self,
+        realm: &str,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<User>, StoreError> {
+        let realm = realm.to_owned();
+        self.read(move |connection| accounts::list(connection, &realm, after, limit)).await
+    }
+
+    async fn change_user(
+        &self,
+        realm: &str,
+        user: UserId,
+        change: UserChange,
+        revoked_until: Timestamp,
+    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
+        let realm = realm.to_owned();
+        self.write(move |connection| {
+            accounts::change(connection, &realm, user, change, revoked_until)
+        })
+        .await
+    }
+
+    async fn open_session(
+        &self,
+        session: NewSession,
+        revoked_until: Timestamp,
+    ) -> Result<Option<Vec<Revocation>>, StoreError> {
+        self.write(move |connection| sessions::open(connection, &session, revoked_until)).await
+    }
+
+    async fn find_session_by_refresh(
+        &self,
+        issuer: &str,
+        presented: &RefreshHash,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        let (issuer, presented) = (issuer.to_owned(), *presented);
+        self.read(move |connection| sessions::find_by_refresh(connection, &issuer, &presented, now))
+            .await
+    }
+
+    async fn rotate(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+        successor: Successor,
+        grace: Duration,
+        revoked_until: Timestamp,
+    ) -> Result<Rotation, StoreError> {
+        let presented = *presented;
+        self.write(move |connection| {
+            rotation::rotate(connection, session, &presented, &successor, grace, revoked_until)
+        })
+        .await
+    }
+
+    async fn list_sessions(
+        &self,
+        realm: &str,
+        user: UserId,
+        issuer: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError> {
+        let (realm, issuer) = (realm.to_owned(), issuer.map(str::to_owned));
+        self.read(move |connection| {
+            sessions::list(connection, &realm, user, issuer.as_deref(), now)
+        })
+        .await
+    }
+
+    async fn end_session(
+        &self,
+        session: SessionId,
+        revocations: &[Revocation],
+    ) -> Result<bool, StoreError> {
+        let revocations = revocations.to_vec();
+        self.write(move |connection| {
+            revocations::record(connection, &revocations)?;
+            sessions::end(connection, session)
+        })
+        .await
+    }
+
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        let revocations = revocations.to_vec();
+        self.write(move |connection| revocations::record(connection, &revocations)).await
+    }
+
+    async fn find_revocation(
+        &self,
+        key: RevocationKey,
+        now: Timestamp,
+    ) -> Result<Option<u64>, StoreError> {
+        self.read(move |connection| revocations::find(connection, key, now)).await
+    }
+
+    async fn site_generation(&self, issuer: &str) -> Result<u64, StoreError> {
+        let issuer = issuer.to_owned();
+        self.read(move |connection| revocations::site_generation(connection, &issuer)).await
+    }
+
+    async fn signing_keys(&self, issuer: &str) -> Result<Vec<StoredKey>, StoreError> {
+        let issuer = issuer.to_owned();
+        self.read(move |connection| keys::list(connection, &issuer)).await
+    }
+
+    async fn add_signing_key(
+        &self,
+        issuer: &str,
+        key: StoredKey,
+    ) -> Result<Vec<StoredKey>, StoreError> {
+        let issuer = issuer.to_owned();
+        self.write(move |connection| keys::add_first(connection, &issuer, &key)).await
+    }
+
+    async fn purge(&self, now: Timestamp) -> Result<(), StoreError> {
+        for purge in [sessions::purge, revocations::purge] {
+            while self.write(move |connection| purge(connection, now, PURGE_BATCH)).await? > 0 {}
+        }
+        Ok(())
+    }
+
+    async fn follow(&self, events: mpsc::Sender<FeedEvent>) {
+        feed::follow(Arc::clone(&self.database), events).await;
+    }
+
+    fn describe(&self) -> String {
+        self.database.describe()
+    }
+}
+
+/// How long a connection waits for another process: no shorter than an asker waits.
+fn patience(deadlines: Deadlines) -> Duration {
+    deadlines.command.max(Duration::from_secs(1))
+}

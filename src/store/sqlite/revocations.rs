@@ -1,0 +1,101 @@
+//! Revocations and site generations in SQL.
+
+use rusqlite::Connection;
+use rusqlite::OptionalExtension;
+use rusqlite::params;
+
+use crate::clock::Timestamp;
+use crate::operation::Revocation;
+use crate::operation::RevocationKey;
+use crate::operation::Revoked;
+use crate::store::StoreError;
+use crate::store::sqlite::fault::signed;
+use crate::store::sqlite::fault::unsigned;
+
+/// Records revocations; one that is there keeps the higher floor and the later end, and is carried
+/// by the feed again.
+pub(super) fn record(
+    connection: &Connection,
+    revocations: &[Revocation],
+) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached(
+        "INSERT OR REPLACE INTO revocations (key, floor, expires_at, kind, scope, name)
+         SELECT ?1, max(?2, coalesce(max(floor), ?2)), max(?3, coalesce(max(expires_at), ?3)),
+                ?4, ?5, ?6
+         FROM revocations WHERE key = ?1",
+    )?;
+    for Revocation { revoked, expires_at } in revocations {
+        let (scope, name) = names(revoked);
+        insert.execute(params![
+            revoked.key().0,
+            signed(revoked.floor())?,
+            expires_at.as_millis(),
+            revoked.kind(),
+            scope,
+            name,
+        ])?;
+        if let Revoked::Site { issuer, generation } = revoked {
+            raise_site(connection, issuer, *generation)?;
+        }
+    }
+    Ok(())
+}
+
+/// The floor of a revocation that stands.
+pub(super) fn find(
+    connection: &Connection,
+    key: RevocationKey,
+    now: Timestamp,
+) -> Result<Option<u64>, StoreError> {
+    connection
+        .prepare_cached("SELECT floor FROM revocations WHERE key = ?1 AND expires_at > ?2")?
+        .query_row(params![key.0, now.as_millis()], |row| row.get(0))
+        .optional()?
+        .map(unsigned)
+        .transpose()
+}
+
+pub(super) fn site_generation(connection: &Connection, issuer: &str) -> Result<u64, StoreError> {
+    let generation: Option<i64> = connection
+        .prepare_cached("SELECT generation FROM sites WHERE issuer = ?1")?
+        .query_row([issuer], |row| row.get(0))
+        .optional()?;
+    unsigned(generation.unwrap_or(0))
+}
+
+/// Deletes at most `limit` revocations that expired before `now`; how many it deleted.
+pub(super) fn purge(
+    connection: &Connection,
+    now: Timestamp,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let purged = connection
+        .prepare_cached(
+            "DELETE FROM revocations WHERE seq IN (
+                 SELECT seq FROM revocations WHERE expires_at < ?1 LIMIT ?2)",
+        )?
+        .execute([now.as_millis(), limit])?;
+    Ok(purged)
+}
+
+fn raise_site(connection: &Connection, issuer: &str, generation: u64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO sites (issuer, generation) VALUES (?1, ?2)
+             ON CONFLICT (issuer) DO UPDATE SET generation = max(generation, excluded.generation)",
+        )?
+        .execute(params![issuer, signed(generation)?])?;
+    Ok(())
+}
+
+/// Issuer or realm, and name, as a person reads them.
+fn names(revoked: &Revoked) -> (&str, String) {
+    match revoked {
+        Revoked::Token { issuer, token } => (issuer, token.to_string()),
+        Revoked::Session { issuer, session } => (issuer, session.to_string()),
+        Revoked::User { realm, user, .. } => (realm, user.to_string()),
+        Revoked::Site { issuer, .. } => (issuer, String::new()),
+        Revoked::Key { issuer, key } => (issuer, key.clone()),
+    }
+}

@@ -1,0 +1,123 @@
+//! Rotation of refresh tokens in SQL.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::Row;
+use rusqlite::params;
+
+use crate::clock::Timestamp;
+use crate::operation::RefreshHash;
+use crate::operation::RevocationKey;
+use crate::operation::SessionId;
+use crate::store::Rotation;
+use crate::store::Session;
+use crate::store::StoreError;
+use crate::store::Successor;
+use crate::store::sqlite::revocations;
+use crate::store::sqlite::sessions;
+
+/// A session with what it keeps of its newest refresh tokens.
+struct Family {
+    session: Session,
+    newest: Option<[u8; 32]>,
+    latest: Option<Exchange>,
+}
+
+/// The latest exchange: `parent` for the newest.
+struct Exchange {
+    parent: [u8; 32],
+    at: Timestamp,
+    sealed: Vec<u8>,
+}
+
+pub(super) fn rotate(
+    connection: &Connection,
+    session: SessionId,
+    presented: &RefreshHash,
+    successor: &Successor,
+    grace: Duration,
+    revoked_until: Timestamp,
+) -> Result<Rotation, StoreError> {
+    let now = successor.now;
+    let Some(family) = find(connection, session, presented)? else { return Ok(Rotation::Refused) };
+    let Family { session, newest, latest } = family;
+    let key = RevocationKey::of_session(&session.issuer, session.id);
+    if session.expires_at <= now || revocations::find(connection, key, now)?.is_some() {
+        return Ok(Rotation::Refused);
+    }
+    if newest == Some(presented.0) {
+        return exchange(connection, session, presented, successor).map(Rotation::Rotated);
+    }
+    match latest {
+        Some(latest) if latest.parent == presented.0 && now.since(latest.at) <= grace => {
+            Ok(Rotation::Repeated { session, sealed: latest.sealed })
+        }
+        _ => {
+            let revocations =
+                vec![sessions::revocation(&session.issuer, session.id, revoked_until)];
+            revocations::record(connection, &revocations)?;
+            sessions::end(connection, session.id)?;
+            Ok(Rotation::Reused(revocations))
+        }
+    }
+}
+
+fn find(
+    connection: &Connection,
+    session: SessionId,
+    presented: &RefreshHash,
+) -> Result<Option<Family>, StoreError> {
+    let columns = sessions::COLUMNS;
+    connection
+        .prepare_cached(&format!(
+            "SELECT {columns}, newest, parent, rotated_at, sealed
+             FROM refresh JOIN sessions ON sessions.id = refresh.session
+             WHERE hash = ?1 AND sessions.id = ?2"
+        ))?
+        .query_and_then(params![presented.0, session.0.as_bytes()], family)?
+        .next()
+        .transpose()
+}
+
+fn family(row: &Row<'_>) -> Result<Family, StoreError> {
+    let latest = match row.get("parent")? {
+        Some(parent) => Some(Exchange {
+            parent,
+            at: Timestamp::from_millis(row.get("rotated_at")?),
+            sealed: row.get("sealed")?,
+        }),
+        None => None,
+    };
+    Ok(Family { session: sessions::session(row)?, newest: row.get("newest")?, latest })
+}
+
+fn exchange(
+    connection: &Connection,
+    session: Session,
+    presented: &RefreshHash,
+    successor: &Successor,
+) -> Result<Session, StoreError> {
+    let session = Session {
+        last_used_at: successor.now,
+        expires_at: successor.expires_at.min(session.ends_at),
+        ..session
+    };
+    sessions::remember(connection, session.id, &successor.hash)?;
+    connection
+        .prepare_cached(
+            "UPDATE sessions
+             SET newest = ?2, parent = ?3, rotated_at = ?4, sealed = ?5, last_used_at = ?4,
+                 expires_at = ?6
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            session.id.0.as_bytes(),
+            successor.hash.0,
+            presented.0,
+            successor.now.as_millis(),
+            successor.sealed,
+            session.expires_at.as_millis(),
+        ])?;
+    Ok(session)
+}

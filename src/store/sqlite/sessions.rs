@@ -1,0 +1,179 @@
+//! Sessions in SQL.
+
+use rusqlite::Connection;
+use rusqlite::Row;
+use rusqlite::params;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::operation::RefreshHash;
+use crate::operation::Revocation;
+use crate::operation::Revoked;
+use crate::operation::SessionId;
+use crate::operation::UserId;
+use crate::store::NewSession;
+use crate::store::Session;
+use crate::store::StoreError;
+use crate::store::sqlite::accounts;
+use crate::store::sqlite::revocations;
+
+pub(super) fn open(
+    connection: &Connection,
+    new: &NewSession,
+    revoked_until: Timestamp,
+) -> Result<Option<Vec<Revocation>>, StoreError> {
+    let session = &new.session;
+    let generation = accounts::generation_if_enabled(connection, &session.realm, session.user)?;
+    if generation != Some(new.generation) {
+        return Ok(None);
+    }
+    let mut revocations = Vec::new();
+    if new.replaces_others {
+        revocations = end_others(connection, session, revoked_until)?;
+    }
+    accounts::note_login(connection, session.user, session.created_at)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO sessions (id, user, realm, issuer, created_at, last_used_at, expires_at,
+                                   ends_at, address, agent, newest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, min(?7, ?8), ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            session.id.0.as_bytes(),
+            session.user.0,
+            session.realm,
+            session.issuer,
+            session.created_at.as_millis(),
+            session.last_used_at.as_millis(),
+            session.expires_at.as_millis(),
+            session.ends_at.as_millis(),
+            session.address,
+            session.agent,
+            new.refresh.map(|hash| hash.0),
+        ])?;
+    if let Some(hash) = new.refresh {
+        remember(connection, session.id, &hash)?;
+    }
+    Ok(Some(revocations))
+}
+
+pub(super) fn find_by_refresh(
+    connection: &Connection,
+    issuer: &str,
+    presented: &RefreshHash,
+    now: Timestamp,
+) -> Result<Option<Session>, StoreError> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM refresh JOIN sessions ON sessions.id = refresh.session
+             WHERE hash = ?1 AND issuer = ?2 AND expires_at > ?3"
+        ))?
+        .query_and_then(params![presented.0, issuer, now.as_millis()], session)?
+        .next()
+        .transpose()
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    realm: &str,
+    user: UserId,
+    issuer: Option<&str>,
+    now: Timestamp,
+) -> Result<Vec<Session>, StoreError> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM sessions
+             WHERE user = ?1 AND realm = ?2 AND issuer = coalesce(?3, issuer) AND expires_at > ?4
+             ORDER BY created_at DESC, id DESC"
+        ))?
+        .query_and_then(params![user.0, realm, issuer, now.as_millis()], session)?
+        .collect()
+}
+
+/// Deletes a session and all it remembers; whether there was one.
+pub(super) fn end(connection: &Connection, session: SessionId) -> Result<bool, StoreError> {
+    let ended = connection
+        .prepare_cached("DELETE FROM sessions WHERE id = ?1")?
+        .execute([session.0.as_bytes()])?;
+    Ok(ended > 0)
+}
+
+/// Adds a refresh token to those that the session ever had.
+pub(super) fn remember(
+    connection: &Connection,
+    session: SessionId,
+    hash: &RefreshHash,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("INSERT INTO refresh (hash, session) VALUES (?1, ?2)")?
+        .execute(params![hash.0, session.0.as_bytes()])?;
+    Ok(())
+}
+
+pub(super) fn revocation(issuer: &str, session: SessionId, expires_at: Timestamp) -> Revocation {
+    Revocation { revoked: Revoked::Session { issuer: issuer.to_owned(), session }, expires_at }
+}
+
+/// Deletes at most `limit` rows of sessions that expired before `now`; how many it deleted.
+///
+/// A session can have had thousands of refresh tokens: those go first, by the same limit.
+pub(super) fn purge(
+    connection: &Connection,
+    now: Timestamp,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let tokens = connection
+        .prepare_cached(
+            "DELETE FROM refresh WHERE hash IN (
+                 SELECT hash FROM sessions JOIN refresh ON refresh.session = sessions.id
+                 WHERE expires_at < ?1 LIMIT ?2)",
+        )?
+        .execute([now.as_millis(), limit])?;
+    if tokens > 0 {
+        return Ok(tokens);
+    }
+    let sessions = connection
+        .prepare_cached(
+            "DELETE FROM sessions WHERE id IN (
+                 SELECT id FROM sessions WHERE expires_at < ?1 LIMIT ?2)",
+        )?
+        .execute([now.as_millis(), limit])?;
+    Ok(sessions)
+}
+
+pub(super) const COLUMNS: &str = "sessions.id, user, realm, issuer, created_at, last_used_at, \
+                                  expires_at, ends_at, address, agent";
+
+pub(super) fn session(row: &Row<'_>) -> Result<Session, StoreError> {
+    Ok(Session {
+        id: SessionId(Uuid::from_bytes(row.get("id")?)),
+        user: UserId(row.get("user")?),
+        realm: row.get("realm")?,
+        issuer: row.get("issuer")?,
+        created_at: Timestamp::from_millis(row.get("created_at")?),
+        last_used_at: Timestamp::from_millis(row.get("last_used_at")?),
+        expires_at: Timestamp::from_millis(row.get("expires_at")?),
+        ends_at: Timestamp::from_millis(row.get("ends_at")?),
+        address: row.get("address")?,
+        agent: row.get("agent")?,
+    })
+}
+
+/// Ends and revokes all sessions that the user of `session` has at its issuer.
+fn end_others(
+    connection: &Connection,
+    session: &Session,
+    revoked_until: Timestamp,
+) -> Result<Vec<Revocation>, StoreError> {
+    let others = connection
+        .prepare_cached("DELETE FROM sessions WHERE user = ?1 AND issuer = ?2 RETURNING id")?
+        .query_map(params![session.user.0, session.issuer], |row| row.get(0))?
+        .collect::<Result<Vec<_>, _>>()?;
+    let revocations: Vec<_> = others
+        .into_iter()
+        .map(|id| revocation(&session.issuer, SessionId(Uuid::from_bytes(id)), revoked_until))
+        .collect();
+    revocations::record(connection, &revocations)?;
+    Ok(revocations)
+}

@@ -1,0 +1,98 @@
+//! Threads that own connections, behind a queue with a bound.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::TrySendError;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::store::StoreError;
+use crate::store::sqlite::database::Link;
+use crate::store::sqlite::fault::Fault;
+
+/// Threads that take jobs from one queue; when this is dropped they finish it and end.
+pub(super) struct Workers<J> {
+    queue: Option<SyncSender<J>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// The end of the queue that the threads share.
+///
+/// The lock is held while a thread waits for a job, never while it works.
+pub(super) struct Jobs<J>(Mutex<Receiver<J>>);
+
+/// How many jobs wait at most; beyond, the store is unavailable at once.
+const QUEUE: usize = 1024;
+
+impl<J: Send + 'static> Workers<J> {
+    /// Starts one thread for each connection.
+    pub(super) fn start(
+        name: &str,
+        links: Vec<Link>,
+        work: fn(&mut Link, &Jobs<J>),
+    ) -> Result<Self, StoreError> {
+        let (queue, jobs) = sync_channel(QUEUE);
+        let jobs = Arc::new(Jobs(Mutex::new(jobs)));
+        let mut workers = Self { queue: Some(queue), threads: Vec::with_capacity(links.len()) };
+        for mut link in links {
+            let jobs = Arc::clone(&jobs);
+            let thread = std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || work(&mut link, &jobs))
+                .map_err(Fault::Thread)?;
+            workers.threads.push(thread);
+        }
+        Ok(workers)
+    }
+
+    /// Puts a job into the queue, or fails at once.
+    pub(super) fn submit(&self, job: J) -> Result<(), StoreError> {
+        let Some(queue) = &self.queue else { return Err(Fault::Ended.into()) };
+        match queue.try_send(job) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_)) => Err(Fault::Busy.into()),
+            Err(TrySendError::Disconnected(_)) => Err(Fault::Ended.into()),
+        }
+    }
+}
+
+impl<J> Drop for Workers<J> {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the database panicked");
+            }
+        }
+    }
+}
+
+impl<J> Jobs<J> {
+    /// Waits for a job; `None` when the queue was closed and is empty.
+    pub(super) fn next(&self) -> Option<J> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+    }
+
+    /// A job that waits already.
+    pub(super) fn waiting(&self) -> Option<J> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).try_recv().ok()
+    }
+}
+
+/// Waits for the answer to a submitted job.
+pub(super) async fn answer<T>(
+    answer: oneshot::Receiver<Result<T, StoreError>>,
+    deadline: Duration,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(deadline, answer).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_dropped)) => Err(Fault::Ended.into()),
+        Err(_elapsed) => Err(StoreError::TimedOut(deadline)),
+    }
+}

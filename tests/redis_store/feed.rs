@@ -1,0 +1,260 @@
+//! The feed through outages, lost data and a log with holes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use munjigi::clock::BootTime;
+use munjigi::clock::Now;
+use munjigi::operation::Revocation;
+use munjigi::operation::RevocationKey;
+use munjigi::store::Deadlines;
+use munjigi::store::FeedEvent;
+use munjigi::store::FeedInterruption;
+use munjigi::store::Store;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::fixture::eventually;
+use crate::fixture::of_token;
+use crate::server::PATIENT;
+use crate::server::Server;
+
+/// A follower of a store; it stops when this is dropped.
+struct Follower {
+    events: mpsc::Receiver<FeedEvent>,
+    task: JoinHandle<()>,
+}
+
+/// What came until a contact that was asked for after the wait began.
+#[derive(Debug, Default)]
+struct News {
+    keys: Vec<RevocationKey>,
+    interruptions: Vec<FeedInterruption>,
+}
+
+impl News {
+    fn has(&self, revocation: &Revocation) -> bool {
+        self.keys.contains(&revocation.revoked.key())
+    }
+
+    fn was_interrupted(&self, is_it: impl Fn(&FeedInterruption) -> bool) -> bool {
+        self.interruptions.iter().any(is_it)
+    }
+}
+
+impl Follower {
+    fn start(store: &Arc<dyn Store>) -> Self {
+        let (sender, events) = mpsc::channel(4);
+        let store = Arc::clone(store);
+        Self { events, task: tokio::spawn(async move { store.follow(sender).await }) }
+    }
+
+    async fn next(&mut self) -> FeedEvent {
+        let event = tokio::time::timeout(Duration::from_secs(20), self.events.recv()).await;
+        event.expect("an event in time").expect("an open feed")
+    }
+
+    async fn news_asked_after(&mut self, instant: BootTime) -> News {
+        let mut news = News::default();
+        loop {
+            match self.next().await {
+                FeedEvent::Revoked(entries) => {
+                    news.keys.extend(entries.iter().map(|entry| entry.key));
+                }
+                FeedEvent::Interrupted { cause } => news.interruptions.push(cause),
+                // One of this very millisecond may have been asked for before.
+                FeedEvent::Contact { asked_at } if asked_at > instant => return news,
+                FeedEvent::Contact { .. } => {}
+            }
+        }
+    }
+
+    async fn news(&mut self) -> News {
+        self.news_asked_after(Now::read().boot).await
+    }
+
+    async fn interruption(&mut self) -> FeedInterruption {
+        loop {
+            if let FeedEvent::Interrupted { cause } = self.next().await {
+                return cause;
+            }
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn revoke(store: &Arc<dyn Store>, name: &str) -> Revocation {
+    let revocation = of_token(name);
+    store.revoke(std::slice::from_ref(&revocation)).await.expect("a revocation");
+    revocation
+}
+
+#[tokio::test]
+async fn a_server_that_restarts_empty_is_told_as_away_and_swapped_and_read_again() {
+    let mut server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    revoke(&store, "lost").await;
+    let mut follower = Follower::start(&store);
+    follower.news().await;
+
+    server.kill();
+    assert!(matches!(follower.interruption().await, FeedInterruption::Away(_)));
+    server.start_again().await;
+    let kept = revoke(&store, "kept").await;
+    let news = follower.news().await;
+
+    assert_eq!(news.interruptions, [FeedInterruption::Swapped]);
+    assert!(news.has(&kept), "{news:?}");
+}
+
+#[tokio::test]
+async fn a_wiped_server_is_told_as_swapped_and_read_again() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    revoke(&store, "lost").await;
+    let mut follower = Follower::start(&store);
+    follower.news().await;
+
+    server.ask::<()>("FLUSHALL").await;
+    let kept = revoke(&store, "kept").await;
+    let news = follower.news().await;
+
+    assert_eq!(news.interruptions, [FeedInterruption::Swapped]);
+    assert!(news.has(&kept), "{news:?}");
+}
+
+#[tokio::test]
+async fn a_store_that_fell_back_is_told_as_swapped() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    revoke(&store, "one").await;
+    revoke(&store, "two").await;
+    let mut follower = Follower::start(&store);
+    follower.news().await;
+
+    server.ask::<()>("SET munjigi:{rev}:seq 1").await;
+    let news = follower.news().await;
+
+    assert_eq!(news.interruptions, [FeedInterruption::Swapped]);
+}
+
+#[tokio::test]
+async fn an_entry_missing_at_the_end_of_the_log_is_a_gap_and_all_is_read_again() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    let first = revoke(&store, "first").await;
+    let mut follower = Follower::start(&store);
+    follower.news().await;
+
+    server.ask::<()>("INCR munjigi:{rev}:seq").await;
+    let news = follower.news().await;
+
+    assert_eq!(news.interruptions, [FeedInterruption::Gap { after: 1 }]);
+    assert!(news.has(&first), "{news:?}");
+}
+
+#[tokio::test]
+async fn an_entry_missing_between_two_is_a_gap_and_all_is_read_again() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    let mut follower = Follower::start(&store);
+    follower.news().await;
+
+    // One step, as the follower sees the log only before and after it.
+    let hole = "EVAL redis.call('INCR',KEYS[1])redis.call('INCR',KEYS[1])\
+                redis.call('XADD',KEYS[2],'2-0','key','0123456789abcdef','floor','0','expires','1') \
+                2 munjigi:{rev}:seq munjigi:{rev}:log";
+    server.ask::<()>(hole).await;
+    let news = follower.news().await;
+    let after = revoke(&store, "after").await;
+    let later = follower.news().await;
+
+    assert_eq!(news.interruptions, [FeedInterruption::Gap { after: 0 }]);
+    assert!(later.has(&after) && later.interruptions.is_empty(), "{later:?}");
+}
+
+#[tokio::test]
+async fn a_counter_lost_alone_begins_a_new_log() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    let kept = revoke(&store, "kept").await;
+    let mut follower = Follower::start(&store);
+    follower.news().await;
+
+    server.ask::<()>("DEL munjigi:{rev}:seq").await;
+    let more = revoke(&store, "more").await;
+    let news = follower.news().await;
+
+    assert!(news.was_interrupted(|cause| *cause == FeedInterruption::Swapped), "{news:?}");
+    assert!(news.has(&kept) && news.has(&more), "{news:?}");
+}
+
+#[tokio::test]
+async fn a_stopped_server_is_away_once_and_gives_no_contact_until_it_wakes() {
+    let server = Server::start().await;
+    let deadlines = Deadlines { command: Duration::from_millis(400), ..PATIENT };
+    let store = server.store(deadlines).await;
+    let mut follower = Follower::start(&store);
+    follower.news().await;
+
+    server.stop();
+    let FeedInterruption::Away(_) = follower.interruption().await else {
+        panic!("not away");
+    };
+    // Long enough for more attempts to fail.
+    let more = tokio::time::timeout(Duration::from_secs(2), follower.events.recv()).await;
+    assert!(more.is_err(), "{more:?}");
+    server.wake();
+    let missed = of_token("missed");
+    eventually(async || store.revoke(std::slice::from_ref(&missed)).await).await;
+    let news = follower.news().await;
+
+    assert!(news.has(&missed), "{news:?}");
+    assert!(!news.was_interrupted(|cause| !matches!(cause, FeedInterruption::Away(_))));
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_from_the_start_is_found_when_it_comes() {
+    let mut server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    server.kill();
+    let mut follower = Follower::start(&store);
+    assert!(matches!(follower.interruption().await, FeedInterruption::Away(_)));
+
+    server.start_again().await;
+    let news = follower.news().await;
+
+    assert_eq!(news.interruptions, []);
+}
+
+#[tokio::test]
+async fn a_large_set_is_sent_whole_in_bounded_events() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    let all: Vec<_> = (0..9000).map(|number| of_token(&number.to_string())).collect();
+    store.revoke(&all).await.expect("a revocation");
+    let mut follower = Follower::start(&store);
+
+    let mut sent = Vec::new();
+    loop {
+        match follower.next().await {
+            FeedEvent::Revoked(entries) => {
+                assert!(entries.len() <= 4096, "{} at once", entries.len());
+                sent.extend(entries.into_iter().map(|entry| entry.key));
+            }
+            FeedEvent::Contact { .. } => break,
+            FeedEvent::Interrupted { cause } => panic!("{cause}"),
+        }
+    }
+
+    let mut expected: Vec<_> = all.iter().map(|revocation| revocation.revoked.key()).collect();
+    sent.sort_unstable();
+    sent.dedup();
+    expected.sort_unstable();
+    assert!(sent == expected, "{} of {} were sent", sent.len(), expected.len());
+}

@@ -1,0 +1,166 @@
+//! What a gateway that dies between two steps leaves behind, and how it is taken.
+
+use std::time::Duration;
+
+use munjigi::operation::RefreshHash;
+use munjigi::operation::Revocation;
+use munjigi::operation::Revoked;
+use munjigi::operation::UserId;
+use munjigi::store::Lookup;
+use munjigi::store::Rotation;
+use munjigi::store::StoreError;
+use munjigi::store::UserChange;
+
+use crate::fixture::HOUR;
+use crate::fixture::ISSUER;
+use crate::fixture::REALM;
+use crate::fixture::by_email;
+use crate::fixture::login;
+use crate::fixture::new_user;
+use crate::fixture::now;
+use crate::fixture::of_session;
+use crate::fixture::successor;
+use crate::fixture::until;
+use crate::fixture::user;
+use crate::server::PATIENT;
+use crate::server::Server;
+
+const GRACE: Duration = Duration::from_secs(10);
+
+async fn claim(server: &Server, age: Duration) {
+    let claimed_at = now().minus(age).as_millis();
+    server.ask::<()>(&format!("SET munjigi:{{e:default:ann@example.com}} 99:{claimed_at}")).await;
+}
+
+#[tokio::test]
+async fn a_claim_whose_account_never_came_to_be_is_replaced_after_a_while() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    claim(&server, Duration::from_secs(61)).await;
+
+    let found = store.find_user(REALM, &by_email("ann"), Lookup::Login).await;
+    assert_eq!(found.expect("an answer"), None);
+    let ann = user(&store, "ann").await;
+
+    let found = store.find_user(REALM, &by_email("ann"), Lookup::Login).await;
+    assert_eq!(found.expect("an answer"), Some(ann));
+}
+
+#[tokio::test]
+async fn a_claim_whose_account_may_still_be_made_is_respected() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    claim(&server, Duration::from_secs(30)).await;
+
+    let refused = store.create_user(new_user("ann")).await;
+
+    assert!(matches!(refused, Err(StoreError::Taken)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_listed_number_without_account_is_skipped() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    let ann = user(&store, "ann").await;
+    server.ask::<()>("INCRBY munjigi:{ids} 2").await;
+    server.ask::<()>("ZADD munjigi:{l:default} 2 2 3 3").await;
+    let bob = user(&store, "bob").await;
+
+    let listed = store.list_users(REALM, None, 2).await;
+
+    assert_eq!(listed.expect("a list"), [ann, bob]);
+}
+
+#[tokio::test]
+async fn a_log_out_cut_short_is_finished_by_the_next_refresh() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    let ann = user(&store, "ann").await;
+    let new = login(&ann, 1);
+    let session = new.session.clone();
+    store.open_session(new, until()).await.expect("a login");
+    store.revoke(&[of_session(session.id)]).await.expect("a revocation");
+
+    let presented = RefreshHash([1; 32]);
+    let found = store.find_session_by_refresh(ISSUER, &presented, now()).await;
+    assert_eq!(found.expect("an answer"), None);
+    let listed = store.list_sessions(REALM, ann.id, None, now()).await;
+    assert_eq!(listed.expect("a list"), []);
+    // The later one comes when the revocation need not be remembered any more.
+    for at in [now(), now().plus(2 * HOUR)] {
+        let rotation = store.rotate(session.id, &presented, successor(2, at), GRACE, until()).await;
+        assert_eq!(rotation.expect("an answer"), Rotation::Refused);
+    }
+}
+
+#[tokio::test]
+async fn a_change_cut_short_locks_nobody_out() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    let ann = user(&store, "ann").await;
+    let revoked = Revoked::User { realm: REALM.to_owned(), user: ann.id, generation: 1 };
+    store.revoke(&[Revocation { revoked, expires_at: until() }]).await.expect("a revocation");
+
+    let first = store.open_session(login(&ann, 1), until()).await.expect("an answer");
+    let raised = store.find_user(REALM, &by_email("ann"), Lookup::Login).await;
+    let raised = raised.expect("an answer").expect("the account");
+    let second = store.open_session(login(&raised, 2), until()).await.expect("an answer");
+
+    assert_eq!(first, None);
+    assert_eq!(raised.generation, 1);
+    assert_eq!(second, Some(Vec::new()));
+}
+
+#[tokio::test]
+async fn a_change_after_one_cut_short_raises_above_its_floor() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    let ann = user(&store, "ann").await;
+    let floor = |generation| Revoked::User { realm: REALM.to_owned(), user: ann.id, generation };
+    let cut_short = Revocation { revoked: floor(4), expires_at: until() };
+    store.revoke(&[cut_short]).await.expect("a revocation");
+
+    let changed = store.change_user(REALM, ann.id, UserChange::EndSessions, until()).await;
+
+    let (changed, revocations) = changed.expect("an answer").expect("the account");
+    assert_eq!(changed.generation, 5);
+    assert_eq!(revocations.iter().map(|it| it.revoked.clone()).collect::<Vec<_>>(), [floor(5)]);
+}
+
+#[tokio::test]
+async fn a_removal_cut_short_frees_the_names_after_a_while() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    let ann = user(&store, "ann").await;
+    server.ask::<()>(&format!("DEL munjigi:{{u:default:{}}}:user", ann.id)).await;
+    let claimed_at = now().minus(Duration::from_secs(61)).as_millis();
+    let index = "munjigi:{e:default:ann@example.com}";
+    server.ask::<()>(&format!("SET {index} {}:{claimed_at}", ann.id)).await;
+
+    let again = user(&store, "ann").await;
+
+    assert!(again.id > ann.id);
+    let found = store.find_user(REALM, &by_email("ann"), Lookup::Login).await;
+    assert_eq!(found.expect("an answer").map(|user| user.id), Some(again.id));
+    let unknown = store.list_sessions(REALM, UserId(77), None, now()).await;
+    assert_eq!(unknown.expect("a list"), []);
+}
+
+#[tokio::test]
+async fn a_purge_leaves_no_key_of_a_session_that_expired() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    let ann = user(&store, "ann").await;
+    let before: usize = server.ask("DBSIZE").await;
+    for token in 1..=3 {
+        let mut new = login(&ann, token);
+        new.refresh = None;
+        store.open_session(new, until()).await.expect("a login");
+    }
+    store.revoke(&[of_session(login(&ann, 9).session.id)]).await.expect("a revocation");
+
+    store.purge(now().plus(25 * HOUR)).await.expect("a purge");
+
+    // The log and its number stay.
+    assert_eq!(server.ask::<usize>("DBSIZE").await, before + 2);
+}

@@ -1,0 +1,10 @@
+//! What the Redis store promises beyond the suite: outages, lost data, left-overs, refusals.
+#![expect(clippy::expect_used, clippy::panic, reason = "a failed step fails the test")]
+
+mod connecting;
+mod feed;
+mod fixture;
+mod left_overs;
+mod outages;
+mod server;
+mod tls;

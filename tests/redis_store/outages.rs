@@ -1,0 +1,134 @@
+//! A Redis that is stopped, gone, restarted, read-only or full.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use munjigi::store::Deadlines;
+use munjigi::store::Lookup;
+use munjigi::store::StoreError;
+
+use crate::fixture::REALM;
+use crate::fixture::by_email;
+use crate::fixture::eventually;
+use crate::fixture::new_user;
+use crate::fixture::now;
+use crate::fixture::of_token;
+use crate::fixture::told;
+use crate::fixture::user;
+use crate::server::PATIENT;
+use crate::server::Server;
+
+const HASTY: Deadlines =
+    Deadlines { command: Duration::from_millis(600), lookup: Duration::from_millis(200) };
+
+#[tokio::test]
+async fn a_stopped_server_times_out_at_the_deadline_and_serves_again_once_awake() {
+    let server = Server::start().await;
+    let store = server.store(HASTY).await;
+    let ann = eventually(async || store.create_user(new_user("ann")).await).await;
+    server.stop();
+
+    // The second time nothing answers a new connection either.
+    for round in 0..2 {
+        let began = Instant::now();
+        let found = store.find_user(REALM, &by_email("ann"), Lookup::Login).await;
+        let waited = began.elapsed();
+        assert!(
+            matches!(found, Err(StoreError::TimedOut(after)) if after == HASTY.lookup),
+            "{round}: {found:?}"
+        );
+        assert!(waited >= HASTY.lookup && waited < 5 * HASTY.lookup, "{round}: {waited:?}");
+
+        let began = Instant::now();
+        let revoked = store.revoke(&[of_token("a")]).await;
+        let waited = began.elapsed();
+        assert!(
+            matches!(revoked, Err(StoreError::TimedOut(after)) if after == HASTY.command),
+            "{round}: {revoked:?}"
+        );
+        assert!(waited >= HASTY.command && waited < 5 * HASTY.command, "{round}: {waited:?}");
+    }
+
+    server.wake();
+    let found =
+        eventually(async || store.find_user(REALM, &by_email("ann"), Lookup::Login).await).await;
+    assert_eq!(found, Some(ann));
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_unavailable_at_once() {
+    let mut server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    server.kill();
+
+    for _ in 0..3 {
+        let began = Instant::now();
+        let found = store.find_user(REALM, &by_email("ann"), Lookup::Login).await;
+
+        assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
+        assert!(began.elapsed() < PATIENT.lookup / 4);
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_server_is_used_by_the_very_next_command() {
+    let mut server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    user(&store, "ann").await;
+    server.kill();
+    server.start_again().await;
+
+    let found = store.find_user(REALM, &by_email("ann"), Lookup::Login).await;
+
+    assert_eq!(found.expect("an answer"), None);
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_the_scripts_is_taught_them_again() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    store.revoke(&[of_token("a")]).await.expect("a revocation");
+    server.ask::<()>("SCRIPT FLUSH").await;
+
+    store.revoke(&[of_token("b")]).await.expect("a revocation");
+
+    let found = store.find_revocation(of_token("b").revoked.key(), now()).await;
+    assert_eq!(found.expect("a look-up"), Some(0));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_write_acknowledges_nothing() {
+    for (what, command, told_of) in [
+        ("read-only", "REPLICAOF 127.0.0.1 1", "READONLY"),
+        ("full", "CONFIG SET maxmemory 1", "OOM"),
+    ] {
+        let server = Server::start().await;
+        let store = server.store(PATIENT).await;
+        server.ask::<()>(command).await;
+
+        for (operation, outcome) in [
+            ("revoke", store.revoke(&[of_token("a")]).await),
+            ("sign-up", store.create_user(new_user("ann")).await.map(drop)),
+        ] {
+            let error = outcome.expect_err(operation);
+            assert!(matches!(error, StoreError::Unavailable(_)), "{what}, {operation}: {error:?}");
+            let text = told(&error).to_uppercase().replace("READ-ONLY", "READONLY");
+            assert!(
+                text.contains(told_of) || text.contains("READ ONLY"),
+                "{what}, {operation}: {text}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_another_type_is_corrupt_and_not_absent() {
+    let server = Server::start().await;
+    let store = server.store(PATIENT).await;
+    let ann = user(&store, "ann").await;
+    server.ask::<()>(&format!("SET munjigi:{{u:default:{}}}:user junk", ann.id)).await;
+
+    let found = store.find_user(REALM, &by_email("ann"), Lookup::Routine).await;
+
+    assert!(matches!(found, Err(StoreError::Corrupt(_))), "{found:?}");
+}

@@ -1,0 +1,197 @@
+//! Accounts: unique names, numbers that are never reused, look-ups and lists.
+
+use std::sync::Arc;
+
+use munjigi::operation::Identifier;
+use munjigi::operation::UserId;
+use munjigi::store::Lookup;
+use munjigi::store::NewUser;
+use munjigi::store::Store;
+use munjigi::store::StoreError;
+use munjigi::store::User;
+use munjigi::store::UserChange;
+
+use crate::fixture::REALM;
+use crate::fixture::at;
+use crate::fixture::change;
+use crate::fixture::new_user;
+use crate::fixture::user;
+
+async fn find(store: &Arc<dyn Store>, who: &Identifier) -> Option<User> {
+    store.find_user(REALM, who, Lookup::Login).await.expect("a look-up")
+}
+
+fn by_email(text: &str) -> Identifier {
+    Identifier::Email(text.parse().expect("an email"))
+}
+
+fn by_name(text: &str) -> Identifier {
+    Identifier::Username(text.parse().expect("a user name"))
+}
+
+pub(crate) async fn an_email_is_taken_once_in_a_realm(store: &Arc<dyn Store>) {
+    user(store, "ann").await;
+
+    let second = NewUser { username: None, ..new_user("ann") };
+
+    assert!(matches!(store.create_user(second).await, Err(StoreError::Taken)));
+}
+
+pub(crate) async fn a_username_is_taken_once_in_a_realm(store: &Arc<dyn Store>) {
+    user(store, "ann").await;
+
+    let second = NewUser { email: None, ..new_user("ann") };
+
+    assert!(matches!(store.create_user(second).await, Err(StoreError::Taken)));
+}
+
+pub(crate) async fn a_refused_account_takes_neither_of_its_names(store: &Arc<dyn Store>) {
+    user(store, "ann").await;
+    let taken = [
+        NewUser { email: new_user("bob").email, ..new_user("ann") },
+        NewUser { username: new_user("bob").username, ..new_user("ann") },
+    ];
+    for new in taken {
+        assert!(matches!(store.create_user(new).await, Err(StoreError::Taken)));
+    }
+
+    let bob = user(store, "bob").await;
+
+    assert_eq!(find(store, &by_email("bob@example.com")).await, Some(bob.clone()));
+    assert_eq!(find(store, &by_name("bob")).await, Some(bob));
+}
+
+pub(crate) async fn two_realms_share_no_names_and_no_accounts(store: &Arc<dyn Store>) {
+    let here = user(store, "ann").await;
+    let there = NewUser { realm: "other".to_owned(), ..new_user("ann") };
+    let there = store.create_user(there).await.expect("the names are free in another realm");
+
+    assert_ne!(here.id, there.id);
+    assert_eq!(find(store, &by_email("ann@example.com")).await, Some(here.clone()));
+    let found = store.find_user("other", &by_name("ann"), Lookup::Routine).await;
+    assert_eq!(found.expect("a look-up"), Some(there.clone()));
+    let found = store.find_user("other", &Identifier::Id(here.id), Lookup::Routine).await;
+    assert_eq!(found.expect("a look-up"), None);
+    assert_eq!(store.list_users("other", None, 10).await.expect("a list"), [there]);
+}
+
+pub(crate) async fn concurrent_sign_ups_of_one_email_make_one_account(store: &Arc<dyn Store>) {
+    let racers = (0..8).map(|number| {
+        let store = Arc::clone(store);
+        let new = NewUser { email: new_user("ann").email, ..new_user(&format!("racer{number}")) };
+        tokio::spawn(async move { store.create_user(new).await })
+    });
+    let outcomes = futures_util::future::join_all(racers).await;
+
+    let made = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Ok(_)))).count();
+    let taken =
+        outcomes.iter().filter(|outcome| matches!(outcome, Ok(Err(StoreError::Taken)))).count();
+
+    assert_eq!((made, taken), (1, 7));
+    assert_eq!(store.list_users(REALM, None, 10).await.expect("a list").len(), 1);
+}
+
+pub(crate) async fn an_unknown_account_is_not_found(store: &Arc<dyn Store>) {
+    user(store, "ann").await;
+
+    for who in [
+        by_email("ann@example.org"),
+        by_email("ann%@example.com"),
+        by_name("anna"),
+        by_name("an*"),
+        Identifier::Id(UserId(0)),
+        Identifier::Id(UserId(-1)),
+        Identifier::Id(UserId(i64::MAX)),
+    ] {
+        assert_eq!(find(store, &who).await, None, "{who:?} was found");
+    }
+}
+
+pub(crate) async fn an_account_reads_back_as_it_was_made(store: &Arc<dyn Store>) {
+    let new = new_user("ann");
+    let made = store.create_user(new.clone()).await.expect("an account");
+
+    let expected = User {
+        id: made.id,
+        realm: new.realm,
+        email: new.email,
+        email_verified: false,
+        username: new.username,
+        verifier: new.verifier,
+        roles: new.roles,
+        permissions: new.permissions,
+        enabled: true,
+        generation: 0,
+        attributes: new.attributes,
+        created_at: at(0),
+        last_login_at: None,
+    };
+    assert_eq!(made, expected);
+    for who in [Identifier::Id(made.id), by_email("Ann@Example.com"), by_name("ANN")] {
+        assert_eq!(find(store, &who).await, Some(expected.clone()), "by {who:?}");
+    }
+
+    let bare = NewUser {
+        username: None,
+        verifier: None,
+        roles: Vec::new(),
+        permissions: Vec::new(),
+        ..new_user("bare")
+    };
+    let bare = store.create_user(bare).await.expect("an account");
+    assert_eq!((&bare.username, &bare.verifier, bare.roles.len()), (&None, &None, 0));
+    assert_eq!(find(store, &Identifier::Id(bare.id)).await, Some(bare));
+}
+
+pub(crate) async fn numbers_are_not_reused_after_removal(store: &Arc<dyn Store>) {
+    let first = user(store, "ann").await;
+    let second = user(store, "bob").await;
+    change(store, &second, UserChange::Remove).await;
+
+    let third = user(store, "cid").await;
+
+    assert!(first.id.0 > 0);
+    assert!(first.id < second.id);
+    assert!(second.id < third.id, "{:?} after {:?}", third.id, second.id);
+}
+
+pub(crate) async fn a_removed_account_frees_its_names(store: &Arc<dyn Store>) {
+    let old = user(store, "ann").await;
+    change(store, &old, UserChange::Remove).await;
+
+    let new = user(store, "ann").await;
+
+    assert_eq!(find(store, &by_email("ann@example.com")).await, Some(new.clone()));
+    assert_eq!(find(store, &by_name("ann")).await, Some(new));
+    assert_eq!(find(store, &Identifier::Id(old.id)).await, None);
+}
+
+pub(crate) async fn a_list_pages_by_number(store: &Arc<dyn Store>) {
+    let mut made = Vec::new();
+    for number in 0..12 {
+        made.push(user(store, &format!("user{number}")).await.id);
+    }
+
+    let mut listed = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.list_users(REALM, after, 5).await.expect("a list");
+        assert!(page.len() <= 5, "a page of {}", page.len());
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        listed.extend(page.iter().map(|user| user.id));
+    }
+
+    assert_eq!(listed, made);
+    assert_eq!(store.list_users("empty", None, 5).await.expect("a list"), []);
+}
+
+pub(crate) async fn an_account_made_at_one_is_found_at_the_other(
+    one: &Arc<dyn Store>,
+    other: &Arc<dyn Store>,
+) {
+    let made = user(one, "ann").await;
+
+    assert_eq!(find(other, &by_name("ann")).await, Some(made));
+    assert!(matches!(other.create_user(new_user("ann")).await, Err(StoreError::Taken)));
+}

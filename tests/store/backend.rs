@@ -1,0 +1,78 @@
+//! The stores that the checks run on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use munjigi::secret::Secret;
+use munjigi::store::Deadlines;
+use munjigi::store::Durability;
+use munjigi::store::RedisOptions;
+use munjigi::store::RedisStore;
+use munjigi::store::SqliteStore;
+use munjigi::store::Store;
+use tempfile::TempDir;
+
+use crate::redis_server::RedisServer;
+
+/// Deadlines that a busy machine keeps: what is checked here is behaviour, not speed.
+pub(crate) const DEADLINES: Deadlines =
+    Deadlines { command: Duration::from_secs(20), lookup: Duration::from_secs(20) };
+
+/// One store of its own for one check.
+pub(crate) struct Backend {
+    pub(crate) store: Arc<dyn Store>,
+    place: Place,
+}
+
+enum Place {
+    Memory,
+    Folder(TempDir),
+    Redis(RedisServer),
+}
+
+impl Backend {
+    pub(crate) async fn in_memory() -> Self {
+        Self::at(Place::Memory).await
+    }
+
+    pub(crate) async fn sqlite() -> Self {
+        Self::at(Place::Folder(tempfile::tempdir().expect("a folder"))).await
+    }
+
+    pub(crate) async fn redis() -> Self {
+        Self::at(Place::Redis(RedisServer::start().await)).await
+    }
+
+    /// Another handle on the same store, as another gateway has.
+    pub(crate) async fn another(&self) -> Arc<dyn Store> {
+        self.place.open().await
+    }
+
+    async fn at(place: Place) -> Self {
+        Self { store: place.open().await, place }
+    }
+}
+
+impl Place {
+    async fn open(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Memory => Arc::new(SqliteStore::in_memory(DEADLINES).expect("a store")),
+            Self::Folder(folder) => {
+                let file = folder.path().join("munjigi.db");
+                // Nothing here cuts the power: waiting for the disk would check nothing more.
+                Arc::new(SqliteStore::open(&file, Durability::Normal, DEADLINES).expect("a store"))
+            }
+            Self::Redis(server) => {
+                let options = RedisOptions {
+                    url: server.url(),
+                    username: String::new(),
+                    password: Secret::from(""),
+                    ca: None,
+                    prefix: "munjigi:".to_owned(),
+                    deadlines: DEADLINES,
+                };
+                Arc::new(RedisStore::connect(options).await.expect("a store"))
+            }
+        }
+    }
+}

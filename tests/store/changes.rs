@@ -1,0 +1,203 @@
+//! Changes of an account: what each ends, and what it leaves.
+
+use std::sync::Arc;
+
+use munjigi::operation::Identifier;
+use munjigi::operation::UserId;
+use munjigi::store::Lookup;
+use munjigi::store::Store;
+use munjigi::store::User;
+use munjigi::store::UserChange;
+
+use crate::fixture::ISSUER;
+use crate::fixture::OTHER_ISSUER;
+use crate::fixture::REALM;
+use crate::fixture::at;
+use crate::fixture::change;
+use crate::fixture::hash;
+use crate::fixture::of_user;
+use crate::fixture::open;
+use crate::fixture::open_at;
+use crate::fixture::sessions;
+use crate::fixture::stands;
+use crate::fixture::until;
+use crate::fixture::user;
+use crate::fixture::user_now;
+
+fn new_password() -> UserChange {
+    UserChange::SetPassword { verifier: "$new".to_owned() }
+}
+
+/// The change answers `expected`, has ended all sessions, and has revoked the generation before.
+async fn ends_all(store: &Arc<dyn Store>, user: &User, what: UserChange, expected: User) {
+    open(store, user, "here").await;
+    open_at(store, user, "there", OTHER_ISSUER).await;
+    let before = user_now(store, user.id).await;
+
+    let (answered, revocations) = change(store, user, what).await;
+
+    let expected = User { last_login_at: before.last_login_at, ..expected };
+    assert_eq!(answered, expected);
+    assert_eq!(user_now(store, user.id).await, expected);
+    let revoked = of_user(user.id, expected.generation);
+    assert_eq!(revocations, std::slice::from_ref(&revoked));
+    assert_eq!(stands(store, &revoked).await, Some(expected.generation));
+    assert_eq!(sessions(store, user).await, []);
+    for (issuer, token) in [(ISSUER, "here"), (OTHER_ISSUER, "there")] {
+        let found = store.find_session_by_refresh(issuer, &hash(token), at(0)).await;
+        assert_eq!(found.expect("a look-up"), None, "{token}");
+    }
+}
+
+/// The change answers `expected`, and has ended and revoked nothing.
+async fn ends_nothing(store: &Arc<dyn Store>, user: &User, what: UserChange, expected: User) {
+    let session = open(store, user, "here").await;
+    let before = user_now(store, user.id).await;
+
+    let (answered, revocations) = change(store, user, what).await;
+
+    let expected = User { last_login_at: before.last_login_at, ..expected };
+    assert_eq!(answered, expected);
+    assert_eq!(user_now(store, user.id).await, expected);
+    assert_eq!(revocations, []);
+    assert_eq!(stands(store, &of_user(user.id, 0)).await, None);
+    assert_eq!(sessions(store, user).await, [session.id]);
+}
+
+pub(crate) async fn a_change_of_an_unknown_account_is_none(store: &Arc<dyn Store>) {
+    let ann = user(store, "ann").await;
+
+    for (realm, id) in [(REALM, UserId(ann.id.0 + 1)), ("other", ann.id)] {
+        for what in [new_password(), UserChange::EndSessions, UserChange::Remove] {
+            let changed = store.change_user(realm, id, what.clone(), until()).await;
+            assert_eq!(changed.expect("an answer"), None, "{what:?} of {id:?} in {realm}");
+        }
+    }
+    assert_eq!(user_now(store, ann.id).await, ann);
+}
+
+pub(crate) async fn a_new_password_ends_sessions_and_tokens(store: &Arc<dyn Store>) {
+    let ann = user(store, "ann").await;
+    let expected = User { verifier: Some("$new".to_owned()), generation: 1, ..ann.clone() };
+
+    ends_all(store, &ann, new_password(), expected).await;
+}
+
+pub(crate) async fn an_upgraded_verifier_ends_nothing(store: &Arc<dyn Store>) {
+    let ann = user(store, "ann").await;
+    let from = ann.verifier.clone().expect("a verifier");
+    let expected = User { verifier: Some("$better".to_owned()), ..ann.clone() };
+
+    let upgrade = UserChange::UpgradeVerifier { from, to: "$better".to_owned() };
+
+    ends_nothing(store, &ann, upgrade, expected).await;
+}
+
+pub(crate) async fn a_verifier_is_upgraded_only_while_the_old_one_stands(store: &Arc<dyn Store>) {
+    let ann = user(store, "ann").await;
+
+    let upgrade =
+        UserChange::UpgradeVerifier { from: "$gone".to_owned(), to: "$better".to_owned() };
+
+    ends_nothing(store, &ann, upgrade, ann.clone()).await;
+}
+
+pub(crate) async fn disabling_ends_sessions_and_tokens_and_enabling_nothing(
+    store: &Arc<dyn Store>,
+) {
+    let ann = user(store, "ann").await;
+    let disabled = User { enabled: false, generation: 1, ..ann.clone() };
+    ends_all(store, &ann, UserChange::SetEnabled(false), disabled.clone()).await;
+
+    let (enabled, revocations) = change(store, &ann, UserChange::SetEnabled(true)).await;
+
+    assert!(enabled.enabled);
+    assert_eq!(enabled.generation, 1);
+    assert_eq!(revocations, []);
+    open(store, &enabled, "again").await;
+}
+
+pub(crate) async fn a_right_taken_ends_tokens_but_no_session(store: &Arc<dyn Store>) {
+    let mut ann = user(store, "ann").await;
+    let session = open(store, &ann, "here").await;
+    for (roles, permissions) in [
+        (vec!["user".to_owned()], vec!["orders:read".to_owned()]),
+        (vec!["user".to_owned()], Vec::new()),
+        (vec!["admin".to_owned()], Vec::new()),
+    ] {
+        let before = user_now(store, ann.id).await;
+        let rights =
+            UserChange::SetRights { roles: roles.clone(), permissions: permissions.clone() };
+
+        let (changed, revocations) = change(store, &ann, rights).await;
+
+        let generation = before.generation + 1;
+        assert_eq!(changed, User { roles, permissions, generation, ..before });
+        assert_eq!(user_now(store, ann.id).await, changed);
+        assert_eq!(revocations, [of_user(ann.id, generation)]);
+        assert_eq!(stands(store, &revocations[0]).await, Some(generation));
+        assert_eq!(sessions(store, &ann).await, [session.id]);
+        ann = changed;
+    }
+}
+
+pub(crate) async fn a_right_given_ends_nothing(store: &Arc<dyn Store>) {
+    let ann = user(store, "ann").await;
+    let roles: Vec<_> = ["admin", "editor", "user"].map(str::to_owned).into();
+    let permissions: Vec<_> = ["orders:read", "orders:write"].map(str::to_owned).into();
+    let expected = User { roles: roles.clone(), permissions: permissions.clone(), ..ann.clone() };
+
+    ends_nothing(store, &ann, UserChange::SetRights { roles, permissions }, expected).await;
+}
+
+pub(crate) async fn ending_sessions_leaves_the_rest_of_the_account(store: &Arc<dyn Store>) {
+    let ann = user(store, "ann").await;
+    let expected = User { generation: 1, ..ann.clone() };
+
+    ends_all(store, &ann, UserChange::EndSessions, expected).await;
+}
+
+pub(crate) async fn removal_ends_everything(store: &Arc<dyn Store>) {
+    let ann = user(store, "ann").await;
+    open(store, &ann, "here").await;
+    let before = user_now(store, ann.id).await;
+
+    let (answered, revocations) = change(store, &ann, UserChange::Remove).await;
+
+    assert_eq!(answered, before);
+    assert_eq!(revocations, [of_user(ann.id, 1)]);
+    assert_eq!(stands(store, &revocations[0]).await, Some(1));
+    let found = store.find_user(REALM, &Identifier::Id(ann.id), Lookup::Routine).await;
+    assert_eq!(found.expect("a look-up"), None);
+    assert_eq!(sessions(store, &ann).await, []);
+    let found = store.find_session_by_refresh(ISSUER, &hash("here"), at(0)).await;
+    assert_eq!(found.expect("a look-up"), None);
+    let again = store.change_user(REALM, ann.id, UserChange::Remove, until()).await;
+    assert_eq!(again.expect("an answer"), None);
+}
+
+pub(crate) async fn a_change_touches_no_other_user(store: &Arc<dyn Store>) {
+    let ann = user(store, "ann").await;
+    let bob = user(store, "bob").await;
+    let session = open(store, &bob, "bob's").await;
+    let before = user_now(store, bob.id).await;
+
+    change(store, &ann, new_password()).await;
+    change(store, &ann, UserChange::Remove).await;
+
+    assert_eq!(user_now(store, bob.id).await, before);
+    assert_eq!(sessions(store, &bob).await, [session.id]);
+    assert_eq!(stands(store, &of_user(bob.id, 0)).await, None);
+}
+
+pub(crate) async fn generations_rise_by_one_each_time(store: &Arc<dyn Store>) {
+    let ann = user(store, "ann").await;
+
+    for generation in 1..=3 {
+        let (changed, revocations) = change(store, &ann, UserChange::EndSessions).await;
+
+        assert_eq!(changed.generation, generation);
+        assert_eq!(revocations, [of_user(ann.id, generation)]);
+        assert_eq!(stands(store, &revocations[0]).await, Some(generation));
+    }
+}
