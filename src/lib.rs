@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod drain;
 pub mod operation;
+pub mod revocation;
 pub mod secret;
 pub mod store;
 pub mod telemetry;

@@ -1,0 +1,53 @@
+//! When an entry need not be remembered any more, in four bytes.
+
+use crate::clock::Timestamp;
+
+/// Whole seconds since the epoch, rounded up; good until the year 2106.
+///
+/// An entry stands as long as its expiry is not below `Expiry::of(now)`: both are rounded up, so
+/// that it holds to the very millisecond it was asked for, and less than a second longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Expiry(u32);
+
+impl Expiry {
+    /// The second in which `instant` lies has passed.
+    pub(super) fn of(instant: Timestamp) -> Self {
+        let seconds = instant.as_millis().max(0).unsigned_abs().div_ceil(1000);
+        Self(u32::try_from(seconds).unwrap_or(u32::MAX))
+    }
+
+    /// As an entry keeps it.
+    pub(super) const fn to_bytes(self) -> [u8; 4] {
+        self.0.to_le_bytes()
+    }
+
+    /// As an entry kept it.
+    pub(super) const fn from_bytes(bytes: [u8; 4]) -> Self {
+        Self(u32::from_le_bytes(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Expiry;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn an_entry_stands_until_its_last_millisecond() {
+        let rows = [
+            ("the same instant", 5_500, 5_500, true),
+            ("just before", 5_500, 5_499, true),
+            ("within the second", 5_500, 6_000, true),
+            ("after the second", 5_500, 6_001, false),
+            ("a whole second", 5_000, 5_000, true),
+            ("past a whole second", 5_000, 5_001, false),
+            ("before the epoch", -5, 1, false),
+            ("beyond 32 bits", i64::MAX, i64::MAX, true),
+        ];
+        for (name, expires, now, stands) in rows {
+            let expires = Expiry::of(Timestamp::from_millis(expires));
+            let now = Expiry::of(Timestamp::from_millis(now));
+            assert_eq!(expires >= now, stands, "{name}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Follows the store's feed, purges, and keeps the metrics.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use crate::clock::BootTime;
+use crate::clock::Now;
+use crate::drain::Guard;
+use crate::revocation::Revocations;
+use crate::store::FeedEvent;
+use crate::store::FeedInterruption;
+use crate::telemetry::metric;
+
+/// What the follower remembers between events.
+#[derive(Debug, Default)]
+struct Follower {
+    /// An interruption was logged and no contact came since.
+    interrupted: bool,
+    /// That the list is nearly full was logged.
+    nearly_full: bool,
+    /// The part to purge next.
+    next_shard: u8,
+}
+
+/// How often parts are purged and gauges set.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Parts purged a tick: each has its turn every 64 s, and only one is locked at a time.
+const SHARDS_A_TICK: u8 = 4;
+
+impl Revocations {
+    /// Takes in what the store tells, purges what has expired, and keeps the metrics, until
+    /// `guard` is signalled or the feed ends.
+    pub async fn run(&self, mut events: mpsc::Receiver<FeedEvent>, mut guard: Guard) {
+        let mut follower = Follower::default();
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = guard.signalled() => return,
+                event = events.recv() => match event {
+                    Some(event) => follower.take(self, event),
+                    None => return,
+                },
+                _ = ticks.tick() => follower.tick(self, Now::read()),
+            }
+        }
+    }
+}
+
+impl Follower {
+    fn take(&mut self, list: &Revocations, event: FeedEvent) {
+        match event {
+            FeedEvent::Revoked(entries) => list.apply(&entries),
+            FeedEvent::Contact { asked_at } => {
+                list.note_contact(asked_at);
+                if std::mem::take(&mut self.interrupted) {
+                    tracing::info!(entries = list.len(), "the revocation feed goes on");
+                }
+            }
+            FeedEvent::Interrupted { cause } => {
+                let label = match cause {
+                    FeedInterruption::Away(_) => "away",
+                    FeedInterruption::Gap { .. } => "gap",
+                    FeedInterruption::Swapped => "swapped",
+                };
+                metrics::counter!(metric::REVOCATION_INTERRUPTIONS, "cause" => label).increment(1);
+                if !std::mem::replace(&mut self.interrupted, true) {
+                    tracing::warn!(%cause, "the revocation feed was interrupted");
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, list: &Revocations, now: Now) {
+        for _ in 0..SHARDS_A_TICK {
+            list.purge_shard(self.next_shard, now.wall);
+            self.next_shard = self.next_shard.wrapping_add(1);
+        }
+        list.forget_left_out(now.wall);
+        self.warn_when_nearly_full(list);
+        list.set_gauges(now.boot);
+    }
+
+    fn warn_when_nearly_full(&mut self, list: &Revocations) {
+        let nearly_full = list.len() > list.capacity / 5 * 4;
+        if nearly_full && !self.nearly_full {
+            let (entries, capacity) = (list.len(), list.capacity);
+            tracing::warn!(entries, capacity, "the revocation list is more than 80 % full");
+        }
+        self.nearly_full = nearly_full;
+    }
+}
+
+impl Revocations {
+    fn set_gauges(&self, now: BootTime) {
+        metrics::gauge!(metric::REVOCATION_ENTRIES).set(self.len() as f64);
+        metrics::gauge!(metric::REVOCATION_BYTES).set(self.bytes() as f64);
+        metrics::gauge!(metric::REVOCATION_CAPACITY).set(self.capacity as f64);
+        if let Some(contact) = self.last_contact() {
+            metrics::gauge!(metric::REVOCATION_AGE).set(now.since(contact).as_secs_f64());
+        }
+    }
+}

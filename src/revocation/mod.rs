@@ -1,0 +1,281 @@
+//! The revocation list: exact, in memory, bounded in staleness.
+//!
+//! [`Revocations::check`] is synchronous and asks no store. [`Revocations::record`] is called after
+//! the store has acknowledged and before the client is answered, so that a revocation holds here
+//! from the answer on. [`Revocations::run`] is fed by the store with what other nodes recorded.
+//!
+//! The list is in 256 parts, each under a short lock of its own, never held over an `.await`.
+//! What does not fit under `capacity` is not taken in: from then on the list is incomplete, and
+//! [`Freshness::Stale`] until everything that was left out has expired. So a full list decides as
+//! `when_stale` says; it is never silently open.
+
+mod expiry;
+mod feed;
+mod shard;
+mod table;
+
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::sync::RwLockReadGuard;
+use std::sync::RwLockWriteGuard;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::clock::BootTime;
+use crate::clock::Timestamp;
+use crate::operation::Revocation;
+use crate::operation::RevocationKey;
+use crate::store::FeedEntry;
+use crate::telemetry::metric;
+use crate::token::RevocationKeys;
+
+use expiry::Expiry;
+use shard::Count;
+use shard::Shard;
+
+/// What this node knows of revocations, and how fresh that knowledge is.
+#[derive(Debug)]
+pub struct Revocations {
+    shards: Box<[RwLock<Shard>; SHARDS]>,
+    /// Let a check skip what is empty.
+    keys: AtomicUsize,
+    floors: AtomicUsize,
+    capacity: usize,
+    /// The last contact in [`BootTime`] milliseconds; zero: never.
+    contact: AtomicU64,
+    /// The [`Expiry`] of the last entry that was left out; zero: none was.
+    incomplete_until: AtomicU32,
+    read: watch::Sender<bool>,
+}
+
+/// By what a token is revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokedBy {
+    /// The token itself.
+    Token,
+    /// Its session.
+    Session,
+    /// Its user's generation.
+    User,
+    /// Its site's generation.
+    Site,
+    /// The key that signed it.
+    Key,
+}
+
+/// How fresh the list is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// News within `max_staleness`.
+    Fresh,
+    /// None for longer, or entries were left out for want of room.
+    Stale {
+        /// How long ago the last news came.
+        age: Duration,
+    },
+    /// Never read completely since the start.
+    Unread,
+}
+
+const SHARDS: usize = 256;
+
+/// Expired entries are kept this much longer, so that a clock stepped back a little revives
+/// nothing that was refused before.
+const KEPT_AFTER_EXPIRY: Duration = Duration::from_mins(2);
+
+impl Revocations {
+    /// Makes an empty, unread list that takes at most `capacity` entries from the store.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            shards: Box::new(std::array::from_fn(|_| RwLock::default())),
+            keys: AtomicUsize::new(0),
+            floors: AtomicUsize::new(0),
+            capacity,
+            contact: AtomicU64::new(0),
+            incomplete_until: AtomicU32::new(0),
+            read: watch::Sender::new(false),
+        }
+    }
+
+    /// Says whether a token is revoked, and by what.
+    #[must_use]
+    pub fn check(&self, keys: &RevocationKeys, now: Timestamp) -> Option<RevokedBy> {
+        let now = Expiry::of(now);
+        let any_keys = self.keys.load(Ordering::Acquire) > 0;
+        let any_floors = self.floors.load(Ordering::Acquire) > 0;
+        let revoked = |key: &RevocationKey| any_keys && self.read_shard(key).holds(key, now);
+        let outlived = |key: &RevocationKey, generation| {
+            any_floors && self.read_shard(key).refuses(key, generation, now)
+        };
+        if revoked(&keys.token) {
+            Some(RevokedBy::Token)
+        } else if keys.session.as_ref().is_some_and(revoked) {
+            Some(RevokedBy::Session)
+        } else if keys.user.as_ref().is_some_and(|key| outlived(key, keys.generations.user)) {
+            Some(RevokedBy::User)
+        } else if outlived(&keys.site, keys.generations.site) {
+            Some(RevokedBy::Site)
+        } else if revoked(&keys.key) {
+            Some(RevokedBy::Key)
+        } else {
+            None
+        }
+    }
+
+    /// Says whether a single token, session or signing key is revoked.
+    #[must_use]
+    pub fn holds(&self, key: &RevocationKey, now: Timestamp) -> bool {
+        self.read_shard(key).holds(key, Expiry::of(now))
+    }
+
+    /// Says how fresh the list is, by the clock that goes on while the process is stopped.
+    #[must_use]
+    pub fn freshness(&self, now: BootTime, max_staleness: Duration) -> Freshness {
+        let Some(contact) = self.last_contact() else { return Freshness::Unread };
+        let age = now.since(contact);
+        if age > max_staleness || self.incomplete_until.load(Ordering::Acquire) != 0 {
+            Freshness::Stale { age }
+        } else {
+            Freshness::Fresh
+        }
+    }
+
+    /// Takes in revocations that the store has acknowledged to this node.
+    ///
+    /// They are taken whatever the capacity: what was answered here holds here.
+    pub fn record(&self, revocations: &[Revocation]) {
+        for revocation in revocations {
+            let entry = FeedEntry::from(revocation);
+            let mut shard = self.write_shard(&entry.key);
+            if !shard.extend(&entry) {
+                self.insert(&mut shard, &entry);
+            }
+        }
+    }
+
+    /// Takes in what the store tells, in order.
+    pub fn apply(&self, entries: &[FeedEntry]) {
+        for entry in entries {
+            let mut shard = self.write_shard(&entry.key);
+            if shard.extend(entry) {
+                continue;
+            }
+            if self.len() < self.capacity {
+                self.insert(&mut shard, entry);
+            } else {
+                self.leave_out(entry);
+            }
+        }
+    }
+
+    /// Notes that everything recorded before `asked_at` has been taken in.
+    pub fn note_contact(&self, asked_at: BootTime) {
+        self.contact.fetch_max(asked_at.as_millis().max(1), Ordering::AcqRel);
+        self.read.send_replace(true);
+    }
+
+    /// Waits until the list was read completely once.
+    pub async fn ready(&self) {
+        // The sender is a field of `self`, so that waiting ends only with the value it waits for.
+        drop(self.read.subscribe().wait_for(|read| *read).await);
+    }
+
+    /// The number of entries, those included that expired but were not purged yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.load(Ordering::Acquire) + self.floors.load(Ordering::Acquire)
+    }
+
+    /// Whether there are no entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The memory that the list takes, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let heap: usize = self.shards.iter().map(|shard| read(shard).bytes()).sum();
+        heap + size_of::<[RwLock<Shard>; SHARDS]>()
+    }
+
+    /// Drops the expired entries of one part; parts are numbered round and round.
+    fn purge_shard(&self, number: u8, now: Timestamp) {
+        let Some(shard) = self.shards.get(usize::from(number)) else { return };
+        let now = Expiry::of(now.minus(KEPT_AFTER_EXPIRY));
+        if !read(shard).has_expired(now) {
+            return;
+        }
+        let Count { keys, floors } = write(shard).purge(now);
+        self.keys.fetch_sub(keys, Ordering::AcqRel);
+        self.floors.fetch_sub(floors, Ordering::AcqRel);
+    }
+
+    fn last_contact(&self) -> Option<BootTime> {
+        let millis = self.contact.load(Ordering::Acquire);
+        (millis != 0).then(|| BootTime::from_millis(millis))
+    }
+
+    fn insert(&self, shard: &mut Shard, entry: &FeedEntry) {
+        let before = shard.count();
+        shard.insert(entry);
+        let after = shard.count();
+        self.keys.fetch_add(after.keys - before.keys, Ordering::AcqRel);
+        self.floors.fetch_add(after.floors - before.floors, Ordering::AcqRel);
+    }
+
+    fn leave_out(&self, entry: &FeedEntry) {
+        let expires = u32::from_le_bytes(Expiry::of(entry.expires_at).to_bytes()).max(1);
+        if self.incomplete_until.fetch_max(expires, Ordering::AcqRel) == 0 {
+            metrics::counter!(metric::REVOCATION_INTERRUPTIONS, "cause" => "capacity").increment(1);
+            tracing::error!(
+                capacity = self.capacity,
+                "the revocation list is full: decisions count as stale until what was left out \
+                 has expired; raise [revocation] capacity and restart"
+            );
+        }
+    }
+
+    /// Ends the state of incompleteness when all that was left out has expired.
+    fn forget_left_out(&self, now: Timestamp) {
+        let now = u32::from_le_bytes(Expiry::of(now.minus(KEPT_AFTER_EXPIRY)).to_bytes());
+        let ended =
+            self.incomplete_until.fetch_update(Ordering::AcqRel, Ordering::Acquire, |until| {
+                (until != 0 && until < now).then_some(0)
+            });
+        if ended.is_ok() {
+            tracing::info!("the revocation list is complete again");
+        }
+    }
+
+    fn read_shard(&self, key: &RevocationKey) -> RwLockReadGuard<'_, Shard> {
+        read(self.shard(key))
+    }
+
+    fn write_shard(&self, key: &RevocationKey) -> RwLockWriteGuard<'_, Shard> {
+        write(self.shard(key))
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a byte is an index of an array of 256")]
+    fn shard(&self, key: &RevocationKey) -> &RwLock<Shard> {
+        &self.shards[usize::from(key.0[0])]
+    }
+}
+
+// A shard is whole after every step of its methods, so a panic elsewhere leaves nothing half done.
+fn read(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(shard: &RwLock<Shard>) -> RwLockWriteGuard<'_, Shard> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! One of the list's parts: what is under one lock.
+
+use std::collections::HashMap;
+use std::mem::size_of;
+
+use crate::operation::RevocationKey;
+use crate::revocation::expiry::Expiry;
+use crate::revocation::table::Table;
+use crate::store::FeedEntry;
+
+/// Keys whose match alone refuses, and generation floors.
+#[derive(Debug, Default)]
+pub(super) struct Shard {
+    table: Table,
+    floors: HashMap<RevocationKey, Floor>,
+}
+
+/// The lowest generation that is still accepted.
+#[derive(Clone, Copy, Debug)]
+struct Floor {
+    generation: u64,
+    expires: Expiry,
+}
+
+/// What a shard holds, or lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    /// Keys whose match alone refuses.
+    pub(super) keys: usize,
+    /// Generation floors.
+    pub(super) floors: usize,
+}
+
+impl Shard {
+    /// Whether a key is revoked.
+    #[inline]
+    pub(super) fn holds(&self, key: &RevocationKey, now: Expiry) -> bool {
+        self.table.find(key).is_some_and(|expires| expires >= now)
+    }
+
+    /// Whether a generation is below the floor of its key.
+    #[inline]
+    pub(super) fn refuses(&self, key: &RevocationKey, generation: u64, now: Expiry) -> bool {
+        self.floors
+            .get(key)
+            .is_some_and(|floor| generation < floor.generation && floor.expires >= now)
+    }
+
+    /// Takes in an entry whose key is here: the later expiry and the higher floor count.
+    pub(super) fn extend(&mut self, entry: &FeedEntry) -> bool {
+        let expires = Expiry::of(entry.expires_at);
+        if entry.floor == 0 {
+            return self.table.extend(&entry.key, expires);
+        }
+        let Some(floor) = self.floors.get_mut(&entry.key) else { return false };
+        floor.generation = floor.generation.max(entry.floor);
+        floor.expires = floor.expires.max(expires);
+        true
+    }
+
+    /// Takes in an entry whose key is not here.
+    pub(super) fn insert(&mut self, entry: &FeedEntry) {
+        let expires = Expiry::of(entry.expires_at);
+        if entry.floor == 0 {
+            self.table.insert(&entry.key, expires);
+        } else {
+            self.floors.insert(entry.key, Floor { generation: entry.floor, expires });
+        }
+    }
+
+    /// Whether there is anything to purge.
+    pub(super) fn has_expired(&self, now: Expiry) -> bool {
+        self.table.has_expired(now) || self.floors.values().any(|floor| floor.expires < now)
+    }
+
+    /// Drops what expired before `now`; answers how many.
+    pub(super) fn purge(&mut self, now: Expiry) -> Count {
+        let before = self.floors.len();
+        self.floors.retain(|_, floor| floor.expires >= now);
+        self.floors.shrink_to_fit();
+        Count { keys: self.table.purge(now), floors: before - self.floors.len() }
+    }
+
+    /// How much it holds.
+    pub(super) fn count(&self) -> Count {
+        Count { keys: self.table.len(), floors: self.floors.len() }
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        // `HashMap` fills seven eighths of its slots, and keeps a byte beside each.
+        let floor = size_of::<(RevocationKey, Floor)>() + 1;
+        self.table.bytes() + self.floors.capacity() * floor * 8 / 7
+    }
+}
