@@ -3,6 +3,7 @@
 //! The modules stand in the order of `ARCHITECTURE.md`: each may use only those above it,
 //! and `tests/architecture.rs` holds the code to that.
 
+pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod drain;

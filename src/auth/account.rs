@@ -1,0 +1,71 @@
+//! The account behind a token.
+
+use crate::auth::Auth;
+use crate::auth::AuthSite;
+use crate::auth::store_failure;
+use crate::operation::ErrorCode;
+use crate::operation::Identifier;
+use crate::operation::Outcome;
+use crate::operation::Principal;
+use crate::operation::Rejection;
+use crate::operation::UserId;
+use crate::operation::UserView;
+use crate::store::Lookup;
+use crate::store::User;
+
+impl Auth {
+    pub(super) async fn me(
+        &self,
+        site: &AuthSite,
+        principal: &Principal,
+    ) -> Result<Outcome, Rejection> {
+        let user = self.account_of(site, principal).await?;
+        Ok(Outcome::Account { user: UserView::from(&user) })
+    }
+
+    /// Finds the account that a token speaks for.
+    pub(super) async fn account_of(
+        &self,
+        site: &AuthSite,
+        principal: &Principal,
+    ) -> Result<User, Rejection> {
+        let user = user_of(principal).ok_or_else(no_account)?;
+        let who = Identifier::Id(user);
+        let user = self.store.find_user(&site.realm, &who, Lookup::Routine).await;
+        user.map_err(|error| store_failure(&error))?
+            .filter(|user| user.enabled)
+            .ok_or_else(|| refusal("the token's user is disabled or gone"))
+    }
+}
+
+/// The account's number in a token's subject; `None` where an operator's own key names someone
+/// else. Only the number as this gateway writes it counts: no sign, no leading zero.
+pub(super) fn user_of(principal: &Principal) -> Option<UserId> {
+    let user = principal.subject.parse().map(UserId).ok()?;
+    (user.to_string() == principal.subject).then_some(user)
+}
+
+/// What is answered to a token whose subject is no account's number.
+pub(super) fn no_account() -> Rejection {
+    refusal("the token's subject is no account's number")
+}
+
+fn refusal(reason: &'static str) -> Rejection {
+    Rejection::new(ErrorCode::InvalidToken, reason)
+}
+
+impl From<&User> for UserView {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id,
+            email: user.email.as_ref().map(|email| email.as_str().to_owned()),
+            email_verified: user.email_verified,
+            username: user.username.as_ref().map(|name| name.as_str().to_owned()),
+            roles: user.roles.clone(),
+            permissions: user.permissions.clone(),
+            attributes: user.attributes.clone(),
+            created_at: user.created_at,
+            last_login_at: user.last_login_at,
+        }
+    }
+}

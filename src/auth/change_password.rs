@@ -1,0 +1,44 @@
+//! Password change: all earlier sessions end, and a new one begins.
+
+use crate::auth::Auth;
+use crate::auth::AuthSite;
+use crate::auth::store_failure;
+use crate::clock::Timestamp;
+use crate::operation::Caller;
+use crate::operation::ErrorCode;
+use crate::operation::Input;
+use crate::operation::Outcome;
+use crate::operation::Password;
+use crate::operation::Principal;
+use crate::operation::Rejection;
+use crate::store::UserChange;
+
+impl Auth {
+    pub(super) async fn change_password(
+        &self,
+        site: &AuthSite,
+        caller: &Caller,
+        principal: &Principal,
+        (old, new): (&Password, &Password),
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        if let Some(rejection) = site.passwords.fault_of_new(new, Input::NewPassword) {
+            return Err(rejection);
+        }
+        let user = self.account_of(site, principal).await?;
+        if site.passwords.verify(old, user.verifier.as_deref()).await?.is_none() {
+            return Err(Rejection::new(ErrorCode::InvalidCredentials, "wrong old password"));
+        }
+        let verifier = site.passwords.hash(new, Input::NewPassword).await?;
+        let change = UserChange::SetPassword { verifier };
+        let until = self.revoked_until(site, now).max(principal.expires_at);
+        let changed = self.store.change_user(&site.realm, user.id, change, until).await;
+        let Some((user, ended)) = changed.map_err(|error| store_failure(&error))? else {
+            return Err(Rejection::new(ErrorCode::InvalidToken, "the token's user is gone"));
+        };
+        self.revocations.record(&ended);
+        self.open_session(site, caller, &user, now).await?.ok_or_else(|| {
+            Rejection::new(ErrorCode::InvalidToken, "the account changed once more meanwhile")
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! Opens sessions and makes the tokens that stand for them.
+
+use uuid::Uuid;
+
+use crate::auth::Auth;
+use crate::auth::AuthSite;
+use crate::auth::key_failure;
+use crate::auth::store_failure;
+use crate::clock::Timestamp;
+use crate::operation::Caller;
+use crate::operation::Generations;
+use crate::operation::Outcome;
+use crate::operation::Rejection;
+use crate::operation::SessionId;
+use crate::operation::TokenSet;
+use crate::operation::UserView;
+use crate::store::NewSession;
+use crate::store::Session;
+use crate::store::User;
+use crate::token::AccessToken;
+use crate::token::Grant;
+
+impl Auth {
+    /// Opens a session for a user who has just proven who they are.
+    ///
+    /// `None` when the account was disabled, or its generation raised, since `user` was read.
+    pub(super) async fn open_session(
+        &self,
+        site: &AuthSite,
+        caller: &Caller,
+        user: &User,
+        now: Timestamp,
+    ) -> Result<Option<Outcome>, Rejection> {
+        let policy = site.tokens.policy();
+        let id = SessionId(Uuid::new_v4());
+        let ends_at = now.plus(policy.session_ttl);
+        let access = self.issue_access(site, user, (id, ends_at), now).await?;
+        let refresh =
+            site.tokens.issue_refresh(user.id, id, now).map_err(|error| key_failure(&error))?;
+        let refresh_ends = refresh.as_ref().map(|refresh| refresh.expires_at.min(ends_at));
+        let session = Session {
+            id,
+            user: user.id,
+            realm: site.realm.clone(),
+            issuer: policy.issuer.clone(),
+            created_at: now,
+            last_used_at: now,
+            expires_at: refresh_ends.unwrap_or(access.expires_at),
+            ends_at,
+            address: caller.address.to_string(),
+            agent: caller.agent.clone(),
+        };
+        let opened = NewSession {
+            session,
+            refresh: refresh.as_ref().map(|refresh| refresh.hash),
+            generation: user.generation,
+            replaces_others: site.one_session,
+        };
+        let until = self.revoked_until(site, now);
+        let opened = self.store.open_session(opened, until).await;
+        let Some(replaced) = opened.map_err(|error| store_failure(&error))? else {
+            return Ok(None);
+        };
+        self.revocations.record(&replaced);
+        let tokens = TokenSet {
+            access_token: access.text,
+            issued_at: access.issued_at,
+            access_expires_at: access.expires_at,
+            refresh_token: refresh.map(|refresh| refresh.text),
+            refresh_expires_at: refresh_ends,
+            session: id,
+        };
+        let user = UserView { last_login_at: Some(now), ..UserView::from(user) };
+        Ok(Some(Outcome::TokensIssued { user, tokens }))
+    }
+
+    /// Makes an access token of a session that ends at the given instant.
+    pub(super) async fn issue_access(
+        &self,
+        site: &AuthSite,
+        user: &User,
+        (session, ends_at): (SessionId, Timestamp),
+        now: Timestamp,
+    ) -> Result<AccessToken, Rejection> {
+        let issuer = &site.tokens.policy().issuer;
+        let generation = self.store.site_generation(issuer).await;
+        let generations = Generations {
+            user: user.generation,
+            site: generation.map_err(|error| store_failure(&error))?,
+        };
+        let grant = Grant {
+            user: user.id,
+            session,
+            generations,
+            email: user.email.as_ref(),
+            username: user.username.as_ref(),
+            roles: &user.roles,
+            permissions: &user.permissions,
+            not_after: Some(ends_at),
+        };
+        site.tokens.issue_access(grant, now).map_err(|error| key_failure(&error))
+    }
+}

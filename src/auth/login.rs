@@ -1,0 +1,128 @@
+//! Login: proves a password and opens a session; tells no stranger which accounts there are.
+
+use crate::auth::Auth;
+use crate::auth::AuthSite;
+use crate::auth::password::Proof;
+use crate::auth::store_failure;
+use crate::clock::Timestamp;
+use crate::operation::Caller;
+use crate::operation::ErrorCode;
+use crate::operation::Identifier;
+use crate::operation::Outcome;
+use crate::operation::Password;
+use crate::operation::Rejection;
+use crate::store::Lookup;
+use crate::store::StoreError;
+use crate::store::User;
+use crate::store::UserChange;
+use crate::telemetry::metric;
+
+impl Auth {
+    pub(super) async fn login(
+        &self,
+        site: &AuthSite,
+        caller: &Caller,
+        identifier: &Identifier,
+        password: &Password,
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        let outcome = self.try_login(site, caller, identifier, password, now).await;
+        let result = outcome.as_ref().map_or_else(|rejection| rejection.code.name(), |_| "success");
+        let issuer = site.tokens.policy().issuer.clone();
+        metrics::counter!(metric::LOGINS, "site" => issuer, "result" => result).increment(1);
+        outcome
+    }
+
+    async fn try_login(
+        &self,
+        site: &AuthSite,
+        caller: &Caller,
+        identifier: &Identifier,
+        password: &Password,
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        // A second look, for a login that raced a change of the account.
+        for _ in 0..2 {
+            let user = self
+                .store
+                .find_user(&site.realm, identifier, Lookup::Login)
+                .await
+                .map_err(|error| look_up_failure(&error))?;
+            let verifier = user.as_ref().and_then(|user| user.verifier.as_deref());
+            // Before anything is said of the account, so that every refusal takes the same time.
+            let proof = site.passwords.verify(password, verifier).await?;
+            let (user, proof) = match (user, proof) {
+                (Some(user), Some(proof)) if user.enabled => (user, proof),
+                (user, _) => return Err(refusal(user.as_ref())),
+            };
+            if let Some(outcome) = self.open_session(site, caller, &user, now).await? {
+                self.renew_verifier(site, &user, proof, now).await;
+                return Ok(outcome);
+            }
+        }
+        Err(Rejection::new(ErrorCode::InvalidCredentials, "the account changed during the login"))
+    }
+
+    /// Brings a verifier up to the present parameters; when that fails, the next login tries again.
+    async fn renew_verifier(&self, site: &AuthSite, user: &User, proof: Proof, now: Timestamp) {
+        let Some(from) = user.verifier.clone() else { return };
+        if !site.passwords.is_outdated(&from) {
+            return;
+        }
+        let renewed = match site.passwords.renew(proof).await {
+            Ok(to) => {
+                let change = UserChange::UpgradeVerifier { from, to };
+                let changed = self.store.change_user(&site.realm, user.id, change, now).await;
+                changed.map(|_| ()).map_err(|error| store_failure(&error))
+            }
+            Err(rejection) => Err(rejection),
+        };
+        if let Err(rejection) = renewed {
+            tracing::warn!(user = %user.id, reason = %rejection, "a verifier was not renewed");
+        }
+    }
+}
+
+fn look_up_failure(error: &StoreError) -> Rejection {
+    let failure = store_failure(error);
+    match error {
+        StoreError::TimedOut(_) => Rejection { code: ErrorCode::LookupTimeout, ..failure },
+        _ => failure,
+    }
+}
+
+fn refusal(user: Option<&User>) -> Rejection {
+    let reason = match user {
+        None => "no such user",
+        Some(user) if !user.enabled => "the account is disabled",
+        Some(user) if user.verifier.is_none() => "the account has no password",
+        Some(_) => "wrong password",
+    };
+    Rejection::new(ErrorCode::InvalidCredentials, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::look_up_failure;
+    use crate::operation::ErrorCode;
+    use crate::store::StoreError;
+
+    #[test]
+    fn a_slow_look_up_is_told_apart_from_a_store_that_is_away() {
+        let away = || StoreError::Unavailable("connection refused".into());
+        let rows = [
+            (StoreError::TimedOut(Duration::from_secs(5)), ErrorCode::LookupTimeout, true),
+            (away(), ErrorCode::ServiceUnavailable, true),
+            (StoreError::Corrupt("user 7".to_owned()), ErrorCode::Internal, false),
+        ];
+        for (error, code, come_again) in rows {
+            let rejection = look_up_failure(&error);
+
+            assert_eq!(rejection.code, code, "{error}");
+            assert_eq!(rejection.retry_after.is_some(), come_again, "{error}");
+        }
+        assert!(look_up_failure(&away()).reason.ends_with("connection refused"));
+    }
+}

@@ -1,0 +1,74 @@
+//! Log-out: revokes the presented token and ends its session, or all of the user's.
+
+use crate::auth::Auth;
+use crate::auth::AuthSite;
+use crate::auth::account::user_of;
+use crate::auth::store_failure;
+use crate::clock::Timestamp;
+use crate::operation::Outcome;
+use crate::operation::Principal;
+use crate::operation::Rejection;
+use crate::operation::Revocation;
+use crate::operation::Revoked;
+use crate::store::StoreError;
+use crate::store::UserChange;
+
+impl Auth {
+    pub(super) async fn logout(
+        &self,
+        site: &AuthSite,
+        principal: &Principal,
+        everywhere: bool,
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        let own = self.revocations_of(site, principal, now);
+        let stored = self.store_logout(site, principal, everywhere, &own, now).await;
+        // Whatever the store did: who asked to be logged out is logged out here at least.
+        self.revocations.record(&own);
+        self.revocations.record(&stored.map_err(|error| store_failure(&error))?);
+        Ok(Outcome::LoggedOut)
+    }
+
+    /// The presented token, and its session where it has one.
+    fn revocations_of(
+        &self,
+        site: &AuthSite,
+        principal: &Principal,
+        now: Timestamp,
+    ) -> Vec<Revocation> {
+        let issuer = &principal.issuer;
+        let own_end = principal.expires_at.plus(site.tokens.policy().leeway);
+        let token = Revocation {
+            revoked: Revoked::Token { issuer: issuer.clone(), token: principal.token.clone() },
+            expires_at: own_end,
+        };
+        let session = principal.session.map(|session| Revocation {
+            revoked: Revoked::Session { issuer: issuer.clone(), session },
+            expires_at: self.revoked_until(site, now).max(own_end),
+        });
+        [token].into_iter().chain(session).collect()
+    }
+
+    /// Answers what the store recorded beside `own`.
+    async fn store_logout(
+        &self,
+        site: &AuthSite,
+        principal: &Principal,
+        everywhere: bool,
+        own: &[Revocation],
+        now: Timestamp,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        match principal.session {
+            Some(session) => {
+                self.store.end_session(session, own).await?;
+            }
+            None => self.store.revoke(own).await?,
+        }
+        // A subject that is no account's number is an operator's own: it has no other sessions.
+        let Some(user) = user_of(principal).filter(|_| everywhere) else { return Ok(Vec::new()) };
+        let until = self.revoked_until(site, now).max(principal.expires_at);
+        let ended =
+            self.store.change_user(&site.realm, user, UserChange::EndSessions, until).await?;
+        Ok(ended.map(|(_, revocations)| revocations).unwrap_or_default())
+    }
+}

@@ -1,0 +1,201 @@
+//! Argon2id in a bounded pool with its own queue.
+//!
+//! At most `concurrency` hashes run at once and at most `queue` logins wait for a place; beyond
+//! that, and past [`LONGEST_WAIT`], a login is told to come again. A place is held until the hash
+//! is done, even if the client leaves: else clients that leave could start any number of hashes.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::auth::verifier::Digest;
+use crate::auth::verifier::Verifiers;
+use crate::config::PasswordConfig;
+use crate::operation::ErrorCode;
+use crate::operation::Input;
+use crate::operation::Password;
+use crate::operation::Problem;
+use crate::operation::ProblemKind;
+use crate::operation::Rejection;
+use crate::telemetry::metric;
+
+/// The pool.
+#[derive(Debug)]
+pub struct PasswordPool {
+    verifiers: Arc<Verifiers>,
+    /// One for each hash that runs.
+    pub(super) places: Arc<Semaphore>,
+    /// One for each that runs or waits.
+    pub(super) tickets: Arc<Semaphore>,
+    min_length: usize,
+    max_length: usize,
+}
+
+/// A password that a verifier has accepted; lets a better verifier be made of it.
+#[derive(Debug)]
+pub struct Proof(Digest);
+
+/// Why the pool cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// The configured parameters are none of Argon2id (RFC 9106 §3.1).
+    #[error("memory, iterations and parallelism do not go together: {0}")]
+    Parameters(#[source] argon2::Error),
+    /// The configured parameters are above what a stored verifier may cost.
+    #[error("the parameters are too high: {0}")]
+    Cost(&'static str),
+    /// A verifier could not be made.
+    #[error("no verifier could be made: {0}")]
+    Verifier(#[source] argon2::password_hash::Error),
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes")]
+    Random,
+}
+
+/// The longest that a login waits for a place.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// When a login that found no place is told to come again.
+const COME_AGAIN: Duration = Duration::from_secs(1);
+
+impl PasswordPool {
+    /// Makes a pool.
+    ///
+    /// # Errors
+    /// When the parameters are none of Argon2id or too high, or there are no random bytes.
+    pub fn new(config: &PasswordConfig) -> Result<Self, PasswordError> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let places = if config.concurrency == 0 { cores } else { config.concurrency };
+        let tickets = places.saturating_add(config.queue).min(Semaphore::MAX_PERMITS);
+        Ok(Self {
+            verifiers: Arc::new(Verifiers::new(config)?),
+            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            tickets: Arc::new(Semaphore::new(tickets)),
+            min_length: config.min_length,
+            max_length: config.max_length,
+        })
+    }
+
+    /// Makes a verifier (PHC string) for a new password that arrived as `input`.
+    ///
+    /// # Errors
+    /// Too short or too long is invalid input; a full queue is 503.
+    pub async fn hash(&self, password: &Password, input: Input) -> Result<String, Rejection> {
+        if let Some(rejection) = self.fault_of_new(password, input) {
+            return Err(rejection);
+        }
+        self.make(Digest::of_new(password)).await
+    }
+
+    /// Says why a new password may not be taken, before anything is computed: it is too short (in
+    /// characters) or too long (in bytes).
+    #[must_use]
+    pub fn fault_of_new(&self, password: &Password, input: Input) -> Option<Rejection> {
+        let short = password.text.expose().chars().count() < self.min_length;
+        let faulty = self.is_too_long(password) || (short && !Digest::is_hashed(password));
+        faulty.then(|| wrong_length(input))
+    }
+
+    /// Says whether a password is the one of `verifier`; with `None` (no such user) it costs the
+    /// same and proves nothing.
+    ///
+    /// # Errors
+    /// A password over `max_length` is invalid input; a full queue is 503.
+    pub async fn verify(
+        &self,
+        password: &Password,
+        verifier: Option<&str>,
+    ) -> Result<Option<Proof>, Rejection> {
+        if self.is_too_long(password) {
+            return Err(wrong_length(Input::Password));
+        }
+        let candidates = Digest::candidates(password);
+        let verifier = verifier.map(str::to_owned);
+        self.run(move |verifiers| {
+            candidates
+                .into_iter()
+                .find(|digest| verifiers.accepts(digest, verifier.as_deref()))
+                .map(Proof)
+        })
+        .await
+    }
+
+    /// Whether a verifier was made under other parameters than are configured now.
+    #[must_use]
+    pub fn is_outdated(&self, verifier: &str) -> bool {
+        self.verifiers.is_outdated(verifier)
+    }
+
+    /// Makes a new verifier under the present parameters, for a password just proven.
+    ///
+    /// # Errors
+    /// A full queue is 503.
+    pub async fn renew(&self, proof: Proof) -> Result<String, Rejection> {
+        self.make(proof.0).await
+    }
+
+    fn is_too_long(&self, password: &Password) -> bool {
+        password.text.expose().len() > self.max_length
+    }
+
+    async fn make(&self, digest: Digest) -> Result<String, Rejection> {
+        self.run(move |verifiers| verifiers.make(&digest))
+            .await?
+            .map_err(|error| Rejection::new(ErrorCode::Internal, error.to_string()))
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Verifiers) -> T + Send + 'static,
+    ) -> Result<T, Rejection> {
+        let Ok(ticket) = Arc::clone(&self.tickets).try_acquire_owned() else {
+            return Err(busy("the password queue is full"));
+        };
+        let waiting = Counted::new(metric::PASSWORD_WAITING);
+        let place = Arc::clone(&self.places).acquire_owned();
+        let Ok(Ok(place)) = tokio::time::timeout(LONGEST_WAIT, place).await else {
+            return Err(busy("no place in the password pool became free in time"));
+        };
+        drop(waiting);
+        let verifiers = Arc::clone(&self.verifiers);
+        let task = tokio::task::spawn_blocking(move || {
+            let running = Counted::new(metric::PASSWORD_RUNNING);
+            let result = work(&verifiers);
+            drop((running, place, ticket));
+            result
+        });
+        task.await.map_err(|error| {
+            Rejection::new(ErrorCode::Internal, format!("a password hash did not end: {error}"))
+        })
+    }
+}
+
+/// Raises a gauge while it lives.
+struct Counted(&'static str);
+
+impl Counted {
+    fn new(gauge: &'static str) -> Self {
+        metrics::gauge!(gauge).increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!(self.0).decrement(1.0);
+    }
+}
+
+fn busy(reason: &'static str) -> Rejection {
+    Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(COME_AGAIN)
+}
+
+fn wrong_length(input: Input) -> Rejection {
+    Rejection::invalid_input(Problem {
+        field: input.name().to_owned(),
+        kind: ProblemKind::Length,
+        message: None,
+    })
+}

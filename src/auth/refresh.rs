@@ -1,0 +1,117 @@
+//! Refresh: exchanges a refresh token for its successor and a fresh access token.
+//!
+//! A token that was rotated long ago is a stolen one, or its successor is: the session ends, its
+//! access tokens too (RFC 9700 §4.14.2).
+
+use crate::auth::Auth;
+use crate::auth::AuthSite;
+use crate::auth::key_failure;
+use crate::auth::store_failure;
+use crate::clock::Timestamp;
+use crate::operation::ErrorCode;
+use crate::operation::Identifier;
+use crate::operation::Outcome;
+use crate::operation::RefreshHash;
+use crate::operation::Rejection;
+use crate::operation::RevocationKey;
+use crate::operation::TokenSet;
+use crate::operation::UserView;
+use crate::secret::Secret;
+use crate::store::Lookup;
+use crate::store::Rotation;
+use crate::store::Session;
+use crate::store::Successor;
+use crate::store::User;
+use crate::token::RefreshToken;
+
+impl Auth {
+    pub(super) async fn refresh(
+        &self,
+        site: &AuthSite,
+        presented: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        site.tokens
+            .verify_refresh(presented.expose(), now)
+            .map_err(|error| Rejection::new(ErrorCode::InvalidGrant, error.to_string()))?;
+        let hash = RefreshHash::of(presented.expose());
+        let (session, user) = self.find_refreshable(site, &hash, now).await?;
+        let successor = site
+            .tokens
+            .issue_refresh(user.id, session.id, now)
+            .map_err(|error| key_failure(&error))?
+            .ok_or_else(|| refusal("this site has no refresh tokens"))?;
+        let sealed = successor.seal(presented).map_err(|error| key_failure(&error))?;
+        let offered =
+            Successor { hash: successor.hash, sealed, now, expires_at: successor.expires_at };
+        let grace = site.tokens.policy().refresh_grace;
+        let until = self.revoked_until(site, now);
+        let rotation = self.store.rotate(session.id, &hash, offered, grace, until).await;
+        match rotation.map_err(|error| store_failure(&error))? {
+            Rotation::Rotated(session) => {
+                self.renewed(site, &user, &session, successor.text, now).await
+            }
+            Rotation::Repeated { session, sealed } => {
+                let text = RefreshToken::unseal(&sealed, presented)
+                    .ok_or_else(|| refusal("the kept successor does not open"))?;
+                self.renewed(site, &user, &session, text, now).await
+            }
+            Rotation::Reused(revocations) => {
+                self.revocations.record(&revocations);
+                let (user, session) = (user.id, session.id);
+                tracing::warn!(%user, %session, "a refresh token was used again: session ended");
+                Err(refusal("the token was rotated before: theft; the session was ended"))
+            }
+            Rotation::Refused => Err(refusal("unknown, expired, or of a session that ended")),
+        }
+    }
+
+    /// Finds the session of a refresh token and its user, where both may go on.
+    async fn find_refreshable(
+        &self,
+        site: &AuthSite,
+        hash: &RefreshHash,
+        now: Timestamp,
+    ) -> Result<(Session, User), Rejection> {
+        let issuer = &site.tokens.policy().issuer;
+        let session = self.store.find_session_by_refresh(issuer, hash, now).await;
+        let session = session
+            .map_err(|error| store_failure(&error))?
+            .filter(|session| session.issuer == *issuer && session.realm == site.realm)
+            .ok_or_else(|| refusal("unknown, or of a session that ended"))?;
+        if self.revocations.holds(&RevocationKey::of_session(issuer, session.id), now) {
+            return Err(refusal("the session is revoked"));
+        }
+        let who = Identifier::Id(session.user);
+        let user = self.store.find_user(&site.realm, &who, Lookup::Routine).await;
+        let user = user
+            .map_err(|error| store_failure(&error))?
+            .filter(|user| user.enabled)
+            .ok_or_else(|| refusal("the user is disabled or gone"))?;
+        Ok((session, user))
+    }
+
+    async fn renewed(
+        &self,
+        site: &AuthSite,
+        user: &User,
+        session: &Session,
+        refresh: Secret<String>,
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        let access = self.issue_access(site, user, (session.id, session.ends_at), now).await?;
+        let tokens = TokenSet {
+            access_token: access.text,
+            issued_at: access.issued_at,
+            access_expires_at: access.expires_at,
+            refresh_token: Some(refresh),
+            refresh_expires_at: Some(session.expires_at.min(session.ends_at)),
+            session: session.id,
+        };
+        Ok(Outcome::TokensIssued { user: UserView::from(user), tokens })
+    }
+}
+
+fn refusal(reason: &'static str) -> Rejection {
+    Rejection::new(ErrorCode::InvalidGrant, reason)
+}

@@ -1,0 +1,71 @@
+//! A user's sessions of this site: listed, and ended by name.
+
+use crate::auth::Auth;
+use crate::auth::AuthSite;
+use crate::auth::account::no_account;
+use crate::auth::account::user_of;
+use crate::auth::store_failure;
+use crate::clock::Timestamp;
+use crate::operation::ErrorCode;
+use crate::operation::Outcome;
+use crate::operation::Principal;
+use crate::operation::Rejection;
+use crate::operation::Revocation;
+use crate::operation::Revoked;
+use crate::operation::SessionId;
+use crate::operation::SessionView;
+use crate::store::Session;
+
+impl Auth {
+    pub(super) async fn sessions(
+        &self,
+        site: &AuthSite,
+        principal: &Principal,
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        let sessions = self.living_sessions(site, principal, now).await?.into_iter();
+        let sessions = sessions.map(|session| SessionView {
+            id: session.id,
+            created_at: session.created_at,
+            last_used_at: session.last_used_at,
+            current: principal.session == Some(session.id),
+            address: session.address,
+            agent: session.agent,
+        });
+        Ok(Outcome::Sessions { sessions: sessions.collect() })
+    }
+
+    pub(super) async fn end_session(
+        &self,
+        site: &AuthSite,
+        principal: &Principal,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        let living = self.living_sessions(site, principal, now).await?;
+        let Some(session) = living.into_iter().find(|session| session.id == id) else {
+            let reason = "no living session of this user on this site";
+            return Err(Rejection::new(ErrorCode::SessionNotFound, reason));
+        };
+        let revocations = [Revocation {
+            revoked: Revoked::Session { issuer: session.issuer, session: id },
+            expires_at: self.revoked_until(site, now),
+        }];
+        let ended = self.store.end_session(id, &revocations).await;
+        // Whatever the store did: the session is refused here at least.
+        self.revocations.record(&revocations);
+        ended.map(|_| Outcome::SessionEnded).map_err(|error| store_failure(&error))
+    }
+
+    async fn living_sessions(
+        &self,
+        site: &AuthSite,
+        principal: &Principal,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, Rejection> {
+        let user = user_of(principal).ok_or_else(no_account)?;
+        let issuer = Some(site.tokens.policy().issuer.as_str());
+        let sessions = self.store.list_sessions(&site.realm, user, issuer, now).await;
+        sessions.map_err(|error| store_failure(&error))
+    }
+}

@@ -1,0 +1,57 @@
+//! Sign-up: makes an account, and grants no role that the operator did not open.
+
+use std::collections::BTreeMap;
+
+use crate::auth::Auth;
+use crate::auth::AuthSite;
+use crate::auth::store_failure;
+use crate::clock::Timestamp;
+use crate::operation::Email;
+use crate::operation::ErrorCode;
+use crate::operation::Input;
+use crate::operation::Outcome;
+use crate::operation::Password;
+use crate::operation::Rejection;
+use crate::operation::UserView;
+use crate::operation::Username;
+use crate::store::NewUser;
+
+/// The account that was asked for.
+#[derive(Debug)]
+pub(super) struct NewAccount {
+    pub(super) email: Option<Email>,
+    pub(super) username: Option<Username>,
+    pub(super) password: Password,
+    pub(super) role: Option<String>,
+    pub(super) attributes: BTreeMap<String, serde_json::Value>,
+}
+
+impl Auth {
+    pub(super) async fn sign_up(
+        &self,
+        site: &AuthSite,
+        account: NewAccount,
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        if !site.signup {
+            return Err(Rejection::new(ErrorCode::SignupClosed, "sign-up is closed on this site"));
+        }
+        let verifier = site.passwords.hash(&account.password, Input::Password).await?;
+        let user = NewUser {
+            realm: site.realm.clone(),
+            email: account.email,
+            username: account.username,
+            verifier: Some(verifier),
+            roles: granted_role(site, account.role).into_iter().collect(),
+            permissions: Vec::new(),
+            attributes: account.attributes,
+            created_at: now,
+        };
+        let user = self.store.create_user(user).await.map_err(|error| store_failure(&error))?;
+        Ok(Outcome::SignedUp { user: UserView::from(&user) })
+    }
+}
+
+fn granted_role(site: &AuthSite, asked: Option<String>) -> Option<String> {
+    asked.filter(|role| site.signup_roles.contains(role)).or_else(|| site.default_role.clone())
+}

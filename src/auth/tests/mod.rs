@@ -1,0 +1,204 @@
+//! The operations against a real store and real tokens.
+
+mod account;
+mod login;
+mod logout;
+mod password;
+mod refresh;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Auth;
+use super::AuthSite;
+use super::password::PasswordPool;
+use crate::clock::Timestamp;
+use crate::config::Algorithm;
+use crate::config::ByteSize;
+use crate::config::PasswordConfig;
+use crate::operation::Caller;
+use crate::operation::Command;
+use crate::operation::Email;
+use crate::operation::ErrorCode;
+use crate::operation::Outcome;
+use crate::operation::Password;
+use crate::operation::Principal;
+use crate::operation::Rejection;
+use crate::operation::TokenSet;
+use crate::operation::UserView;
+use crate::revocation::Revocations;
+use crate::secret::Secret;
+use crate::store::Deadlines;
+use crate::store::SqliteStore;
+use crate::store::Store;
+use crate::token::KeyRing;
+use crate::token::RefreshFormat;
+use crate::token::SiteTokens;
+use crate::token::StoredKey;
+use crate::token::TokenPolicy;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+const EMAIL: &str = "you@example.com";
+const PASSWORD: &str = "correct horse";
+const ACCESS_TTL: Duration = Duration::from_mins(15);
+const GRACE: Duration = Duration::from_secs(10);
+
+fn later(wait: Duration) -> Timestamp {
+    NOW.plus(wait)
+}
+
+/// A node with one site.
+struct Node {
+    auth: Auth,
+    site: AuthSite,
+}
+
+/// What sets one test's node apart.
+struct Setup {
+    deadlines: Deadlines,
+    passwords: PasswordConfig,
+    policy: TokenPolicy,
+    one_session: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let deadline = Duration::from_secs(10);
+        Self {
+            deadlines: Deadlines { command: deadline, lookup: deadline },
+            passwords: cheap_passwords(),
+            policy: policy(),
+            one_session: false,
+        }
+    }
+}
+
+impl Setup {
+    fn node(self) -> Node {
+        let store = SqliteStore::in_memory(self.deadlines).unwrap();
+        let key = StoredKey::generate(Algorithm::Es256, NOW).unwrap();
+        let keys = KeyRing::from_stored(&[key]).unwrap();
+        Node {
+            auth: Auth { store: Arc::new(store), revocations: Arc::new(Revocations::new(1_000)) },
+            site: AuthSite {
+                realm: "default".to_owned(),
+                tokens: Arc::new(SiteTokens::new(self.policy, keys).unwrap()),
+                signup: true,
+                default_role: Some("user".to_owned()),
+                signup_roles: vec!["seller".to_owned()],
+                one_session: self.one_session,
+                passwords: Arc::new(PasswordPool::new(&self.passwords).unwrap()),
+                longest_access_ttl: ACCESS_TTL,
+            },
+        }
+    }
+}
+
+fn policy() -> TokenPolicy {
+    TokenPolicy {
+        issuer: "https://api.example.com".to_owned(),
+        audience: vec!["https://api.example.com".to_owned()],
+        realm: "default".to_owned(),
+        algorithm: Algorithm::Es256,
+        access_ttl: ACCESS_TTL,
+        refresh_ttl: Some(Duration::from_hours(24)),
+        refresh_format: RefreshFormat::Opaque,
+        session_ttl: Duration::from_hours(72),
+        refresh_grace: GRACE,
+        leeway: Duration::from_secs(30),
+        verify_cache: 0,
+        token_bytes: 8192,
+    }
+}
+
+/// The least that Argon2 allows, so that tests are quick.
+fn cheap_passwords() -> PasswordConfig {
+    PasswordConfig {
+        memory: ByteSize(8 * 1024),
+        iterations: 1,
+        parallelism: 1,
+        concurrency: 2,
+        queue: 64,
+        min_length: 8,
+        max_length: 256,
+        pepper: Secret::from(""),
+    }
+}
+
+fn plain(text: &str) -> Password {
+    Password { text: Secret::from(text), may_be_hashed: false }
+}
+
+fn email(text: &str) -> Email {
+    text.parse().unwrap()
+}
+
+fn sign_up(address: &str, role: Option<&str>) -> Command {
+    Command::SignUp {
+        email: Some(email(address)),
+        username: None,
+        password: plain(PASSWORD),
+        role: role.map(str::to_owned),
+        attributes: BTreeMap::new(),
+    }
+}
+
+fn login(who: &str, password: &str) -> Command {
+    Command::Login { identifier: who.parse().unwrap(), password: plain(password) }
+}
+
+impl Node {
+    async fn run(&self, command: Command, now: Timestamp) -> Result<Outcome, Rejection> {
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let caller = Caller { address, agent: Some("curl/8".to_owned()) };
+        self.auth.run(&self.site, &caller, command, now).await
+    }
+
+    async fn refused(&self, command: Command, now: Timestamp) -> ErrorCode {
+        self.run(command, now).await.unwrap_err().code
+    }
+
+    async fn tokens(&self, command: Command, now: Timestamp) -> TokenSet {
+        match self.run(command, now).await {
+            Ok(Outcome::TokensIssued { tokens, .. }) => tokens,
+            other => panic!("no tokens: {other:?}"),
+        }
+    }
+
+    async fn sign_up(&self) -> UserView {
+        match self.run(sign_up(EMAIL, None), NOW).await {
+            Ok(Outcome::SignedUp { user }) => user,
+            other => panic!("no account: {other:?}"),
+        }
+    }
+
+    async fn login(&self) -> TokenSet {
+        self.tokens(login(EMAIL, PASSWORD), NOW).await
+    }
+
+    async fn refresh(&self, tokens: &TokenSet, now: Timestamp) -> TokenSet {
+        self.tokens(refresh(tokens), now).await
+    }
+
+    fn principal(&self, tokens: &TokenSet) -> Principal {
+        let verified = self.site.tokens.verify(tokens.access_token.expose(), tokens.issued_at);
+        verified.unwrap().principal.clone()
+    }
+
+    /// What the gateway asks before it forwards.
+    fn accepts(&self, tokens: &TokenSet, now: Timestamp) -> bool {
+        let verified = self.site.tokens.verify(tokens.access_token.expose(), now);
+        verified.is_ok_and(|found| self.auth.revocations.check(&found.revocation, now).is_none())
+    }
+
+    fn store(&self) -> &dyn Store {
+        &*self.auth.store
+    }
+}
+
+fn refresh(tokens: &TokenSet) -> Command {
+    Command::Refresh { refresh_token: tokens.refresh_token.clone().unwrap() }
+}
