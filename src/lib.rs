@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod clock;
 pub mod config;
+pub mod contract;
 pub mod drain;
 pub mod operation;
 pub mod revocation;

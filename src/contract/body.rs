@@ -1,0 +1,151 @@
+//! The body of a request to an endpoint: JSON or a form, as its media type says.
+
+use crate::contract::form;
+use crate::contract::members;
+use crate::contract::members::Member;
+use crate::operation::Problem;
+use crate::operation::ProblemKind;
+use crate::operation::Rejection;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+/// A form of body that an endpoint takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accept {
+    /// A JSON object.
+    Json,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// A JSON object under the media type of forms, as `curl -d` sends it.
+    JsonInForm,
+}
+
+/// What was wanted of a body: places and what stands there, as far as there is anything.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    members: Vec<(String, Member)>,
+}
+
+/// What stands at a place of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found<'a> {
+    /// Nothing, `null`, or blank text.
+    Nothing,
+    /// No text.
+    Mistyped,
+    /// Text.
+    Text(&'a str),
+}
+
+impl Accept {
+    /// Every form with its name in a contract file.
+    pub(super) const ALL: [(&'static str, Self); 3] =
+        [("json", Self::Json), ("form", Self::Form), ("json-in-form", Self::JsonInForm)];
+}
+
+impl Body {
+    /// Reads what stands at some places of a body, in one of the forms that are taken.
+    ///
+    /// A place is a path of names joined by dots in JSON, and the name of a field in a form.
+    pub(super) fn read(
+        bytes: &[u8],
+        headers: &HeaderMap,
+        accept: &[Accept],
+        places: &[&str],
+    ) -> Result<Self, Rejection> {
+        if bytes.trim_ascii().is_empty() {
+            return Ok(Self::default());
+        }
+        let json = |bytes| json(bytes, places);
+        let form = |bytes| form(bytes, places);
+        let takes = |form| accept.contains(&form);
+        match media_type(headers)?.as_deref() {
+            // A client that names no type means the one form the document shows.
+            None if takes(Accept::Json) => json(bytes),
+            None if takes(Accept::Form) => form(bytes),
+            Some(name) if is_json(name) && (takes(Accept::Json) || takes(Accept::JsonInForm)) => {
+                json(bytes)
+            }
+            Some("application/x-www-form-urlencoded") => {
+                let looks_like_json = bytes.trim_ascii_start().first() == Some(&b'{');
+                if takes(Accept::JsonInForm) && (looks_like_json || !takes(Accept::Form)) {
+                    json(bytes)
+                } else if takes(Accept::Form) {
+                    form(bytes)
+                } else {
+                    Err(refuse("a form, which the endpoint does not take"))
+                }
+            }
+            _ => Err(refuse("a media type that the endpoint does not take")),
+        }
+    }
+
+    /// What stands at one of the places.
+    pub(super) fn find(&self, place: &str) -> Found<'_> {
+        match self.members.iter().find(|(own, _)| own == place) {
+            None | Some((_, Member::Nothing)) => Found::Nothing,
+            Some((_, Member::Mistyped)) => Found::Mistyped,
+            Some((_, Member::Text(text))) => Found::of(text),
+        }
+    }
+}
+
+impl<'a> Found<'a> {
+    /// Text that is there, unless it is blank.
+    pub(super) fn of(text: &'a str) -> Self {
+        if text.trim().is_empty() { Self::Nothing } else { Self::Text(text) }
+    }
+}
+
+/// What stands in the field of a name.
+pub(super) fn find_field<'a>(fields: &'a [(String, String)], name: &str) -> Found<'a> {
+    let field = fields.iter().find(|(own, _)| own == name);
+    field.map_or(Found::Nothing, |(_, value)| Found::of(value))
+}
+
+/// The media type in lower case, without parameters.
+fn media_type(headers: &HeaderMap) -> Result<Option<String>, Rejection> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    match (value.to_str(), values.next()) {
+        (Ok(text), None) => {
+            let name = text.split(';').next().unwrap_or_default();
+            Ok(Some(name.trim().to_ascii_lowercase()))
+        }
+        _ => Err(refuse("a content type that does not read")),
+    }
+}
+
+fn is_json(media_type: &str) -> bool {
+    let subtype = media_type.strip_prefix("application/");
+    subtype.is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
+}
+
+fn json(bytes: &[u8], places: &[&str]) -> Result<Body, Rejection> {
+    // Members that nobody reads are skipped unseen: their text is checked here.
+    let Ok(text) = std::str::from_utf8(bytes) else { return Err(refuse("JSON that is no UTF-8")) };
+    match members::read(text, places) {
+        Ok(found) => {
+            let places = places.iter().map(|place| (*place).to_owned());
+            Ok(Body { members: places.zip(found).collect() })
+        }
+        Err(error) => {
+            // Line and column tell the operator; the text may hold a password.
+            let place = format!("no JSON object at line {}:{}", error.line(), error.column());
+            Err(Rejection { reason: place.into(), ..refuse("") })
+        }
+    }
+}
+
+fn form(bytes: &[u8], places: &[&str]) -> Result<Body, Rejection> {
+    let Some(fields) = form::parse(bytes, places) else {
+        return Err(refuse("a form that is no UTF-8"));
+    };
+    let text = |(name, value)| (name, Member::Text(value));
+    Ok(Body { members: fields.into_iter().map(text).collect() })
+}
+
+fn refuse(reason: &'static str) -> Rejection {
+    let problem = Problem { field: "body".to_owned(), kind: ProblemKind::Body, message: None };
+    Rejection { reason: reason.into(), ..Rejection::invalid_input(problem) }
+}

@@ -1,0 +1,137 @@
+//! Turns outcomes and refusals into responses.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Response;
+use http::StatusCode;
+use http::header;
+
+use crate::contract::Contract;
+use crate::contract::Endpoint;
+use crate::contract::ReplyContext;
+use crate::contract::facts::Facts;
+use crate::contract::facts::InputFault;
+use crate::contract::template::Template;
+use crate::contract::template::Text;
+use crate::operation::ErrorCode;
+use crate::operation::Outcome;
+use crate::operation::Problem;
+use crate::operation::Rejection;
+
+/// Encodes an answer.
+pub(super) fn encode(
+    contract: &Contract,
+    endpoint: &Endpoint,
+    outcome: &Outcome,
+    context: ReplyContext<'_>,
+) -> Response<Bytes> {
+    let facts = Facts::of_outcome(outcome, endpoint.status, context);
+    let body = endpoint.body.as_ref();
+    let bytes = body.map(|body| render(body, endpoint.message.as_ref(), facts));
+    let mut response = respond(endpoint.status, bytes, &contract.success_type);
+    for (name, text) in &endpoint.headers {
+        // What a header may hold was checked when the file was loaded.
+        if let Ok(value) = HeaderValue::try_from(text.render(&facts)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// Encodes a refusal.
+pub(super) fn refuse(
+    contract: &Contract,
+    endpoint: Option<&Endpoint>,
+    rejection: &Rejection,
+    context: ReplyContext<'_>,
+) -> Response<Bytes> {
+    let own = endpoint.and_then(|endpoint| endpoint.refusals.get(&rejection.code));
+    let mut response = match own.or_else(|| contract.refusals.get(&rejection.code)) {
+        Some(refusal) => {
+            let problem = rejection.problem.as_ref();
+            let words = problem.map(|problem| in_clients_words(endpoint, problem));
+            let fault = problem.zip(words).map(|(problem, (field, _))| InputFault {
+                field,
+                problem: contract.problems.of(problem.kind),
+            });
+            let facts = Facts::of_refusal(rejection.code, fault, refusal.status, context);
+            let bytes = match words.and_then(|(_, message)| message) {
+                Some(message) => write(&refusal.body, facts.with_message(Some(message))),
+                None => render(&refusal.body, refusal.message.as_ref(), facts),
+            };
+            respond(refusal.status, Some(bytes), &contract.error_type)
+        }
+        // Loading refuses a contract that lacks a kind; the status alone still tells the truth.
+        None => {
+            let status = StatusCode::from_u16(rejection.code.status());
+            let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            respond(status, None, &contract.error_type)
+        }
+    };
+    let status = response.status();
+    set_refusal_headers(response.headers_mut(), status, rejection);
+    response
+}
+
+/// The name by which the client knows an input at fault, and the contract's message for it.
+fn in_clients_words<'a>(
+    endpoint: Option<&'a Endpoint>,
+    problem: &'a Problem,
+) -> (&'a str, Option<&'a str>) {
+    let rules = endpoint.map(|endpoint| endpoint.inputs.as_slice()).unwrap_or_default();
+    let rule = rules
+        .iter()
+        .find(|rule| rule.client_name() == problem.field)
+        .or_else(|| rules.iter().find(|rule| rule.own_name() == problem.field));
+    let own = rule.and_then(|rule| rule.message.as_deref());
+    let field = rule.map_or(problem.field.as_str(), |rule| rule.client_name());
+    (field, problem.message.as_deref().or(own))
+}
+
+/// `WWW-Authenticate` (RFC 6750 §3), `Allow` and `Retry-After` (RFC 9110 §10.2).
+fn set_refusal_headers(headers: &mut HeaderMap, status: StatusCode, rejection: &Rejection) {
+    if status == StatusCode::UNAUTHORIZED {
+        let challenge = match rejection.code {
+            ErrorCode::InvalidToken => HeaderValue::from_static("Bearer error=\"invalid_token\""),
+            _ => HeaderValue::from_static("Bearer"),
+        };
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED
+        && let Ok(allow) = HeaderValue::try_from(rejection.allow.join(", "))
+    {
+        headers.insert(header::ALLOW, allow);
+    }
+    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        let wait = rejection.retry_after.unwrap_or(Duration::ZERO);
+        let rest = u64::from(wait.subsec_nanos() > 0);
+        let seconds = wait.as_secs().saturating_add(rest).max(1);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+}
+
+fn render(body: &Template, message: Option<&Text>, facts: Facts<'_>) -> Bytes {
+    let message = message.map(|text| text.render(&facts));
+    write(body, facts.with_message(message.as_deref()))
+}
+
+fn write(body: &Template, facts: Facts<'_>) -> Bytes {
+    let mut bytes = Vec::with_capacity(512);
+    body.write(&facts, &mut bytes);
+    bytes.into()
+}
+
+fn respond(status: StatusCode, body: Option<Bytes>, media_type: &HeaderValue) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(body) = body {
+        headers.insert(header::CONTENT_TYPE, media_type.clone());
+        *response.body_mut() = body;
+    }
+    response
+}

@@ -1,0 +1,197 @@
+//! What the slots of one answer stand for.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use serde_json::Value;
+
+use crate::clock::Timestamp;
+use crate::contract::ReplyContext;
+use crate::contract::slot::Slot;
+use crate::operation::ErrorCode;
+use crate::operation::Outcome;
+use crate::operation::SessionView;
+use crate::operation::TokenSet;
+use crate::operation::UserView;
+use crate::secret::Secret;
+
+/// Everything that one answer may draw from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts<'a> {
+    now: Timestamp,
+    request_id: &'a str,
+    status: StatusCode,
+    message: Option<&'a str>,
+    subject: Subject<'a>,
+}
+
+/// What the answer is about.
+#[derive(Clone, Copy, Debug)]
+enum Subject<'a> {
+    Nothing,
+    User(&'a UserView),
+    Tokens(&'a UserView, &'a TokenSet),
+    Sessions(&'a [SessionView]),
+    Session(&'a SessionView),
+    Refusal { kind: ErrorCode, fault: Option<InputFault<'a>> },
+}
+
+/// An input at fault, in the client's words.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InputFault<'a> {
+    /// The input's name as the client knows it.
+    pub(super) field: &'a str,
+    /// What is wrong with it.
+    pub(super) problem: &'a str,
+}
+
+/// The value of a slot.
+#[derive(Debug, PartialEq)]
+pub(super) enum SlotValue<'a> {
+    Nothing,
+    Boolean(bool),
+    Integer(i64),
+    Text(Cow<'a, str>),
+    Texts(&'a [String]),
+    Json(&'a Value),
+    Time(Timestamp),
+    Sessions(&'a [SessionView]),
+}
+
+impl<'a> Facts<'a> {
+    /// The facts of an operation's answer.
+    pub(super) const fn of_outcome(
+        outcome: &'a Outcome,
+        status: StatusCode,
+        context: ReplyContext<'a>,
+    ) -> Self {
+        let subject = match outcome {
+            Outcome::SignedUp { user } | Outcome::Account { user } => Subject::User(user),
+            Outcome::TokensIssued { user, tokens } => Subject::Tokens(user, tokens),
+            Outcome::Sessions { sessions } => Subject::Sessions(sessions.as_slice()),
+            Outcome::LoggedOut | Outcome::SessionEnded => Subject::Nothing,
+        };
+        Self::new(subject, status, context)
+    }
+
+    /// The facts of a refusal.
+    pub(super) const fn of_refusal(
+        kind: ErrorCode,
+        fault: Option<InputFault<'a>>,
+        status: StatusCode,
+        context: ReplyContext<'a>,
+    ) -> Self {
+        Self::new(Subject::Refusal { kind, fault }, status, context)
+    }
+
+    const fn new(subject: Subject<'a>, status: StatusCode, context: ReplyContext<'a>) -> Self {
+        Self { now: context.now, request_id: context.request_id, status, message: None, subject }
+    }
+
+    /// The same, with what `{message}` stands for.
+    pub(super) const fn with_message(self, message: Option<&'a str>) -> Self {
+        Self { message, ..self }
+    }
+
+    /// The facts of one session of a list.
+    pub(super) const fn about(self, session: &'a SessionView) -> Self {
+        Self { subject: Subject::Session(session), ..self }
+    }
+
+    /// The value of a slot; nothing where it has none here.
+    pub(super) fn value(&self, slot: &'a Slot) -> SlotValue<'a> {
+        match slot {
+            Slot::Null => SlotValue::Nothing,
+            Slot::Now => SlotValue::Time(self.now),
+            Slot::RequestId => text(self.request_id),
+            Slot::Status => SlotValue::Integer(i64::from(self.status.as_u16())),
+            Slot::StatusText => self.status.canonical_reason().map_or(SlotValue::Nothing, text),
+            Slot::Message => self.message.map_or(SlotValue::Nothing, text),
+            _ => self.subject.value(slot),
+        }
+    }
+}
+
+impl<'a> Subject<'a> {
+    fn value(self, slot: &'a Slot) -> SlotValue<'a> {
+        match self {
+            Self::Nothing => SlotValue::Nothing,
+            Self::User(user) => of_user(user, slot),
+            Self::Tokens(user, tokens) => match of_tokens(tokens, slot) {
+                SlotValue::Nothing => of_user(user, slot),
+                value => value,
+            },
+            Self::Sessions(sessions) => match slot {
+                Slot::Sessions => SlotValue::Sessions(sessions),
+                _ => SlotValue::Nothing,
+            },
+            Self::Session(session) => of_session(session, slot),
+            Self::Refusal { kind, fault } => match slot {
+                Slot::ErrorKind => text(kind.name()),
+                Slot::InputField => fault.map_or(SlotValue::Nothing, |fault| text(fault.field)),
+                Slot::InputProblem => fault.map_or(SlotValue::Nothing, |fault| text(fault.problem)),
+                _ => SlotValue::Nothing,
+            },
+        }
+    }
+}
+
+fn of_user<'a>(user: &'a UserView, slot: &'a Slot) -> SlotValue<'a> {
+    match slot {
+        Slot::UserId => SlotValue::Integer(user.id.0),
+        Slot::UserEmail => optional(user.email.as_deref()),
+        Slot::UserEmailVerified => SlotValue::Boolean(user.email_verified),
+        Slot::UserUsername => optional(user.username.as_deref()),
+        Slot::UserRole => optional(user.roles.first().map(String::as_str)),
+        Slot::UserRoles => SlotValue::Texts(&user.roles),
+        Slot::UserPermissions => SlotValue::Texts(&user.permissions),
+        Slot::UserCreatedAt => SlotValue::Time(user.created_at),
+        Slot::UserLastLoginAt => user.last_login_at.map_or(SlotValue::Nothing, SlotValue::Time),
+        Slot::Attribute(name) => match user.attributes.get(name) {
+            None | Some(Value::Null) => SlotValue::Nothing,
+            Some(Value::String(value)) => text(value),
+            Some(value) => SlotValue::Json(value),
+        },
+        _ => SlotValue::Nothing,
+    }
+}
+
+fn of_tokens<'a>(tokens: &'a TokenSet, slot: &Slot) -> SlotValue<'a> {
+    match slot {
+        Slot::AccessToken => text(tokens.access_token.expose()),
+        Slot::AccessIssuedAt => SlotValue::Time(tokens.issued_at),
+        Slot::AccessExpiresAt => SlotValue::Time(tokens.access_expires_at),
+        Slot::ExpiresIn => {
+            let lifetime = tokens.access_expires_at.since(tokens.issued_at);
+            SlotValue::Integer(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX))
+        }
+        Slot::RefreshToken => {
+            optional(tokens.refresh_token.as_ref().map(Secret::expose).map(String::as_str))
+        }
+        Slot::RefreshExpiresAt => {
+            tokens.refresh_expires_at.map_or(SlotValue::Nothing, SlotValue::Time)
+        }
+        Slot::SessionId => SlotValue::Text(Cow::Owned(tokens.session.to_string())),
+        _ => SlotValue::Nothing,
+    }
+}
+
+fn of_session<'a>(session: &'a SessionView, slot: &Slot) -> SlotValue<'a> {
+    match slot {
+        Slot::SessionId => SlotValue::Text(Cow::Owned(session.id.to_string())),
+        Slot::SessionCreatedAt => SlotValue::Time(session.created_at),
+        Slot::SessionLastUsedAt => SlotValue::Time(session.last_used_at),
+        Slot::SessionAddress => text(&session.address),
+        Slot::SessionAgent => optional(session.agent.as_deref()),
+        Slot::SessionCurrent => SlotValue::Boolean(session.current),
+        _ => SlotValue::Nothing,
+    }
+}
+
+const fn text(text: &str) -> SlotValue<'_> {
+    SlotValue::Text(Cow::Borrowed(text))
+}
+
+fn optional(value: Option<&str>) -> SlotValue<'_> {
+    value.map_or(SlotValue::Nothing, text)
+}

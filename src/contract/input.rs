@@ -1,0 +1,219 @@
+//! One input of an endpoint: where it comes from, whether it must be there, its limits and words.
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use crate::contract::attribute::Attribute;
+use crate::contract::constraint::Constraint;
+use crate::contract::document::Node;
+use crate::contract::document::NodeValue;
+use crate::contract::report::Report;
+use crate::contract::report::suggestion;
+use crate::contract::section::Section;
+use crate::contract::section::texts;
+use crate::contract::source::Source;
+use crate::operation::Input;
+use crate::operation::InputKind;
+use crate::operation::Operation;
+
+/// How an input of an endpoint is read.
+#[derive(Clone, Debug)]
+pub(super) struct InputRule {
+    /// What it is to the operation.
+    pub(super) target: Target,
+    /// Where it may stand; the first place with a value wins.
+    pub(super) sources: Vec<Source>,
+    /// Whether a request without it is at fault.
+    pub(super) required: bool,
+    /// Whether 64 hex digits may stand for the SHA-256 of a password.
+    pub(super) may_be_hashed: bool,
+    /// The contract's message when it is at fault.
+    pub(super) message: Option<String>,
+    /// Its limits.
+    pub(super) constraint: Constraint,
+    /// Where the rule stands in the file.
+    pub(super) span: Range<usize>,
+}
+
+/// What an input is to the operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// One of the operation's own.
+    Input(Input),
+    /// An attribute of the account.
+    Attribute(String),
+    /// Nothing: it is only checked.
+    Check,
+}
+
+impl InputRule {
+    /// Reads the members of `input`, in the order of the file.
+    pub(super) fn read_all(
+        section: &Section<'_>,
+        operation: Operation,
+        attributes: &[Attribute],
+        report: &mut Report,
+    ) -> Vec<Self> {
+        let own = if operation == Operation::SignUp { attributes } else { &[] };
+        let mut rules = Vec::new();
+        for (key, node) in section.rest() {
+            let input = operation.inputs().iter().find(|(input, _)| input.name() == key.name);
+            let attribute = own.iter().find(|attribute| attribute.name == key.name);
+            let mut rule = match (input, attribute) {
+                (Some((input, _)), _) => Self::read(Target::Input(*input), node, report),
+                (None, Some(attribute)) => {
+                    let target = Target::Attribute(attribute.name.clone());
+                    Self::read(target, node, report)
+                }
+                (None, None) => {
+                    let names = operation.inputs().iter().map(|(input, _)| input.name());
+                    let known = names.chain(own.iter().map(|own| own.name.as_str()));
+                    let title = format!("unknown input `{}`", key.name);
+                    report.fault(&key.span, title, suggestion(&key.name, known));
+                    continue;
+                }
+            };
+            if let Some(attribute) = attribute {
+                let max = rule.constraint.max.map_or(attribute.max, |max| max.min(attribute.max));
+                rule.constraint.max = Some(max);
+            }
+            rule.span = key.span.clone();
+            rules.push(rule);
+        }
+        settle_required(&mut rules, operation, &section.span, report);
+        rules
+    }
+
+    /// Reads the items of `require`: checked, then dropped.
+    pub(super) fn read_checks(node: Option<&Node>, report: &mut Report) -> Vec<Self> {
+        match node.map(|node| (&node.value, &node.span)) {
+            None => Vec::new(),
+            Some((NodeValue::List(items), _)) => items
+                .iter()
+                .map(|item| {
+                    let rule = Self::read(Target::Check, item, report);
+                    Self { required: true, span: item.span.clone(), ..rule }
+                })
+                .collect(),
+            Some((_, span)) => {
+                report.fault(
+                    span,
+                    "no list",
+                    "require = [{ from = \"body:x\", one_of = [\"y\"] }]",
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    fn read(target: Target, node: &Node, report: &mut Report) -> Self {
+        let mut rule = Self {
+            target,
+            sources: Vec::new(),
+            required: false,
+            may_be_hashed: false,
+            message: None,
+            constraint: Constraint::default(),
+            span: node.span.clone(),
+        };
+        let from = match &node.value {
+            NodeValue::Table(_) => {
+                let Some(mut section) = Section::of(node, report) else { return rule };
+                let from = section.texts("from", report);
+                if rule.target != Target::Check {
+                    rule.required = section.flag("required", report).unwrap_or(false);
+                    rule.may_be_hashed = section.flag("may_be_hashed", report).unwrap_or(false);
+                }
+                rule.message = section.text("message", report).map(Spanned::into_inner);
+                rule.constraint = Constraint::read(&mut section, report);
+                section.finish(report);
+                from
+            }
+            _ => texts(node, report),
+        };
+        if from.is_empty() {
+            report.fault(&node.span, "an input from nowhere", "such as \"body:email\"");
+        }
+        for text in from {
+            match Source::parse(text.get_ref()) {
+                Ok(source) => rule.sources.push(source),
+                Err(hint) => {
+                    let title = format!("`{}` is no place of a request", text.get_ref());
+                    report.fault(&text.span(), title, hint);
+                }
+            }
+        }
+        rule.check(report);
+        rule
+    }
+
+    fn check(&self, report: &mut Report) {
+        let is_token = self.target == Target::Input(Input::AccessToken);
+        if is_token != self.sources.contains(&Source::Bearer) || is_token && self.sources.len() > 1
+        {
+            let hint = "`access_token = \"bearer\"`: it is verified before the contract reads on";
+            report.fault(&self.span, "`bearer` is the place of `access_token` alone", hint);
+        }
+        if self.may_be_hashed && self.target != Target::Input(Input::Password) {
+            let hint = "only the present password may arrive as its SHA-256";
+            report.fault(&self.span, "`may_be_hashed` on another input", hint);
+        }
+    }
+
+    /// The name that a client knows it by.
+    pub(super) fn client_name(&self) -> &str {
+        self.sources.first().map_or("", Source::client_name)
+    }
+
+    /// The name that the operation knows it by.
+    pub(super) fn own_name(&self) -> &str {
+        match &self.target {
+            Target::Input(input) => input.name(),
+            Target::Attribute(name) => name,
+            Target::Check => "",
+        }
+    }
+
+    /// Whether the operation needs it, or another of its kind.
+    pub(super) fn is_one_of(&self, operation: Operation) -> bool {
+        let one_of = |(input, kind): &(Input, InputKind)| {
+            *kind == InputKind::OneOf && self.target == Target::Input(*input)
+        };
+        operation.inputs().iter().any(one_of)
+    }
+}
+
+fn settle_required(
+    rules: &mut [InputRule],
+    operation: Operation,
+    span: &Range<usize>,
+    report: &mut Report,
+) {
+    for (input, kind) in operation.inputs() {
+        let mapped = rules.iter_mut().find(|rule| rule.target == Target::Input(*input));
+        match (kind, mapped) {
+            (InputKind::Required, Some(rule)) => rule.required = true,
+            (InputKind::Required, None) => {
+                let title = format!("`{}` needs the input `{}`", operation.name(), input.name());
+                report.fault(span, title, format!("{} = \"…\"", input.name()));
+            }
+            (InputKind::Optional | InputKind::OneOf, _) => {}
+        }
+    }
+    let mut choices = rules.iter_mut().filter(|rule| rule.is_one_of(operation));
+    match (choices.next(), choices.next()) {
+        (Some(only), None) => only.required = true,
+        (None, _) if operation.inputs().iter().any(|(_, kind)| *kind == InputKind::OneOf) => {
+            let wanted: Vec<_> = operation
+                .inputs()
+                .iter()
+                .filter(|(_, kind)| *kind == InputKind::OneOf)
+                .map(|(input, _)| input.name())
+                .collect();
+            let title = format!("`{}` needs to know who", operation.name());
+            report.fault(span, title, format!("map one of: {}", wanted.join(", ")));
+        }
+        _ => {}
+    }
+}

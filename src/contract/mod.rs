@@ -1,0 +1,215 @@
+//! The client-facing shape of an auth API, described as data and read by one small engine.
+//!
+//! A contract is a TOML file (`config/contracts/`, compiled in; or an operator's own). It is
+//! checked whole when it is loaded: what loads can be decoded and encoded without surprises.
+//! Nothing here branches on a contract's name.
+
+mod address;
+mod attribute;
+mod body;
+mod built_in;
+mod compile;
+mod compose;
+mod constraint;
+mod decode;
+mod document;
+mod encode;
+mod endpoint;
+mod example;
+mod facts;
+mod form;
+mod input;
+mod members;
+mod refusal;
+mod report;
+mod request_id;
+mod section;
+mod slot;
+mod source;
+mod template;
+mod time_format;
+mod tokens;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Response;
+
+use crate::clock::Timestamp;
+use crate::config::Fault;
+use crate::config::Faults;
+use crate::contract::refusal::ProblemWords;
+use crate::contract::refusal::Refusals;
+use crate::contract::request_id::RequestIdForm;
+use crate::operation::Command;
+use crate::operation::Outcome;
+use crate::operation::Principal;
+use crate::operation::Rejection;
+
+pub use endpoint::Endpoint;
+pub use example::Example;
+pub use tokens::ContractTokens;
+
+/// A loaded contract.
+#[derive(Debug)]
+pub struct Contract {
+    name: String,
+    about: String,
+    tokens: ContractTokens,
+    request_id: RequestIdForm,
+    endpoints: Vec<Endpoint>,
+    refusals: Refusals,
+    problems: ProblemWords,
+    success_type: HeaderValue,
+    error_type: HeaderValue,
+}
+
+/// A request to an endpoint, its body read.
+pub struct EndpointRequest<'a> {
+    /// Headers, as the client sent them.
+    pub headers: &'a HeaderMap,
+    /// The query, without `?`.
+    pub query: Option<&'a str>,
+    /// What stood for `{name}` in the endpoint's path, percent-decoded.
+    pub path: &'a [(String, String)],
+    /// The body.
+    pub body: &'a [u8],
+    /// Who asks, where [`Endpoint::needs_principal`].
+    pub principal: Option<Principal>,
+}
+
+/// What an answer may draw from besides its outcome.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplyContext<'a> {
+    /// The instant of the answer.
+    pub now: Timestamp,
+    /// The request's id.
+    pub request_id: &'a str,
+}
+
+impl Contract {
+    /// Loads a contract that is compiled in; `None` where there is none of that name.
+    ///
+    /// # Errors
+    /// Every fault of the file, each with its place.
+    #[must_use]
+    pub fn built_in(name: &str) -> Option<Result<Self, Faults>> {
+        let file = built_in::find(name)?;
+        Some(Self::parse(file.text, Path::new(file.path)))
+    }
+
+    /// The names of the contracts that are compiled in.
+    #[must_use]
+    pub const fn built_in_names() -> &'static [&'static str] {
+        &built_in::NAMES
+    }
+
+    /// Loads an operator's own file.
+    ///
+    /// # Errors
+    /// Every fault of the file, each with its place.
+    pub fn load(path: &Path) -> Result<Self, Faults> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path),
+            Err(error) => Err(Faults(vec![Fault {
+                source: None,
+                span: 0..0,
+                title: format!("cannot read the contract `{}`", path.display()),
+                hint: error.to_string(),
+            }])),
+        }
+    }
+
+    /// Reads a contract from text, as if it stood in `path`.
+    ///
+    /// # Errors
+    /// Every fault, each with its place.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Faults> {
+        compile::compile(text, path)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is, in a sentence of the file's own.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
+    /// Its token settings.
+    #[must_use]
+    pub const fn tokens(&self) -> &ContractTokens {
+        &self.tokens
+    }
+
+    /// Its endpoints.
+    #[must_use]
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Makes a request id of the contract's own form (`req-…`) from random bytes.
+    #[must_use]
+    pub fn make_request_id(&self, random: [u8; 16]) -> String {
+        self.request_id.make(random)
+    }
+
+    /// Decodes a request to one of its endpoints.
+    ///
+    /// # Errors
+    /// [`crate::operation::ErrorCode::InvalidInput`] with the contract's own message;
+    /// [`crate::operation::ErrorCode::SessionNotFound`] for a session id of another form;
+    /// [`crate::operation::ErrorCode::MissingToken`] where a principal is needed and absent.
+    pub fn decode(
+        &self,
+        endpoint: &Endpoint,
+        request: EndpointRequest<'_>,
+    ) -> Result<Command, Rejection> {
+        decode::decode(endpoint, request)
+    }
+
+    /// Encodes an answer.
+    #[must_use]
+    pub fn encode(
+        &self,
+        endpoint: &Endpoint,
+        outcome: &Outcome,
+        context: ReplyContext<'_>,
+    ) -> Response<Bytes> {
+        encode::encode(self, endpoint, outcome, context)
+    }
+
+    /// Encodes a refusal: of an endpoint, or of the proxy itself (`None`).
+    ///
+    /// Sets `WWW-Authenticate`, `Allow`, `Retry-After`, `Cache-Control` as `contracts.md` says.
+    #[must_use]
+    pub fn refuse(
+        &self,
+        endpoint: Option<&Endpoint>,
+        rejection: &Rejection,
+        context: ReplyContext<'_>,
+    ) -> Response<Bytes> {
+        encode::refuse(self, endpoint, rejection, context)
+    }
+}
+
+impl fmt::Debug for EndpointRequest<'_> {
+    /// Shows neither headers nor body: both carry secrets.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("EndpointRequest")
+            .field("body_bytes", &self.body.len())
+            .field("has_principal", &self.principal.is_some())
+            .finish_non_exhaustive()
+    }
+}

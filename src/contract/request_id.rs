@@ -1,0 +1,59 @@
+//! The form of request ids: `[request_id]`.
+
+use uuid::Builder;
+
+use crate::contract::report::Report;
+use crate::contract::section::Section;
+
+/// How a request id is made from random bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RequestIdForm {
+    prefix: String,
+    /// Letters and digits after the prefix; `None`: a UUID.
+    length: Option<usize>,
+}
+
+const ALPHABET: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+/// 36²⁴ is the highest power of 36 below 2¹²⁸.
+const LENGTHS: std::ops::RangeInclusive<usize> = 6..=24;
+
+impl RequestIdForm {
+    /// Reads `[request_id]`; without it, ids are UUIDs.
+    pub(super) fn read(section: Option<Section<'_>>, report: &mut Report) -> Self {
+        let mut form = Self { prefix: String::new(), length: None };
+        let Some(mut section) = section else { return form };
+        if let Some(prefix) = section.text("prefix", report) {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            if prefix.get_ref().len() > 32 || !prefix.get_ref().chars().all(plain) {
+                let hint = "at most 32 letters, digits, `-`, `_`, `.`: it stands in headers";
+                report.fault(&prefix.span(), "a prefix that does not fit a header", hint);
+            }
+            form.prefix = prefix.into_inner();
+        }
+        if let Some(length) = section.count("length", report) {
+            if !LENGTHS.contains(length.get_ref()) {
+                report.fault(&length.span(), "a length out of range", "6 to 24");
+            }
+            form.length = Some(length.into_inner());
+        }
+        section.finish(report);
+        form
+    }
+
+    /// Makes an id.
+    pub(super) fn make(&self, random: [u8; 16]) -> String {
+        let mut id = self.prefix.clone();
+        match self.length {
+            None => id.push_str(&Builder::from_random_bytes(random).into_uuid().to_string()),
+            Some(length) => {
+                let mut number = u128::from_be_bytes(random);
+                for _ in 0..length {
+                    let digit = usize::try_from(number % 36).unwrap_or(0);
+                    id.extend(ALPHABET.get(digit).map(|byte| char::from(*byte)));
+                    number /= 36;
+                }
+            }
+        }
+        id
+    }
+}

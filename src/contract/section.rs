@@ -1,0 +1,149 @@
+//! A table of a contract file, read key by key; what nobody asked for is a fault.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use crate::contract::document::Key;
+use crate::contract::document::Node;
+use crate::contract::document::NodeValue;
+use crate::contract::report::Report;
+use crate::contract::report::suggestion;
+
+/// A table while it is read.
+#[derive(Debug)]
+pub(super) struct Section<'n> {
+    /// Where it stands.
+    pub(super) span: Range<usize>,
+    members: &'n [(Key, Node)],
+    known: Vec<&'static str>,
+}
+
+impl<'n> Section<'n> {
+    /// Takes a value as a table.
+    pub(super) fn of(node: &'n Node, report: &mut Report) -> Option<Self> {
+        match &node.value {
+            NodeValue::Table(members) => {
+                Some(Self { span: node.span.clone(), members, known: Vec::new() })
+            }
+            _ => mistyped(node, "a table", report),
+        }
+    }
+
+    /// The value of a key, which is known from then on.
+    pub(super) fn find(&mut self, key: &'static str) -> Option<&'n Node> {
+        self.known.push(key);
+        self.members.iter().find(|(name, _)| name.name == key).map(|(_, node)| node)
+    }
+
+    /// The members whose keys the file chooses.
+    pub(super) fn rest(&self) -> impl Iterator<Item = &'n (Key, Node)> {
+        self.members.iter().filter(|(key, _)| !self.known.contains(&key.name.as_str()))
+    }
+
+    /// A table in it.
+    pub(super) fn section(&mut self, key: &'static str, report: &mut Report) -> Option<Self> {
+        self.find(key).and_then(|node| Self::of(node, report))
+    }
+
+    /// A string that is not empty.
+    pub(super) fn text(
+        &mut self,
+        key: &'static str,
+        report: &mut Report,
+    ) -> Option<Spanned<String>> {
+        text(self.find(key)?, report)
+    }
+
+    /// A string that must be there.
+    pub(super) fn needed_text(
+        &mut self,
+        key: &'static str,
+        report: &mut Report,
+    ) -> Option<Spanned<String>> {
+        match self.find(key) {
+            Some(node) => text(node, report),
+            None => {
+                report.fault(&self.span, format!("`{key}` is missing"), "it must be given here");
+                None
+            }
+        }
+    }
+
+    /// A string, or a list of strings.
+    pub(super) fn texts(&mut self, key: &'static str, report: &mut Report) -> Vec<Spanned<String>> {
+        self.find(key).map(|node| texts(node, report)).unwrap_or_default()
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, key: &'static str, report: &mut Report) -> Option<bool> {
+        let node = self.find(key)?;
+        match node.value {
+            NodeValue::Boolean(value) => Some(value),
+            _ => mistyped(node, "`true` or `false`", report),
+        }
+    }
+
+    /// A whole number from zero up.
+    pub(super) fn count(
+        &mut self,
+        key: &'static str,
+        report: &mut Report,
+    ) -> Option<Spanned<usize>> {
+        let node = self.find(key)?;
+        match &node.value {
+            NodeValue::Integer(number) => match usize::try_from(*number) {
+                Ok(number) => Some(Spanned::new(node.span.clone(), number)),
+                Err(_) => mistyped(node, "a number from zero up", report),
+            },
+            _ => mistyped(node, "a whole number", report),
+        }
+    }
+
+    /// A duration above zero, such as `"15m"`.
+    pub(super) fn duration(&mut self, key: &'static str, report: &mut Report) -> Option<Duration> {
+        let text = self.text(key, report)?;
+        match humantime::parse_duration(text.get_ref()) {
+            Ok(duration) if !duration.is_zero() => Some(duration),
+            _ => {
+                let title = format!("`{}` is no duration", text.get_ref());
+                report.fault(&text.span(), title, "such as \"15m\", \"24h\" or \"30d\"");
+                None
+            }
+        }
+    }
+
+    /// Ends the reading: any other key is a fault.
+    pub(super) fn finish(self, report: &mut Report) {
+        for (key, _) in self.rest() {
+            let hint = suggestion(&key.name, self.known.iter().copied());
+            report.fault(&key.span, format!("unknown key `{}`", key.name), hint);
+        }
+    }
+}
+
+/// Takes a value as a string that is not empty.
+pub(super) fn text(node: &Node, report: &mut Report) -> Option<Spanned<String>> {
+    match node.as_text() {
+        Some("") => {
+            report.fault(&node.span, "an empty string", "leave the key out instead");
+            None
+        }
+        Some(text) => Some(Spanned::new(node.span.clone(), text.to_owned())),
+        None => mistyped(node, "a string", report),
+    }
+}
+
+/// Takes a value as a string or a list of strings.
+pub(super) fn texts(node: &Node, report: &mut Report) -> Vec<Spanned<String>> {
+    match &node.value {
+        NodeValue::List(items) => items.iter().filter_map(|item| text(item, report)).collect(),
+        _ => text(node, report).into_iter().collect(),
+    }
+}
+
+fn mistyped<T>(node: &Node, wanted: &str, report: &mut Report) -> Option<T> {
+    report.fault(&node.span, format!("{} where {wanted} belongs", node.kind()), wanted);
+    None
+}

@@ -1,0 +1,202 @@
+//! The slots that bodies and headers may name, and where each of them has a value.
+
+use std::fmt;
+
+use crate::operation::Operation;
+
+/// What a `{name}` in a template stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    Null,
+    Now,
+    RequestId,
+    Status,
+    StatusText,
+    Message,
+    ErrorKind,
+    InputField,
+    InputProblem,
+    UserId,
+    UserEmail,
+    UserEmailVerified,
+    UserUsername,
+    UserRole,
+    UserRoles,
+    UserPermissions,
+    UserCreatedAt,
+    UserLastLoginAt,
+    Attribute(String),
+    AccessToken,
+    AccessIssuedAt,
+    AccessExpiresAt,
+    ExpiresIn,
+    RefreshToken,
+    RefreshExpiresAt,
+    Sessions,
+    SessionId,
+    SessionCreatedAt,
+    SessionLastUsedAt,
+    SessionAddress,
+    SessionAgent,
+    SessionCurrent,
+}
+
+/// Where a template stands, which decides what it may draw from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The answer of an operation.
+    Answer(Operation),
+    /// One item of a list of sessions.
+    Item,
+    /// A refusal.
+    Refusal,
+}
+
+/// The fields of `{user.…}` that every account has.
+pub(super) const USER_FIELDS: [&str; 9] = [
+    "id",
+    "email",
+    "email_verified",
+    "username",
+    "role",
+    "roles",
+    "permissions",
+    "created_at",
+    "last_login_at",
+];
+
+static SLOTS: [(&str, Slot); 30] = [
+    ("null", Slot::Null),
+    ("now", Slot::Now),
+    ("request_id", Slot::RequestId),
+    ("status", Slot::Status),
+    ("status_text", Slot::StatusText),
+    ("error.kind", Slot::ErrorKind),
+    ("input.field", Slot::InputField),
+    ("input.problem", Slot::InputProblem),
+    ("user.id", Slot::UserId),
+    ("user.email", Slot::UserEmail),
+    ("user.email_verified", Slot::UserEmailVerified),
+    ("user.username", Slot::UserUsername),
+    ("user.role", Slot::UserRole),
+    ("user.roles", Slot::UserRoles),
+    ("user.permissions", Slot::UserPermissions),
+    ("user.created_at", Slot::UserCreatedAt),
+    ("user.last_login_at", Slot::UserLastLoginAt),
+    ("access_token", Slot::AccessToken),
+    ("access_issued_at", Slot::AccessIssuedAt),
+    ("access_expires_at", Slot::AccessExpiresAt),
+    ("expires_in", Slot::ExpiresIn),
+    ("refresh_token", Slot::RefreshToken),
+    ("refresh_expires_at", Slot::RefreshExpiresAt),
+    ("sessions", Slot::Sessions),
+    ("session.id", Slot::SessionId),
+    ("session.created_at", Slot::SessionCreatedAt),
+    ("session.last_used_at", Slot::SessionLastUsedAt),
+    ("session.address", Slot::SessionAddress),
+    ("session.agent", Slot::SessionAgent),
+    ("session.current", Slot::SessionCurrent),
+];
+
+impl Slot {
+    /// The slot of a name that no contract chooses.
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        SLOTS.iter().find(|(own, _)| *own == name).map(|(_, slot)| slot.clone())
+    }
+
+    /// The names of all slots that have a value in a place.
+    pub(super) fn names(place: Place) -> impl Iterator<Item = &'static str> {
+        SLOTS.iter().filter(move |(_, slot)| slot.has_value(place)).map(|(name, _)| *name)
+    }
+
+    /// Whether it can stand in a place.
+    pub(super) const fn has_value(&self, place: Place) -> bool {
+        match self {
+            Self::Null | Self::Now | Self::RequestId | Self::Status | Self::StatusText => true,
+            Self::Message => !matches!(place, Place::Item),
+            Self::ErrorKind | Self::InputField | Self::InputProblem => {
+                matches!(place, Place::Refusal)
+            }
+            Self::UserId
+            | Self::UserEmail
+            | Self::UserEmailVerified
+            | Self::UserUsername
+            | Self::UserRole
+            | Self::UserRoles
+            | Self::UserPermissions
+            | Self::UserCreatedAt
+            | Self::UserLastLoginAt
+            | Self::Attribute(_) => place.has_user(),
+            Self::AccessToken
+            | Self::AccessIssuedAt
+            | Self::AccessExpiresAt
+            | Self::ExpiresIn
+            | Self::RefreshToken
+            | Self::RefreshExpiresAt => place.has_tokens(),
+            Self::SessionId => place.has_tokens() || matches!(place, Place::Item),
+            Self::Sessions => matches!(place, Place::Answer(Operation::Sessions)),
+            Self::SessionCreatedAt
+            | Self::SessionLastUsedAt
+            | Self::SessionAddress
+            | Self::SessionAgent
+            | Self::SessionCurrent => matches!(place, Place::Item),
+        }
+    }
+
+    /// Whether it is an instant, so that a format may follow it.
+    pub(super) const fn is_time(&self) -> bool {
+        matches!(
+            self,
+            Self::Now
+                | Self::UserCreatedAt
+                | Self::UserLastLoginAt
+                | Self::AccessIssuedAt
+                | Self::AccessExpiresAt
+                | Self::RefreshExpiresAt
+                | Self::SessionCreatedAt
+                | Self::SessionLastUsedAt
+        )
+    }
+
+    /// Whether its value is visible ASCII whatever a user chose, so that a header can carry it.
+    pub(super) const fn fits_header(&self) -> bool {
+        matches!(
+            self,
+            Self::RequestId
+                | Self::Status
+                | Self::UserId
+                | Self::AccessToken
+                | Self::ExpiresIn
+                | Self::RefreshToken
+                | Self::SessionId
+        ) || self.is_time()
+    }
+
+    /// Whether a contract without refresh tokens has no value for it.
+    pub(super) const fn needs_refresh(&self) -> bool {
+        matches!(self, Self::RefreshToken | Self::RefreshExpiresAt)
+    }
+}
+
+impl Place {
+    const fn has_user(self) -> bool {
+        matches!(self, Self::Answer(Operation::SignUp | Operation::Me)) || self.has_tokens()
+    }
+
+    const fn has_tokens(self) -> bool {
+        use Operation::ChangePassword;
+        use Operation::Login;
+        use Operation::Refresh;
+        matches!(self, Self::Answer(Login | Refresh | ChangePassword))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(operation) => write!(formatter, "answers of `{}`", operation.name()),
+            Self::Item => formatter.write_str("items of `{sessions}`"),
+            Self::Refusal => formatter.write_str("refusals"),
+        }
+    }
+}

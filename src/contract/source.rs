@@ -1,0 +1,82 @@
+//! Where in a request an input stands: `body:user.email`, `query:scope`, `bearer`.
+
+use std::fmt;
+
+use http::HeaderName;
+
+use crate::contract::report::suggestion;
+
+/// A place in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A member of JSON, names joined by dots, or the field of a form of that very name.
+    Body(String),
+    /// A parameter of the query.
+    Query(String),
+    /// What stood for `{name}` in the endpoint's path.
+    Path(String),
+    /// A request header.
+    Header(HeaderName),
+    /// The access token in `Authorization`, verified before the contract sees the request.
+    Bearer,
+}
+
+const KINDS: [&str; 5] = ["body", "query", "path", "header", "bearer"];
+
+impl Source {
+    /// Reads a source, or says what to write instead.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let (kind, name) = text.split_once(':').unwrap_or((text, ""));
+        match (kind, name) {
+            ("bearer", "") if text == "bearer" => Ok(Self::Bearer),
+            ("bearer", _) => Err("`bearer` takes no name".to_owned()),
+            ("body" | "query" | "path" | "header", "") => Err(format!("`{kind}:NAME`")),
+            ("body", name) => Ok(Self::Body(name.to_owned())),
+            ("query", name) => Ok(Self::Query(name.to_owned())),
+            ("path", name) => Ok(Self::Path(name.to_owned())),
+            ("header", name) => match HeaderName::try_from(name) {
+                Ok(header) => Ok(Self::Header(header)),
+                Err(_) => Err(format!("`{name}` is no header name")),
+            },
+            _ => Err(suggestion(kind, KINDS)),
+        }
+    }
+
+    /// The place in the body.
+    pub(super) fn as_body(&self) -> Option<&str> {
+        match self {
+            Self::Body(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The parameter of the query.
+    pub(super) fn as_query(&self) -> Option<&str> {
+        match self {
+            Self::Query(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The name that a client knows it by.
+    pub(super) fn client_name(&self) -> &str {
+        match self {
+            Self::Body(name) | Self::Query(name) | Self::Path(name) => name,
+            Self::Header(name) => name.as_str(),
+            Self::Bearer => "Authorization",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::Body(_) => "body",
+            Self::Query(_) => "query",
+            Self::Path(_) => "path",
+            Self::Header(_) => "header",
+            Self::Bearer => return formatter.write_str("bearer"),
+        };
+        write!(formatter, "{kind}:{}", self.client_name())
+    }
+}

@@ -1,0 +1,174 @@
+//! Value trees with slots, written as JSON with the facts of one answer.
+//!
+//! A tree is written member by member in the order of the contract's file; nothing is built in
+//! between. What a slot stands for keeps its type.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::contract::facts::Facts;
+use crate::contract::facts::SlotValue;
+use crate::contract::slot::Slot;
+use crate::contract::time_format::TimeFormat;
+use crate::contract::time_format::WrittenTime;
+
+/// A value with slots.
+#[derive(Clone, Debug)]
+pub(super) enum Template {
+    /// A value without slots, as JSON.
+    Fixed(String),
+    /// A slot alone: its value, typed.
+    Slot(SlotUse),
+    /// Text with slots in it.
+    Text(Text),
+    /// An object, in the order of the file.
+    Object(Vec<(String, Self)>),
+    /// An array.
+    List(Vec<Self>),
+    /// One item for each session.
+    EachSession(Box<Self>),
+}
+
+/// Text with slots in it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Text {
+    /// What stands one after the other.
+    pub(super) pieces: Vec<Piece>,
+}
+
+/// A part of a text.
+#[derive(Clone, Debug)]
+pub(super) enum Piece {
+    /// Text that stands as it is.
+    Words(String),
+    /// A slot.
+    Slot(SlotUse),
+}
+
+/// A slot as a template names it.
+#[derive(Clone, Debug)]
+pub(super) struct SlotUse {
+    /// Which.
+    pub(super) slot: Slot,
+    /// `{name?}`: without a value, the member or item it stands in is left out.
+    pub(super) optional: bool,
+    /// How an instant is written.
+    pub(super) time: TimeFormat,
+}
+
+impl Template {
+    /// Writes it as JSON.
+    pub(super) fn write(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::Fixed(json) => out.extend_from_slice(json.as_bytes()),
+            Self::Slot(slot) => slot.write(facts, out),
+            Self::Text(text) => json(&text.render(facts), out),
+            Self::Object(members) => {
+                out.push(b'{');
+                let present = members.iter().filter(|(_, value)| !value.is_left_out(facts));
+                for (index, (key, value)) in present.enumerate() {
+                    separate(index, out);
+                    json(key, out);
+                    out.push(b':');
+                    value.write(facts, out);
+                }
+                out.push(b'}');
+            }
+            Self::List(items) => {
+                out.push(b'[');
+                let present = items.iter().filter(|item| !item.is_left_out(facts));
+                for (index, item) in present.enumerate() {
+                    separate(index, out);
+                    item.write(facts, out);
+                }
+                out.push(b']');
+            }
+            Self::EachSession(item) => {
+                out.push(b'[');
+                if let SlotValue::Sessions(sessions) = facts.value(&Slot::Sessions) {
+                    for (index, session) in sessions.iter().enumerate() {
+                        separate(index, out);
+                        item.write(&facts.about(session), out);
+                    }
+                }
+                out.push(b']');
+            }
+        }
+    }
+
+    fn is_left_out(&self, facts: &Facts<'_>) -> bool {
+        match self {
+            Self::Slot(slot) => slot.is_left_out(facts),
+            Self::Text(text) => text.pieces.iter().any(|piece| match piece {
+                Piece::Words(_) => false,
+                Piece::Slot(slot) => slot.is_left_out(facts),
+            }),
+            Self::Fixed(_) | Self::Object(_) | Self::List(_) | Self::EachSession(_) => false,
+        }
+    }
+}
+
+impl Text {
+    /// The text, its slots filled; one without a value leaves nothing.
+    pub(super) fn render(&self, facts: &Facts<'_>) -> String {
+        let mut text = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Words(words) => text.push_str(words),
+                Piece::Slot(slot) => slot.append(facts, &mut text),
+            }
+        }
+        text
+    }
+}
+
+impl SlotUse {
+    fn is_left_out(&self, facts: &Facts<'_>) -> bool {
+        self.optional && facts.value(&self.slot) == SlotValue::Nothing
+    }
+
+    fn write(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
+        match facts.value(&self.slot) {
+            SlotValue::Nothing | SlotValue::Sessions(_) => out.extend_from_slice(b"null"),
+            SlotValue::Boolean(value) => json(&value, out),
+            SlotValue::Integer(number) => json(&number, out),
+            SlotValue::Text(text) => json(&text, out),
+            SlotValue::Texts(texts) => json(texts, out),
+            SlotValue::Json(value) => json(value, out),
+            SlotValue::Time(instant) => match self.time.write(instant) {
+                WrittenTime::Number(number) => json(&number, out),
+                WrittenTime::Text(text) => json(&text, out),
+            },
+        }
+    }
+
+    fn append(&self, facts: &Facts<'_>, text: &mut String) {
+        match facts.value(&self.slot) {
+            SlotValue::Nothing | SlotValue::Sessions(_) => {}
+            SlotValue::Text(value) => text.push_str(&value),
+            SlotValue::Texts(values) => text.push_str(&values.join(" ")),
+            SlotValue::Time(instant) => text.push_str(&self.time.write(instant).into_text()),
+            SlotValue::Boolean(value) => append(&value, text),
+            SlotValue::Integer(number) => append(&number, text),
+            SlotValue::Json(value) => append(value, text),
+        }
+    }
+}
+
+/// A value as JSON.
+pub(super) fn json<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    #[expect(clippy::let_underscore_must_use, reason = "text and numbers into memory cannot fail")]
+    let _ = serde_json::to_writer(out, value);
+}
+
+fn append(value: &impl std::fmt::Display, text: &mut String) {
+    #[expect(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+    let _ = write!(text, "{value}");
+}
+
+fn separate(index: usize, out: &mut Vec<u8>) {
+    if index > 0 {
+        out.push(b',');
+    }
+}
