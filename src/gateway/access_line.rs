@@ -1,0 +1,321 @@
+//! How one request reads in the access log: a JSON object, or a line for people.
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::Method;
+use time::OffsetDateTime;
+
+use crate::clock::Timestamp;
+use crate::gateway::context::Who;
+use crate::operation::ErrorCode;
+
+/// What is told of one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry<'a> {
+    /// When it came.
+    pub(crate) time: Timestamp,
+    /// `X-Request-Id`
+    pub(crate) request_id: &'a str,
+    /// The client's address.
+    pub(crate) client: IpAddr,
+    /// Method.
+    pub(crate) method: &'a Method,
+    /// Host and port as sent.
+    pub(crate) host: &'a str,
+    /// The path as sent; no query: it may hold secrets.
+    pub(crate) path: &'a str,
+    /// Status of the answer.
+    pub(crate) status: u16,
+    /// Why it was refused, in the words of the [`crate::operation::Rejection`].
+    pub(crate) refusal: Option<(Option<ErrorCode>, &'a str)>,
+    /// Who asked.
+    pub(crate) who: &'a Who,
+    /// The site; empty where none is for the host.
+    pub(crate) site: &'a str,
+    /// The endpoint's or route's path; empty where none covers the path.
+    pub(crate) route: &'a str,
+    /// The upstream that was asked.
+    pub(crate) upstream: Option<&'a str>,
+    /// From the request's head to the answer's.
+    pub(crate) duration: Duration,
+    /// What the upstream took of it.
+    pub(crate) upstream_time: Option<Duration>,
+    /// What verifying the token took of it.
+    pub(crate) verify_time: Option<Duration>,
+    /// What was done although revocation was stale.
+    pub(crate) stale: Option<&'static str>,
+}
+
+/// Appends an object and a line end.
+pub(crate) fn json(entry: &Entry<'_>, line: &mut Vec<u8>) {
+    line.extend_from_slice(b"{\"time\":\"");
+    append(line, format_args!("{}", Rfc3339(entry.time)));
+    line.push(b'"');
+    member(line, "request_id", entry.request_id);
+    append(line, format_args!(",\"client\":\"{}\"", entry.client));
+    member(line, "method", entry.method.as_str());
+    member(line, "host", entry.host);
+    member(line, "path", entry.path);
+    append(line, format_args!(",\"status\":{}", entry.status));
+    if let Some((code, reason)) = entry.refusal {
+        if let Some(code) = code {
+            member(line, "code", code.name());
+        }
+        member(line, "reason", reason);
+    }
+    match entry.who {
+        Who::Anonymous => {}
+        Who::Bearer(verified) => member(line, "subject", &verified.principal.subject),
+        Who::Account { id, .. } => append(line, format_args!(",\"subject\":\"{id}\"")),
+    }
+    member(line, "site", entry.site);
+    member(line, "route", entry.route);
+    if let Some(upstream) = entry.upstream {
+        member(line, "upstream", upstream);
+    }
+    append(line, format_args!(",\"duration_ms\":{:.3}", millis(entry.duration)));
+    if let Some(time) = entry.upstream_time {
+        append(line, format_args!(",\"upstream_ms\":{:.3}", millis(time)));
+    }
+    if let Some(time) = entry.verify_time {
+        append(line, format_args!(",\"verify_us\":{}", time.as_micros()));
+    }
+    if let Some(stale) = entry.stale {
+        member(line, "stale", stale);
+    }
+    line.extend_from_slice(b"}\n");
+}
+
+/// Appends a line in columns: time, status, request, duration, who or why, and details.
+pub(crate) fn text(entry: &Entry<'_>, colour: bool, line: &mut Vec<u8>) {
+    let mut middle = match (&entry.refusal, entry.who) {
+        (Some((_, reason)), _) => shown(reason),
+        (None, Who::Anonymous) => String::new(),
+        (None, Who::Bearer(verified)) => {
+            let principal = &verified.principal;
+            let name = principal.email.as_ref().or(principal.username.as_ref());
+            shown(name.unwrap_or(&principal.subject))
+        }
+        (None, Who::Account { id, name }) => {
+            name.as_ref().map_or_else(|| id.to_string(), |name| shown(name))
+        }
+    };
+    if let (Some(upstream), None) = (entry.upstream, entry.refusal) {
+        middle.push_str(if middle.is_empty() { "→ " } else { " → " });
+        middle.push_str(upstream);
+    }
+    let (paint, plain) = if colour { (paint(entry.status), "\u{1b}[0m") } else { ("", "") };
+    let time = moment(entry.time);
+    append(
+        line,
+        format_args!(
+            "{:02}:{:02}:{:02}  {paint}{}{plain}  {:<5} {:<15}{:>6.1} ms  {middle:<30} {}",
+            time.hour(),
+            time.minute(),
+            time.second(),
+            entry.status,
+            entry.method.as_str(),
+            shown(entry.path),
+            millis(entry.duration),
+            details(entry),
+        ),
+    );
+    let end = line.trim_ascii_end().len();
+    line.truncate(end);
+    line.push(b'\n');
+}
+
+fn details(entry: &Entry<'_>) -> String {
+    let mut parts = Vec::new();
+    match entry.refusal {
+        Some((Some(ErrorCode::MissingToken), _)) => {
+            parts.push("hint: send Authorization: Bearer …".to_owned());
+        }
+        Some((Some(ErrorCode::NotFound), _)) => {
+            parts.push(format!("hint: no endpoint and no route of site {} is there", entry.site));
+        }
+        Some((None, _)) => parts.push("hint: name the host among the sites".to_owned()),
+        Some(_) => {}
+        None => {
+            let verified = entry.verify_time.map(|time| format!("verify {:.2} ms", millis(time)));
+            let upstream =
+                entry.upstream_time.map(|time| format!("upstream {:.1} ms", millis(time)));
+            parts.extend(verified.into_iter().chain(upstream));
+        }
+    }
+    parts.extend(entry.stale.map(|stale| format!("revocation is stale: {stale}")));
+    parts.join(", ")
+}
+
+/// An instant as RFC 3339 writes it, in UTC, with milliseconds.
+struct Rfc3339(Timestamp);
+
+impl std::fmt::Display for Rfc3339 {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let time = moment(self.0);
+        write!(
+            formatter,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+            time.year(),
+            u8::from(time.month()),
+            time.day(),
+            time.hour(),
+            time.minute(),
+            time.second(),
+            time.millisecond()
+        )
+    }
+}
+
+fn moment(time: Timestamp) -> OffsetDateTime {
+    let nanos = i128::from(time.as_millis()) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn append(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // A Vec takes everything.
+    drop(line.write_fmt(text));
+}
+
+fn member(line: &mut Vec<u8>, name: &str, value: &str) {
+    append(line, format_args!(",\"{name}\":"));
+    // A Vec takes everything, and every str is a JSON string.
+    drop(serde_json::to_writer(&mut *line, value));
+}
+
+/// A text for a terminal: what could move its cursor, or turn its direction, is escaped.
+fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_alphanumeric() || matches!(c, ' '..='~' | '…') {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_default());
+        }
+    }
+    shown
+}
+
+const fn paint(status: u16) -> &'static str {
+    match status {
+        0..=299 => "\u{1b}[32m",
+        300..=399 => "\u{1b}[36m",
+        400..=499 => "\u{1b}[33m",
+        _ => "\u{1b}[31m",
+    }
+}
+
+/// A request that passed.
+#[cfg(test)]
+pub(crate) fn sample_entry() -> Entry<'static> {
+    Entry {
+        time: Timestamp::from_millis(1_795_171_327_042),
+        request_id: "r-1",
+        client: std::net::Ipv4Addr::LOCALHOST.into(),
+        method: &Method::GET,
+        host: "localhost:8443",
+        path: "/api/hello",
+        status: 200,
+        refusal: None,
+        who: &Who::Anonymous,
+        site: "*",
+        route: "/*",
+        upstream: Some("whoami"),
+        duration: Duration::from_micros(900),
+        upstream_time: Some(Duration::from_micros(500)),
+        verify_time: Some(Duration::from_micros(60)),
+        stale: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Entry;
+    use super::json;
+    use super::sample_entry;
+    use super::text;
+    use crate::gateway::context::Who;
+    use crate::operation::ErrorCode;
+    use crate::operation::UserId;
+
+    fn line(entry: &Entry<'_>) -> String {
+        let mut line = Vec::new();
+        text(entry, false, &mut line);
+        String::from_utf8(line).unwrap()
+    }
+
+    fn object(entry: &Entry<'_>) -> String {
+        let mut line = Vec::new();
+        json(entry, &mut line);
+        String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn a_line_for_people_stands_in_columns() {
+        let who = Who::Account { id: UserId(7), name: Some("you@example.com".to_owned()) };
+        let passed = Entry { who: &who, ..sample_entry() };
+        let refused = Entry {
+            status: 401,
+            refusal: Some((Some(ErrorCode::MissingToken), "no token")),
+            duration: Duration::from_micros(200),
+            upstream: None,
+            upstream_time: None,
+            verify_time: None,
+            ..sample_entry()
+        };
+        assert_eq!(
+            line(&refused),
+            "10:42:07  401  GET   /api/hello        0.2 ms  no token                       \
+             hint: send Authorization: Bearer …\n"
+        );
+        assert_eq!(
+            line(&passed),
+            "10:42:07  200  GET   /api/hello        0.9 ms  you@example.com → whoami       \
+             verify 0.06 ms, upstream 0.5 ms\n"
+        );
+    }
+
+    #[test]
+    fn an_object_names_what_is_known() {
+        let who = Who::Account { id: UserId(7), name: Some("you@example.com".to_owned()) };
+        let entry = Entry {
+            who: &who,
+            status: 503,
+            refusal: Some((Some(ErrorCode::ServiceUnavailable), "away")),
+            stale: Some("ask"),
+            ..sample_entry()
+        };
+        assert_eq!(
+            object(&entry),
+            "{\"time\":\"2026-11-20T10:42:07.042Z\",\"request_id\":\"r-1\",\
+             \"client\":\"127.0.0.1\",\"method\":\"GET\",\"host\":\"localhost:8443\",\
+             \"path\":\"/api/hello\",\"status\":503,\"code\":\"service_unavailable\",\
+             \"reason\":\"away\",\"subject\":\"7\",\"site\":\"*\",\"route\":\"/*\",\
+             \"upstream\":\"whoami\",\"duration_ms\":0.900,\"upstream_ms\":0.500,\
+             \"verify_us\":60,\"stale\":\"ask\"}\n"
+        );
+    }
+
+    #[test]
+    fn one_request_is_one_line_whatever_it_holds() {
+        let path = "/a\n\r\u{1b}[31m\u{202e}\"\u{7f}";
+        let entry = Entry { path, request_id: "\n", host: "h\"\n", site: "s\n", ..sample_entry() };
+
+        let shown = line(&entry);
+        assert_eq!(shown.matches('\n').count(), 1);
+        assert!(!shown.contains(['\r', '\u{1b}', '\u{202e}', '\u{7f}']), "{shown}");
+
+        let object = object(&entry);
+        assert_eq!(object.matches('\n').count(), 1);
+        let read: serde_json::Value = serde_json::from_str(&object).unwrap();
+        assert_eq!(read["path"], path);
+    }
+}

@@ -1,0 +1,301 @@
+//! Bodies on their way through: bounded, timed, never held whole.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytes::BytesMut;
+use http::HeaderValue;
+use http::Response;
+use http::Version;
+use http::header::CONNECTION;
+use http_body::Body;
+use http_body::Frame;
+use http_body::SizeHint;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::config::LimitsConfig;
+use crate::gateway::pace::Pace;
+use crate::gateway::upload::Fault;
+use crate::gateway::upload::Upload;
+use crate::gateway::upstream::Answer;
+use crate::operation::ErrorCode;
+use crate::operation::Problem;
+use crate::operation::ProblemKind;
+use crate::operation::Rejection;
+
+/// The body of an answer: a whole one of ours, or the upstream's as it streams.
+///
+/// It carries what is left of the request body, so that whoever writes the answer can read that
+/// away afterwards ([`ReplyBody::finish`]).
+#[derive(Debug)]
+pub struct ReplyBody {
+    kind: Kind,
+    rest: Option<Rest>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Empty,
+    Full(Bytes),
+    Stream(Box<Answer>),
+}
+
+/// What is left of a request body that its answer did not wait for.
+#[derive(Debug)]
+pub struct Rest(Source);
+
+#[derive(Debug)]
+enum Source {
+    Unread(Incoming),
+    /// Was being forwarded; what is left shows when the upstream connection has ended.
+    Forwarded(Arc<Upload>),
+}
+
+impl ReplyBody {
+    /// A body without bytes.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { kind: Kind::Empty, rest: None }
+    }
+
+    /// A body that is known whole.
+    #[must_use]
+    pub const fn full(bytes: Bytes) -> Self {
+        Self { kind: Kind::Full(bytes), rest: None }
+    }
+
+    /// An upstream's body, as it comes.
+    pub(crate) const fn stream(answer: Box<Answer>) -> Self {
+        Self { kind: Kind::Stream(answer), rest: None }
+    }
+
+    /// Takes charge of a request body that is still being forwarded.
+    pub(crate) fn carry(&mut self, upload: Arc<Upload>) {
+        self.rest = Some(Rest(Source::Forwarded(upload)));
+    }
+
+    /// Ends the body, and gives what is left of the request body to be drained.
+    #[must_use]
+    pub fn finish(&mut self) -> Option<Rest> {
+        // The upstream connection goes first: it gives back the request body that it was sending.
+        self.kind = Kind::Empty;
+        self.rest.take()
+    }
+}
+
+impl Rest {
+    /// Reads the rest away: at most 32 MiB, 5 s, and 64 bodies at once in the process.
+    ///
+    /// A body that is not read away ends its connection (HTTP/1.1) or is reset without error
+    /// (HTTP/2) when it is dropped.
+    pub async fn drain(self) {
+        let body = match self.0 {
+            Source::Unread(body) => Some(body),
+            Source::Forwarded(upload) => upload.take_rest(),
+        };
+        let (Some(mut body), Ok(_place)) = (body, DRAINS.try_acquire()) else { return };
+        let mut left = DRAIN_BYTES;
+        let drained = tokio::time::timeout(DRAIN_TIME, async {
+            while let Some(Ok(frame)) = body.frame().await {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                match left.checked_sub(bytes) {
+                    Some(less) => left = less,
+                    None => break,
+                }
+            }
+        });
+        if drained.await.is_err() {
+            tracing::debug!("the rest of a request body did not come in time");
+        }
+    }
+}
+
+static DRAINS: Semaphore = Semaphore::const_new(64);
+const DRAIN_BYTES: usize = 32 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match &mut self.kind {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.kind = Kind::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Kind::Stream(answer) => {
+                answer.poll_data(context).map(|data| data.map(|data| data.map(Frame::data)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Full(bytes) => bytes.is_empty(),
+            Kind::Stream(answer) => answer.is_over(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Full(bytes) => {
+                SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+            }
+            Kind::Stream(answer) => answer.size_hint(),
+        }
+    }
+}
+
+/// Reads an endpoint's body whole, up to `limits.auth_body`, under the body deadlines.
+///
+/// # Errors
+/// Too large is invalid input (the contract's validation error); too slow is 408.
+pub(crate) async fn read_whole(
+    body: &mut Incoming,
+    limits: &LimitsConfig,
+) -> Result<Bytes, Rejection> {
+    let most = usize::try_from(limits.auth_body.0).unwrap_or(usize::MAX);
+    if body.size_hint().lower() > limits.auth_body.0 {
+        return Err(too_large());
+    }
+    let mut pace = Pace::new(limits);
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    loop {
+        let until = pace.waiting(Instant::now()).map_err(|slow| Fault::Slow(slow).rejection())?;
+        let frame = match tokio::time::timeout_at(until, body.frame()).await {
+            Err(_elapsed) => continue,
+            Ok(None) => break,
+            Ok(Some(Err(error))) => return Err(Fault::Client(error.to_string()).rejection()),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        let Ok(data) = frame.into_data() else { break };
+        pace.received(data.len(), Instant::now());
+        if first.len() + whole.len() + data.len() > most {
+            return Err(too_large());
+        }
+        // Most bodies are one part, which needs no copy.
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+        } else {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+            whole.extend_from_slice(&data);
+        }
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+/// Settles what is left of a request body that the answer did not wait for ("Early answers" in
+/// ARCHITECTURE.md): it is drained in the background, within bounds, once the head is written;
+/// or the answer says that the connection ends.
+///
+/// `expects_continue` is whether the request had an `Expect: 100-continue`.
+pub(crate) fn settle(
+    mut response: Response<ReplyBody>,
+    mut body: Incoming,
+    version: Version,
+    expects_continue: bool,
+) -> Response<ReplyBody> {
+    if body.is_end_stream() {
+        return response;
+    }
+    let http2 = version == Version::HTTP_2;
+    // hyper answers `100 Continue` when an HTTP/1.1 body is polled before the head is written,
+    // so a body that was not asked for yet must not be looked at.
+    let asked_for = http2 || !expects_continue;
+    if asked_for && has_come_whole(&mut body) {
+        return response;
+    }
+    if !http2 {
+        response.headers_mut().insert(CONNECTION, CLOSE);
+    }
+    if asked_for {
+        response.body_mut().rest = Some(Rest(Source::Unread(body)));
+    }
+    response
+}
+
+/// `Connection: close`
+pub(crate) const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+/// Takes what has come of a body already; says whether that was all of it.
+fn has_come_whole(body: &mut Incoming) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        match Pin::new(&mut *body).poll_frame(&mut context) {
+            Poll::Ready(None) => return true,
+            Poll::Ready(Some(Ok(_))) if body.is_end_stream() => return true,
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(Some(Err(_))) | Poll::Pending => return false,
+        }
+    }
+}
+
+fn too_large() -> Rejection {
+    let problem = Problem { field: "body".to_owned(), kind: ProblemKind::Body, message: None };
+    let reason = "the body is over limits.auth_body";
+    Rejection { problem: Some(problem.into()), ..Rejection::new(ErrorCode::InvalidInput, reason) }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http_body::Body;
+    use http_body_util::BodyExt;
+
+    use super::ReplyBody;
+    use crate::config::ByteRate;
+    use crate::config::ByteSize;
+    use crate::config::LimitsConfig;
+
+    /// The documented defaults.
+    pub(crate) fn limits() -> LimitsConfig {
+        LimitsConfig {
+            header_bytes: ByteSize(32 << 10),
+            header_count: 100,
+            uri_bytes: ByteSize(8 << 10),
+            body: ByteSize(10 << 20),
+            auth_body: ByteSize(8 << 20),
+            token_bytes: ByteSize(8 << 10),
+            header_timeout: Duration::from_secs(10),
+            body_idle_timeout: Duration::from_secs(30),
+            body_rate: ByteRate(256),
+            handshake_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(60),
+            http2_streams: 256,
+            http2_resets: 200,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_whole_body_knows_its_length_and_its_end() {
+        let mut body = ReplyBody::full(Bytes::from_static(b"four"));
+        assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(4), false));
+
+        let data = body.frame().await.unwrap().unwrap().into_data().unwrap();
+
+        assert_eq!(data, "four");
+        assert!(body.is_end_stream());
+        assert!(ReplyBody::full(Bytes::new()).is_end_stream());
+        assert_eq!(ReplyBody::empty().size_hint().exact(), Some(0));
+    }
+}

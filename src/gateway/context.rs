@@ -1,0 +1,240 @@
+//! What is known of a request from its head on, and what is found out on its walk.
+
+use std::hash::BuildHasher;
+use std::hash::RandomState;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Method;
+use http::Version;
+use http::header;
+use http::request::Parts;
+use http::uri::Authority;
+use http::uri::PathAndQuery;
+use hyper::body::Incoming;
+
+use crate::clock::Now;
+use crate::contract::Endpoint;
+use crate::contract::ReplyContext;
+use crate::gateway::client_address::Client;
+use crate::gateway::meter::Meter;
+use crate::operation::UserId;
+use crate::token::Verified;
+
+/// The name under which a request is known to client, backend and log.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+
+/// What a request's head says, for as long as it is answered. Copies share the head's bytes.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The clocks, read once.
+    pub(crate) now: Now,
+    /// When the head was there, for durations.
+    pub(crate) started: Instant,
+    /// Who is at the other end.
+    pub(crate) client: Client,
+    /// `X-Request-Id`
+    pub(crate) request_id: String,
+    /// Method.
+    pub(crate) method: Method,
+    /// Path and query as sent.
+    pub(crate) target: PathAndQuery,
+    /// HTTP version.
+    pub(crate) version: Version,
+    /// Whether the client said that it waits for `100 Continue`.
+    pub(crate) expects_continue: bool,
+    authority: Option<Authority>,
+    host: Option<HeaderValue>,
+}
+
+/// What was found out on the walk; for the log and the metrics.
+#[derive(Debug)]
+pub(crate) struct Trail<'a> {
+    /// Counts the answer.
+    pub(crate) meter: &'a Meter,
+    /// The endpoint whose error table a refusal uses.
+    pub(crate) endpoint: Option<&'a Endpoint>,
+    /// Who asked.
+    pub(crate) who: Who,
+    /// Name of the upstream that was asked.
+    pub(crate) upstream: Option<&'a str>,
+    /// How long the upstream took.
+    pub(crate) upstream_time: Option<Duration>,
+    /// How long verifying the token took.
+    pub(crate) verify_time: Option<Duration>,
+    /// What was done although revocation was stale.
+    pub(crate) stale: Option<&'static str>,
+}
+
+/// What has not been read of a request's body.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    /// The body, unless somebody took it over or read it to its end.
+    pub(crate) body: Option<Incoming>,
+    /// Whether nobody has polled it: hyper says `100 Continue` when somebody does.
+    pub(crate) untouched: bool,
+}
+
+/// Who asked, as far as it was proven.
+#[derive(Clone, Debug)]
+pub(crate) enum Who {
+    /// Nobody.
+    Anonymous,
+    /// The bearer of a token.
+    Bearer(Arc<Verified>),
+    /// The account that an operation was about.
+    Account {
+        /// Number.
+        id: UserId,
+        /// Email address or user name.
+        name: Option<String>,
+    },
+}
+
+/// Makes the random part of request ids.
+#[derive(Debug)]
+pub(crate) struct RequestIds {
+    key: RandomState,
+    next: AtomicU64,
+}
+
+impl Context {
+    /// Reads a head. `make_id` makes the request's id where no trusted proxy gave it one.
+    pub(crate) fn new(
+        parts: &Parts,
+        client: Client,
+        now: Now,
+        started: Instant,
+        make_id: impl FnOnce() -> String,
+    ) -> Self {
+        let root = || PathAndQuery::from_static("/");
+        let given = client.through_trusted.then(|| given_id(&parts.headers)).flatten();
+        Self {
+            now,
+            started,
+            client,
+            request_id: given.unwrap_or_else(make_id),
+            method: parts.method.clone(),
+            target: parts.uri.path_and_query().cloned().unwrap_or_else(root),
+            version: parts.version,
+            expects_continue: parts.headers.contains_key(header::EXPECT),
+            authority: parts.uri.authority().cloned(),
+            host: parts.headers.get(header::HOST).cloned(),
+        }
+    }
+
+    /// The authority as sent: HTTP/2 and absolute-form have it in the target, HTTP/1.1 in `Host`.
+    pub(crate) fn authority(&self) -> &str {
+        let host = || self.host.as_ref().and_then(|host| host.to_str().ok());
+        self.authority.as_ref().map(Authority::as_str).or_else(host).unwrap_or_default()
+    }
+
+    /// What answers are encoded with.
+    pub(crate) fn reply(&self) -> ReplyContext<'_> {
+        ReplyContext { now: self.now.wall, request_id: &self.request_id }
+    }
+}
+
+impl Unread {
+    /// A body as it came.
+    pub(crate) const fn new(body: Incoming) -> Self {
+        Self { body: Some(body), untouched: true }
+    }
+}
+
+impl<'a> Trail<'a> {
+    /// Begins where nothing is known.
+    pub(crate) const fn new(meter: &'a Meter) -> Self {
+        Self {
+            meter,
+            endpoint: None,
+            who: Who::Anonymous,
+            upstream: None,
+            upstream_time: None,
+            verify_time: None,
+            stale: None,
+        }
+    }
+}
+
+impl RequestIds {
+    /// Starts with a key of this process.
+    pub(crate) fn new() -> Self {
+        Self { key: RandomState::new(), next: AtomicU64::new(0) }
+    }
+
+    /// 16 bytes that nobody can foretell and that do not come twice.
+    ///
+    /// A keyed hash of a counter: an id is a name, not a secret, and this costs no system call.
+    pub(crate) fn random(&self) -> [u8; 16] {
+        let count = self.next.fetch_add(1, Ordering::Relaxed);
+        let half = |part: u64| u128::from(self.key.hash_one((count, part)));
+        ((half(0) << 64) | half(1)).to_be_bytes()
+    }
+}
+
+/// The id that a trusted proxy gave; only what is safe in a header, a log and a template.
+fn given_id(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(&byte);
+    let fits = (1..=128).contains(&text.len()) && text.bytes().all(safe);
+    fits.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Instant;
+
+    use http::Request;
+
+    use super::Context;
+    use super::RequestIds;
+    use crate::clock::Now;
+    use crate::gateway::client_address::Client;
+
+    fn context(uri: &str, id: Option<&str>, through_trusted: bool) -> Context {
+        let mut request = Request::builder().uri(uri).header("host", "A.example:8443");
+        if let Some(id) = id {
+            request = request.header("x-request-id", id);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let address = Ipv4Addr::LOCALHOST.into();
+        let client = Client { address, peer: address, through_trusted };
+        Context::new(&parts, client, Now::default(), Instant::now(), || "made".to_owned())
+    }
+
+    #[test]
+    fn a_request_id_is_only_believed_from_a_trusted_peer() {
+        let long = "a".repeat(129);
+        let rows = [
+            ("untrusted", Some("abc"), false, "made"),
+            ("trusted", Some("abc-1"), true, "abc-1"),
+            ("none", None, true, "made"),
+            ("empty", Some(""), true, "made"),
+            ("quote", Some("a\"b"), true, "made"),
+            ("long", Some(long.as_str()), true, "made"),
+        ];
+        for (name, sent, trusted, expected) in rows {
+            assert_eq!(context("/", sent, trusted).request_id, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn request_ids_do_not_come_twice() {
+        let ids = RequestIds::new();
+        assert_ne!(ids.random(), ids.random());
+        assert_ne!(ids.random(), RequestIds::new().random());
+    }
+
+    #[test]
+    fn the_authority_is_the_targets_or_the_hosts() {
+        assert_eq!(context("/", None, false).authority(), "A.example:8443");
+        assert_eq!(context("https://b:1/", None, false).authority(), "b:1");
+    }
+}

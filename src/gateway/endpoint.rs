@@ -1,0 +1,104 @@
+//! Serves an endpoint of a site's contract: decode, run the operation, encode.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::Response;
+use http::header;
+use http::request::Parts;
+
+use crate::config::RouteAuth;
+use crate::contract::Endpoint;
+use crate::contract::EndpointRequest;
+use crate::gateway::body;
+use crate::gateway::context::Trail;
+use crate::gateway::context::Unread;
+use crate::gateway::context::Who;
+use crate::gateway::path::Canonical;
+use crate::gateway::site;
+use crate::gateway::walk::Visit;
+use crate::operation::Caller;
+use crate::operation::ErrorCode;
+use crate::operation::Outcome;
+use crate::operation::Rejection;
+use crate::operation::UserView;
+
+/// Longest `User-Agent` that a session remembers, in bytes.
+const AGENT_BYTES: usize = 256;
+
+/// Runs the operation that an endpoint stands for.
+///
+/// Who asks is found out before the body is read: a refused client need not send it.
+///
+/// # Errors
+/// What authentication, the contract's decoding or the operation refuses.
+pub(crate) async fn serve<'a>(
+    visit: Visit<'a>,
+    endpoint: &'a Endpoint,
+    path: &Canonical<'_>,
+    parts: &Parts,
+    unread: &mut Unread,
+    trail: &mut Trail<'a>,
+) -> Result<Response<Bytes>, Rejection> {
+    let principal = if endpoint.needs_principal() {
+        let verified = visit.authenticate(&parts.headers, RouteAuth::Required, None, trail).await?;
+        verified.map(|verified| verified.principal.clone())
+    } else {
+        None
+    };
+    unread.untouched = false;
+    let bytes = match &mut unread.body {
+        Some(body) => body::read_whole(body, &visit.snapshot.config.limits).await?,
+        None => return Err(Rejection::new(ErrorCode::Internal, "the body was taken before")),
+    };
+    unread.body = None;
+    let request = EndpointRequest {
+        headers: &parts.headers,
+        query: parts.uri.query(),
+        path: &site::path_parameters(endpoint, path),
+        body: &bytes,
+        principal,
+    };
+    let command = visit.site.contract.decode(endpoint, request)?;
+    let caller = Caller { address: visit.context.client.address, agent: agent(&parts.headers) };
+    let now = visit.context.now.wall;
+    let outcome = visit.gateway.auth.run(&visit.site.auth, &caller, command, now).await?;
+    if let Some(user) = account(&outcome) {
+        let name = user.email.as_ref().or(user.username.as_ref());
+        trail.who = Who::Account { id: user.id, name: name.cloned() };
+    }
+    Ok(visit.site.contract.encode(endpoint, &outcome, visit.context.reply()))
+}
+
+const fn account(outcome: &Outcome) -> Option<&UserView> {
+    match outcome {
+        Outcome::SignedUp { user }
+        | Outcome::TokensIssued { user, .. }
+        | Outcome::Account { user } => Some(user),
+        Outcome::LoggedOut | Outcome::Sessions { .. } | Outcome::SessionEnded => None,
+    }
+}
+
+fn agent(headers: &HeaderMap) -> Option<String> {
+    let text = String::from_utf8_lossy(headers.get(header::USER_AGENT)?.as_bytes());
+    let end = text.floor_char_boundary(AGENT_BYTES);
+    text.get(..end).map(ToOwned::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http::HeaderValue;
+
+    use super::agent;
+
+    #[test]
+    fn a_user_agent_is_cut_between_characters() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(agent(&headers), None);
+
+        let text = format!("{}가나", "a".repeat(254));
+        headers.insert("user-agent", HeaderValue::from_bytes(text.as_bytes()).unwrap());
+
+        assert_eq!(agent(&headers), Some("a".repeat(254)));
+    }
+}

@@ -1,0 +1,336 @@
+//! Says what would become of a request, and why, without sending it anywhere.
+//!
+//! It takes the same steps as the walk, by the same functions.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Method;
+use http::Uri;
+use http::header;
+use http::uri::PathAndQuery;
+use serde::Serialize;
+
+use crate::clock::Now;
+use crate::config::HostHeader;
+use crate::config::RouteAuth;
+use crate::config::RouteConfig;
+use crate::config::UpstreamRef;
+use crate::gateway::authenticate::Bearer;
+use crate::gateway::authenticate::Scrutiny;
+use crate::gateway::path::Canonical;
+use crate::gateway::site::Destination;
+use crate::gateway::site::Route;
+use crate::gateway::site::Site;
+use crate::gateway::snapshot::Snapshot;
+use crate::gateway::walk::admit;
+use crate::gateway::walk::scrutiny;
+use crate::operation::ErrorCode;
+use crate::operation::Rejection;
+use crate::revocation::Revocations;
+use crate::token::Verified;
+
+/// What would become of a request.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The method.
+    pub method: String,
+    /// The host that the site is found by.
+    pub host: String,
+    /// The path as it is matched and forwarded; absent where there is none.
+    pub path: Option<String>,
+    /// The site's host pattern; absent where none is for the host.
+    pub site: Option<String>,
+    /// The endpoint or route; absent where none covers the path and method.
+    pub target: Option<ExplainedTarget>,
+    /// Who the token speaks for; absent where no token was looked at, or it is not sound.
+    pub subject: Option<String>,
+    /// How it ends.
+    pub verdict: Verdict,
+    /// What the backend would be sent, where the request passes.
+    pub forwarded: Option<ExplainedForward>,
+}
+
+/// What a request is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ExplainedTarget {
+    /// An endpoint of the contract.
+    Endpoint {
+        /// Name of the contract.
+        contract: String,
+        /// Path of the endpoint.
+        path: String,
+        /// Name of the operation.
+        operation: String,
+        /// Whether a token is needed.
+        needs_token: bool,
+    },
+    /// The public keys.
+    Keys,
+    /// A route.
+    Route {
+        /// Its path.
+        path: String,
+        /// The file that it stands in.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// Whether a token is needed, and what it must say.
+        rule: String,
+        /// Where it leads.
+        upstream: String,
+    },
+}
+
+/// How a request ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Whether it passes: to the backend, or to the operation.
+    pub passes: bool,
+    /// The status of a refusal; absent where it passes.
+    pub status: Option<u16>,
+    /// The kind of the refusal.
+    pub code: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a backend would be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExplainedForward {
+    /// Path and query.
+    pub target: String,
+    /// `Host`
+    pub host: String,
+    /// Headers that the gateway sets, in order.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Explains a request. Without `revocations` it is left open whether the token is revoked.
+#[must_use]
+pub fn explain(
+    snapshot: &Snapshot,
+    revocations: Option<&Revocations>,
+    method: &Method,
+    url: &Uri,
+    token: Option<&str>,
+    now: Now,
+) -> Explanation {
+    let host = url.host().unwrap_or_default().to_ascii_lowercase();
+    let mut explanation = Explanation {
+        method: method.to_string(),
+        path: None,
+        site: None,
+        target: None,
+        subject: None,
+        verdict: Verdict {
+            passes: false,
+            status: Some(421),
+            code: Some("unknown_host".to_owned()),
+            reason: "no site is for this host".to_owned(),
+        },
+        forwarded: None,
+        host,
+    };
+    let Some(site) = snapshot.site(&explanation.host) else {
+        return explanation;
+    };
+    explanation.site = Some(site.name.to_string());
+    let explainer = Explainer { snapshot, revocations, site, method, url, token, now };
+    explanation.verdict = match explainer.walk(&mut explanation) {
+        Ok(reason) => Verdict { passes: true, status: None, code: None, reason },
+        Err(rejection) => Verdict {
+            passes: false,
+            status: Some(rejection.code.status()),
+            code: Some(rejection.code.name().to_owned()),
+            reason: rejection.reason.into_owned(),
+        },
+    };
+    explanation
+}
+
+/// The question.
+struct Explainer<'a> {
+    snapshot: &'a Snapshot,
+    revocations: Option<&'a Revocations>,
+    site: &'a Site,
+    method: &'a Method,
+    url: &'a Uri,
+    token: Option<&'a str>,
+    now: Now,
+}
+
+impl Explainer<'_> {
+    fn walk(&self, explanation: &mut Explanation) -> Result<String, Rejection> {
+        let path = Canonical::parse(self.url.path())?;
+        explanation.path = Some(path.as_str().to_owned());
+        match self.site.find(self.method, &path)? {
+            Destination::Jwks(_) => {
+                explanation.target = Some(ExplainedTarget::Keys);
+                Ok("the gateway answers with the site's public keys".to_owned())
+            }
+            Destination::Endpoint(endpoint, _) => {
+                explanation.target = Some(ExplainedTarget::Endpoint {
+                    contract: self.site.contract.name().to_owned(),
+                    path: endpoint.path().to_owned(),
+                    operation: endpoint.operation().name().to_owned(),
+                    needs_token: endpoint.needs_principal(),
+                });
+                if endpoint.needs_principal() {
+                    self.bearer(RouteAuth::Required, None, explanation)?;
+                }
+                Ok(format!("the gateway runs {} itself", endpoint.operation().name()))
+            }
+            Destination::Route(route) => {
+                explanation.target = Some(self.route(route));
+                let rules = &route.config;
+                let (verified, open) = self.bearer(rules.auth, Some(route), explanation)?;
+                let principal = verified.as_ref().map(|verified| &verified.principal);
+                let identity = admit(self.site, route, principal)?;
+                explanation.forwarded = Some(self.forwarded(route, &path, &identity)?);
+                Ok(format!("forwarded to {}{open}", upstream(&rules.upstream)))
+            }
+        }
+    }
+
+    /// Who asks, and what is left open about them.
+    fn bearer(
+        &self,
+        auth: RouteAuth,
+        route: Option<&Route>,
+        explanation: &mut Explanation,
+    ) -> Result<(Option<Arc<Verified>>, &'static str), Rejection> {
+        let mut headers = HeaderMap::new();
+        if let Some(token) = self.token {
+            let line = HeaderValue::try_from(format!("Bearer {token}"))
+                .map_err(|error| Rejection::new(ErrorCode::InvalidToken, error.to_string()))?;
+            headers.insert(header::AUTHORIZATION, line);
+        }
+        let when_stale = route.and_then(|route| route.config.when_stale);
+        let scrutiny = Scrutiny {
+            revocations: self.revocations,
+            ..scrutiny(self.snapshot, self.site, auth, when_stale)
+        };
+        let (verified, open) = match scrutiny.examine(&headers, self.now)? {
+            Bearer::Anonymous => (None, ", without an identity"),
+            Bearer::Known(verified) if self.revocations.is_none() => {
+                (Some(verified), ", unless the token is revoked: no list is at hand")
+            }
+            Bearer::Known(verified) => (Some(verified), ""),
+            Bearer::KnownStale(verified) => (Some(verified), ", although revocation is stale"),
+            Bearer::ToAsk(verified) => {
+                (Some(verified), ", if the store, which would be asked, knows no revocation")
+            }
+        };
+        explanation.subject = verified.as_ref().map(|verified| verified.principal.subject.clone());
+        Ok((verified, open))
+    }
+
+    fn route(&self, route: &Route) -> ExplainedTarget {
+        ExplainedTarget::Route {
+            path: route.config.path.clone(),
+            file: self.snapshot.config.source.path.display().to_string(),
+            line: route.config.spot.line,
+            rule: rule(&route.config),
+            upstream: upstream(&route.config.upstream),
+        }
+    }
+
+    fn forwarded(
+        &self,
+        route: &Route,
+        path: &Canonical<'_>,
+        identity: &HeaderMap,
+    ) -> Result<ExplainedForward, Rejection> {
+        let rules = &route.config;
+        let sent = self.url.path_and_query().cloned();
+        let target = path
+            .target(&sent.unwrap_or(PathAndQuery::from_static("/")), rules.strip_prefix.as_deref())
+            .map_err(|error| Rejection::new(ErrorCode::BadRequest, error.to_string()))?;
+        let authority = self.url.authority().map(ToString::to_string).unwrap_or_default();
+        let host = match rules.host {
+            HostHeader::Client => authority,
+            HostHeader::Upstream => upstream(&rules.upstream),
+        };
+        let set = rules.set_headers.iter().map(|(name, value)| (name, value));
+        let headers = identity.iter().chain(set).map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.to_string(), value)
+        });
+        Ok(ExplainedForward { target: target.to_string(), host, headers: headers.collect() })
+    }
+}
+
+fn rule(route: &RouteConfig) -> String {
+    let mut parts = vec![match route.auth {
+        RouteAuth::Required => "a token".to_owned(),
+        RouteAuth::Optional => "a token or none".to_owned(),
+        RouteAuth::None => "no token is looked at".to_owned(),
+    }];
+    if !route.roles.is_empty() {
+        parts.push(format!("any of the roles {}", route.roles.join(", ")));
+    }
+    if !route.permissions.is_empty() {
+        parts.push(format!("the permissions {}", route.permissions.join(", ")));
+    }
+    parts.extend(route.claims.iter().map(|(name, value)| format!("the claim {name} = {value}")));
+    parts.join("; ")
+}
+
+fn upstream(upstream: &UpstreamRef) -> String {
+    match upstream {
+        UpstreamRef::Named(name) => name.clone(),
+        UpstreamRef::Url(url) => {
+            let scheme = if url.tls { "https" } else { "http" };
+            let colons = url.host.contains(':');
+            let (open, close) = if colons { ("[", "]") } else { ("", "") };
+            format!("{scheme}://{open}{}{close}:{}", url.host, url.port)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "explain_tests.rs"]
+mod requests;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::rule;
+    use super::upstream;
+    use crate::config::UpstreamRef;
+    use crate::config::UpstreamUrl;
+    use crate::gateway::sample::route;
+
+    #[test]
+    fn a_rule_reads_as_a_sentence() {
+        let mut route = route("/admin/*", &[]);
+        assert_eq!(rule(&route), "a token");
+
+        route.roles = vec!["admin".to_owned(), "root".to_owned()];
+        route.permissions = vec!["SMS".to_owned()];
+        route.claims.insert("tenant".to_owned(), json!("acme"));
+
+        assert_eq!(
+            rule(&route),
+            "a token; any of the roles admin, root; the permissions SMS; \
+             the claim tenant = \"acme\""
+        );
+    }
+
+    #[test]
+    fn an_upstream_reads_as_it_is_written() {
+        let url = |host: &str, tls| UpstreamUrl { tls, host: host.to_owned(), port: 3000 };
+        let rows = [
+            (UpstreamRef::Named("orders".to_owned()), "orders"),
+            (UpstreamRef::Url(url("127.0.0.1", false)), "http://127.0.0.1:3000"),
+            (UpstreamRef::Url(url("::1", true)), "https://[::1]:3000"),
+        ];
+        for (given, shown) in rows {
+            assert_eq!(upstream(&given), shown);
+        }
+    }
+}

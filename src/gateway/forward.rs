@@ -1,0 +1,202 @@
+//! Sends a request to its upstream and streams the answer back.
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::Version;
+use http::header::CONNECTION;
+use http::header::CONTENT_LENGTH;
+use http::header::TRANSFER_ENCODING;
+use http::uri::PathAndQuery;
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::config::HostHeader;
+use crate::config::LimitsConfig;
+use crate::gateway::body::CLOSE;
+use crate::gateway::body::ReplyBody;
+use crate::gateway::hop;
+use crate::gateway::outgoing;
+use crate::gateway::tunnel::Handshake;
+use crate::gateway::upload::ClientBody;
+use crate::gateway::upload::Fault;
+use crate::gateway::upload::Upload;
+use crate::gateway::upstream::Answer;
+use crate::gateway::upstream::Exchange;
+use crate::gateway::upstream::Failure;
+use crate::gateway::upstream::Upstream;
+use crate::operation::Rejection;
+
+/// Where a request goes, and what is changed on the way.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    /// The backend.
+    pub(crate) upstream: &'a Arc<Upstream>,
+    /// The canonical path, prefix already stripped, and the query byte for byte.
+    pub(crate) target: PathAndQuery,
+    /// Identity headers to set, after everything of the client's that looks like one went.
+    pub(crate) identity: HeaderMap,
+    /// Names of the site's identity headers, folded to `[a-z0-9]`, sorted: what must go.
+    pub(crate) identity_names: &'a [String],
+    /// Set last.
+    pub(crate) set_headers: &'a [(HeaderName, http::HeaderValue)],
+    /// Taken away.
+    pub(crate) remove_headers: &'a [HeaderName],
+    /// Whether the Bearer token goes along.
+    pub(crate) forward_authorization: bool,
+    /// Which `Host` the upstream sees.
+    pub(crate) host: HostHeader,
+    /// The client's authority as sent (host and port).
+    pub(crate) authority: &'a str,
+    /// The client's address, for `X-Forwarded-For` and `X-Real-IP`.
+    pub(crate) client: IpAddr,
+    /// The address of the connection's other end: the client, or the proxy that it came by.
+    pub(crate) peer: IpAddr,
+    /// Whether the peer is a trusted proxy, whose `X-Forwarded-*` are added to, not replaced.
+    pub(crate) trusted_peer: bool,
+    /// `X-Request-Id`.
+    pub(crate) request_id: &'a str,
+    /// Body limits.
+    pub(crate) limits: &'a LimitsConfig,
+}
+
+/// An upstream's answer, and how long it took to come.
+#[derive(Debug)]
+pub(crate) struct Forwarded {
+    /// The answer, its body streaming.
+    pub(crate) response: Response<ReplyBody>,
+    /// From the first byte sent to the response head.
+    pub(crate) upstream_time: Duration,
+}
+
+/// A request that was not answered, and what is left of its body.
+#[derive(Debug)]
+pub(crate) struct Unforwarded {
+    /// What to answer.
+    pub(crate) rejection: Rejection,
+    /// What was not read of the body: to be given to [`crate::gateway::body::settle`].
+    pub(crate) body: Option<Incoming>,
+    /// Whether the client still waits to be told to send the body, if it said that it would.
+    pub(crate) untouched: bool,
+}
+
+/// Forwards a request; a WebSocket upgrade is tunnelled once the upstream has said 101.
+///
+/// # Errors
+/// 413 and 408 for the client's body, 502 and 504 for the upstream, 503 when it is full.
+pub(crate) async fn forward(
+    mut request: Request<Incoming>,
+    plan: Plan<'_>,
+) -> Result<Forwarded, Unforwarded> {
+    let handshake = Handshake::of(&mut request);
+    let method = request.method().clone();
+    let version = request.version();
+    let (parts, body) = request.into_parts();
+    let refused = |rejection, body| Unforwarded { rejection, body: Some(body), untouched: true };
+    if body.size_hint().lower() > plan.limits.body.0 {
+        return Err(refused(Fault::TooLarge.rejection(), body));
+    }
+    let upstream = plan.upstream;
+    let place = match upstream.admit().await {
+        Ok(place) => place,
+        Err(failure) => return Err(refused(refuse(upstream, failure), body)),
+    };
+
+    let (body, upload) = ClientBody::new(body, plan.limits);
+    let request = outgoing::request(parts, body, &plan, handshake.is_some());
+    let start = Instant::now();
+    let sent = Box::pin(upstream.send(request, upload.as_deref())).await;
+    let upstream_time = start.elapsed();
+    let upload_rest = upload.clone();
+    let (link, response) = match sent {
+        Ok(answered) => answered,
+        Err(failure) => return Err(unforwarded(upstream, failure, upload_rest)),
+    };
+    upstream.answered(upstream_time);
+
+    let reusable = !has_two_lengths(response.headers());
+    let exchange = Exchange { link, upstream: Arc::clone(upstream), place, reusable };
+    let response = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let switched = match handshake {
+            Some(handshake) => handshake.open(response, exchange).await,
+            None => Err(Failure::Switched),
+        };
+        switched.map_err(|failure| unforwarded(upstream, failure, upload_rest))?
+    } else {
+        let answer = reply(response, exchange, &method, upload.clone());
+        let mut response =
+            answer.await.map_err(|failure| unforwarded(upstream, failure, upload_rest))?;
+        if let Some(upload) = upload {
+            settle_upload(&mut response, upload, version);
+        }
+        response
+    };
+    Ok(Forwarded { response, upstream_time })
+}
+
+fn refuse(upstream: &Upstream, failure: Failure) -> Rejection {
+    upstream.failed(&failure);
+    failure.rejection(upstream.name())
+}
+
+fn unforwarded(upstream: &Upstream, failure: Failure, upload: Option<Arc<Upload>>) -> Unforwarded {
+    let untouched = upload.as_ref().is_some_and(|upload| upload.stage().is_none());
+    let body = upload.and_then(|upload| upload.take_rest());
+    Unforwarded { rejection: refuse(upstream, failure), body, untouched }
+}
+
+/// RFC 9112 §6.3: such an answer may be an attempt at response splitting, and hyper keeps its
+/// connection (hyper#4181).
+fn has_two_lengths(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH)
+}
+
+/// Makes the client's answer of the upstream's.
+async fn reply(
+    response: Response<Incoming>,
+    exchange: Exchange,
+    method: &Method,
+    upload: Option<Arc<Upload>>,
+) -> Result<Response<ReplyBody>, Failure> {
+    let (mut parts, body) = response.into_parts();
+    let two_lengths = has_two_lengths(&parts.headers);
+    hop::strip(&mut parts.headers);
+    // The length is written anew from the body, except where there is a length and no body.
+    if two_lengths || *method != Method::HEAD {
+        parts.headers.remove(CONTENT_LENGTH);
+    }
+    parts.extensions.clear();
+    parts.version = Version::HTTP_11;
+
+    let mut answer = Answer::new(body, exchange, upload);
+    // A small body has come with its head: it is written with it, and frees the connection now.
+    let body = match poll_fn(|context| Poll::Ready(answer.poll_data(context))).await {
+        Poll::Ready(None) => ReplyBody::empty(),
+        Poll::Ready(Some(Err(error))) => return Err(Failure::Cut(error)),
+        Poll::Ready(Some(Ok(data))) if answer.is_over() => ReplyBody::full(data),
+        Poll::Ready(Some(Ok(data))) => {
+            answer.put_back(data);
+            ReplyBody::stream(Box::new(answer))
+        }
+        Poll::Pending => ReplyBody::stream(Box::new(answer)),
+    };
+    Ok(Response::from_parts(parts, body))
+}
+
+/// The upstream answered before it had the whole body: the same as an early answer of ours.
+fn settle_upload(response: &mut Response<ReplyBody>, upload: Arc<Upload>, version: Version) {
+    if !upload.is_done() && version != Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, CLOSE);
+    }
+    response.body_mut().carry(upload);
+}

@@ -1,0 +1,160 @@
+//! States to the backend who asked and how: `X-Forwarded-*`, `X-Real-IP`, `X-Request-Id`.
+//!
+//! Whatever an untrusted peer says of that kind goes; of a trusted proxy, the chain is continued.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+
+/// What is stated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts<'a> {
+    /// The address that the request is from.
+    pub(crate) client: IpAddr,
+    /// The address of the connection's other end.
+    pub(crate) peer: IpAddr,
+    /// Whether the peer is a proxy whose word is taken.
+    pub(crate) trusted_peer: bool,
+    /// The authority that the client asked for.
+    pub(crate) authority: &'a HeaderValue,
+    /// The request's id.
+    pub(crate) request_id: &'a str,
+}
+
+/// Says whether a client's header of this name is dropped before ours are stated.
+pub(crate) fn is_claim(name: &str, trusted_peer: bool) -> bool {
+    match name {
+        "x-original-url" | "x-rewrite-url" | "x-real-ip" | "x-request-id" => true,
+        "forwarded" => !trusted_peer,
+        _ => !trusted_peer && name.starts_with("x-forwarded-"),
+    }
+}
+
+/// States the facts, once [`is_claim`] has been applied.
+pub(crate) fn state(headers: &mut HeaderMap, facts: &Facts<'_>) {
+    let client = address_value(facts.client);
+    let chain = if facts.trusted_peer { continued(headers, facts.peer) } else { client.clone() };
+    headers.insert(FORWARDED_FOR, chain);
+    headers.insert(REAL_IP, client);
+    if !facts.trusted_peer || !headers.contains_key(FORWARDED_PROTO) {
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
+    }
+    if !facts.trusted_peer || !headers.contains_key(FORWARDED_HOST) {
+        headers.insert(FORWARDED_HOST, facts.authority.clone());
+    }
+    if let Ok(id) = HeaderValue::from_str(facts.request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+}
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+fn address_value(address: IpAddr) -> HeaderValue {
+    // An address in text is always a header value; the other arm only keeps this free of panics.
+    HeaderValue::try_from(address.to_string()).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+fn continued(headers: &HeaderMap, peer: IpAddr) -> HeaderValue {
+    let mut chain = String::new();
+    for value in headers.get_all(FORWARDED_FOR) {
+        if let Ok(text) = value.to_str()
+            && !text.is_empty()
+        {
+            chain.push_str(text);
+            chain.push_str(", ");
+        }
+    }
+    match write!(chain, "{peer}").map(|()| HeaderValue::try_from(chain)) {
+        Ok(Ok(value)) => value,
+        _ => address_value(peer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http::HeaderName;
+    use http::HeaderValue;
+
+    use super::Facts;
+    use super::is_claim;
+    use super::state;
+
+    fn stated(lines: &[(&'static str, &'static str)], trusted_peer: bool) -> Vec<(String, String)> {
+        let authority = HeaderValue::from_static("api.example.com");
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines.iter().filter(|line| !is_claim(line.0, trusted_peer)) {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        state(
+            &mut headers,
+            &Facts {
+                client: [192, 0, 2, 7].into(),
+                peer: [10, 0, 0, 1].into(),
+                trusted_peer,
+                authority: &authority,
+                request_id: "req-1",
+            },
+        );
+        let line = |(name, value): (&HeaderName, &HeaderValue)| {
+            (name.as_str().to_owned(), value.to_str().unwrap().to_owned())
+        };
+        let mut lines: Vec<_> = headers.iter().map(line).collect();
+        lines.sort();
+        lines
+    }
+
+    fn expected(lines: &[(&str, &str)]) -> Vec<(String, String)> {
+        lines.iter().map(|line| (line.0.to_owned(), line.1.to_owned())).collect()
+    }
+
+    const CLAIMS: &[(&str, &str)] = &[
+        ("forwarded", "for=1.1.1.1"),
+        ("x-forwarded-for", "1.1.1.1"),
+        ("x-forwarded-host", "front.example.com"),
+        ("x-forwarded-prefix", "/admin"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-user", "root"),
+        ("x-original-url", "/admin"),
+        ("x-real-ip", "1.1.1.1"),
+        ("x-request-id", "mine"),
+    ];
+
+    #[test]
+    fn an_untrusted_peer_states_nothing() {
+        assert_eq!(
+            stated(CLAIMS, false),
+            expected(&[
+                ("x-forwarded-for", "192.0.2.7"),
+                ("x-forwarded-host", "api.example.com"),
+                ("x-forwarded-proto", "https"),
+                ("x-real-ip", "192.0.2.7"),
+                ("x-request-id", "req-1"),
+            ])
+        );
+    }
+
+    #[test]
+    fn a_trusted_peers_chain_is_continued() {
+        assert_eq!(
+            stated(CLAIMS, true),
+            expected(&[
+                ("forwarded", "for=1.1.1.1"),
+                ("x-forwarded-for", "1.1.1.1, 10.0.0.1"),
+                ("x-forwarded-host", "front.example.com"),
+                ("x-forwarded-prefix", "/admin"),
+                ("x-forwarded-proto", "http"),
+                ("x-forwarded-user", "root"),
+                ("x-real-ip", "192.0.2.7"),
+                ("x-request-id", "req-1"),
+            ])
+        );
+    }
+}

@@ -1,0 +1,413 @@
+//! Refuses requests whose framing or head has more than one reading (RFC 9112 §3, §6).
+//!
+//! hyper refuses much of this before us, but not all: it takes any list of codings that ends in
+//! `chunked`, several `Host` lines, and a target's fragment. What passes here has one meaning for
+//! us and for every backend, because the backend's framing is written anew.
+
+use std::net::Ipv6Addr;
+
+use http::HeaderMap;
+use http::Method;
+use http::Request;
+use http::Uri;
+use http::Version;
+use http::header::CONTENT_LENGTH;
+use http::header::EXPECT;
+use http::header::HOST;
+use http::header::TRANSFER_ENCODING;
+
+use crate::config::LimitsConfig;
+use crate::operation::ErrorCode;
+use crate::operation::Rejection;
+
+/// Says, as a request extension, that the request line held a `#`.
+///
+/// `http::Uri` cuts a fragment off without a trace, so only the edge, which sees the bytes, can
+/// tell.
+#[derive(Clone, Copy, Debug)]
+pub struct FragmentSeen;
+
+/// Checks everything about a head that does not depend on the site: `Transfer-Encoding`,
+/// `Content-Length`, `Host` and authority, `Expect`, sizes, request target form, method.
+///
+/// # Errors
+/// 400, 405 (CONNECT), 414, 417 or 431; the connection must end after a 400.
+pub(crate) fn check<B>(request: &Request<B>, limits: &LimitsConfig) -> Result<(), Rejection> {
+    if request.method() == Method::CONNECT {
+        let refused = Rejection::new(ErrorCode::MethodNotAllowed, "CONNECT is never tunnelled");
+        return Err(Rejection { allow: SERVED.map(str::to_owned).to_vec(), ..refused });
+    }
+    check_sizes(request, limits)?;
+    check_target(request)?;
+    check_host(request)?;
+    check_length(request.headers(), request.version())?;
+    check_expect(request.headers())
+}
+
+/// The host that a request is for: lower case, without port; from the authority (HTTP/2,
+/// absolute-form) or `Host`, which agree once [`check`] has passed.
+pub(crate) fn host<B>(request: &Request<B>) -> Option<String> {
+    let authority = match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => request.headers().get(HOST)?.to_str().ok()?,
+    };
+    let (host, _) = split_authority(authority)?;
+    Some(host.to_ascii_lowercase())
+}
+
+/// What `Allow` says to a CONNECT.
+const SERVED: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+fn bad(reason: &'static str) -> Rejection {
+    Rejection::new(ErrorCode::BadRequest, reason)
+}
+
+fn check_sizes<B>(request: &Request<B>, limits: &LimitsConfig) -> Result<(), Rejection> {
+    let target = target_bytes(request.uri());
+    if target > limits.uri_bytes.0 {
+        return Err(Rejection::new(ErrorCode::UriTooLong, "the target is over limits.uri_bytes"));
+    }
+    if request.headers().len() > limits.header_count {
+        let reason = "more header lines than limits.header_count";
+        return Err(Rejection::new(ErrorCode::HeadersTooLarge, reason));
+    }
+    let lines: usize = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum();
+    if target.saturating_add(u64::try_from(lines).unwrap_or(u64::MAX)) > limits.header_bytes.0 {
+        let reason = "the head is over limits.header_bytes";
+        return Err(Rejection::new(ErrorCode::HeadersTooLarge, reason));
+    }
+    Ok(())
+}
+
+fn target_bytes(uri: &Uri) -> u64 {
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    u64::try_from(authority + path).unwrap_or(u64::MAX)
+}
+
+fn check_target<B>(request: &Request<B>) -> Result<(), Rejection> {
+    let uri = request.uri();
+    if request.extensions().get::<FragmentSeen>().is_some() {
+        return Err(bad("the target has a fragment"));
+    }
+    if uri.scheme_str().is_some_and(|scheme| scheme != "https" && scheme != "http") {
+        return Err(bad("the target's scheme is neither https nor http"));
+    }
+    match uri.path() {
+        "*" if request.method() == Method::OPTIONS => Ok(()),
+        path if path.starts_with('/') => Ok(()),
+        _ => Err(bad("the target is neither a path nor a URL")),
+    }
+}
+
+fn check_host<B>(request: &Request<B>) -> Result<(), Rejection> {
+    let mut lines = request.headers().get_all(HOST).iter();
+    let host = match (lines.next(), lines.next()) {
+        (Some(_), Some(_)) => return Err(bad("more than one Host line")),
+        (Some(value), None) => match value.to_str() {
+            Ok(text) if split_authority(text).is_some() => Some(text),
+            _ => return Err(bad("Host is no host and port")),
+        },
+        (None, _) => None,
+    };
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    if authority.is_some_and(|text| split_authority(text).is_none()) {
+        return Err(bad("the authority is no host and port"));
+    }
+    match (authority, host) {
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+            Err(bad("Host and the target's authority differ"))
+        }
+        (Some(_), None) if request.version() == Version::HTTP_11 => Err(bad("no Host line")),
+        (None, None) if request.version() != Version::HTTP_10 => Err(bad("no Host line")),
+        _ => Ok(()),
+    }
+}
+
+/// Splits `host[:port]`; `None` when it is not exactly that.
+fn split_authority(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, rest) = if let Some(inner) = text.strip_prefix('[') {
+        let (address, rest) = inner.split_once(']')?;
+        address.parse::<Ipv6Addr>().ok()?;
+        (text.get(..address.len() + 2)?, rest)
+    } else {
+        let end = text.find(':').unwrap_or(text.len());
+        let (host, rest) = text.split_at_checked(end)?;
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if host.is_empty() || !host.bytes().all(is_name) {
+            return None;
+        }
+        (host, rest)
+    };
+    if rest.is_empty() {
+        return Some((host, None));
+    }
+    let digits = rest.strip_prefix(':')?;
+    if digits.is_empty() || digits.len() > 5 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some((host, Some(digits.parse().ok()?)))
+}
+
+fn check_length(headers: &HeaderMap, version: Version) -> Result<(), Rejection> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if let Some(coding) = codings.next() {
+        if version != Version::HTTP_11 {
+            return Err(bad("Transfer-Encoding outside HTTP/1.1"));
+        }
+        if codings.next().is_some() || coding.as_bytes() != b"chunked" {
+            return Err(bad("Transfer-Encoding is not one line saying `chunked`"));
+        }
+        if length.is_some() {
+            return Err(bad("Transfer-Encoding together with Content-Length"));
+        }
+    }
+    let Some(length) = length else { return Ok(()) };
+    let digits = length.as_bytes();
+    if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(bad("Content-Length is no number"));
+    }
+    if lengths.any(|other| other != length) {
+        return Err(bad("Content-Length lines differ"));
+    }
+    Ok(())
+}
+
+fn check_expect(headers: &HeaderMap) -> Result<(), Rejection> {
+    let mut lines = headers.get_all(EXPECT).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Ok(()),
+        (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
+        _ => {
+            let reason = "Expect asks for something other than 100-continue";
+            Err(Rejection::new(ErrorCode::ExpectationFailed, reason))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use http::Version;
+
+    use super::FragmentSeen;
+    use super::check;
+    use super::host;
+    use crate::config::ByteSize;
+    use crate::config::LimitsConfig;
+    use crate::gateway::body::tests::limits;
+    use crate::operation::ErrorCode;
+
+    type Row = (
+        &'static str,
+        Version,
+        &'static str,
+        &'static str,
+        &'static [(&'static str, &'static str)],
+    );
+
+    fn request(row: &Row) -> Request<()> {
+        let (_, version, method, target, headers) = row;
+        let mut builder = Request::builder().version(*version).method(*method).uri(*target);
+        for (name, value) in *headers {
+            builder = builder.header(*name, *value);
+        }
+        builder.body(()).unwrap()
+    }
+
+    fn small() -> LimitsConfig {
+        LimitsConfig {
+            header_bytes: ByteSize(200),
+            header_count: 5,
+            uri_bytes: ByteSize(40),
+            ..limits()
+        }
+    }
+
+    const H1: Version = Version::HTTP_11;
+    const H2: Version = Version::HTTP_2;
+
+    const LONG: &str = "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const FAT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const REFUSED: &[(ErrorCode, Row)] = &[
+        (ErrorCode::MethodNotAllowed, ("connect", H1, "CONNECT", "a:443", &[("host", "a:443")])),
+        (ErrorCode::UriTooLong, ("long target", H1, "GET", LONG, &[("host", "a")])),
+        (ErrorCode::HeadersTooLarge, ("fat head", H1, "GET", "/", &[("host", "a"), ("x", FAT)])),
+        (
+            ErrorCode::HeadersTooLarge,
+            (
+                "many lines",
+                H1,
+                "GET",
+                "/",
+                &[("host", "a"), ("b", ""), ("c", ""), ("d", ""), ("e", ""), ("f", "")],
+            ),
+        ),
+        (ErrorCode::BadRequest, ("no host", H1, "GET", "/", &[])),
+        (ErrorCode::BadRequest, ("two hosts", H1, "GET", "/", &[("host", "a"), ("host", "a")])),
+        (ErrorCode::BadRequest, ("empty host", H1, "GET", "/", &[("host", "")])),
+        (ErrorCode::BadRequest, ("userinfo", H1, "GET", "/", &[("host", "u@a")])),
+        (ErrorCode::BadRequest, ("space", H1, "GET", "/", &[("host", "a b")])),
+        (ErrorCode::BadRequest, ("comma", H1, "GET", "/", &[("host", "a,b")])),
+        (ErrorCode::BadRequest, ("slash", H1, "GET", "/", &[("host", "a/b")])),
+        (ErrorCode::BadRequest, ("port word", H1, "GET", "/", &[("host", "a:http")])),
+        (ErrorCode::BadRequest, ("port range", H1, "GET", "/", &[("host", "a:65536")])),
+        (ErrorCode::BadRequest, ("port empty", H1, "GET", "/", &[("host", "a:")])),
+        (ErrorCode::BadRequest, ("ipv6 open", H1, "GET", "/", &[("host", "[::1")])),
+        (ErrorCode::BadRequest, ("ipv6 bare", H1, "GET", "/", &[("host", "::1")])),
+        (ErrorCode::BadRequest, ("absolute differs", H1, "GET", "http://b/", &[("host", "a")])),
+        (ErrorCode::BadRequest, ("absolute, no host", H1, "GET", "http://b/", &[])),
+        (ErrorCode::BadRequest, ("absolute userinfo", H1, "GET", "http://u@a/", &[("host", "a")])),
+        (ErrorCode::BadRequest, ("other scheme", H1, "GET", "ftp://a/", &[("host", "a")])),
+        (ErrorCode::BadRequest, ("GET *", H1, "GET", "*", &[("host", "a")])),
+        (
+            ErrorCode::BadRequest,
+            ("h2 authority differs", H2, "GET", "https://a/", &[("host", "b")]),
+        ),
+        (ErrorCode::BadRequest, ("h2 nobody", H2, "GET", "/", &[])),
+        (
+            ErrorCode::BadRequest,
+            ("te list", H1, "POST", "/", &[("host", "a"), ("transfer-encoding", "gzip, chunked")]),
+        ),
+        (
+            ErrorCode::BadRequest,
+            ("te case", H1, "POST", "/", &[("host", "a"), ("transfer-encoding", "Chunked")]),
+        ),
+        (
+            ErrorCode::BadRequest,
+            ("te identity", H1, "POST", "/", &[("host", "a"), ("transfer-encoding", "identity")]),
+        ),
+        (
+            ErrorCode::BadRequest,
+            (
+                "te twice",
+                H1,
+                "POST",
+                "/",
+                &[
+                    ("host", "a"),
+                    ("transfer-encoding", "chunked"),
+                    ("transfer-encoding", "chunked"),
+                ],
+            ),
+        ),
+        (
+            ErrorCode::BadRequest,
+            (
+                "te and cl",
+                H1,
+                "POST",
+                "/",
+                &[("host", "a"), ("transfer-encoding", "chunked"), ("content-length", "3")],
+            ),
+        ),
+        (
+            ErrorCode::BadRequest,
+            ("te in 1.0", Version::HTTP_10, "POST", "/", &[("transfer-encoding", "chunked")]),
+        ),
+        (
+            ErrorCode::BadRequest,
+            ("te in h2", H2, "POST", "https://a/", &[("transfer-encoding", "chunked")]),
+        ),
+        (
+            ErrorCode::BadRequest,
+            (
+                "cl differ",
+                H1,
+                "POST",
+                "/",
+                &[("host", "a"), ("content-length", "3"), ("content-length", "4")],
+            ),
+        ),
+        (
+            ErrorCode::BadRequest,
+            ("cl list", H1, "POST", "/", &[("host", "a"), ("content-length", "3, 3")]),
+        ),
+        (
+            ErrorCode::BadRequest,
+            ("cl sign", H1, "POST", "/", &[("host", "a"), ("content-length", "+3")]),
+        ),
+        (
+            ErrorCode::BadRequest,
+            ("cl empty", H1, "POST", "/", &[("host", "a"), ("content-length", "")]),
+        ),
+        (
+            ErrorCode::ExpectationFailed,
+            ("expect", H1, "POST", "/", &[("host", "a"), ("expect", "x")]),
+        ),
+        (
+            ErrorCode::ExpectationFailed,
+            (
+                "expect twice",
+                H1,
+                "POST",
+                "/",
+                &[("host", "a"), ("expect", "100-continue"), ("expect", "x")],
+            ),
+        ),
+    ];
+
+    #[test]
+    fn a_head_with_more_than_one_reading_is_refused() {
+        for (code, row) in REFUSED {
+            let verdict = check(&request(row), &small());
+            assert_eq!(verdict.map_err(|refused| refused.code), Err(*code), "{}", row.0);
+        }
+    }
+
+    #[test]
+    fn a_plain_head_passes() {
+        let rows: &[Row] = &[
+            ("get", H1, "GET", "/a?b", &[("host", "a.example:8443")]),
+            ("ipv6", H1, "GET", "/", &[("host", "[::1]:8443")]),
+            ("absolute", H1, "GET", "http://A/x", &[("host", "a")]),
+            ("options *", H1, "OPTIONS", "*", &[("host", "a")]),
+            ("chunked", H1, "POST", "/", &[("host", "a"), ("transfer-encoding", "chunked")]),
+            (
+                "cl twice",
+                H1,
+                "POST",
+                "/",
+                &[("host", "a"), ("content-length", "3"), ("content-length", "3")],
+            ),
+            ("expect", H1, "POST", "/", &[("host", "a"), ("expect", "100-Continue")]),
+            ("1.0 without host", Version::HTTP_10, "GET", "/", &[]),
+            ("h2", H2, "GET", "https://a/", &[]),
+            ("h2 host alone", H2, "GET", "/", &[("host", "a")]),
+            ("h2 both", H2, "GET", "https://a/", &[("host", "a")]),
+        ];
+
+        for row in rows {
+            assert_eq!(check(&request(row), &limits()), Ok(()), "{}", row.0);
+        }
+    }
+
+    #[test]
+    fn a_fragment_that_the_edge_saw_is_refused() {
+        let mut request = request(&("", H1, "GET", "/", &[("host", "a")]));
+        request.extensions_mut().insert(FragmentSeen);
+
+        let refused = check(&request, &limits()).unwrap_err();
+
+        assert_eq!(refused.code, ErrorCode::BadRequest);
+    }
+
+    #[test]
+    fn host_is_lower_case_and_without_port() {
+        let rows: &[(&str, Row)] = &[
+            ("api.example.com", ("", H1, "GET", "/", &[("host", "API.example.com:8443")])),
+            ("[::1]", ("", H1, "GET", "/", &[("host", "[::1]:1")])),
+            ("b", ("", H2, "GET", "https://B:3/", &[])),
+        ];
+
+        for (expected, row) in rows {
+            assert_eq!(host(&request(row)).as_deref(), Some(*expected));
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Tells the backend who asks: identity headers, set from the verified token alone.
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use serde_json::Value;
+
+use crate::config::IdentityConfig;
+use crate::operation::Principal;
+
+/// A site's identity headers.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    config: IdentityConfig,
+    names: Vec<String>,
+}
+
+/// What a backend takes for an identity header if it looks for none else; stripped even where
+/// the site sends them under other names or not at all.
+const DEFAULT_NAMES: [&str; 6] = [
+    "x-user-id",
+    "x-user-email",
+    "x-user-name",
+    "x-user-roles",
+    "x-user-permissions",
+    "x-session-id",
+];
+
+impl Identity {
+    /// Takes a site's choice of names.
+    pub(crate) fn new(config: &IdentityConfig) -> Self {
+        let chosen = [
+            &config.user_id,
+            &config.email,
+            &config.username,
+            &config.roles,
+            &config.permissions,
+            &config.session,
+        ];
+        let chosen = chosen.into_iter().flatten();
+        let mut names: Vec<String> = chosen
+            .chain(config.claims.iter().map(|(header, _)| header))
+            .map(HeaderName::as_str)
+            .chain(DEFAULT_NAMES)
+            .map(fold)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        Self { config: config.clone(), names }
+    }
+
+    /// The names, folded and sorted: every header that folds to one goes, whoever sent it.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The headers for an identity: once each; none for what the token does not say.
+    pub(crate) fn headers(&self, principal: &Principal) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(8);
+        let mut set = |name: &Option<HeaderName>, value: Option<&str>| {
+            let value = value.filter(|value| !value.is_empty()).and_then(header_value);
+            if let (Some(name), Some(value)) = (name, value) {
+                headers.insert(name, value);
+            }
+        };
+        let config = &self.config;
+        set(&config.user_id, Some(&principal.subject));
+        set(&config.email, principal.email.as_deref());
+        set(&config.username, principal.username.as_deref());
+        if !principal.roles.is_empty() {
+            set(&config.roles, Some(&join(&principal.roles)));
+        }
+        if !principal.permissions.is_empty() {
+            set(&config.permissions, Some(&join(&principal.permissions)));
+        }
+        if config.session.is_some() {
+            let session = principal.session.map(|session| session.to_string());
+            set(&config.session, session.as_deref());
+        }
+        for (name, claim) in &config.claims {
+            let text = principal.claims.get(claim).and_then(claim_text);
+            if let Some(value) = text.and_then(|text| header_value(&text)) {
+                headers.insert(name, value);
+            }
+        }
+        headers
+    }
+}
+
+/// A header's name as the laxest backend reads it: lower case, letters and digits only.
+pub(crate) fn fold(name: &str) -> String {
+    let kept = name.chars().filter(char::is_ascii_alphanumeric);
+    kept.map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// Joins by commas; a comma within an item is encoded, so that no item reads as two.
+fn join(items: &[String]) -> String {
+    let mut text = String::new();
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        if item.contains(',') {
+            text.push_str(&item.replace(',', "%2C"));
+        } else {
+            text.push_str(item);
+        }
+    }
+    text
+}
+
+fn claim_text(claim: &Value) -> Option<String> {
+    let scalar = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    let text = match claim {
+        Value::Array(items) => match items.iter().map(scalar).collect::<Option<Vec<_>>>() {
+            Some(items) => Some(join(&items)),
+            None => Some(claim.to_string()),
+        },
+        Value::Object(_) => Some(claim.to_string()),
+        _ => scalar(claim),
+    };
+    text.filter(|text| !text.is_empty())
+}
+
+/// Percent-encodes what is not printable ASCII, and blanks at either end, which a reader would
+/// trim: ` admin` must not arrive as `admin`.
+fn header_value(text: &str) -> Option<HeaderValue> {
+    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && !text.starts_with(' ')
+        && !text.ends_with(' ');
+    if plain {
+        return HeaderValue::from_str(text).ok();
+    }
+    let start = text.len() - text.trim_start_matches(' ').len();
+    let end = text.trim_end_matches(' ').len();
+    let mut encoded = String::with_capacity(text.len() * 3);
+    for (index, byte) in text.bytes().enumerate() {
+        let blank_at_end = byte == b' ' && (index < start || index >= end);
+        if matches!(byte, b' '..=b'~') && !blank_at_end {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.extend(hex_digits(byte));
+        }
+    }
+    HeaderValue::try_from(encoded).ok()
+}
+
+fn hex_digits(byte: u8) -> [char; 2] {
+    [byte >> 4, byte & 15]
+        .map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0').to_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+    use serde_json::json;
+
+    use super::Identity;
+    use super::fold;
+    use crate::gateway::sample::identity_config;
+    use crate::gateway::sample::principal;
+
+    #[test]
+    fn every_spelling_of_an_identity_header_folds_to_its_name() {
+        let identity = Identity::new(&identity_config());
+        for name in ["X-User-Id", "x_user_id", "X.User.Id", "X-User_Id", "XUSERID", "x-plan"] {
+            assert!(identity.names().contains(&fold(name)), "{name}");
+        }
+        for name in ["X-User", "X-Request-Id", "Authorization"] {
+            assert!(!identity.names().contains(&fold(name)), "{name}");
+        }
+        assert!(identity.names().is_sorted());
+    }
+
+    #[test]
+    fn default_names_are_stripped_where_a_site_sends_none() {
+        let mut config = identity_config();
+        config.user_id = Some(HeaderName::from_static("remote-user"));
+        config.roles = None;
+
+        let identity = Identity::new(&config);
+
+        for name in ["remoteuser", "xuserid", "xuserroles"] {
+            assert!(identity.names().contains(&name.to_owned()), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_header_goes_out_once_with_the_tokens_value() {
+        let identity = Identity::new(&identity_config());
+        let mut principal = principal();
+        principal.email = Some("you@example.com".to_owned());
+        principal.roles = vec!["a".to_owned(), "b,admin".to_owned()];
+        principal.claims.insert("plan".to_owned(), json!(["pro", 2]));
+
+        let headers = identity.headers(&principal);
+
+        let mut lines: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        lines.sort();
+        assert_eq!(
+            lines,
+            [
+                "x-plan: pro,2",
+                "x-user-email: you@example.com",
+                "x-user-id: 7",
+                "x-user-roles: a,b%2Cadmin"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_value_beyond_printable_ascii_is_percent_encoded() {
+        let identity = Identity::new(&identity_config());
+        let rows = [
+            ("plain name", "plain name"),
+            ("이", "%EC%9D%B4"),
+            ("a\r\nX-User-Id: 1", "a%0D%0AX-User-Id: 1"),
+            (" admin ", "%20admin%20"),
+            ("\u{7f}", "%7F"),
+            ("50%", "50%"),
+        ];
+        for (name, sent) in rows {
+            let mut principal = principal();
+            principal.username = Some(name.to_owned());
+            let headers = identity.headers(&principal);
+            assert_eq!(headers.get("x-user-name").unwrap(), sent, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_or_null_claim_sends_nothing() {
+        let identity = Identity::new(&identity_config());
+        for claim in [json!(null), json!(""), json!([])] {
+            let mut principal = principal();
+            principal.claims.insert("plan".to_owned(), claim.clone());
+            assert!(!identity.headers(&principal).contains_key("x-plan"), "{claim}");
+        }
+    }
+}

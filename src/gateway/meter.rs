@@ -1,0 +1,79 @@
+//! Counts the requests of one endpoint or route, by handles that are made once.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use metrics::Counter;
+use metrics::Histogram;
+
+use crate::telemetry::metric;
+
+/// What one place answered. Labels are only made for a status and reason not seen before: the
+/// metrics macros allocate on every call.
+pub(crate) struct Meter {
+    site: Arc<str>,
+    route: Arc<str>,
+    requests: DashMap<(u16, &'static str), Counter>,
+    seconds: OnceLock<Histogram>,
+}
+
+impl Meter {
+    /// Makes a meter; nothing is registered before the first request.
+    pub(crate) fn new(site: &Arc<str>, route: &str) -> Self {
+        Self {
+            site: Arc::clone(site),
+            route: route.into(),
+            requests: DashMap::with_shard_amount(2),
+            seconds: OnceLock::new(),
+        }
+    }
+
+    /// The site's name.
+    pub(crate) fn site(&self) -> &str {
+        &self.site
+    }
+
+    /// The route's path.
+    pub(crate) fn route(&self) -> &str {
+        &self.route
+    }
+
+    /// Counts an answer.
+    pub(crate) fn count(&self, status: u16, reason: &'static str, time: Duration) {
+        self.seconds
+            .get_or_init(|| {
+                metrics::histogram!(
+                    metric::REQUEST_SECONDS,
+                    "site" => Arc::clone(&self.site),
+                    "route" => Arc::clone(&self.route)
+                )
+            })
+            .record(time);
+        if let Some(requests) = self.requests.get(&(status, reason)) {
+            requests.increment(1);
+            return;
+        }
+        let register = || {
+            metrics::counter!(
+                metric::REQUESTS,
+                "site" => Arc::clone(&self.site),
+                "route" => Arc::clone(&self.route),
+                "status" => status.to_string(),
+                "reason" => reason
+            )
+        };
+        self.requests.entry((status, reason)).or_insert_with(register).increment(1);
+    }
+}
+
+impl std::fmt::Debug for Meter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Meter")
+            .field("site", &self.site)
+            .field("route", &self.route)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,284 @@
+//! One request, from its head to its answer.
+//!
+//! [`Gateway::handle`] is infallible: it takes the current snapshot, walks the request through
+//! route, endpoint or authenticate → authorize → identity → forward, turns a refusal into the
+//! site's own error, logs and counts.
+
+mod access_line;
+pub mod access_log;
+mod alias;
+mod authenticate;
+mod authorize;
+pub mod body;
+mod client_address;
+mod context;
+mod endpoint;
+pub mod explain;
+pub mod forward;
+mod forwarded;
+pub mod framing;
+mod hop;
+mod identity;
+mod meter;
+mod outgoing;
+mod pace;
+mod path;
+mod path_tree;
+mod route;
+#[cfg(test)]
+mod sample;
+mod site;
+pub mod snapshot;
+pub mod tunnel;
+mod upload;
+pub mod upstream;
+mod walk;
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::Version;
+use http::header;
+use http_body::Body;
+use hyper::body::Incoming;
+
+use crate::auth::Auth;
+use crate::clock::Now;
+use crate::operation::ErrorCode;
+use crate::operation::Rejection;
+
+use access_line::Entry;
+use access_log::AccessLog;
+use body::ReplyBody;
+use client_address::Client;
+use context::Context;
+use context::REQUEST_ID;
+use context::RequestIds;
+use context::Trail;
+use context::Unread;
+use meter::Meter;
+use site::Site;
+use snapshot::Snapshot;
+use walk::Visit;
+
+/// The gateway: everything that a connection needs to have its requests answered.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Sites, routes, contracts, keys, limits: replaced whole by a reload.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// The operations of the auth API, with the store and the revocation list.
+    pub auth: Auth,
+    /// One line a request.
+    pub access_log: AccessLog,
+    ids: RequestIds,
+    /// Counts requests for hosts that no site is for.
+    strangers: Meter,
+}
+
+/// The connection that a request came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// The listener's address.
+    pub local: SocketAddr,
+}
+
+/// Why a request was not answered as it wished.
+#[derive(Debug)]
+enum Refusal {
+    /// Its head has more than one reading: the connection ends.
+    Framing(Rejection),
+    /// No site is for its host: 421.
+    UnknownHost,
+    /// Anything on the walk.
+    Walk(Rejection),
+}
+
+impl Gateway {
+    /// Makes a gateway. The metrics recorder must be installed before the first request.
+    #[must_use]
+    pub fn new(snapshot: Snapshot, auth: Auth, access_log: AccessLog) -> Self {
+        let snapshot = ArcSwap::from_pointee(snapshot);
+        let strangers = Meter::new(&Arc::from(""), "");
+        Self { snapshot, auth, access_log, ids: RequestIds::new(), strangers }
+    }
+
+    /// Answers a request.
+    pub async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        connection: Connection,
+    ) -> Response<ReplyBody> {
+        let (now, started) = (Now::read(), Instant::now());
+        let snapshot = self.snapshot.load_full();
+        let framing = framing::check(&request, &snapshot.config.limits);
+        let host = framing::host(&request);
+        let site = host.as_deref().and_then(|host| snapshot.site(host));
+        let (parts, body) = request.into_parts();
+        let proxies = &snapshot.config.server.trusted_proxies;
+        let client = Client::of(connection.peer.ip(), &parts.headers, proxies);
+        let context = Context::new(&parts, client, now, started, || self.make_request_id(site));
+        let mut trail = Trail::new(site.map_or(&self.strangers, |site| &site.unrouted));
+        let mut unread = Unread::new(body);
+
+        let answer = match (framing, site) {
+            (Err(rejection), _) => Err(Refusal::Framing(rejection)),
+            (Ok(()), None) => Err(Refusal::UnknownHost),
+            (Ok(()), Some(site)) => {
+                let visit = Visit { gateway: &self, snapshot: &snapshot, site, context: &context };
+                let walk = visit.walk(parts, &mut unread, &mut trail);
+                // A fault of ours ends one request, not the connection and all its streams.
+                let walked = AssertUnwindSafe(walk).catch_unwind().await;
+                walked.unwrap_or_else(|_panic| Err(panicked())).map_err(Refusal::Walk)
+            }
+        };
+        let (mut response, refusal) = match answer {
+            Ok(response) => (response, None),
+            Err(refusal) => (refuse(&refusal, site, &context, &trail), Some(refusal)),
+        };
+        if let Some(body) = unread.body.filter(|body| !body.is_end_stream()) {
+            let waits = context.expects_continue && unread.untouched;
+            response = body::settle(response, body, context.version, waits);
+        }
+        if let Ok(id) = HeaderValue::from_str(&context.request_id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        self.tell(&context, &trail, response.status(), refusal.as_ref());
+        response
+    }
+
+    fn make_request_id(&self, site: Option<&Site>) -> String {
+        let random = self.ids.random();
+        site.map_or_else(
+            || uuid::Builder::from_random_bytes(random).into_uuid().to_string(),
+            |site| site.contract.make_request_id(random),
+        )
+    }
+
+    /// Counts an answer, and logs it.
+    fn tell(
+        &self,
+        context: &Context,
+        trail: &Trail<'_>,
+        status: StatusCode,
+        refusal: Option<&Refusal>,
+    ) {
+        let duration = context.started.elapsed();
+        let reason = refusal.map_or("ok", Refusal::label);
+        trail.meter.count(status.as_u16(), reason, duration);
+        if let Some(Refusal::Walk(rejection)) = refusal
+            && rejection.code == ErrorCode::Internal
+        {
+            let request_id = context.request_id.as_str();
+            tracing::error!(request_id, reason = %rejection.reason, "a request failed");
+        }
+        self.access_log.tell(&Entry {
+            time: context.now.wall,
+            request_id: &context.request_id,
+            client: context.client.address,
+            method: &context.method,
+            host: context.authority(),
+            path: context.target.path(),
+            status: status.as_u16(),
+            refusal: refusal.map(Refusal::told),
+            who: &trail.who,
+            site: trail.meter.site(),
+            route: trail.meter.route(),
+            upstream: trail.upstream,
+            duration,
+            upstream_time: trail.upstream_time,
+            verify_time: trail.verify_time,
+            stale: trail.stale,
+        });
+    }
+}
+
+impl Refusal {
+    /// What metrics call it.
+    const fn label(&self) -> &'static str {
+        match self {
+            Self::Framing(rejection) | Self::Walk(rejection) => rejection.code.name(),
+            Self::UnknownHost => "unknown_host",
+        }
+    }
+
+    /// What the log says of it.
+    fn told(&self) -> (Option<ErrorCode>, &str) {
+        match self {
+            Self::Framing(rejection) | Self::Walk(rejection) => {
+                (Some(rejection.code), &rejection.reason)
+            }
+            Self::UnknownHost => (None, "no site is for this host"),
+        }
+    }
+
+    /// Whether an HTTP/1.1 connection ends with the answer: where the next request begins is in
+    /// doubt, or the client does not get on.
+    const fn ends_connection(&self) -> bool {
+        match self {
+            Self::Framing(_) => true,
+            Self::UnknownHost => false,
+            Self::Walk(rejection) => {
+                matches!(rejection.code, ErrorCode::BadRequest | ErrorCode::RequestTimeout)
+            }
+        }
+    }
+}
+
+/// Renders a refusal: as the site's contract does, or empty where there is no site.
+fn refuse(
+    refusal: &Refusal,
+    site: Option<&Site>,
+    context: &Context,
+    trail: &Trail<'_>,
+) -> Response<ReplyBody> {
+    let rendered = match (refusal, site) {
+        (Refusal::Framing(rejection) | Refusal::Walk(rejection), Some(site)) => {
+            site.contract.refuse(trail.endpoint, rejection, context.reply())
+        }
+        (Refusal::Framing(rejection) | Refusal::Walk(rejection), None) => {
+            let status = StatusCode::from_u16(rejection.code.status());
+            empty(status.unwrap_or(StatusCode::BAD_REQUEST))
+        }
+        (Refusal::UnknownHost, _) => empty(StatusCode::MISDIRECTED_REQUEST),
+    };
+    let mut response = reply(rendered, &context.method);
+    // HTTP/2 has no such header (RFC 9113 §8.2.2).
+    if refusal.ends_connection() && context.version <= Version::HTTP_11 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
+}
+
+fn empty(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer of ours. `HEAD` gets the length and no body, which hyper sees to in HTTP/1.1 only.
+fn reply(response: Response<Bytes>, method: &Method) -> Response<ReplyBody> {
+    let (mut parts, mut bytes) = response.into_parts();
+    if method == Method::HEAD {
+        let length = HeaderValue::from(bytes.len());
+        parts.headers.insert(header::CONTENT_LENGTH, length);
+        bytes = Bytes::new();
+    }
+    Response::from_parts(parts, ReplyBody::full(bytes))
+}
+
+fn panicked() -> Rejection {
+    Rejection::new(ErrorCode::Internal, "a panic ended the walk")
+}

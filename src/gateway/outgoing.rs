@@ -1,0 +1,123 @@
+//! Makes the head that a backend sees of the head that the client sent.
+//!
+//! The order is what makes it safe: first the client's hop-by-hop set goes, with everything it
+//! names; then every header that could be taken for one of ours; then ours are set. So nothing a
+//! client writes can remove or double an identity header (CVE-2024-45410, CVE-2025-64484).
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Uri;
+use http::Version;
+use http::header::AUTHORIZATION;
+use http::header::CONNECTION;
+use http::header::CONTENT_LENGTH;
+use http::header::COOKIE;
+use http::header::EXPECT;
+use http::header::HOST;
+use http::header::TRANSFER_ENCODING;
+use http::header::UPGRADE;
+use http::request::Parts;
+use http_body::Body;
+
+use crate::config::HostHeader;
+use crate::gateway::alias;
+use crate::gateway::forward::Plan;
+use crate::gateway::forwarded;
+use crate::gateway::forwarded::Facts;
+use crate::gateway::hop;
+
+/// Makes the request to send: origin-form, HTTP/1.1, its framing written anew.
+pub(crate) fn request<B: Body>(
+    parts: Parts,
+    body: B,
+    plan: &Plan<'_>,
+    websocket: bool,
+) -> Request<B> {
+    let Parts { method, mut headers, .. } = parts;
+    let client_host = headers.remove(HOST);
+    hop::strip(&mut headers);
+    remove_claims(&mut headers, plan);
+    join_cookies(&mut headers);
+
+    let authority = match client_host {
+        Some(host) if host == plan.authority => host,
+        _ => HeaderValue::from_str(plan.authority)
+            .unwrap_or_else(|_| plan.upstream.authority().clone()),
+    };
+    let facts = Facts {
+        client: plan.client,
+        peer: plan.peer,
+        trusted_peer: plan.trusted_peer,
+        authority: &authority,
+        request_id: plan.request_id,
+    };
+    forwarded::state(&mut headers, &facts);
+    for (name, value) in &plan.identity {
+        headers.insert(name.clone(), value.clone());
+    }
+    for (name, value) in plan.set_headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    let host = match plan.host {
+        HostHeader::Client => authority,
+        HostHeader::Upstream => plan.upstream.authority().clone(),
+    };
+    headers.insert(HOST, host);
+    frame(&mut headers, &method, &body);
+    if websocket {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::from(plan.target.clone());
+    *request.version_mut() = Version::HTTP_11;
+    *request.headers_mut() = headers;
+    request
+}
+
+/// Removes what only we may say, and what the route takes away.
+fn remove_claims(headers: &mut HeaderMap, plan: &Plan<'_>) {
+    let goes = |name: &HeaderName| {
+        // `Expect` was answered by us when the body was first asked for.
+        name == CONTENT_LENGTH
+            || name == EXPECT
+            || (name == AUTHORIZATION && !plan.forward_authorization)
+            || forwarded::is_claim(name.as_str(), plan.trusted_peer)
+            || alias::is_alias_of(name, plan.identity_names)
+            || alias::imitates(name)
+            || plan.remove_headers.contains(name)
+    };
+    let doomed: Vec<HeaderName> = headers.keys().filter(|name| goes(name)).cloned().collect();
+    for name in doomed {
+        headers.remove(name);
+    }
+}
+
+/// HTTP/2 may split `Cookie` into crumbs, HTTP/1.1 may not (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    if crumbs.next().is_none() || crumbs.next().is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, cookie);
+    }
+}
+
+/// hyper frames a body by its length; it takes a GET of unknown length for one without a body,
+/// and says nothing of an empty POST.
+fn frame<B: Body>(headers: &mut HeaderMap, method: &Method, body: &B) {
+    if body.is_end_stream() {
+        if matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+    } else if body.size_hint().exact().is_none() {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}

@@ -1,0 +1,151 @@
+//! Decides when a request body comes too slowly: silent for too long, or a trickle.
+//!
+//! Only time spent waiting for the client counts; while the backend is the slow side, nobody
+//! waits for the client.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::LimitsConfig;
+
+/// The pace of one body.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    idle: Duration,
+    least: u64,
+    waiting_since: Option<Instant>,
+    window_waited: Duration,
+    window_bytes: u64,
+}
+
+/// How a body is too slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TooSlow {
+    /// Nothing came for `limits.body_idle_timeout`.
+    Idle,
+    /// Less than `limits.body_rate` came, averaged over [`WINDOW`].
+    Trickle,
+}
+
+/// What a rate is averaged over.
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
+
+impl Pace {
+    /// Begins at the configured limits.
+    pub(crate) const fn new(limits: &LimitsConfig) -> Self {
+        Self {
+            idle: limits.body_idle_timeout,
+            least: limits.body_rate.0.saturating_mul(WINDOW.as_secs()),
+            waiting_since: None,
+            window_waited: Duration::ZERO,
+            window_bytes: 0,
+        }
+    }
+
+    /// Notes that bytes came.
+    pub(crate) fn received(&mut self, bytes: usize, now: Instant) {
+        if let Some(since) = self.waiting_since.take() {
+            self.window_waited += now.saturating_duration_since(since);
+        }
+        self.window_bytes =
+            self.window_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        if self.window_waited >= WINDOW && self.window_bytes >= self.least {
+            self.window_waited = Duration::ZERO;
+            self.window_bytes = 0;
+        }
+    }
+
+    /// Notes that the client is waited for; says until when at most.
+    ///
+    /// # Errors
+    /// When it has been waited for too long already.
+    pub(crate) fn waiting(&mut self, now: Instant) -> Result<Instant, TooSlow> {
+        let since = *self.waiting_since.get_or_insert(now);
+        let waited = now.saturating_duration_since(since);
+        if waited >= self.idle {
+            return Err(TooSlow::Idle);
+        }
+        let until_idle = since + self.idle;
+        if self.window_bytes >= self.least {
+            return Ok(until_idle);
+        }
+        let left = WINDOW.saturating_sub(self.window_waited + waited);
+        if left.is_zero() {
+            return Err(TooSlow::Trickle);
+        }
+        Ok(until_idle.min(now + left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::Pace;
+    use super::TooSlow;
+    use crate::config::ByteRate;
+    use crate::config::LimitsConfig;
+    use crate::gateway::body::tests::limits;
+
+    fn pace() -> Pace {
+        Pace::new(&LimitsConfig {
+            body_idle_timeout: Duration::from_secs(4),
+            body_rate: ByteRate(100),
+            ..limits()
+        })
+    }
+
+    #[test]
+    fn a_silent_client_is_too_slow_after_the_idle_timeout() {
+        let start = Instant::now();
+        let mut pace = pace();
+
+        assert_eq!(pace.waiting(start), Ok(start + Duration::from_secs(4)));
+        assert!(pace.waiting(start + Duration::from_secs(3)).is_ok());
+        assert_eq!(pace.waiting(start + Duration::from_secs(4)), Err(TooSlow::Idle));
+    }
+
+    #[test]
+    fn a_trickle_is_too_slow_after_ten_seconds_of_waiting() {
+        let start = Instant::now();
+        let mut pace = pace();
+        let mut slow_after = None;
+
+        for second in 0..30 {
+            let now = start + Duration::from_secs(second);
+            pace.received(10, now);
+            if pace.waiting(now).is_err() {
+                slow_after = Some(second);
+                break;
+            }
+        }
+
+        assert_eq!(slow_after, Some(10));
+    }
+
+    #[test]
+    fn time_in_which_nobody_waits_for_the_client_does_not_count() {
+        let start = Instant::now();
+        let mut pace = pace();
+
+        pace.received(10, start);
+        let much_later = start + Duration::from_secs(600);
+
+        assert!(pace.waiting(much_later).is_ok());
+    }
+
+    #[test]
+    fn a_steady_client_is_never_too_slow() {
+        let start = Instant::now();
+        let mut pace = pace();
+
+        for second in 0..100 {
+            let now = start + Duration::from_secs(second);
+            pace.received(100, now);
+            assert!(pace.waiting(now).is_ok(), "second {second}");
+        }
+    }
+}

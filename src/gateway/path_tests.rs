@@ -1,0 +1,184 @@
+//! Paths and their canonical forms.
+
+use http::Uri;
+use proptest::prelude::ProptestConfig;
+use proptest::prop_assert;
+use proptest::prop_assert_eq;
+use proptest::proptest;
+
+use super::Canonical;
+use super::PathError;
+use super::decode_segment;
+
+#[test]
+fn a_path_with_more_than_one_reading_is_refused() {
+    let rows = [
+        ("", PathError::NotAbsolute),
+        ("a", PathError::NotAbsolute),
+        ("**", PathError::NotAbsolute),
+        ("//", PathError::EmptySegment),
+        ("//evil/x", PathError::EmptySegment),
+        ("/a//b", PathError::EmptySegment),
+        ("/a/..//b", PathError::EmptySegment),
+        ("/a\\b", PathError::Backslash),
+        ("/a%5Cb", PathError::Backslash),
+        ("/a%5cb", PathError::Backslash),
+        ("/%00", PathError::Control),
+        ("/a%0d%0aX:1", PathError::Control),
+        ("/%1F", PathError::Control),
+        ("/%7f", PathError::Control),
+        ("/\u{7f}", PathError::Control),
+        ("/a b", PathError::Control),
+        ("/a#b", PathError::Control),
+        ("/é", PathError::NotAscii),
+        ("/%", PathError::Percent),
+        ("/%2", PathError::Percent),
+        ("/%zz", PathError::Percent),
+        ("/%+1", PathError::Percent),
+        ("/%252e%252e", PathError::DoubleEncoding),
+        ("/%25%32%65", PathError::DoubleEncoding),
+        ("/%25%32%35/../x", PathError::DoubleEncoding),
+        ("/%2525", PathError::DoubleEncoding),
+        ("/%c0%ae", PathError::Utf8),
+        ("/%E0%80%AF", PathError::Utf8),
+        ("/%ED%A0%80", PathError::Utf8),
+        ("/%C3", PathError::Utf8),
+        ("/%C3/%A9", PathError::Utf8),
+        ("/%FF", PathError::Utf8),
+        ("/a%EF%BC%8Fb", PathError::FullWidthSlash),
+        ("/a%ef%bc%8fb", PathError::FullWidthSlash),
+        ("/.;/x", PathError::DotParameter),
+        ("/a/..;/x", PathError::DotParameter),
+        ("/a/..;x=y", PathError::DotParameter),
+        ("/a/.%3B", PathError::DotParameter),
+        ("/a/..%3bx/b", PathError::DotParameter),
+        ("/a/%2e%2e;/b", PathError::DotParameter),
+        ("/a/.%2e%3b/b", PathError::DotParameter),
+        ("/a/..%2fb", PathError::EncodedDots),
+        ("/a%2F..", PathError::EncodedDots),
+        ("/a%2f%2e%2e/b", PathError::EncodedDots),
+        ("/a%2F.%2Fb", PathError::EncodedDots),
+        ("/api/c/%2e%2e%2f..%2fpublic/", PathError::EncodedDots),
+    ];
+    for (path, error) in rows {
+        assert_eq!(Canonical::parse(path), Err(error), "{path}");
+    }
+}
+
+#[test]
+fn a_path_is_brought_to_its_canonical_form() {
+    let rows = [
+        ("/public/../api", "/api"),
+        ("/public/%2e%2e/api", "/api"),
+        ("/public/.%2E/api", "/api"),
+        ("/./a/./b/.", "/a/b/"),
+        ("/a/b/..", "/a/"),
+        ("/..", "/"),
+        ("/../../a", "/a"),
+        ("/a/../", "/"),
+        ("/%61%2D%7e%5F", "/a-~_"),
+        ("/caf%c3%a9", "/caf%C3%A9"),
+        ("/a%2fb", "/a%2Fb"),
+        ("/x%2fy/../b", "/b"),
+    ];
+    for (path, canonical) in rows {
+        let parsed = Canonical::parse(path).unwrap();
+        assert_eq!(parsed.as_str(), canonical, "{path}");
+        assert!(!parsed.is_as_sent(), "{path}");
+        assert_eq!(parsed.has_encoded_slash(), canonical.contains("%2F"), "{path}");
+    }
+}
+
+#[test]
+fn a_canonical_path_is_borrowed() {
+    for path in [
+        "/",
+        "*",
+        "/a",
+        "/a/",
+        "/.well-known/jwks.json",
+        "/...",
+        "/...;x",
+        "/a;x=y/b",
+        "/a%20b",
+        "/a%3Fb%23c",
+        "/%EA%B0%80",
+        "/100%25",
+        "/a%2Fb",
+        "/a!$&'()*+,=:@b",
+        "/{x}|^",
+    ] {
+        let parsed = Canonical::parse(path).unwrap();
+        assert_eq!(parsed.as_str(), path);
+        assert!(parsed.is_as_sent(), "{path}");
+    }
+}
+
+#[test]
+fn a_prefix_is_cut_at_a_segment_border() {
+    let rows = [
+        ("/a/b", "/a", "/b"),
+        ("/a/b", "/a/", "/b"),
+        ("/a", "/a", "/"),
+        ("/a/", "/a", "/"),
+        ("/ab/c", "/a", "/ab/c"),
+        ("/b", "/a", "/b"),
+        ("/a/b", "/", "/a/b"),
+    ];
+    for (path, prefix, rest) in rows {
+        let path = Canonical::parse(path).unwrap();
+        assert_eq!(path.without_prefix(prefix), rest, "{} - {prefix}", path.as_str());
+    }
+}
+
+#[test]
+fn a_segment_is_decoded_for_an_endpoint() {
+    assert_eq!(decode_segment("a%20%EA%B0%80b%25"), "a 가b%");
+}
+
+#[test]
+fn what_is_forwarded_is_the_path_that_was_matched() {
+    let rows = [
+        ("/a/b?x=%2f&y", None, "/a/b?x=%2f&y"),
+        ("/a/../%62?x=/../", None, "/b?x=/../"),
+        ("/a/b?", None, "/a/b?"),
+        ("/a/b?q", Some("/a"), "/b?q"),
+        ("/a", Some("/a"), "/"),
+        ("https://h?q", None, "/?q"),
+        ("https://h", None, "/"),
+    ];
+    for (uri, prefix, expected) in rows {
+        let uri: Uri = uri.parse().unwrap();
+        let sent = uri.path_and_query().unwrap();
+        let path = Canonical::parse(sent.path()).unwrap();
+        assert_eq!(path.target(sent, prefix).unwrap().as_str(), expected, "{uri}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn canonical_form_is_stable_and_free_of_dot_segments(
+        path in "(/|\\.|%2[eEfF5]|%3[bB]|;|[a-c]|%6[0-9a-f]|%C3%A9|%25|[0-9]){0,24}"
+    ) {
+        let path = format!("/{path}");
+        if let Ok(canonical) = Canonical::parse(&path) {
+            let text = canonical.as_str();
+            prop_assert!(text.starts_with('/'));
+            prop_assert!(!text.split('/').any(|segment| matches!(segment, "." | "..")), "{text}");
+            prop_assert!(!text.contains("//"), "{text}");
+            let again = Canonical::parse(text);
+            prop_assert_eq!(again.as_ref().map(Canonical::as_str), Ok(text));
+            prop_assert!(again.is_ok_and(|again| again.is_as_sent()));
+        }
+    }
+
+    #[test]
+    fn any_text_is_refused_or_canonical(path in "\\PC{0,40}") {
+        if let Ok(canonical) = Canonical::parse(&path) {
+            let text = canonical.as_str().to_owned();
+            prop_assert_eq!(Canonical::parse(&text).map(|path| path.as_str().to_owned()), Ok(text));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Values that this folder's tests start from.
+
+use std::collections::BTreeMap;
+
+use http::HeaderName;
+use http::Method;
+
+use crate::clock::Timestamp;
+use crate::config::HostHeader;
+use crate::config::IdentityConfig;
+use crate::config::RouteAuth;
+use crate::config::RouteConfig;
+use crate::config::Spot;
+use crate::config::UpstreamRef;
+use crate::operation::Generations;
+use crate::operation::Principal;
+use crate::operation::TokenId;
+
+/// A route without rules.
+pub(crate) fn route(path: &str, methods: &[Method]) -> RouteConfig {
+    RouteConfig {
+        path: path.to_owned(),
+        methods: methods.to_vec(),
+        auth: RouteAuth::Required,
+        roles: Vec::new(),
+        permissions: Vec::new(),
+        claims: BTreeMap::new(),
+        upstream: UpstreamRef::Named("orders".to_owned()),
+        strip_prefix: None,
+        set_headers: Vec::new(),
+        remove_headers: Vec::new(),
+        host: HostHeader::Client,
+        keep_encoded_slash: false,
+        when_stale: None,
+        spot: Spot::default(),
+    }
+}
+
+/// User 7, of whom nothing else is known.
+pub(crate) fn principal() -> Principal {
+    Principal {
+        issuer: "https://localhost".to_owned(),
+        subject: "7".to_owned(),
+        token: TokenId("t".to_owned()),
+        session: None,
+        generations: Generations::default(),
+        key: "k".to_owned(),
+        issued_at: Timestamp::from_seconds(0),
+        expires_at: Timestamp::from_seconds(900),
+        email: None,
+        username: None,
+        roles: Vec::new(),
+        permissions: Vec::new(),
+        claims: serde_json::Map::new(),
+    }
+}
+
+/// The default names, and `X-Plan` from the claim `plan`.
+pub(crate) fn identity_config() -> IdentityConfig {
+    let name = |name| Some(HeaderName::from_static(name));
+    IdentityConfig {
+        user_id: name("x-user-id"),
+        email: name("x-user-email"),
+        username: name("x-user-name"),
+        roles: name("x-user-roles"),
+        permissions: name("x-user-permissions"),
+        session: name("x-session-id"),
+        claims: vec![(HeaderName::from_static("x-plan"), "plan".to_owned())],
+    }
+}

@@ -1,0 +1,129 @@
+//! One site: its contract, tokens, identity headers, and what it answers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::Method;
+use http::Response;
+use http::header;
+
+use crate::auth::AuthSite;
+use crate::config::RouteConfig;
+use crate::contract::Contract;
+use crate::contract::Endpoint;
+use crate::gateway::identity::Identity;
+use crate::gateway::meter::Meter;
+use crate::gateway::path::Canonical;
+use crate::gateway::path::PathError;
+use crate::gateway::path_tree::Pattern;
+use crate::gateway::route::Router;
+use crate::gateway::route::Target;
+use crate::gateway::upstream::Upstream;
+use crate::operation::ErrorCode;
+use crate::operation::Rejection;
+use crate::token::SiteTokens;
+
+/// A site, compiled.
+#[derive(Debug)]
+pub(crate) struct Site {
+    /// The pattern of its hosts, as metrics and logs name it.
+    pub(crate) name: Arc<str>,
+    /// The shape of its auth API and of its refusals.
+    pub(crate) contract: Arc<Contract>,
+    /// Its tokens.
+    pub(crate) tokens: Arc<SiteTokens>,
+    /// What operations need to know of it.
+    pub(crate) auth: AuthSite,
+    /// Its identity headers.
+    pub(crate) identity: Identity,
+    /// Whether backends get the Bearer token as well.
+    pub(crate) forward_authorization: bool,
+    /// Counts what no endpoint or route answered.
+    pub(crate) unrouted: Meter,
+    pub(super) router: Router,
+    pub(super) endpoints: Vec<Meter>,
+    pub(super) routes: Vec<Route>,
+    pub(super) jwks: Bytes,
+    pub(super) jwks_meter: Meter,
+}
+
+/// A route, compiled.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// What the configuration says of it.
+    pub(crate) config: RouteConfig,
+    /// Where to.
+    pub(crate) upstream: Arc<Upstream>,
+    /// Counts what it answered.
+    pub(crate) meter: Meter,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Destination<'a> {
+    /// An endpoint of the contract.
+    Endpoint(&'a Endpoint, &'a Meter),
+    /// The public keys.
+    Jwks(&'a Meter),
+    /// A route.
+    Route(&'a Route),
+}
+
+impl Site {
+    /// Finds what a request is for.
+    ///
+    /// # Errors
+    /// 400 for a `%2F` that the route does not keep; 404; 405 with the methods that are served.
+    pub(crate) fn find(
+        &self,
+        method: &Method,
+        path: &Canonical<'_>,
+    ) -> Result<Destination<'_>, Rejection> {
+        let found = self.router.find(method, path.as_str()).and_then(|target| self.at(target));
+        let keeps_slash = matches!(
+            found,
+            Ok(Destination::Route(route)) if route.config.keep_encoded_slash
+        );
+        if path.has_encoded_slash() && !keeps_slash {
+            return Err(PathError::EncodedSlash.into());
+        }
+        found
+    }
+
+    /// Answers the key set (RFC 7517 §5).
+    pub(crate) fn jwks(&self) -> Response<Bytes> {
+        let mut response = Response::new(self.jwks.clone());
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        response
+    }
+
+    fn at(&self, target: Target) -> Result<Destination<'_>, Rejection> {
+        let destination = match target {
+            Target::Jwks => Some(Destination::Jwks(&self.jwks_meter)),
+            Target::Route(index) => self.routes.get(index).map(Destination::Route),
+            Target::Endpoint(index) => self
+                .contract
+                .endpoints()
+                .get(index)
+                .zip(self.endpoints.get(index))
+                .map(|(endpoint, meter)| Destination::Endpoint(endpoint, meter)),
+        };
+        destination.ok_or_else(|| {
+            Rejection::new(ErrorCode::Internal, "the router names what the site does not have")
+        })
+    }
+}
+
+/// What stands for each `{name}` of an endpoint's path, decoded.
+pub(crate) fn path_parameters(endpoint: &Endpoint, path: &Canonical<'_>) -> Vec<(String, String)> {
+    let Ok(pattern) = Pattern::parse(endpoint.path()) else {
+        return Vec::new();
+    };
+    let decode = |(name, value): (&str, &str)| {
+        (name.to_owned(), crate::gateway::path::decode_segment(value))
+    };
+    pattern.parameters(path.as_str()).map(decode).collect()
+}

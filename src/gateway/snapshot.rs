@@ -1,0 +1,217 @@
+//! The compiled configuration that a request is answered by, from start to end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::auth::AuthSite;
+use crate::config::Config;
+use crate::config::Fault;
+use crate::config::Faults;
+use crate::config::HostPattern;
+use crate::config::SiteConfig;
+use crate::config::Source;
+use crate::config::UpstreamRef;
+use crate::contract::Contract;
+use crate::contract::Endpoint;
+use crate::gateway::identity::Identity;
+use crate::gateway::meter::Meter;
+use crate::gateway::route::JWKS_PATH;
+use crate::gateway::route::Router;
+use crate::gateway::site::Route;
+use crate::gateway::site::Site;
+use crate::gateway::upstream::Upstream;
+use crate::token::SiteTokens;
+
+/// Sites with their routes, contracts and tokens; limits. Immutable.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The configuration it was made of.
+    pub config: Config,
+    hosts: Hosts,
+    sites: Vec<Site>,
+}
+
+/// What a site is made of besides its configuration.
+#[derive(Clone, Debug)]
+pub struct SiteParts {
+    /// Its contract.
+    pub contract: Arc<Contract>,
+    /// Its tokens.
+    pub tokens: Arc<SiteTokens>,
+    /// What operations need to know of it.
+    pub auth: AuthSite,
+}
+
+/// Which site a host is for: by its place among the sites.
+#[derive(Debug, Default)]
+struct Hosts {
+    exact: HashMap<String, usize>,
+    /// The longest first.
+    wildcards: Vec<(String, usize)>,
+    any: Option<usize>,
+}
+
+impl Snapshot {
+    /// Compiles a configuration. `parts` stand in the order of its sites; `upstreams` holds every
+    /// upstream that a route names.
+    ///
+    /// # Errors
+    /// Routes of one site that are in each other's way, each with its place.
+    pub fn build(
+        config: Config,
+        parts: Vec<SiteParts>,
+        upstreams: &HashMap<UpstreamRef, Arc<Upstream>>,
+    ) -> Result<Self, Faults> {
+        let mut faults = Vec::new();
+        let mut hosts = Hosts::default();
+        let mut sites = Vec::with_capacity(parts.len());
+        for (site, parts) in config.sites.iter().zip(parts) {
+            hosts.add(&site.host, sites.len());
+            match compile(site, parts, upstreams, &config.source) {
+                Ok(site) => sites.push(site),
+                Err(found) => faults.extend(found),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Faults(faults));
+        }
+        Ok(Self { config, hosts, sites })
+    }
+
+    /// The first site's contract and realm: what a newcomer is shown.
+    #[must_use]
+    pub fn first_site(&self) -> Option<(&Contract, &str)> {
+        self.sites.first().map(|site| (&*site.contract, site.auth.realm.as_str()))
+    }
+
+    /// The site for a host (lower case, without port); the most exact pattern wins.
+    pub(crate) fn site(&self, host: &str) -> Option<&Site> {
+        self.sites.get(self.hosts.find(host)?)
+    }
+}
+
+impl Hosts {
+    fn add(&mut self, pattern: &HostPattern, site: usize) {
+        match pattern {
+            HostPattern::Exact(host) => {
+                self.exact.insert(host.clone(), site);
+            }
+            HostPattern::Wildcard(domain) => {
+                self.wildcards.push((domain.clone(), site));
+                self.wildcards.sort_by_key(|(domain, _)| std::cmp::Reverse(domain.len()));
+            }
+            HostPattern::Any => self.any = Some(site),
+        }
+    }
+
+    fn find(&self, host: &str) -> Option<usize> {
+        let below = |domain: &str| {
+            host.strip_suffix(domain)
+                .and_then(|rest| rest.strip_suffix('.'))
+                .is_some_and(|labels| !labels.is_empty() && !labels.starts_with('.'))
+        };
+        let wildcard = || self.wildcards.iter().find(|(domain, _)| below(domain));
+        let found = self.exact.get(host).copied();
+        found.or_else(|| wildcard().map(|(_, site)| *site)).or(self.any)
+    }
+}
+
+fn compile(
+    site: &SiteConfig,
+    parts: SiteParts,
+    upstreams: &HashMap<UpstreamRef, Arc<Upstream>>,
+    source: &Source,
+) -> Result<Site, Vec<Fault>> {
+    let name: Arc<str> = site.host.to_string().into();
+    let endpoints = parts.contract.endpoints();
+    let paths = endpoints.iter().map(|endpoint| (endpoint.method(), endpoint.path()));
+    let router = Router::build(paths, &site.routes);
+    let (mut routes, mut faults) = (Vec::new(), Vec::new());
+    for config in &site.routes {
+        match upstreams.get(&config.upstream) {
+            Some(upstream) => routes.push(Route {
+                config: config.clone(),
+                upstream: Arc::clone(upstream),
+                meter: Meter::new(&name, &config.path),
+            }),
+            None => faults.push(Fault {
+                source: Some(source.clone()),
+                span: config.spot.span.clone(),
+                title: format!("route `{}` names an upstream that does not exist", config.path),
+                hint: "not among the upstreams".to_owned(),
+            }),
+        }
+    }
+    let router = match router {
+        Ok(router) if faults.is_empty() => router,
+        Ok(_) => return Err(faults),
+        Err(found) => {
+            faults.extend(found.into_iter().map(|fault| {
+                Fault {
+                    source: Some(source.clone()),
+                    span: site
+                        .routes
+                        .get(fault.route)
+                        .map_or_else(|| site.spot.span.clone(), |route| route.spot.span.clone()),
+                    title: fault.title,
+                    hint: fault.hint,
+                }
+            }));
+            return Err(faults);
+        }
+    };
+    let meter = |endpoint: &Endpoint| Meter::new(&name, endpoint.path());
+    Ok(Site {
+        endpoints: endpoints.iter().map(meter).collect(),
+        identity: Identity::new(&site.identity),
+        forward_authorization: site.forward_authorization,
+        unrouted: Meter::new(&name, ""),
+        jwks: Bytes::from(parts.tokens.jwks().to_string()),
+        jwks_meter: Meter::new(&name, JWKS_PATH),
+        contract: parts.contract,
+        tokens: parts.tokens,
+        auth: parts.auth,
+        router,
+        routes,
+        name,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Hosts;
+    use crate::config::HostPattern;
+
+    #[test]
+    fn the_most_exact_host_wins() {
+        let mut hosts = Hosts::default();
+        let patterns = [
+            HostPattern::Any,
+            HostPattern::Wildcard("example.com".to_owned()),
+            HostPattern::Wildcard("api.example.com".to_owned()),
+            HostPattern::Exact("example.com".to_owned()),
+            HostPattern::Exact("a.example.com".to_owned()),
+        ];
+        for (index, pattern) in patterns.iter().enumerate() {
+            hosts.add(pattern, index);
+        }
+        let rows = [
+            ("localhost", 0),
+            ("b.example.com", 1),
+            ("c.b.example.com", 1),
+            ("x.api.example.com", 2),
+            ("api.example.com", 1),
+            ("example.com", 3),
+            ("a.example.com", 4),
+            ("badexample.com", 0),
+            (".example.com", 0),
+        ];
+        for (host, site) in rows {
+            assert_eq!(hosts.find(host), Some(site), "{host}");
+        }
+        hosts.any = None;
+        assert_eq!(hosts.find("localhost"), None);
+    }
+}

@@ -1,0 +1,263 @@
+//! A request body on its way to an upstream: capped, timed, and recoverable when it is not needed.
+//!
+//! The upstream connection owns the [`ClientBody`]. What befell it is read from the [`Upload`]
+//! they share, and an unfinished body is given back there, so that it can be drained.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+
+use bytes::Bytes;
+use http_body::Body;
+use http_body::Frame;
+use http_body::SizeHint;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use tokio::time::Sleep;
+
+use crate::config::LimitsConfig;
+use crate::gateway::pace::Pace;
+use crate::gateway::pace::TooSlow;
+use crate::operation::ErrorCode;
+use crate::operation::Rejection;
+
+/// A request's body as the upstream connection reads it; trailers are dropped.
+#[derive(Debug)]
+pub(crate) struct ClientBody(Option<Box<Streaming>>);
+
+/// What is known of a request body from outside the connection that sends it.
+#[derive(Debug, Default)]
+pub(crate) struct Upload(Mutex<State>);
+
+/// Why a request body did not go through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is over `limits.body`.
+    TooLarge,
+    /// It comes too slowly.
+    Slow(TooSlow),
+    /// The client broke it off, or framed it wrongly.
+    Client(String),
+}
+
+/// Where the sending of a body stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The client is waited for.
+    Client,
+    /// The upstream has had this to send since then.
+    Upstream(Instant),
+    /// All was handed over at this instant.
+    Done(Instant),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stage: Option<Stage>,
+    fault: Option<Fault>,
+    rest: Option<Incoming>,
+}
+
+struct Streaming {
+    /// `None` once it was read to its end.
+    body: Option<Incoming>,
+    left: u64,
+    pace: Pace,
+    timer: Option<Pin<Box<Sleep>>>,
+    upload: Arc<Upload>,
+}
+
+impl ClientBody {
+    /// Wraps a request's body; there is no [`Upload`] of a body that is empty.
+    pub(crate) fn new(body: Incoming, limits: &LimitsConfig) -> (Self, Option<Arc<Upload>>) {
+        if body.is_end_stream() {
+            return (Self(None), None);
+        }
+        let upload = Arc::new(Upload::default());
+        let streaming = Streaming {
+            body: Some(body),
+            left: limits.body.0,
+            pace: Pace::new(limits),
+            timer: None,
+            upload: Arc::clone(&upload),
+        };
+        (Self(Some(Box::new(streaming))), Some(upload))
+    }
+
+    /// A body without bytes.
+    pub(crate) const fn empty() -> Self {
+        Self(None)
+    }
+}
+
+impl Upload {
+    /// Where the sending stands; `None` before it began.
+    pub(crate) fn stage(&self) -> Option<Stage> {
+        self.lock().stage
+    }
+
+    /// Says whether every byte was handed to the upstream connection.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.stage(), Some(Stage::Done(_)))
+    }
+
+    /// Why the body did not go through.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.lock().fault.clone()
+    }
+
+    /// Takes what was not read of the body, once the upstream connection has let go of it.
+    pub(crate) fn take_rest(&self) -> Option<Incoming> {
+        self.lock().rest.take()
+    }
+
+    // The lock guards three fields, is held over no call that can panic, and never contended:
+    // both sides run in the request's own task.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Fault {
+    /// The refusal that the client is given.
+    pub(crate) fn rejection(self) -> Rejection {
+        match self {
+            Self::TooLarge => {
+                Rejection::new(ErrorCode::PayloadTooLarge, "the body is over limits.body")
+            }
+            Self::Slow(TooSlow::Idle) => {
+                let reason = "no part of the body came for limits.body_idle_timeout";
+                Rejection::new(ErrorCode::RequestTimeout, reason)
+            }
+            Self::Slow(TooSlow::Trickle) => {
+                let reason = "the body came slower than limits.body_rate";
+                Rejection::new(ErrorCode::RequestTimeout, reason)
+            }
+            Self::Client(error) => {
+                let reason = format!("the client broke its body off: {error}");
+                Rejection::new(ErrorCode::BadRequest, reason)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.clone().rejection().reason)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        let Some(streaming) = &mut self.0 else { return Poll::Ready(None) };
+        let data = ready!(streaming.poll_data(context));
+        if let Some(Err(fault)) = &data {
+            streaming.upload.lock().fault = Some(fault.clone());
+        }
+        Poll::Ready(data.map(|data| data.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|streaming| streaming.is_over())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.0.as_ref().map(|streaming| streaming.body.as_ref()) {
+            Some(Some(body)) => body.size_hint(),
+            _ => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Streaming {
+    fn is_over(&self) -> bool {
+        // HTTP/2 may end a stream with an empty frame of its own, after the announced length.
+        self.body
+            .as_ref()
+            .is_none_or(|body| body.is_end_stream() || body.size_hint().exact() == Some(0))
+    }
+
+    fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        loop {
+            return match Pin::new(&mut *body).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => continue,
+                    Ok(data) => Poll::Ready(Some(self.passed(data))),
+                    Err(_trailers) => self.ended(),
+                },
+                Poll::Ready(Some(Err(error))) => {
+                    self.body = None;
+                    Poll::Ready(Some(Err(Fault::Client(error.to_string()))))
+                }
+                Poll::Ready(None) => self.ended(),
+                Poll::Pending => self.poll_patience(context),
+            };
+        }
+    }
+
+    fn passed(&mut self, data: Bytes) -> Result<Bytes, Fault> {
+        let now = Instant::now();
+        self.pace.received(data.len(), now);
+        self.left = u64::try_from(data.len())
+            .ok()
+            .and_then(|bytes| self.left.checked_sub(bytes))
+            .ok_or(Fault::TooLarge)?;
+        let stage = if self.is_over() { Stage::Done(now) } else { Stage::Upstream(now) };
+        self.upload.lock().stage = Some(stage);
+        Ok(data)
+    }
+
+    fn ended(&mut self) -> Poll<Option<Result<Bytes, Fault>>> {
+        self.body = None;
+        self.upload.lock().stage = Some(Stage::Done(Instant::now()));
+        Poll::Ready(None)
+    }
+
+    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+        self.upload.lock().stage = Some(Stage::Client);
+        loop {
+            let until = match self.pace.waiting(Instant::now()) {
+                Ok(until) => until,
+                Err(slow) => return Poll::Ready(Some(Err(Fault::Slow(slow)))),
+            };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+            // A timer that is set too early only looks again: cheaper than setting it each time.
+            if timer.deadline() > until || timer.is_elapsed() {
+                timer.as_mut().reset(until);
+            }
+            ready!(timer.as_mut().poll(context));
+        }
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take()
+            && !body.is_end_stream()
+        {
+            self.upload.lock().rest = Some(body);
+        }
+    }
+}
+
+impl fmt::Debug for Streaming {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Streaming").field("left", &self.left).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,81 @@
+//! Why an upstream gave no answer, and what the client is told of it.
+
+use std::io;
+use std::time::Duration;
+
+use crate::gateway::upload::Fault;
+use crate::operation::ErrorCode;
+use crate::operation::Rejection;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// `max_inflight` requests are under way.
+    #[error("max_inflight requests are under way")]
+    Full,
+    /// It cannot be connected to.
+    #[error("cannot connect: {0}")]
+    Connect(#[source] io::Error),
+    /// It cannot be connected to in time.
+    #[error("no connection within connect_timeout")]
+    ConnectTimeout,
+    /// The connection ended before any byte of an answer.
+    #[error("the connection ended before the answer began: {0}")]
+    Closed(#[source] hyper::Error),
+    /// What came is no HTTP, or ended in its midst.
+    #[error("the answer cannot be read: {0}")]
+    Garbled(#[source] hyper::Error),
+    /// The answer broke off.
+    #[error("the answer broke off: {0}")]
+    Cut(#[source] io::Error),
+    /// It switched protocols without being asked.
+    #[error("the upstream switched protocols without being asked")]
+    Switched,
+    /// No answer began in time.
+    #[error("no answer within response_timeout")]
+    Silent,
+    /// It stopped taking the request's body.
+    #[error("the upstream took none of the body for idle_timeout")]
+    Stalled,
+    /// The client's body is at fault.
+    #[error("{0}")]
+    Upload(#[source] Fault),
+}
+
+impl Failure {
+    /// The `kind` label of the metric.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Connect(_) => "connect",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::Closed(_) => "closed",
+            Self::Garbled(_) => "garbled",
+            Self::Cut(_) => "cut",
+            Self::Switched => "switched",
+            Self::Silent => "silent",
+            Self::Stalled => "stalled",
+            Self::Upload(_) => "client",
+        }
+    }
+
+    /// The refusal that the client is given; the reason names the upstream.
+    pub(crate) fn rejection(self, upstream: &str) -> Rejection {
+        let code = match self {
+            Self::Upload(fault) => return fault.rejection(),
+            Self::Full => ErrorCode::ServiceUnavailable,
+            Self::Connect(_)
+            | Self::Closed(_)
+            | Self::Garbled(_)
+            | Self::Cut(_)
+            | Self::Switched => ErrorCode::UpstreamUnavailable,
+            Self::ConnectTimeout | Self::Silent | Self::Stalled => ErrorCode::UpstreamTimeout,
+        };
+        let rejection = Rejection::new(code, format!("upstream `{upstream}`: {self}"));
+        if code == ErrorCode::ServiceUnavailable {
+            rejection.retry_after(Duration::from_secs(1))
+        } else {
+            rejection
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! One connection to an upstream, driven by whoever uses it.
+
+use std::fmt;
+use std::future::Future;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+
+use http::Request;
+use http::Response;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use metrics::Gauge;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+use tokio::time::Instant;
+
+use crate::gateway::upload::ClientBody;
+use crate::gateway::upload::Stage;
+use crate::gateway::upload::Upload;
+use crate::gateway::upstream::Failure;
+use crate::gateway::upstream::Waits;
+use crate::gateway::upstream::stream::Stream;
+
+/// A connection: what sends on it, and what moves its bytes.
+pub(crate) struct Link {
+    sender: SendRequest<ClientBody>,
+    /// `None` once the connection has ended. (hyper does not name the type.)
+    driver: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
+    heard: Arc<AtomicBool>,
+    open: Gauge,
+}
+
+/// A request that got no answer.
+pub(super) struct Unanswered {
+    /// Why.
+    pub(super) failure: Failure,
+    /// The request, where nothing of it was sent.
+    pub(super) unsent: Option<Request<ClientBody>>,
+}
+
+/// A stream that notes whether anything was heard from the other end.
+struct Watched {
+    stream: Stream,
+    heard: Arc<AtomicBool>,
+}
+
+impl Link {
+    /// Begins HTTP/1.1 on a stream.
+    pub(super) async fn open(stream: Stream, open: Gauge) -> Result<Box<Self>, Failure> {
+        let heard = Arc::new(AtomicBool::new(false));
+        let io = TokioIo::new(Watched { stream, heard: Arc::clone(&heard) });
+        let (sender, driver) = http1::handshake(io).await.map_err(Failure::Closed)?;
+        open.increment(1.0);
+        let driver = Box::pin(driver.with_upgrades());
+        Ok(Box::new(Self { sender, driver: Some(driver), heard, open }))
+    }
+
+    /// Sends a request, and drives the connection until the head of the answer is there.
+    ///
+    /// `response_timeout` begins when all of the request was sent; until then the upstream may
+    /// take `idle_timeout` for each part of the body.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<ClientBody>,
+        waits: Waits,
+        upload: Option<&Upload>,
+    ) -> Result<Response<Incoming>, Box<Unanswered>> {
+        self.heard.store(false, Ordering::Relaxed);
+        let start = Instant::now();
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let mut timer = pin!(tokio::time::sleep_until(start + waits.response));
+        poll_fn(|context| {
+            self.drive(context);
+            if let Poll::Ready(result) = answer.as_mut().poll(context) {
+                return Poll::Ready(result.map_err(|mut error| {
+                    let unsent = error.take_message();
+                    let failure = self.failure(error.into_error(), upload);
+                    Box::new(Unanswered { failure, unsent })
+                }));
+            }
+            while timer.as_mut().poll(context).is_ready() {
+                let now = Instant::now();
+                let (until, failure) = match upload.map(Upload::stage) {
+                    None => (start + waits.response, Failure::Silent),
+                    Some(Some(Stage::Done(since))) => (since + waits.response, Failure::Silent),
+                    Some(Some(Stage::Upstream(since))) => (since + waits.idle, Failure::Stalled),
+                    Some(None) => (start + waits.idle, Failure::Stalled),
+                    // The body itself says when its client is too slow.
+                    Some(Some(Stage::Client)) => (now + waits.idle, Failure::Stalled),
+                };
+                if until <= now {
+                    return Poll::Ready(Err(Box::new(Unanswered { failure, unsent: None })));
+                }
+                timer.as_mut().reset(until);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Moves what can be moved; the result shows in the answer.
+    pub(super) fn drive(&mut self, context: &mut Context<'_>) {
+        if let Some(driver) = &mut self.driver
+            && driver.as_mut().poll(context).is_ready()
+        {
+            self.driver = None;
+        }
+    }
+
+    /// Says whether another request can be sent, having looked at what came meanwhile.
+    ///
+    /// A connection that was closed, or on which bytes came that nobody asked for, ends here, and
+    /// so its bytes reach no other request.
+    pub(super) fn is_fit(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.driver.is_some() && self.sender.is_ready()
+    }
+
+    fn failure(&self, error: hyper::Error, upload: Option<&Upload>) -> Failure {
+        if let Some(fault) = upload.and_then(Upload::fault) {
+            return Failure::Upload(fault);
+        }
+        if error.is_parse() || self.heard.load(Ordering::Relaxed) {
+            return Failure::Garbled(error);
+        }
+        Failure::Closed(error)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.open.decrement(1.0);
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Link").field("open", &self.driver.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.heard.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

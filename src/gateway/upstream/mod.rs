@@ -1,0 +1,216 @@
+//! Connections to backends: an own sharded pool over `hyper::client::conn`.
+//!
+//! A connection has no task of its own: whoever uses it drives it, so that a request crosses no
+//! task on its way (a third of a proxy's own time goes there otherwise). It returns to the pool
+//! only when request body and response body were both completely done.
+
+mod answer;
+mod connector;
+mod failure;
+mod link;
+mod pool;
+mod stream;
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::Method;
+use http::Request;
+use http::Response;
+use hyper::body::Incoming;
+use metrics::Gauge;
+use metrics::Histogram;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
+
+use crate::config::UpstreamConfig;
+use crate::gateway::upload::ClientBody;
+use crate::gateway::upload::Upload;
+use crate::telemetry::metric;
+
+pub(crate) use answer::Answer;
+pub(crate) use answer::Exchange;
+pub(crate) use failure::Failure;
+pub(crate) use link::Link;
+
+use connector::Connector;
+use link::Unanswered;
+use pool::Pool;
+
+/// A backend and its pooled connections; lives across reloads while its configuration stays.
+#[derive(Debug)]
+pub struct Upstream {
+    name: String,
+    connector: Connector,
+    waits: Waits,
+    places: Arc<Semaphore>,
+    pool: Pool,
+    meters: OnceLock<Meters>,
+}
+
+/// How long an upstream is waited for.
+#[derive(Clone, Copy, Debug)]
+struct Waits {
+    response: Duration,
+    idle: Duration,
+    queue: Duration,
+}
+
+/// Handles made once, because a look-up by labels allocates.
+struct Meters {
+    open: Gauge,
+    seconds: Histogram,
+}
+
+/// Why an upstream cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The CA file does not read.
+    #[error("the CA file does not read: {0}")]
+    Ca(String),
+    /// There is nothing to connect to.
+    #[error("the upstream has no target")]
+    Target,
+    /// The host is no name that a certificate can be for.
+    #[error("`{0}` is no host name that a certificate can be for")]
+    Name(String),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+}
+
+impl Upstream {
+    /// Makes a pool without connections.
+    ///
+    /// # Errors
+    /// When the CA file does not read.
+    pub fn new(name: &str, config: &UpstreamConfig) -> Result<Self, UpstreamError> {
+        Ok(Self {
+            name: name.to_owned(),
+            connector: Connector::new(config)?,
+            waits: Waits {
+                response: config.response_timeout,
+                idle: config.idle_timeout,
+                queue: config.queue_timeout,
+            },
+            places: Arc::new(Semaphore::new(config.max_inflight.min(Semaphore::MAX_PERMITS))),
+            pool: Pool::new(),
+            meters: OnceLock::new(),
+        })
+    }
+
+    /// The name in metrics and logs.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The host and port, as a `Host` header says them.
+    pub(crate) fn authority(&self) -> &http::HeaderValue {
+        self.connector.authority()
+    }
+
+    /// How long a connection may carry no byte either way.
+    pub(crate) const fn idle_timeout(&self) -> Duration {
+        self.waits.idle
+    }
+
+    /// Waits for one of the `max_inflight` places.
+    ///
+    /// # Errors
+    /// [`Failure::Full`] after `queue_timeout`.
+    pub(crate) async fn admit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(place);
+        }
+        let place = Arc::clone(&self.places).acquire_owned();
+        match tokio::time::timeout(self.waits.queue, place).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(Failure::Full),
+        }
+    }
+
+    /// Sends a request, and waits for the head of its answer.
+    ///
+    /// A pooled connection that fails before a byte of an answer is made up for once by a fresh
+    /// one, if the request was not sent, or has no body and may be sent twice (RFC 9110 §9.2.2).
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        mut request: Request<ClientBody>,
+        upload: Option<&Upload>,
+    ) -> Result<(Box<Link>, Response<Incoming>), Failure> {
+        if let Some(mut link) = self.pool.take() {
+            let spare = spare_head(&request, upload);
+            let Unanswered { failure, unsent } = match link.send(request, self.waits, upload).await
+            {
+                Ok(response) => return Ok((link, response)),
+                Err(unanswered) => *unanswered,
+            };
+            let again = match failure {
+                Failure::Closed(_) => unsent.or(spare),
+                _ => unsent,
+            };
+            let Some(again) = again else { return Err(failure) };
+            request = again;
+        }
+        let stream = Box::pin(self.connector.connect()).await?;
+        let mut link = Link::open(stream, self.meters().open.clone()).await?;
+        match link.send(request, self.waits, upload).await {
+            Ok(response) => Ok((link, response)),
+            Err(unanswered) => Err(unanswered.failure),
+        }
+    }
+
+    /// Counts the time that an answer's head took.
+    pub(crate) fn answered(&self, time: Duration) {
+        self.meters().seconds.record(time);
+    }
+
+    /// Counts a request that was not answered.
+    pub(crate) fn failed(&self, failure: &Failure) {
+        let labels = [("upstream", self.name.clone()), ("kind", failure.kind().to_owned())];
+        metrics::counter!(metric::UPSTREAM_ERRORS, &labels).increment(1);
+    }
+
+    fn keep(self: &Arc<Self>, link: Box<Link>) {
+        Pool::put(self, link);
+    }
+
+    fn meters(&self) -> &Meters {
+        self.meters.get_or_init(|| {
+            let name = self.name.clone();
+            Meters {
+                open: metrics::gauge!(metric::UPSTREAM_CONNECTIONS, "upstream" => name.clone()),
+                seconds: metrics::histogram!(metric::UPSTREAM_SECONDS, "upstream" => name),
+            }
+        })
+    }
+}
+
+impl std::fmt::Debug for Meters {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Meters").finish_non_exhaustive()
+    }
+}
+
+/// Keeps what is needed to send a request twice; `None` where it must not be.
+fn spare_head(
+    request: &Request<ClientBody>,
+    upload: Option<&Upload>,
+) -> Option<Request<ClientBody>> {
+    let method = request.method();
+    let may_repeat = method.is_idempotent() && method != Method::CONNECT && upload.is_none();
+    if !may_repeat || request.headers().contains_key(http::header::UPGRADE) {
+        return None;
+    }
+    let mut head = Request::new(ClientBody::empty());
+    *head.method_mut() = method.clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.headers_mut() = HeaderMap::clone(request.headers());
+    Some(head)
+}

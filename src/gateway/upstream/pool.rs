@@ -1,0 +1,127 @@
+//! The idle connections of an upstream: last used, first taken.
+//!
+//! Sharded, so that worker threads seldom meet at one lock; a thread keeps to its own shard and
+//! looks at the others before a new connection is made. Nobody drives an idle connection: it is
+//! looked at when it is taken, and by a sweep that lives while there are idle connections.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::Weak;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::gateway::upstream::Link;
+use crate::gateway::upstream::Upstream;
+
+/// Idle connections.
+#[derive(Debug)]
+pub(super) struct Pool {
+    shards: [Mutex<Vec<Idle>>; SHARDS],
+    sweeping: AtomicBool,
+    idle_for: Duration,
+}
+
+#[derive(Debug)]
+struct Idle {
+    link: Box<Link>,
+    since: Instant,
+}
+
+const SHARDS: usize = 16;
+/// Most idle connections of a shard; a burst's surplus is closed at once.
+const SHARD_ROOM: usize = 64;
+/// How long a connection may idle. Backends commonly close theirs after 60 to 75 s.
+const IDLE_FOR: Duration = Duration::from_secs(55);
+
+impl Pool {
+    /// A pool without connections.
+    pub(super) fn new() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::new(Vec::new())),
+            sweeping: AtomicBool::new(false),
+            idle_for: IDLE_FOR,
+        }
+    }
+
+    /// Takes the connection that was used last, if one can still be used.
+    pub(super) fn take(&self) -> Option<Box<Link>> {
+        self.shards_own_first().find_map(|shard| {
+            loop {
+                let mut idle = lock(shard).pop()?;
+                if idle.since.elapsed() < self.idle_for && idle.link.is_fit() {
+                    return Some(idle.link);
+                }
+            }
+        })
+    }
+
+    /// Keeps a connection that is fit to be used again.
+    pub(super) fn put(upstream: &Arc<Upstream>, link: Box<Link>) {
+        let pool = &upstream.pool;
+        let Some(shard) = pool.shards_own_first().next() else { return };
+        {
+            let mut shard = lock(shard);
+            if shard.len() < SHARD_ROOM {
+                shard.push(Idle { link, since: Instant::now() });
+            }
+        }
+        if !pool.sweeping.swap(true, Ordering::AcqRel) {
+            tokio::spawn(sweep(Arc::downgrade(upstream)));
+        }
+    }
+
+    /// Drops what idled too long or was closed; says whether anything is left.
+    fn sweep(&self) -> bool {
+        let mut any = false;
+        for shard in &self.shards {
+            let mut idle = std::mem::take(&mut *lock(shard));
+            idle.retain_mut(|idle| idle.since.elapsed() < self.idle_for && idle.link.is_fit());
+            let mut shard = lock(shard);
+            // What was put meanwhile was used later, and goes on top.
+            idle.append(&mut shard);
+            *shard = idle;
+            any |= !shard.is_empty();
+        }
+        any
+    }
+
+    fn shards_own_first(&self) -> impl Iterator<Item = &Mutex<Vec<Idle>>> {
+        let own = OWN_SHARD.with(|own| *own);
+        self.shards.iter().cycle().skip(own).take(SHARDS)
+    }
+}
+
+/// Sweeps until nothing is idle or the upstream is gone.
+async fn sweep(upstream: Weak<Upstream>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let Some(upstream) = upstream.upgrade() else { return };
+        if upstream.pool.sweep() {
+            continue;
+        }
+        upstream.pool.sweeping.store(false, Ordering::Release);
+        // One that was put between the two lines above has seen `sweeping` and relies on us.
+        if !upstream.pool.sweep() || upstream.pool.sweeping.swap(true, Ordering::AcqRel) {
+            return;
+        }
+    }
+}
+
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static OWN_SHARD: usize = NEXT_SHARD.fetch_add(1, Ordering::Relaxed) % SHARDS;
+}
+
+// The lock guards one list and is held for a push or a pop; a panic cannot leave it half-changed.
+fn lock(shard: &Mutex<Vec<Idle>>) -> MutexGuard<'_, Vec<Idle>> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}

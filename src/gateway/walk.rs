@@ -1,0 +1,188 @@
+//! The walk of one request through its site: the only place that knows the order of the steps.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::HeaderMap;
+use http::Request;
+use http::Response;
+use http::request::Parts;
+
+use crate::config::RouteAuth;
+use crate::config::WhenStale;
+use crate::gateway::Gateway;
+use crate::gateway::authenticate::Scrutiny;
+use crate::gateway::authorize::authorize;
+use crate::gateway::body::ReplyBody;
+use crate::gateway::context::Context;
+use crate::gateway::context::Trail;
+use crate::gateway::context::Unread;
+use crate::gateway::context::Who;
+use crate::gateway::endpoint;
+use crate::gateway::forward::Plan;
+use crate::gateway::forward::Unforwarded;
+use crate::gateway::forward::forward;
+use crate::gateway::path::Canonical;
+use crate::gateway::reply;
+use crate::gateway::site::Destination;
+use crate::gateway::site::Route;
+use crate::gateway::site::Site;
+use crate::gateway::snapshot::Snapshot;
+use crate::operation::ErrorCode;
+use crate::operation::Principal;
+use crate::operation::Rejection;
+use crate::token::Verified;
+
+/// A request at its site.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visit<'a> {
+    /// The gateway.
+    pub(crate) gateway: &'a Gateway,
+    /// The configuration from start to end.
+    pub(crate) snapshot: &'a Snapshot,
+    /// The site for the request's host.
+    pub(crate) site: &'a Site,
+    /// What the head says.
+    pub(crate) context: &'a Context,
+}
+
+impl<'a> Visit<'a> {
+    /// Answers the request. What is left in `unread` is to be settled.
+    ///
+    /// # Errors
+    /// Every refusal, of whatever step.
+    pub(crate) async fn walk(
+        self,
+        parts: Parts,
+        unread: &mut Unread,
+        trail: &mut Trail<'a>,
+    ) -> Result<Response<ReplyBody>, Rejection> {
+        let method = &self.context.method;
+        let path = Canonical::parse(self.context.target.path())?;
+        match self.site.find(method, &path)? {
+            Destination::Jwks(meter) => {
+                trail.meter = meter;
+                Ok(reply(self.site.jwks(), method))
+            }
+            Destination::Endpoint(endpoint, meter) => {
+                trail.meter = meter;
+                trail.endpoint = Some(endpoint);
+                let served = endpoint::serve(self, endpoint, &path, &parts, unread, trail).await?;
+                Ok(reply(served, method))
+            }
+            Destination::Route(route) => {
+                trail.meter = &route.meter;
+                self.pass(route, &path, parts, unread, trail).await
+            }
+        }
+    }
+
+    /// Finds out who asks, and notes it.
+    ///
+    /// # Errors
+    /// As [`Scrutiny::examine`], and 503 when the store was asked and did not answer.
+    pub(crate) async fn authenticate(
+        self,
+        headers: &HeaderMap,
+        auth: RouteAuth,
+        when_stale: Option<WhenStale>,
+        trail: &mut Trail<'a>,
+    ) -> Result<Option<Arc<Verified>>, Rejection> {
+        if auth == RouteAuth::None {
+            return Ok(None);
+        }
+        let started = Instant::now();
+        let scrutiny = Scrutiny {
+            revocations: Some(&self.gateway.auth.revocations),
+            ..scrutiny(self.snapshot, self.site, auth, when_stale)
+        };
+        let now = self.context.now;
+        let bearer = scrutiny.examine(headers, now)?;
+        trail.stale = bearer.stale();
+        let verified = bearer.settle(&*self.gateway.auth.store, now).await?;
+        if let Some(verified) = &verified {
+            trail.verify_time = Some(started.elapsed());
+            trail.who = Who::Bearer(Arc::clone(verified));
+        }
+        Ok(verified)
+    }
+
+    async fn pass(
+        self,
+        route: &'a Route,
+        path: &Canonical<'_>,
+        parts: Parts,
+        unread: &mut Unread,
+        trail: &mut Trail<'a>,
+    ) -> Result<Response<ReplyBody>, Rejection> {
+        let rules = &route.config;
+        let verified =
+            self.authenticate(&parts.headers, rules.auth, rules.when_stale, trail).await?;
+        let principal = verified.as_ref().map(|verified| &verified.principal);
+        let identity = admit(self.site, route, principal)?;
+        let target = path
+            .target(&self.context.target, rules.strip_prefix.as_deref())
+            .map_err(|error| Rejection::new(ErrorCode::BadRequest, error.to_string()))?;
+        let plan = Plan {
+            upstream: &route.upstream,
+            target,
+            identity,
+            identity_names: self.site.identity.names(),
+            set_headers: &rules.set_headers,
+            remove_headers: &rules.remove_headers,
+            forward_authorization: self.site.forward_authorization,
+            host: rules.host,
+            authority: self.context.authority(),
+            client: self.context.client.address,
+            peer: self.context.client.peer,
+            trusted_peer: self.context.client.through_trusted,
+            request_id: &self.context.request_id,
+            limits: &self.snapshot.config.limits,
+        };
+        let Some(body) = unread.body.take() else {
+            return Err(Rejection::new(ErrorCode::Internal, "the body was taken before"));
+        };
+        trail.upstream = Some(route.upstream.name());
+        match Box::pin(forward(Request::from_parts(parts, body), plan)).await {
+            Ok(forwarded) => {
+                trail.upstream_time = Some(forwarded.upstream_time);
+                Ok(forwarded.response)
+            }
+            Err(Unforwarded { rejection, body, untouched }) => {
+                *unread = Unread { body, untouched };
+                Err(rejection)
+            }
+        }
+    }
+}
+
+/// What a site's tokens are held against, without a list of revocations.
+pub(crate) fn scrutiny<'a>(
+    snapshot: &'a Snapshot,
+    site: &'a Site,
+    auth: RouteAuth,
+    when_stale: Option<WhenStale>,
+) -> Scrutiny<'a> {
+    let revocation = &snapshot.config.revocation;
+    Scrutiny {
+        auth,
+        bare_tokens: site.contract.tokens().bare_tokens,
+        tokens: &site.tokens,
+        revocations: None,
+        max_staleness: revocation.max_staleness,
+        when_stale: when_stale.unwrap_or(revocation.when_stale),
+    }
+}
+
+/// Lets somebody, or nobody, take a route; answers what the backend is told of them.
+///
+/// # Errors
+/// What [`authorize`] refuses.
+pub(crate) fn admit(
+    site: &Site,
+    route: &Route,
+    principal: Option<&Principal>,
+) -> Result<HeaderMap, Rejection> {
+    authorize(&route.config, principal)?;
+    Ok(principal.map(|principal| site.identity.headers(principal)).unwrap_or_default())
+}
