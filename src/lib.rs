@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod contract;
 pub mod drain;
+pub mod edge;
 pub mod gateway;
 pub mod operation;
 pub mod revocation;

@@ -1,0 +1,269 @@
+//! What a connection is doing, and how long it may go on so.
+//!
+//! hyper's own `header_read_timeout` would end idle connections with it, costs a timer a request,
+//! and HTTP/2 has none; so one clock of our own watches a connection, whatever its protocol.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use metrics::Gauge;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use crate::config::LimitsConfig;
+use crate::drain::Guard;
+use crate::telemetry::metric;
+
+/// The state of one connection, shared by its socket, its requests and its clock.
+#[derive(Debug)]
+pub(super) struct Activity {
+    start: Instant,
+    head: Duration,
+    idle: Duration,
+    stall: Duration,
+    in_flight: AtomicUsize,
+    idle_since: AtomicU64,
+    /// When the head began that is being read; [`NEVER`] while there is none.
+    head_since: AtomicU64,
+    /// Bodies that were handed to hyper and that it has not come back to.
+    unpolled: AtomicUsize,
+    polled_at: AtomicU64,
+    abrupt: AtomicBool,
+    fragment: AtomicBool,
+    open: Gauge,
+    _place: OwnedSemaphorePermit,
+    guard: Guard,
+}
+
+/// What is to be done with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing before this instant.
+    Wait(Instant),
+    /// It idles: tell the client, and end.
+    Idle,
+    /// It keeps us waiting in the midst of something: cut it off.
+    Cut,
+}
+
+/// What bytes can be, by when they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// A head begins.
+    Head,
+    /// A head goes on; the first of a connection is waited for from its start.
+    MoreOfHead,
+    /// A body, or a head that is read later.
+    Other,
+}
+
+const NEVER: u64 = u64::MAX;
+
+impl Activity {
+    /// Begins, the head of the first request being waited for.
+    pub(super) fn new(limits: &LimitsConfig, place: OwnedSemaphorePermit, guard: Guard) -> Self {
+        let open = metrics::gauge!(metric::CONNECTIONS);
+        open.increment(1.0);
+        Self {
+            start: Instant::now(),
+            head: limits.header_timeout,
+            idle: limits.keep_alive,
+            stall: limits.body_idle_timeout,
+            in_flight: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(0),
+            head_since: AtomicU64::new(0),
+            unpolled: AtomicUsize::new(0),
+            polled_at: AtomicU64::new(0),
+            abrupt: AtomicBool::new(false),
+            fragment: AtomicBool::new(false),
+            open,
+            _place: place,
+            guard,
+        }
+    }
+
+    /// The stop signal.
+    pub(super) const fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Notes that the handshake is over: the head of a request is waited for from now on.
+    pub(super) fn handshaken(&self) {
+        self.head_since.store(self.millis(), Ordering::Relaxed);
+    }
+
+    /// Notes that bytes came; says what they can be.
+    pub(super) fn heard(&self) -> Heard {
+        if self.in_flight.load(Ordering::Relaxed) > 0 {
+            return Heard::Other;
+        }
+        if self.head_since.load(Ordering::Relaxed) != NEVER {
+            return Heard::MoreOfHead;
+        }
+        self.head_since.store(self.millis(), Ordering::Relaxed);
+        Heard::Head
+    }
+
+    /// Notes that what came was no head (HTTP/2 after its preface).
+    pub(super) fn not_a_head(&self) {
+        self.head_since.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// Notes that a request line has a fragment.
+    pub(super) fn saw_fragment(&self) {
+        self.fragment.store(true, Ordering::Relaxed);
+    }
+
+    /// Says whether the request that begins has a fragment.
+    pub(super) fn take_fragment(&self) -> bool {
+        self.fragment.swap(false, Ordering::Relaxed)
+    }
+
+    /// Notes that a request began.
+    pub(super) fn begin(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.head_since.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// Notes that a request is over.
+    pub(super) fn end(&self) {
+        self.idle_since.store(self.millis(), Ordering::Relaxed);
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Notes that hyper holds a part of a body, and whether it held one of that body before.
+    pub(super) fn handed(&self, before: bool, now: bool) {
+        self.polled_at.store(self.millis(), Ordering::Relaxed);
+        match (before, now) {
+            (false, true) => self.unpolled.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.unpolled.fetch_sub(1, Ordering::Relaxed),
+            _ => 0,
+        };
+    }
+
+    /// Says whether no request is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) == 0
+    }
+
+    /// Ends without waiting for the client to close: there is nothing it could miss.
+    pub(super) fn end_abruptly(&self) {
+        self.abrupt.store(true, Ordering::Relaxed);
+    }
+
+    /// Says whether the end need not linger.
+    pub(super) fn ends_abruptly(&self) -> bool {
+        self.abrupt.load(Ordering::Relaxed)
+    }
+
+    /// How long a write may make no progress.
+    pub(super) const fn stall(&self) -> Duration {
+        self.stall
+    }
+
+    /// Decides, at an instant.
+    pub(super) fn verdict(&self, now: Instant) -> Verdict {
+        if self.in_flight.load(Ordering::Relaxed) > 0 {
+            if self.unpolled.load(Ordering::Relaxed) == 0 {
+                return Verdict::Wait(now + self.stall);
+            }
+            let until = self.instant(&self.polled_at) + self.stall;
+            return if until <= now { Verdict::Cut } else { Verdict::Wait(until) };
+        }
+        if self.head_since.load(Ordering::Relaxed) != NEVER {
+            let until = self.instant(&self.head_since) + self.head;
+            return if until <= now { Verdict::Cut } else { Verdict::Wait(until) };
+        }
+        let until = self.instant(&self.idle_since) + self.idle;
+        if until <= now { Verdict::Idle } else { Verdict::Wait(until) }
+    }
+
+    fn instant(&self, millis: &AtomicU64) -> Instant {
+        self.start + Duration::from_millis(millis.load(Ordering::Relaxed))
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(NEVER - 1)
+    }
+}
+
+impl Drop for Activity {
+    fn drop(&mut self) {
+        self.open.decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::sync::Semaphore;
+    use tokio::time::Instant;
+
+    use super::Activity;
+    use super::Heard;
+    use super::Verdict;
+    use crate::drain::Drain;
+    use crate::gateway::body::tests::limits;
+
+    fn activity() -> Activity {
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        Activity::new(&limits(), place, Drain::new().guard())
+    }
+
+    fn after(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_connection_that_sends_nothing_is_cut_after_the_header_timeout() {
+        let activity = activity();
+
+        assert!(matches!(activity.verdict(after(9)), Verdict::Wait(_)));
+        assert_eq!(activity.verdict(after(11)), Verdict::Cut);
+    }
+
+    #[test]
+    fn an_answered_connection_may_idle_for_keep_alive() {
+        let activity = activity();
+        activity.begin();
+        activity.end();
+
+        assert!(matches!(activity.verdict(after(59)), Verdict::Wait(_)));
+        assert_eq!(activity.verdict(after(61)), Verdict::Idle);
+    }
+
+    #[test]
+    fn a_second_head_has_the_header_timeout_again() {
+        let activity = activity();
+        activity.begin();
+        activity.end();
+        assert_eq!(activity.heard(), Heard::Head);
+        assert_eq!(activity.heard(), Heard::MoreOfHead);
+
+        assert_eq!(activity.verdict(after(11)), Verdict::Cut);
+    }
+
+    #[test]
+    fn a_request_under_way_is_not_cut() {
+        let activity = activity();
+        activity.begin();
+        assert_eq!(activity.heard(), Heard::Other);
+
+        assert!(matches!(activity.verdict(after(3600)), Verdict::Wait(_)));
+    }
+
+    #[test]
+    fn an_answer_that_nobody_takes_is_cut_after_the_body_idle_timeout() {
+        let activity = activity();
+        activity.begin();
+        activity.handed(false, true);
+
+        assert!(matches!(activity.verdict(after(29)), Verdict::Wait(_)));
+        assert_eq!(activity.verdict(after(31)), Verdict::Cut);
+    }
+}

@@ -1,0 +1,259 @@
+//! One client connection, from its accept to its end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::Request;
+use http::Response;
+use http::Version;
+use http::header::UPGRADE;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioIo;
+use hyper_util::rt::TokioTimer;
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::LimitsConfig;
+use crate::drain::Guard;
+use crate::edge::activity::Activity;
+use crate::edge::activity::Verdict;
+use crate::edge::reply::InFlight;
+use crate::edge::reply::Reply;
+use crate::edge::socket::Socket;
+use crate::edge::tcp::Tcp;
+use crate::gateway::Connection;
+use crate::gateway::body::ReplyBody;
+use crate::gateway::framing::FragmentSeen;
+use crate::gateway::tunnel::Lifeline;
+use crate::telemetry::metric;
+
+/// A connection that was just accepted.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) connection: Connection,
+    pub(super) limits: LimitsConfig,
+    pub(super) place: OwnedSemaphorePermit,
+    pub(super) guard: Guard,
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve<H, F>(accepted: Accepted, tls: Option<Arc<ServerConfig>>, handler: H)
+where
+    H: Fn(Request<Incoming>, Connection) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<ReplyBody>> + Send + 'static,
+{
+    let Accepted { stream, connection, limits, place, guard } = accepted;
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection ended before it was served");
+        return;
+    }
+    let activity = Arc::new(Activity::new(&limits, place, guard));
+    let tcp = Tcp::new(stream, Arc::clone(&activity));
+    let (socket, http2) = match tls {
+        None => (Socket::plain(tcp, Arc::clone(&activity)), false),
+        Some(config) => match handshake(tcp, config, &limits, &activity).await {
+            Some(shaken) => shaken,
+            None => return,
+        },
+    };
+    activity.handshaken();
+    let io = TokioIo::new(socket);
+    let service = service_fn({
+        let activity = Arc::clone(&activity);
+        move |request| answer(request, &handler, connection, &activity)
+    });
+    if http2 {
+        let served = http2_builder(&limits).serve_connection(io, service);
+        watch(served, &activity).await;
+    } else {
+        let served = http1_builder(&limits).serve_connection(io, service).with_upgrades();
+        watch(served, &activity).await;
+    }
+}
+
+async fn handshake(
+    tcp: Tcp,
+    config: Arc<ServerConfig>,
+    limits: &LimitsConfig,
+    activity: &Arc<Activity>,
+) -> Option<(Socket, bool)> {
+    let mut guard = activity.guard().clone();
+    let shaking = Box::pin(TlsAcceptor::from(config).accept(tcp));
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(limits.handshake_timeout, shaking) => shaken,
+        () = guard.signalled() => return None,
+    };
+    let result = match &shaken {
+        Ok(Ok(_)) => "ok",
+        Ok(Err(_)) => "failed",
+        Err(_) => "timeout",
+    };
+    metrics::counter!(metric::HANDSHAKES, "result" => result).increment(1);
+    match shaken {
+        Ok(Ok(stream)) => {
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            Some((Socket::tls(stream, Arc::clone(activity), http2), http2))
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+        Err(_elapsed) => None,
+    }
+}
+
+fn answer<H, F>(
+    mut request: Request<Incoming>,
+    handler: &H,
+    connection: Connection,
+    activity: &Arc<Activity>,
+) -> impl Future<Output = Result<Response<Reply>, Infallible>> + use<H, F>
+where
+    H: Fn(Request<Incoming>, Connection) -> F,
+    F: Future<Output = Response<ReplyBody>>,
+{
+    let in_flight = InFlight::new(Arc::clone(activity));
+    let http2 = request.version() == Version::HTTP_2;
+    if activity.take_fragment() {
+        request.extensions_mut().insert(FragmentSeen);
+    }
+    if request.headers().contains_key(UPGRADE) {
+        let hold = Arc::clone(activity);
+        let lifeline = Lifeline { guard: activity.guard().clone(), hold };
+        request.extensions_mut().insert(lifeline);
+    }
+    let reply = handler(request, connection);
+    async move { Ok(reply.await.map(|body| Reply::new(body, in_flight, http2))) }
+}
+
+fn http1_builder(limits: &LimitsConfig) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // The clock of `activity` watches heads and idling; hyper's would be a timer a request.
+    builder.timer(TokioTimer::new()).header_read_timeout(None);
+    builder.max_header_size(clamped(limits.header_bytes.0));
+    if limits.header_count != HYPER_HEADERS {
+        // hyper keeps its own default on the stack, and any other number on the heap.
+        builder.max_headers(limits.header_count);
+    }
+    builder
+}
+
+/// How many header lines hyper takes by itself.
+const HYPER_HEADERS: usize = 100;
+
+fn http2_builder(limits: &LimitsConfig) -> http2::Builder<TokioExecutor> {
+    // The tasks of streams end with their connection: h2 tells them when it goes.
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.http2_streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes.0).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(limits.http2_resets)
+        .max_local_error_reset_streams(limits.http2_resets)
+        .keep_alive_interval(limits.keep_alive)
+        .keep_alive_timeout(PING_TIMEOUT.min(limits.keep_alive));
+    builder
+}
+
+/// How long a client may take to answer a PING.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+fn clamped(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// A connection that can be told to end after what is under way.
+trait Graceful: Future<Output = hyper::Result<()>> {
+    fn end(self: Pin<&mut Self>);
+}
+
+impl<S, B> Graceful for http1::UpgradeableConnection<TokioIo<Socket>, S>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S, B> Graceful for http2::Connection<TokioIo<Socket>, S, TokioExecutor>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::Future: Send + 'static,
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// How long a connection that idled may take to end.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// Drives a connection under its clock and the stop signal.
+async fn watch<C: Graceful>(connection: C, activity: &Activity) {
+    let mut connection = pin!(connection);
+    let mut guard = activity.guard().clone();
+    let mut signalled = pin!(guard.signalled());
+    let mut clock = pin!(tokio::time::sleep(Duration::ZERO));
+    let (mut stopping, mut closing) = (false, None);
+    poll_fn(|context| {
+        loop {
+            if let Poll::Ready(served) = connection.as_mut().poll(context) {
+                if let Err(error) = served {
+                    tracing::debug!(%error, "a connection ended");
+                }
+                return Poll::Ready(());
+            }
+            if !stopping && signalled.as_mut().poll(context).is_ready() {
+                stopping = true;
+                if activity.is_idle() {
+                    activity.end_abruptly();
+                }
+                connection.as_mut().end();
+                continue;
+            }
+            let now = Instant::now();
+            let until = match (activity.verdict(now), closing) {
+                (Verdict::Cut, _) => return Poll::Ready(()),
+                (Verdict::Wait(until), _) => until,
+                (Verdict::Idle, None) => {
+                    closing = Some(now + CLOSING);
+                    activity.end_abruptly();
+                    connection.as_mut().end();
+                    continue;
+                }
+                (Verdict::Idle, Some(closed)) if closed <= now => return Poll::Ready(()),
+                (Verdict::Idle, Some(closed)) => closed,
+            };
+            // A clock that is set too early only looks again: cheaper than setting it each time.
+            if until < clock.deadline() || clock.is_elapsed() {
+                clock.as_mut().reset(until);
+            }
+            if clock.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
+}

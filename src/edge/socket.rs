@@ -1,0 +1,163 @@
+//! A client's byte stream, in the clear or by TLS, with what hyper does not note of it.
+//!
+//! It notes when a head begins, and whether a request line has a fragment, which `http::Uri` cuts
+//! off without a trace.
+
+use std::io;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+use tokio_rustls::server::TlsStream;
+
+use crate::edge::activity::Activity;
+use crate::edge::activity::Heard;
+use crate::edge::tcp::Tcp;
+
+/// What hyper reads and writes.
+pub(super) struct Socket {
+    layer: Layer,
+    activity: Arc<Activity>,
+    sight: Sight,
+}
+
+enum Layer {
+    Plain(Tcp),
+    Tls(Box<TlsStream<Tcp>>),
+}
+
+/// What the next bytes are looked at for.
+#[derive(Clone, Copy, Debug)]
+enum Sight {
+    /// HTTP/1: a request line.
+    RequestLine,
+    /// HTTP/1: anything else.
+    Other,
+    /// HTTP/2: as many bytes of the preface as are still to come.
+    Preface(usize),
+    /// HTTP/2: anything else.
+    Frames,
+}
+
+/// The length of HTTP/2's client preface (RFC 9113 §3.4).
+const PREFACE: usize = 24;
+
+impl Socket {
+    /// A stream in the clear.
+    pub(super) const fn plain(tcp: Tcp, activity: Arc<Activity>) -> Self {
+        Self { layer: Layer::Plain(tcp), activity, sight: Sight::RequestLine }
+    }
+
+    /// A TLS stream, by which HTTP/2 was negotiated or not.
+    pub(super) fn tls(stream: TlsStream<Tcp>, activity: Arc<Activity>, http2: bool) -> Self {
+        let sight = if http2 { Sight::Preface(PREFACE) } else { Sight::RequestLine };
+        Self { layer: Layer::Tls(Box::new(stream)), activity, sight }
+    }
+
+    fn look_at(&mut self, bytes: &[u8]) {
+        match self.sight {
+            Sight::Frames => return,
+            Sight::Preface(left) if bytes.len() < left => {
+                self.sight = Sight::Preface(left - bytes.len());
+                return;
+            }
+            Sight::Preface(_) => {
+                self.sight = Sight::Frames;
+                self.activity.not_a_head();
+                return;
+            }
+            Sight::RequestLine | Sight::Other => {}
+        }
+        match self.activity.heard() {
+            Heard::Head => self.sight = Sight::RequestLine,
+            Heard::MoreOfHead => {}
+            Heard::Other => return,
+        }
+        if matches!(self.sight, Sight::RequestLine) {
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            if bytes.iter().take(end.unwrap_or(bytes.len())).any(|byte| *byte == b'#') {
+                self.activity.saw_fragment();
+            }
+            if end.is_some() {
+                self.sight = Sight::Other;
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Socket {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Socket").field("sight", &self.sight).finish_non_exhaustive()
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(match &mut this.layer {
+            Layer::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Layer::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        })?;
+        match buffer.filled().get(before..) {
+            Some(bytes) if !bytes.is_empty() => this.look_at(bytes),
+            _ => {}
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().layer {
+            Layer::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Layer::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().layer {
+            Layer::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Layer::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().layer {
+            Layer::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Layer::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().layer {
+            Layer::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Layer::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.layer {
+            Layer::Plain(stream) => stream.is_write_vectored(),
+            Layer::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+}

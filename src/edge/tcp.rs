@@ -1,0 +1,141 @@
+//! A client's TCP stream: writes that stand still end it, and its close lingers.
+//!
+//! A socket that is closed with unread bytes is reset, and the reset destroys the answer on its
+//! way; so after our side is shut, what still comes is thrown away for a while (RFC 9112 §9.6).
+
+use std::future::Future;
+use std::io;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+use std::time::Duration;
+
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use crate::edge::activity::Activity;
+
+/// A TCP stream.
+#[derive(Debug)]
+pub(super) struct Tcp {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+    /// Runs while a write waits.
+    stall: Option<Pin<Box<Sleep>>>,
+    linger: Linger,
+}
+
+/// How far a close has come.
+#[derive(Debug)]
+enum Linger {
+    NotYet,
+    Until(Pin<Box<Sleep>>),
+    Over,
+}
+
+/// How long a close waits for the client to close too.
+const LINGER: Duration = Duration::from_secs(2);
+
+impl Tcp {
+    /// Wraps an accepted stream.
+    pub(super) const fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+        Self { stream, activity, stall: None, linger: Linger::NotYet }
+    }
+
+    /// Lets a write wait, but not for ever.
+    fn patiently<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let limit = self.activity.stall();
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        ready!(stall.as_mut().poll(context));
+        let reason = "the client takes nothing of its answer";
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)))
+    }
+
+    /// Throws away what comes, until the client closes or the time is over.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [0; 4096];
+        for _ in 0..64 {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => {
+                    let Linger::Until(over) = &mut self.linger else { return Poll::Ready(()) };
+                    return over.as_mut().poll(context);
+                }
+            }
+        }
+        // More has come than one turn may take: the time is looked at, and the rest taken next.
+        context.waker().wake_by_ref();
+        let Linger::Until(over) = &mut self.linger else { return Poll::Ready(()) };
+        over.as_mut().poll(context)
+    }
+}
+
+impl AsyncRead for Tcp {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Tcp {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.patiently(context, written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.linger, Linger::NotYet) {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.linger = if self.activity.ends_abruptly() {
+                Linger::Over
+            } else {
+                Linger::Until(Box::pin(tokio::time::sleep(LINGER)))
+            };
+        }
+        if matches!(self.linger, Linger::Until(_)) {
+            ready!(self.poll_linger(context));
+            self.linger = Linger::Over;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.patiently(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
