@@ -3,7 +3,10 @@
 //! The modules stand in the order of `ARCHITECTURE.md`: each may use only those above it,
 //! and `tests/architecture.rs` holds the code to that.
 
+pub mod admin;
+pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod contract;
@@ -11,6 +14,7 @@ pub mod drain;
 pub mod edge;
 pub mod gateway;
 pub mod operation;
+pub mod reload;
 pub mod revocation;
 pub mod secret;
 pub mod store;

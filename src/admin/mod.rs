@@ -1,0 +1,116 @@
+//! The second listener: is it alive, is it ready, what has it counted.
+//!
+//! Only `/livez`, `/readyz` and `/metrics` exist; everything else is 404. It never answers on the
+//! public listener, and it never shows a secret: metrics carry no subject, token or path.
+
+mod metrics;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::header;
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+
+use crate::clock::Now;
+use crate::drain::Guard;
+use crate::drain::Signal;
+use crate::edge;
+use crate::edge::Bound;
+use crate::edge::Service;
+use crate::gateway::Connection;
+use crate::gateway::Gateway;
+use crate::gateway::body::ReplyBody;
+use crate::revocation::Freshness;
+
+pub use metrics::Metrics;
+
+/// The admin listener's answers.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    gateway: Arc<Gateway>,
+    metrics: Metrics,
+    stopping: Signal,
+}
+
+/// Enough for every prober and scraper; no flood of them takes the gateway's own places.
+const MOST_CONNECTIONS: usize = 64;
+
+impl Admin {
+    /// Makes the answers for one gateway; `stopping` says that it takes no more requests.
+    #[must_use]
+    pub const fn new(gateway: Arc<Gateway>, metrics: Metrics, stopping: Signal) -> Self {
+        Self { gateway, metrics, stopping }
+    }
+
+    /// Serves plain HTTP on `bound` until `guard` is signalled.
+    pub async fn serve(self, bound: Bound, guard: Guard) {
+        let metrics = self.metrics.clone();
+        let mut upkeep_guard = guard.clone();
+        let gateway = Arc::clone(&self.gateway);
+        let admin = Arc::new(self);
+        let service = Service {
+            handler: move |request, _: Connection| {
+                let admin = Arc::clone(&admin);
+                async move { admin.answer(&request) }
+            },
+            limits: Arc::new(move || gateway.snapshot.load().config.limits.clone()),
+            connections: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
+            guard,
+        };
+        tokio::join!(edge::serve_plain(bound, service), async move {
+            tokio::select! {
+                () = upkeep_guard.signalled() => {}
+                () = metrics.keep_up() => {}
+            }
+        });
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Response<ReplyBody> {
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
+            let allow = http::HeaderValue::from_static("GET, HEAD");
+            response.headers_mut().insert(header::ALLOW, allow);
+            return response;
+        }
+        match request.uri().path() {
+            "/livez" => text(StatusCode::OK, "alive\n"),
+            "/readyz" => self.ready(),
+            "/metrics" => text(StatusCode::OK, self.metrics.render()),
+            _ => text(StatusCode::NOT_FOUND, "/livez, /readyz or /metrics\n"),
+        }
+    }
+
+    /// Ready is what decides requests: revocations are read and fresh, and no stop was asked for.
+    fn ready(&self) -> Response<ReplyBody> {
+        if self.stopping.is_given() {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        }
+        let max_staleness = self.gateway.snapshot.load().config.revocation.max_staleness;
+        match self.gateway.auth.revocations.freshness(Now::read().boot, max_staleness) {
+            Freshness::Fresh => text(StatusCode::OK, "ready\n"),
+            Freshness::Unread => {
+                text(StatusCode::SERVICE_UNAVAILABLE, "revocations were not read yet\n")
+            }
+            Freshness::Stale { age } => {
+                let age = age.as_secs();
+                let words = format!("no news of revocations from the store for {age} s\n");
+                text(StatusCode::SERVICE_UNAVAILABLE, words)
+            }
+        }
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::full(body.into()));
+    *response.status_mut() = status;
+    let kind = http::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    let fresh = http::HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, fresh);
+    response
+}

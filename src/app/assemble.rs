@@ -1,0 +1,321 @@
+//! Builds everything that a configuration names: store, contracts, tokens, upstreams, snapshot.
+//!
+//! The command line builds the same parts with the same functions, so that what a verb says of a
+//! site is what the running gateway does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth::AuthSite;
+use crate::auth::password::PasswordError;
+use crate::auth::password::PasswordPool;
+use crate::clock::Timestamp;
+use crate::config::Config;
+use crate::config::ContractName;
+use crate::config::Fault;
+use crate::config::Faults;
+use crate::config::HostPattern;
+use crate::config::PasswordConfig;
+use crate::config::SiteConfig;
+use crate::config::Spot;
+use crate::config::StoreConfig;
+use crate::config::StoreUrl;
+use crate::config::UpstreamConfig;
+use crate::config::UpstreamRef;
+use crate::contract::Contract;
+use crate::gateway::snapshot::SiteParts;
+use crate::gateway::snapshot::Snapshot;
+use crate::gateway::upstream::Upstream;
+use crate::gateway::upstream::UpstreamError;
+use crate::store::Deadlines;
+use crate::store::Durability;
+use crate::store::RedisOptions;
+use crate::store::RedisStore;
+use crate::store::SqliteStore;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::token::KeyError;
+use crate::token::KeyRing;
+use crate::token::SiteTokens;
+use crate::token::StoredKey;
+use crate::token::TokenPolicy;
+
+/// The upstreams of a configuration, shared by the routes that name them.
+pub type Upstreams = HashMap<UpstreamRef, Arc<Upstream>>;
+
+/// Why the parts cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// The configuration, or a contract that it names, has faults.
+    #[error("{0}")]
+    Config(#[from] Faults),
+    /// The store cannot be opened or asked.
+    #[error("store {store}")]
+    Store {
+        /// Which.
+        store: String,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// A key that the store holds does not work.
+    #[error("keys of site `{site}`")]
+    Keys {
+        /// Which.
+        site: String,
+        /// Why.
+        #[source]
+        source: KeyError,
+    },
+    /// Argon2 does not take the parameters of `[password]`.
+    #[error("[password]")]
+    Passwords(#[from] PasswordError),
+    /// An upstream cannot be set up.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+}
+
+/// Opens the store that a configuration names.
+///
+/// # Errors
+/// [`AssembleError::Store`] when it cannot be opened.
+pub async fn open_store(config: &StoreConfig) -> Result<Arc<dyn Store>, AssembleError> {
+    let deadlines = Deadlines { command: config.timeout, lookup: config.lookup_timeout };
+    let durability = if config.full_durability { Durability::Full } else { Durability::Normal };
+    let (name, opened) = match &config.url {
+        StoreUrl::Sqlite(path) => {
+            let opened = SqliteStore::open(path, durability, deadlines);
+            (path.display().to_string(), opened.map(|store| Arc::new(store) as Arc<dyn Store>))
+        }
+        StoreUrl::Memory => {
+            let opened = SqliteStore::in_memory(deadlines);
+            ("in memory".to_owned(), opened.map(|store| Arc::new(store) as Arc<dyn Store>))
+        }
+        StoreUrl::Redis(url) => {
+            let options = RedisOptions {
+                url: url.clone(),
+                username: config.username.clone(),
+                password: config.password.clone(),
+                ca: config.ca.clone(),
+                prefix: config.prefix.clone(),
+                deadlines,
+            };
+            let opened = RedisStore::connect(options).await;
+            (url.clone(), opened.map(|store| Arc::new(store) as Arc<dyn Store>))
+        }
+    };
+    opened.map_err(|source| AssembleError::Store { store: name, source })
+}
+
+/// Everything that can be checked without a store: the contracts that the sites name, and the
+/// keys that the operator brought.
+///
+/// # Errors
+/// Every fault, each with its place.
+pub fn contracts(config: &Config) -> Result<Vec<Arc<Contract>>, Faults> {
+    let mut faults = Vec::new();
+    let mut contracts = Vec::new();
+    for site in &config.sites {
+        match load_contract(config, site) {
+            Ok(contract) => contracts.push(Arc::new(contract)),
+            Err(found) => faults.extend(found.0),
+        }
+        // Each key alone, so that the fault has the place of the one that does not work.
+        for key in &site.tokens.keys {
+            if let Err(error) = KeyRing::from_configured(std::slice::from_ref(key)) {
+                faults.push(fault(config, &key.spot, error.to_string(), "this key cannot be used"));
+            }
+        }
+    }
+    if faults.is_empty() { Ok(contracts) } else { Err(Faults(faults)) }
+}
+
+/// Builds the parts of every site; makes and keeps the signing keys that are missing.
+///
+/// # Errors
+/// When the store cannot be asked, or a key does not work.
+pub async fn sites(
+    config: &Config,
+    contracts: &[Arc<Contract>],
+    passwords: &Arc<PasswordPool>,
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Vec<SiteParts>, AssembleError> {
+    let longest = longest_access_ttl(config, contracts);
+    let mut parts = Vec::with_capacity(config.sites.len());
+    for (site, contract) in config.sites.iter().zip(contracts) {
+        let policy = policy(config, site, contract);
+        let keys = key_ring(site, &policy, store, now).await?;
+        // A site without endpoints issues nothing: keys that only verify are enough.
+        let tokens = match site.contract {
+            ContractName::None => SiteTokens::verifying_only(policy, keys),
+            ContractName::BuiltIn(_) | ContractName::File(_) => SiteTokens::new(policy, keys),
+        };
+        let tokens =
+            tokens.map_err(|source| AssembleError::Keys { site: site.host.to_string(), source })?;
+        let tokens = Arc::new(tokens);
+        let auth = AuthSite {
+            realm: site.realm.clone(),
+            tokens: Arc::clone(&tokens),
+            signup: site.signup.enabled,
+            default_role: contract.tokens().default_role.clone(),
+            signup_roles: site.signup.roles.clone(),
+            one_session: contract.tokens().one_session,
+            passwords: Arc::clone(passwords),
+            longest_access_ttl: longest,
+        };
+        parts.push(SiteParts { contract: Arc::clone(contract), tokens, auth });
+    }
+    Ok(parts)
+}
+
+/// Builds the upstreams that routes name; keeps those of `running` whose settings stay.
+///
+/// # Errors
+/// When an upstream cannot be set up.
+pub fn upstreams(
+    config: &Config,
+    running: Option<(&Config, &Upstreams)>,
+) -> Result<Upstreams, UpstreamError> {
+    let mut upstreams = Upstreams::new();
+    for route in config.sites.iter().flat_map(|site| &site.routes) {
+        if upstreams.contains_key(&route.upstream) {
+            continue;
+        }
+        let Some(settings) = settings(config, &route.upstream) else { continue };
+        let kept = running.and_then(|(before, upstreams)| {
+            let unchanged = self::settings(before, &route.upstream).as_ref() == Some(&settings);
+            upstreams.get(&route.upstream).filter(|_| unchanged).cloned()
+        });
+        let upstream = match kept {
+            Some(upstream) => upstream,
+            None => Arc::new(Upstream::new(&name(&route.upstream), &settings)?),
+        };
+        upstreams.insert(route.upstream.clone(), upstream);
+    }
+    Ok(upstreams)
+}
+
+/// Makes the pool of password hashes.
+///
+/// # Errors
+/// When Argon2 does not take the parameters.
+pub fn passwords(config: &PasswordConfig) -> Result<Arc<PasswordPool>, AssembleError> {
+    Ok(Arc::new(PasswordPool::new(config)?))
+}
+
+/// Everything that [`crate::app::App::start`] would refuse of a configuration, without touching
+/// its store or binding anything: sites are built on a store in memory.
+///
+/// # Errors
+/// As `start`.
+pub async fn check(config: &Config, now: Timestamp) -> Result<Vec<Arc<Contract>>, AssembleError> {
+    let contracts = contracts(config)?;
+    let memory = StoreConfig { url: StoreUrl::Memory, ..config.store.clone() };
+    let store = open_store(&memory).await?;
+    let passwords = passwords(&config.password)?;
+    let parts = sites(config, &contracts, &passwords, store.as_ref(), now).await?;
+    Snapshot::build(config.clone(), parts, &upstreams(config, None)?)?;
+    Ok(contracts)
+}
+
+/// The longest life of an access token on any site: how long a revocation of a user, who may hold
+/// tokens of several sites, must be remembered.
+#[must_use]
+pub fn longest_access_ttl(config: &Config, contracts: &[Arc<Contract>]) -> Duration {
+    let ttls =
+        config.sites.iter().zip(contracts).map(|(site, contract)| access_ttl(site, contract));
+    ttls.max().unwrap_or_default()
+}
+
+fn load_contract(config: &Config, site: &SiteConfig) -> Result<Contract, Faults> {
+    match &site.contract {
+        // A site without endpoints refuses, and verifies, as `standard` does.
+        ContractName::None => load_built_in(config, site, "standard"),
+        ContractName::BuiltIn(name) => load_built_in(config, site, name),
+        ContractName::File(path) => Contract::load(path),
+    }
+}
+
+fn load_built_in(config: &Config, site: &SiteConfig, name: &str) -> Result<Contract, Faults> {
+    Contract::built_in(name).unwrap_or_else(|| {
+        let known = Contract::built_in_names().join(", ");
+        let title = format!("no contract is named `{name}`");
+        let hint = format!("known: {known}, none, or the path of a contract file");
+        Err(Faults(vec![fault(config, &site.contract_spot, title, &hint)]))
+    })
+}
+
+fn fault(config: &Config, spot: &Spot, title: String, hint: &str) -> Fault {
+    let source = Some(config.source.clone());
+    Fault { source, span: spot.span.clone(), title, hint: hint.to_owned() }
+}
+
+fn policy(config: &Config, site: &SiteConfig, contract: &Contract) -> TokenPolicy {
+    let settings = &site.tokens;
+    let brought = contract.tokens();
+    let issuer = settings.issuer.clone().unwrap_or_else(|| default_issuer(&site.host));
+    let audience =
+        if settings.audience.is_empty() { vec![issuer.clone()] } else { settings.audience.clone() };
+    TokenPolicy {
+        issuer,
+        audience,
+        realm: site.realm.clone(),
+        algorithm: settings.algorithm.unwrap_or(brought.algorithm),
+        access_ttl: access_ttl(site, contract),
+        refresh_ttl: brought.refresh_ttl.map(|ttl| settings.refresh_ttl.unwrap_or(ttl)),
+        refresh_format: brought.refresh_format,
+        session_ttl: settings.session_ttl,
+        refresh_grace: settings.refresh_grace,
+        leeway: settings.leeway,
+        verify_cache: settings.verify_cache,
+        token_bytes: usize::try_from(config.limits.token_bytes.0).unwrap_or(usize::MAX),
+    }
+}
+
+fn access_ttl(site: &SiteConfig, contract: &Contract) -> Duration {
+    site.tokens.access_ttl.unwrap_or_else(|| contract.tokens().access_ttl)
+}
+
+/// Never from the request: a token of one site must open no other.
+fn default_issuer(host: &HostPattern) -> String {
+    match host {
+        HostPattern::Exact(host) => format!("https://{host}"),
+        HostPattern::Wildcard(_) | HostPattern::Any => format!("urn:munjigi:site:{host}"),
+    }
+}
+
+async fn key_ring(
+    site: &SiteConfig,
+    policy: &TokenPolicy,
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<KeyRing, AssembleError> {
+    let bad_key = |source| AssembleError::Keys { site: site.host.to_string(), source };
+    let bad_store = |source| AssembleError::Store { store: store.describe(), source };
+    if !site.tokens.keys.is_empty() {
+        return KeyRing::from_configured(&site.tokens.keys).map_err(bad_key);
+    }
+    let mut keys = store.signing_keys(&policy.issuer).await.map_err(bad_store)?;
+    if !keys.iter().any(|key| key.algorithm == policy.algorithm) {
+        let made = StoredKey::generate(policy.algorithm, now).map_err(bad_key)?;
+        keys = store.add_signing_key(&policy.issuer, made).await.map_err(bad_store)?;
+    }
+    KeyRing::from_stored(&keys).map_err(bad_key)
+}
+
+/// `None` for a name that is not configured, which [`crate::config::load`] refuses.
+fn settings(config: &Config, upstream: &UpstreamRef) -> Option<UpstreamConfig> {
+    match upstream {
+        UpstreamRef::Named(name) => config.upstreams.get(name).cloned(),
+        UpstreamRef::Url(url) => Some(UpstreamConfig::at(url.clone())),
+    }
+}
+
+fn name(upstream: &UpstreamRef) -> String {
+    match upstream {
+        UpstreamRef::Named(name) => name.clone(),
+        UpstreamRef::Url(url) => url.to_string(),
+    }
+}

@@ -1,0 +1,282 @@
+//! The running gateway, and the only place that constructs it.
+//!
+//! [`App::start`] opens the store, builds the first snapshot, binds the listeners and starts what
+//! runs beside requests; [`App::reload`] replaces the snapshot whole or not at all; [`App::stop`]
+//! drains within the grace.
+
+pub mod assemble;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::admin::Admin;
+use crate::admin::Metrics;
+use crate::auth::Auth;
+use crate::auth::password::PasswordPool;
+use crate::clock::Now;
+use crate::clock::Timestamp;
+use crate::config::Config;
+use crate::config::restart_only_changes;
+use crate::drain::Drain;
+use crate::drain::Drained;
+use crate::drain::Signal;
+use crate::edge;
+use crate::edge::Bound;
+use crate::edge::Service;
+use crate::edge::tls;
+use crate::edge::tls::TlsError;
+use crate::gateway::Gateway;
+use crate::gateway::access_log::AccessLog;
+use crate::gateway::snapshot::Snapshot;
+use crate::revocation::Revocations;
+use crate::store::Store;
+use crate::telemetry::log::Shape;
+
+use assemble::AssembleError;
+use assemble::Upstreams;
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct App {
+    gateway: Arc<Gateway>,
+    tls: Arc<ArcSwap<rustls::ServerConfig>>,
+    /// What a reload keeps where its settings stay; held over a whole reload, so that two never
+    /// mix.
+    kept: Mutex<Kept>,
+    listening: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    /// Of the HTTPS listeners and their connections.
+    drain: Drain,
+    /// Of what must go on while requests in flight end: health, the feed, purging.
+    beside: Drain,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// What outlives a snapshot: open connections and running hashes belong to it.
+#[derive(Debug)]
+struct Kept {
+    upstreams: Upstreams,
+    passwords: Arc<PasswordPool>,
+}
+
+/// Why a gateway does not start, or does not take a new configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A part cannot be built.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// Certificates or keys do not read.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The access log's writer cannot be started.
+    #[error("the access log cannot be written")]
+    AccessLog(#[source] std::io::Error),
+    /// The new configuration changes what only a restart can.
+    #[error("a restart is needed to change {}", .0.join(", "))]
+    RestartNeeded(Vec<&'static str>),
+}
+
+impl App {
+    /// Starts a gateway; when it answers, connections are accepted.
+    ///
+    /// Requests that need revocations are answered 503 until the list was read once
+    /// ([`App::ready`]).
+    ///
+    /// # Errors
+    /// Says which part cannot be built or which address is taken.
+    pub async fn start(config: Config, access_log: Option<Shape>) -> Result<Self, AppError> {
+        // Handles of counters are taken when the snapshot is built: the recorder stands before.
+        let metrics = Metrics::install();
+        let now = Now::read().wall;
+        let store = assemble::open_store(&config.store).await?;
+        let kept = Kept {
+            upstreams: assemble::upstreams(&config, None).map_err(AssembleError::from)?,
+            passwords: assemble::passwords(&config.password)?,
+        };
+        let snapshot = snapshot(&config, store.as_ref(), &kept, now).await?;
+        let server_config = tls::server_config(&config.tls, &config.folder, &config.server.listen)?;
+
+        let (drain, beside) = (Drain::new(), Drain::new());
+        let access_log = match access_log {
+            Some(shape) => AccessLog::start(shape, drain.guard()).map_err(AppError::AccessLog)?,
+            None => AccessLog::off(),
+        };
+        let revocations = Arc::new(Revocations::new(config.revocation.capacity));
+        let auth = Auth { store: Arc::clone(&store), revocations };
+        let gateway = Arc::new(Gateway::new(snapshot, auth, access_log));
+
+        let mut tasks = start_feed(&store, &gateway.auth.revocations, &beside);
+        tasks.push(tokio::spawn(purge_hourly(store, beside.signal())));
+        let mut app = Self {
+            gateway,
+            tls: Arc::new(ArcSwap::new(server_config)),
+            kept: Mutex::new(kept),
+            listening: Vec::new(),
+            admin: None,
+            drain,
+            beside,
+            tasks,
+        };
+        app.listen(&config, metrics)?;
+        Ok(app)
+    }
+
+    /// The HTTPS addresses, with the ports that the system chose for port 0.
+    #[must_use]
+    pub fn listening(&self) -> &[SocketAddr] {
+        &self.listening
+    }
+
+    /// The admin address.
+    #[must_use]
+    pub const fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// The gateway, for what runs beside it in the same process.
+    #[must_use]
+    pub const fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// Waits until revocations were read completely once.
+    pub async fn ready(&self) {
+        self.gateway.auth.revocations.ready().await;
+    }
+
+    /// Takes a new configuration, whole or not at all; requests in flight keep the old one.
+    ///
+    /// # Errors
+    /// When it has faults, or changes a key that only a restart can change.
+    pub async fn reload(&self, config: Config) -> Result<(), AppError> {
+        let mut kept = self.kept.lock().await;
+        let current = self.gateway.snapshot.load_full();
+        let changes = restart_only_changes(&current.config, &config);
+        if !changes.is_empty() {
+            return Err(AppError::RestartNeeded(changes));
+        }
+        let upstreams = assemble::upstreams(&config, Some((&current.config, &kept.upstreams)))
+            .map_err(AssembleError::from)?;
+        let passwords = if config.password == current.config.password {
+            Arc::clone(&kept.passwords)
+        } else {
+            assemble::passwords(&config.password)?
+        };
+        let next_kept = Kept { upstreams, passwords };
+        let store = self.gateway.auth.store.as_ref();
+        let next = snapshot(&config, store, &next_kept, Now::read().wall).await?;
+        let tls = tls::server_config(&config.tls, &config.folder, &config.server.listen)?;
+        self.gateway.snapshot.store(Arc::new(next));
+        self.tls.store(tls);
+        *kept = next_kept;
+        Ok(())
+    }
+
+    /// Stops accepting, lets requests in flight end within the grace, and ends what runs beside.
+    pub async fn stop(self) -> Drained {
+        let Self { drain, beside, tasks, gateway, .. } = self;
+        let grace = gateway.snapshot.load().config.server.shutdown_grace;
+        let drained = drain.finish(grace).await;
+        beside.finish(BESIDE_GRACE).await;
+        for task in tasks {
+            task.abort();
+            // Aborted or done, it has ended: that is all that is waited for.
+            drop(task.await);
+        }
+        let flushed = tokio::task::spawn_blocking(move || gateway.access_log.flush());
+        if let Err(error) = flushed.await {
+            tracing::error!(error = %error, "the end of the access log was not written");
+        }
+        drained
+    }
+
+    fn listen(&mut self, config: &Config, metrics: Metrics) -> Result<(), AppError> {
+        let bind = |address: SocketAddr| {
+            Bound::to(address).map_err(|source| AppError::Listen { address, source })
+        };
+        // All are bound before one is served: a taken port must not leave half a gateway.
+        let bound: Vec<Bound> =
+            config.server.listen.iter().copied().map(bind).collect::<Result<_, _>>()?;
+        let admin = config.server.admin.map(bind).transpose()?;
+        let connections = Arc::new(Semaphore::new(config.server.max_connections));
+        for bound in bound {
+            self.listening.push(bound.local_addr());
+            let (gateway, current) = (Arc::clone(&self.gateway), Arc::clone(&self.gateway));
+            let service = Service {
+                handler: move |request, connection| {
+                    Arc::clone(&gateway).handle(request, connection)
+                },
+                limits: Arc::new(move || current.snapshot.load().config.limits.clone()),
+                connections: Arc::clone(&connections),
+                guard: self.drain.guard(),
+            };
+            self.tasks.push(tokio::spawn(edge::serve(bound, Arc::clone(&self.tls), service)));
+        }
+        if let Some(bound) = admin {
+            self.admin = Some(bound.local_addr());
+            let admin = Admin::new(Arc::clone(&self.gateway), metrics, self.drain.signal());
+            self.tasks.push(tokio::spawn(admin.serve(bound, self.beside.guard())));
+        }
+        Ok(())
+    }
+}
+
+/// How long what runs beside requests may take to end once they have.
+const BESIDE_GRACE: Duration = Duration::from_secs(1);
+
+/// Builds a snapshot of a configuration.
+async fn snapshot(
+    config: &Config,
+    store: &dyn Store,
+    kept: &Kept,
+    now: Timestamp,
+) -> Result<Snapshot, AssembleError> {
+    let contracts = assemble::contracts(config)?;
+    let parts = assemble::sites(config, &contracts, &kept.passwords, store, now).await?;
+    Ok(Snapshot::build(config.clone(), parts, &kept.upstreams)?)
+}
+
+fn start_feed(
+    store: &Arc<dyn Store>,
+    revocations: &Arc<Revocations>,
+    beside: &Drain,
+) -> Vec<JoinHandle<()>> {
+    // Enough to keep the reader of a long first read busy, little enough to bound memory.
+    let (events, feed) = mpsc::channel(64);
+    let (store, revocations) = (Arc::clone(store), Arc::clone(revocations));
+    let guard = beside.guard();
+    vec![
+        tokio::spawn(async move { store.follow(events).await }),
+        tokio::spawn(async move { revocations.run(feed, guard).await }),
+    ]
+}
+
+/// Deletes what has expired, once an hour; a failure is said, and tried again an hour later.
+async fn purge_hourly(store: Arc<dyn Store>, mut stop: Signal) {
+    let mut hours = tokio::time::interval(Duration::from_secs(3600));
+    loop {
+        tokio::select! {
+            () = stop.given() => return,
+            _ = hours.tick() => {}
+        }
+        if let Err(error) = store.purge(Now::read().wall).await {
+            tracing::warn!(error = %error, "expired records were not deleted");
+        }
+    }
+}

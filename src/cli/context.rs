@@ -1,0 +1,119 @@
+//! What every verb begins with: the configuration, its store, and the parts of its sites.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use anyhow::bail;
+
+use crate::app::assemble;
+use crate::auth::password::PasswordPool;
+use crate::clock::Now;
+use crate::clock::Timestamp;
+use crate::config;
+use crate::config::Config;
+use crate::config::HostPattern;
+use crate::gateway::snapshot::SiteParts;
+use crate::operation::Identifier;
+use crate::operation::UserId;
+use crate::store::Lookup;
+use crate::store::Store;
+use crate::store::User;
+
+use super::output::Output;
+
+/// The command line's common ground.
+#[derive(Debug)]
+pub(crate) struct Context {
+    file: Option<PathBuf>,
+    /// How results are printed.
+    pub(crate) output: Output,
+    /// The instant of the command.
+    pub(crate) now: Now,
+}
+
+/// A configuration with its store open and its sites built, as the gateway would.
+pub(crate) struct Opened {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// Its store.
+    pub(crate) store: Arc<dyn Store>,
+    /// Its sites, in the order of the configuration.
+    pub(crate) sites: Vec<SiteParts>,
+    /// Its password hashing.
+    pub(crate) passwords: Arc<PasswordPool>,
+    /// Until when a revocation of a user must be remembered.
+    pub(crate) revoked_until: Timestamp,
+}
+
+impl Context {
+    pub(crate) fn new(file: Option<PathBuf>, output: Output) -> Self {
+        Self { file, output, now: Now::read() }
+    }
+
+    /// The configuration file: the one named, else the first that exists of the usual two.
+    pub(crate) fn file(&self) -> anyhow::Result<PathBuf> {
+        if let Some(file) = &self.file {
+            return Ok(file.clone());
+        }
+        config::find().with_context(|| {
+            let looked = config::default_paths().map(|path| path.display().to_string());
+            let looked = looked.join(" or ");
+            format!("no configuration at {looked}; name one with --config, or try `munjigi dev`")
+        })
+    }
+
+    /// Reads and checks the configuration.
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        Ok(config::load(&self.file()?)?)
+    }
+
+    /// Opens what the configuration names.
+    pub(crate) async fn open(&self) -> anyhow::Result<Opened> {
+        let config = self.config()?;
+        let contracts = assemble::contracts(&config)?;
+        let store = assemble::open_store(&config.store).await?;
+        let passwords = assemble::passwords(&config.password)?;
+        let (open, now) = (store.as_ref(), self.now.wall);
+        let sites = assemble::sites(&config, &contracts, &passwords, open, now).await?;
+        let longest = assemble::longest_access_ttl(&config, &contracts);
+        let revoked_until = self.now.wall.plus(longest);
+        Ok(Opened { config, store, sites, passwords, revoked_until })
+    }
+}
+
+impl Opened {
+    /// Finds an account by number, email address or user name.
+    pub(crate) async fn user(&self, realm: &str, who: &str) -> anyhow::Result<User> {
+        let by_number = who.parse().map(|number| Identifier::Id(UserId(number)));
+        let identifier = match by_number {
+            Ok(identifier) => identifier,
+            Err(_) => who.parse().with_context(|| format!("`{who}`"))?,
+        };
+        let found = self.store.find_user(realm, &identifier, Lookup::Routine).await?;
+        found.with_context(|| format!("no user `{who}` in realm `{realm}`"))
+    }
+
+    /// The site of a host; the only site when none is named.
+    pub(crate) fn site(&self, host: Option<&str>) -> anyhow::Result<&SiteParts> {
+        let known = || {
+            let hosts: Vec<String> =
+                self.config.sites.iter().map(|site| site.host.to_string()).collect();
+            hosts.join(", ")
+        };
+        let mut pairs = self.config.sites.iter().zip(&self.sites);
+        match (host, self.sites.as_slice()) {
+            (Some(host), _) => pairs
+                .find(|(site, _)| is_named(&site.host, host))
+                .map(|(_, parts)| parts)
+                .with_context(|| format!("no site `{host}`; there are: {}", known())),
+            (None, [only]) => Ok(only),
+            (None, _) => bail!("there are several sites, name one with --site: {}", known()),
+        }
+    }
+}
+
+/// Whether `host` is the key of a site in the configuration.
+fn is_named(pattern: &HostPattern, host: &str) -> bool {
+    pattern.to_string().eq_ignore_ascii_case(host)
+}

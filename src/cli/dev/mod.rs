@@ -1,0 +1,124 @@
+//! `munjigi dev`: the gateway's main job on this machine, with nothing else installed.
+//!
+//! State lives under `data/dev`, the local CA under `certs/dev`, both in the current folder. The
+//! configuration that runs is written to `data/dev/munjigi.toml`, so that every verb works on it.
+
+mod banner;
+mod settings;
+mod whoami;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::app::App;
+use crate::config;
+use crate::config::Config;
+use crate::config::UpstreamUrl;
+use crate::drain::Drain;
+use crate::edge::dev_certificate;
+
+use super::context::Context;
+use super::run;
+use super::run::Signals;
+
+use banner::Banner;
+use settings::Settings;
+use whoami::Whoami;
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Contract of the auth API: a name, or the path of a contract file
+    #[arg(long, default_value = "standard")]
+    contract: String,
+    /// Your own application, instead of the built-in one that shows what it receives
+    #[arg(long, value_name = "URL")]
+    to: Option<UpstreamUrl>,
+    /// Forget accounts, sessions and keys of earlier runs first
+    #[arg(long)]
+    fresh: bool,
+    /// Keep everything in memory; nothing outlives the run
+    #[arg(long, conflicts_with = "fresh")]
+    memory: bool,
+    /// First port to try
+    #[arg(long, default_value_t = 8443)]
+    port: u16,
+    /// First port to try for the admin listener
+    #[arg(long, default_value_t = 9901)]
+    admin_port: u16,
+}
+
+pub(crate) async fn dev(args: DevArgs, context: &Context) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let signals = Signals::listen()?;
+    let state = PathBuf::from("data/dev");
+    if args.fresh && state.exists() {
+        std::fs::remove_dir_all(&state).context("data/dev cannot be removed")?;
+    }
+    std::fs::create_dir_all(&state).context("data/dev cannot be made")?;
+    let certificate = dev_certificate::ensure(Path::new("certs/dev"), context.now.wall)?;
+
+    let beside = Drain::new();
+    let (upstream, whoami) = match args.to {
+        Some(url) => (url.to_string(), None),
+        None => {
+            let whoami = Whoami::bind().await?;
+            let url = format!("http://{}", whoami.address()?);
+            (url, Some(tokio::spawn(whoami.serve(beside.guard()))))
+        }
+    };
+    let settings = Settings {
+        listen: free_address(args.port)?,
+        admin: free_address(args.admin_port)?,
+        contract: &args.contract,
+        upstream: &upstream,
+        built_in_upstream: whoami.is_some(),
+        memory: args.memory,
+    };
+    let file = state.join("munjigi.toml");
+    let config = bring_into_force(&settings, &file)?;
+    run::start_log(&config.log)?;
+    let app = App::start(config.clone(), run::access_log(&config.log)).await?;
+    tokio::time::timeout(run::READY_DEADLINE, app.ready())
+        .await
+        .context("the store did not tell its revocations in time")?;
+
+    let banner = Banner {
+        settings: &settings,
+        asked_port: args.port,
+        ca: &certificate.ca,
+        file: &file,
+        ready_in: begun.elapsed(),
+    };
+    context.output.line(&banner.text(&app).await?)?;
+    run::serve(app, signals, &file).await;
+    // The backend outlives the gateway, so that requests in flight are answered.
+    beside.finish(Duration::from_secs(1)).await;
+    Ok(())
+}
+
+/// Writes the configuration (unless nothing is to be kept) and reads it as any other.
+fn bring_into_force(settings: &Settings<'_>, file: &Path) -> anyhow::Result<Config> {
+    let text = settings.text();
+    if settings.memory {
+        return Ok(config::parse(&text, file, &BTreeMap::new())?);
+    }
+    std::fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))?;
+    Ok(config::load(file)?)
+}
+
+/// The first free port on loopback from `port` on, within a hundred.
+fn free_address(port: u16) -> anyhow::Result<SocketAddr> {
+    let candidates = port..=port.saturating_add(100);
+    candidates
+        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+        .find_map(|address| TcpListener::bind(address).ok()?.local_addr().ok())
+        .with_context(|| format!("no free port from {port} on"))
+}

@@ -1,0 +1,133 @@
+//! The command line: what an operator types, and how the process exits.
+//!
+//! Exit status: 0 good, 1 a failure at run time, 2 bad usage, 78 a bad configuration
+//! (`EX_CONFIG` of sysexits.h).
+
+mod check;
+mod context;
+mod dev;
+mod explain;
+mod output;
+mod revoke;
+mod run;
+mod session;
+mod token;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+
+use crate::app::AppError;
+use crate::app::assemble::AssembleError;
+use crate::config::Faults;
+use crate::token::install_crypto;
+
+use context::Context;
+use output::Output;
+
+/// Munjigi (문지기, "gatekeeper"): TLS, accounts, tokens and enforced revocation in one binary.
+///
+/// Try it: `munjigi dev` runs everything on this machine, with lines to paste.
+/// Use it: write a munjigi.toml, `munjigi check` it, then `munjigi run`.
+#[derive(Debug, Parser)]
+#[command(name = "munjigi", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    /// Configuration file [default: munjigi.toml, then /etc/munjigi/munjigi.toml]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Print data as JSON
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a gateway to try things with: own CA, own store, a backend that shows what it gets
+    Dev(dev::DevArgs),
+    /// Run the gateway
+    Run,
+    /// Check the configuration and say everything that is wrong with it, at once
+    Check,
+    /// Say what the gateway would do with a request, and why
+    Explain(explain::ExplainArgs),
+    /// Make, show and change accounts
+    #[command(subcommand)]
+    User(user::UserVerb),
+    /// Make a token, or say what one is worth
+    #[command(subcommand)]
+    Token(token::TokenVerb),
+    /// List a user's sessions
+    #[command(subcommand)]
+    Session(session::SessionVerb),
+    /// End a token, a session or all of a user's sessions, at once and on every gateway
+    #[command(subcommand)]
+    Revoke(revoke::RevokeVerb),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Without arguments clap prints the help; `parse` exits with 2 on bad usage by itself.
+    let cli = Cli::parse();
+    install_crypto();
+    let output = Output::new(cli.json);
+    let context = Context::new(cli.config, output);
+    let runtime = match &cli.verb {
+        Verb::Run => run::runtime(&context),
+        _ => run::default_runtime(),
+    };
+    let done = runtime.and_then(|runtime| runtime.block_on(dispatch(cli.verb, &context)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(status(&error))
+        }
+    }
+}
+
+async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<()> {
+    match verb {
+        Verb::Dev(args) => Box::pin(dev::dev(args, context)).await,
+        Verb::Run => Box::pin(run::run(context)).await,
+        Verb::Check => Box::pin(check::check(context)).await,
+        Verb::Explain(args) => Box::pin(explain::explain(args, context)).await,
+        Verb::User(verb) => Box::pin(user::user(verb, context)).await,
+        Verb::Token(verb) => Box::pin(token::token(verb, context)).await,
+        Verb::Session(verb) => Box::pin(session::session(verb, context)).await,
+        Verb::Revoke(verb) => Box::pin(revoke::revoke(verb, context)).await,
+    }
+}
+
+/// `EX_CONFIG` for everything that mending the configuration mends.
+fn status(error: &anyhow::Error) -> u8 {
+    const BAD_CONFIGURATION: u8 = 78;
+    let config = error.chain().any(|cause| {
+        cause.is::<Faults>()
+            || matches!(cause.downcast_ref(), Some(AssembleError::Config(_)))
+            || matches!(
+                cause.downcast_ref(),
+                Some(AppError::Assemble(AssembleError::Config(_)) | AppError::Tls(_))
+            )
+    });
+    if config { BAD_CONFIGURATION } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,74 @@
+//! What the command line prints: data on standard output, words about it on standard error.
+
+use std::io::IsTerminal;
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::config::Faults;
+
+/// How a verb prints.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// Prints data as JSON when `json`.
+    pub(crate) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Prints one result: as JSON, or as the text that `text` makes of it.
+    pub(crate) fn data<T: Serialize>(
+        self,
+        data: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> anyhow::Result<()> {
+        if self.json {
+            self.line(&serde_json::to_string_pretty(data)?)
+        } else {
+            self.line(&text(data))
+        }
+    }
+
+    /// Prints one line (or several) on standard output.
+    pub(crate) fn line(self, text: &str) -> anyhow::Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{}", text.trim_end_matches('\n'))?;
+        stdout.flush()?;
+        Ok(())
+    }
+
+    /// Says on standard error what went wrong, with every cause.
+    pub(crate) fn error(self, error: &anyhow::Error) {
+        let faults = error.chain().find_map(|cause| cause.downcast_ref::<Faults>());
+        let text = match faults {
+            Some(faults) => faults.render(std::io::stderr().is_terminal()),
+            None => format!("error: {error:#}"),
+        };
+        // Standard error is where failures are said; there is nowhere to say that it is closed.
+        drop(writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n')));
+    }
+}
+
+/// Aligns rows of cells under their headings.
+pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let heading_row: Vec<String> = headings.iter().map(|&heading| heading.to_owned()).collect();
+    let width = |column: usize| {
+        let cells = std::iter::once(&heading_row).chain(rows).filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let mut text = String::new();
+    for row in std::iter::once(&heading_row).chain(rows) {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let padding = width(column).saturating_sub(cell.chars().count()) + 2;
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', padding));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,112 @@
+//! `munjigi revoke`: ends tokens and sessions; running gateways learn it from the store.
+
+use clap::Args;
+use clap::Subcommand;
+use serde::Serialize;
+use uuid::Uuid;
+
+use anyhow::bail;
+
+use crate::operation::Revocation;
+use crate::operation::Revoked;
+use crate::operation::SessionId;
+use crate::store::UserChange;
+
+use super::context::Context;
+use super::context::Opened;
+use super::token::read_token;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RevokeVerb {
+    /// End one access token
+    Token(TokenArgs),
+    /// End one session: its refresh token and its access tokens
+    Session(SessionArgs),
+    /// End all of a user's sessions, on every site of the realm
+    User(UserArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// The token, or `-` for the first line of standard input
+    token: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SessionArgs {
+    /// The session's id (`munjigi session list` shows it)
+    session: Uuid,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    /// Email address, user name or number
+    user: String,
+    /// Realm of the account
+    #[arg(long, default_value = "default")]
+    realm: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Done {
+    revoked: &'static str,
+    name: String,
+}
+
+pub(crate) async fn revoke(verb: RevokeVerb, context: &Context) -> anyhow::Result<()> {
+    let opened = context.open().await?;
+    let done = match verb {
+        RevokeVerb::Token(args) => token(&args, context, &opened).await?,
+        RevokeVerb::Session(args) => session(args.session, &opened).await?,
+        RevokeVerb::User(args) => user(&args, &opened).await?,
+    };
+    context.output.data(&done, |done| format!("revoked {} {}", done.revoked, done.name))
+}
+
+async fn token(args: &TokenArgs, context: &Context, opened: &Opened) -> anyhow::Result<Done> {
+    let token = read_token(&args.token)?;
+    let mut refusals = Vec::new();
+    for (config, site) in opened.config.sites.iter().zip(&opened.sites) {
+        match site.tokens.verify(&token, context.now.wall) {
+            Ok(verified) => {
+                let principal = &verified.principal;
+                let revoked = Revoked::Token {
+                    issuer: principal.issuer.clone(),
+                    token: principal.token.clone(),
+                };
+                let revocation = Revocation { revoked, expires_at: principal.expires_at };
+                opened.store.revoke(&[revocation]).await?;
+                return Ok(Done { revoked: "token", name: principal.token.to_string() });
+            }
+            Err(error) => refusals.push(format!("{}: {error}", config.host)),
+        }
+    }
+    bail!("no site accepts this token, so there is nothing to revoke\n  {}", refusals.join("\n  "))
+}
+
+/// The store is asked to end it whether or not it is still there: access tokens may outlive it.
+async fn session(session: Uuid, opened: &Opened) -> anyhow::Result<Done> {
+    let session = SessionId(session);
+    let revocations: Vec<Revocation> = opened
+        .sites
+        .iter()
+        .map(|site| Revocation {
+            revoked: Revoked::Session { issuer: site.tokens.policy().issuer.clone(), session },
+            expires_at: opened.revoked_until,
+        })
+        .collect();
+    opened.store.end_session(session, &revocations).await?;
+    Ok(Done { revoked: "session", name: session.to_string() })
+}
+
+async fn user(args: &UserArgs, opened: &Opened) -> anyhow::Result<Done> {
+    let user = opened.user(&args.realm, &args.user).await?;
+    let ended = opened
+        .store
+        .change_user(&args.realm, user.id, UserChange::EndSessions, opened.revoked_until)
+        .await?;
+    if ended.is_none() {
+        bail!("user `{}` is gone", args.user);
+    }
+    Ok(Done { revoked: "user", name: args.user.clone() })
+}

@@ -1,0 +1,125 @@
+//! `munjigi run`: serves until it is told to stop.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+
+use crate::app::App;
+use crate::config::LogConfig;
+use crate::config::LogFormat;
+use crate::drain::Drained;
+use crate::reload;
+use crate::telemetry::log;
+use crate::telemetry::log::Shape;
+
+use super::context::Context;
+
+/// The runtime that the configuration asks for (`[server] workers`).
+pub(crate) fn runtime(context: &Context) -> anyhow::Result<Runtime> {
+    let workers = context.config()?.server.workers;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if workers > 0 {
+        builder.worker_threads(workers);
+    }
+    builder.enable_all().build().context("no runtime")
+}
+
+/// The runtime of every other verb.
+pub(crate) fn default_runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")
+}
+
+pub(crate) async fn run(context: &Context) -> anyhow::Result<()> {
+    let file = context.file()?;
+    let config = context.config()?;
+    start_log(&config.log)?;
+    let signals = Signals::listen()?;
+    let access_log = access_log(&config.log);
+    let app = App::start(config, access_log).await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        file = %file.display(),
+        listening = ?app.listening(),
+        admin = ?app.admin(),
+        store = %app.gateway().auth.store.describe(),
+        "listening"
+    );
+    serve(app, signals, &file).await;
+    Ok(())
+}
+
+/// The signals that a gateway obeys; listened for before it says that it is ready, so that none
+/// comes too early.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    hangup: Signal,
+    stop: StopSignals,
+}
+
+#[derive(Debug)]
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        let hangup = signal(SignalKind::hangup())?;
+        Ok(Self { hangup, stop: StopSignals { terminate, interrupt } })
+    }
+}
+
+impl StopSignals {
+    async fn given(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Serves a started gateway until SIGTERM or SIGINT, then drains; a second one ends at once.
+pub(crate) async fn serve(app: App, signals: Signals, file: &Path) {
+    let Signals { mut hangup, mut stop } = signals;
+    tokio::select! {
+        () = stop.given() => {}
+        () = reload::on_hangup(&app, file, &mut hangup) => {}
+    }
+    tracing::info!("stopping: requests in flight may end");
+    tokio::select! {
+        drained = app.stop() => match drained {
+            Drained::Complete => tracing::info!("stopped"),
+            Drained::Late => tracing::warn!("stopped; some requests did not end within the grace"),
+        },
+        () = stop.given() => tracing::warn!("stopped at once"),
+    }
+}
+
+/// Sets the log up as the configuration says.
+pub(crate) fn start_log(config: &LogConfig) -> anyhow::Result<()> {
+    Ok(log::init(&config.level, shape(config.format, std::io::stderr().is_terminal()))?)
+}
+
+/// The access log's shape as the configuration says; `None`: it is off.
+pub(crate) fn access_log(config: &LogConfig) -> Option<Shape> {
+    config.access.then(|| shape(config.format, std::io::stdout().is_terminal()))
+}
+
+const fn shape(format: LogFormat, terminal: bool) -> Shape {
+    match format {
+        LogFormat::Auto if terminal => Shape::Text { colour: true },
+        LogFormat::Auto | LogFormat::Json => Shape::Json,
+        LogFormat::Text => Shape::Text { colour: terminal },
+    }
+}
+
+/// How long a verb waits for the first reading of revocations.
+pub(crate) const READY_DEADLINE: Duration = Duration::from_secs(10);
