@@ -1,0 +1,51 @@
+//! A gateway as a child process of a bench.
+
+use std::io::BufRead;
+use std::io::BufReader;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+
+/// A child that is ended with the bench.
+pub(crate) struct Process {
+    /// Itself.
+    pub(crate) child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+}
+
+impl Process {
+    /// Starts the gateway; its log says where it listens.
+    pub(crate) fn gateway(config: &Path) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_munjigi"))
+            .args(["--config".as_ref(), config.as_os_str(), "run".as_ref()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut process = Self { child, address: SocketAddr::from(([0, 0, 0, 0], 0)) };
+        let mut log = BufReader::new(process.child.stderr.take().unwrap());
+        let mut said = String::new();
+        loop {
+            let mut line = String::new();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the gateway ended:\n{said}");
+            let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            if event["message"] == "listening" {
+                let address = event["listening"].as_str().unwrap().trim_matches(['[', ']']);
+                process.address = address.parse().unwrap();
+                std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+                return process;
+            }
+            said.push_str(&line);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

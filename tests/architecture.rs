@@ -1,0 +1,159 @@
+//! Holds `src/` to the module table of ARCHITECTURE.md, and files to one noun's length.
+
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Each may use only those above it.
+const ORDER: [&str; 17] = [
+    "secret",
+    "clock",
+    "operation",
+    "drain",
+    "telemetry",
+    "config",
+    "token",
+    "store",
+    "revocation",
+    "auth",
+    "contract",
+    "gateway",
+    "edge",
+    "admin",
+    "app",
+    "reload",
+    "cli",
+];
+
+/// Product and unit-test lines of one file.
+const MOST_LINES: usize = 450;
+
+#[test]
+fn each_module_uses_only_those_above_it() {
+    let rank: BTreeMap<&str, usize> =
+        ORDER.iter().enumerate().map(|(rank, name)| (*name, rank)).collect();
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let Some(user) = module_of(&path) else { continue };
+        for used in uses(&text) {
+            let Some(used_rank) = rank.get(used.as_str()) else {
+                wrong.push(format!("{}: crate::{used} is not in the table", path.display()));
+                continue;
+            };
+            let sideways =
+                (user == "contract" && used == "auth") || (user == "auth" && used == "contract");
+            if *used_rank > rank[user.as_str()] || sideways {
+                wrong.push(format!("{}: {user} may not use {used}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn architecture_md_shows_the_same_table() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let mut from = 0;
+    for name in ORDER {
+        let row = format!("\n| `{name}` |");
+        let at =
+            text[from..].find(&row).unwrap_or_else(|| panic!("no row for `{name}` in its place"));
+        from += at;
+    }
+}
+
+#[test]
+fn only_config_reads_the_environment() {
+    let reads: Vec<String> = sources()
+        .into_iter()
+        .filter(|(path, text)| {
+            module_of(path).as_deref() != Some("config") && text.contains("std::env::var")
+        })
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    assert!(reads.is_empty(), "{reads:?}");
+}
+
+#[test]
+fn nobody_branches_on_a_contracts_name() {
+    // `username` is the name of a contract as well as of an input, and cannot be told apart.
+    let names = ["\"zdm\"", "\"auth-api\"", "\"zipcheck\"", "\"fame\""];
+    let mut found = Vec::new();
+    for (path, text) in sources() {
+        let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let table =
+            path.ends_with("contract/built_in.rs") || path.iter().any(|part| part == "tests");
+        if !table && names.iter().any(|name| product.contains(name)) {
+            found.push(path.display().to_string());
+        }
+    }
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn files_own_one_noun() {
+    let long: Vec<String> = sources()
+        .into_iter()
+        .map(|(path, text)| (path, text.lines().count()))
+        .filter(|(_, lines)| *lines > MOST_LINES)
+        .map(|(path, lines)| format!("{}: {lines} lines", path.display()))
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let silent: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, text)| !text.starts_with("//! "))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    assert!(silent.is_empty(), "{silent:?}");
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file of `src/`, by its path from there.
+fn sources() -> Vec<(PathBuf, String)> {
+    let src = root().join("src");
+    let mut folders = vec![src.clone()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                files.push((path.strip_prefix(&src).unwrap().to_owned(), text));
+            }
+        }
+    }
+    assert!(files.len() > 40, "only {} files found", files.len());
+    files
+}
+
+/// The module that a file belongs to; none for `lib.rs` and `main.rs`.
+fn module_of(path: &Path) -> Option<String> {
+    let first = path.components().next()?.as_os_str().to_str()?;
+    let name = first.strip_suffix(".rs").unwrap_or(first);
+    (name != "lib" && name != "main").then(|| name.to_owned())
+}
+
+/// The modules named by `crate::…` in code.
+fn uses(text: &str) -> Vec<String> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let mut found = Vec::new();
+    for line in code {
+        for part in line.split("crate::").skip(1) {
+            let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            found.push(part[..end.unwrap_or(part.len())].to_owned());
+        }
+    }
+    found
+}

@@ -1,0 +1,199 @@
+//! The command line from outside: what it prints, and how it exits.
+
+use std::path::Path;
+
+use crate::harness::Gateway;
+use crate::harness::Setup;
+use crate::harness::Version;
+use crate::harness::process::munjigi;
+use crate::harness::request;
+
+async fn check(text: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("munjigi.toml");
+    std::fs::write(&file, text).unwrap();
+    let output = munjigi(&file, &["check"], "").await;
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(printed).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_says_everything_at_once_and_exits_78() {
+    let (code, printed) = check(
+        "[server]\nlisten = [\"127.0.0.1:8443\"]\nshutdown_grase = \"5s\"\n\
+         [upstream.orders]\ntargets = [\"http://127.0.0.1:3000\"]\n\
+         [site.\"localhost\"]\ncontract = \"zmd\"\n\
+         routes = [{ path = \"/*\", upstream = \"order\" }]\n\
+         [site.\"localhost\".tokens]\naccess_tl = \"15m\"\n",
+    )
+    .await;
+
+    assert_eq!(code, Some(78), "{printed}");
+    for part in [
+        "shutdown_grase",
+        "shutdown_grace",
+        "munjigi.toml:3",
+        "names an upstream that does not exist",
+        "orders",
+        "access_tl",
+        "access_ttl",
+    ] {
+        assert!(printed.contains(part), "{part} is missing:\n{printed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_knows_contracts_and_routes() {
+    let site = |rest: &str| format!("[site.\"localhost\"]\n{rest}\n");
+    let route = "routes = [{ path = \"/*\", upstream = \"http://127.0.0.1:1\" }]";
+    for (name, text, code, part) in [
+        ("good", site(&format!("contract = \"zdm\"\n{route}")), 0, "1 site, 1 route, contract zdm"),
+        ("no such contract", site(&format!("contract = \"zmd\"\n{route}")), 78, "zdm"),
+        ("no such file", site(&format!("contract = \"./own.toml\"\n{route}")), 78, "own.toml"),
+        ("empty", String::new(), 78, "site"),
+        ("no TOML", "[[[".to_owned(), 78, "munjigi.toml"),
+    ] {
+        let (exit, printed) = check(&text).await;
+        assert_eq!(exit, Some(code), "{name}: {printed}");
+        assert!(printed.contains(part), "{name}: {printed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exit_codes_tell_usage_configuration_and_failure_apart() {
+    let missing = Path::new("/nonexistent/munjigi.toml");
+    for (arguments, code) in [
+        (vec!["frobnicate"], 2),
+        (vec!["run", "--no-such-option"], 2),
+        (vec!["explain", "GET"], 2),
+        (vec!["--help"], 0),
+        (vec!["--version"], 0),
+        (vec!["check"], 78),
+    ] {
+        let output = munjigi(missing, &arguments, "").await;
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+    }
+    let text = "[store]\nurl = \"redis://127.0.0.1:1\"\n[site.\"localhost\"]\ncontract = \"zdm\"\n\
+                routes = [{ path = \"/*\", upstream = \"http://127.0.0.1:1\" }]\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("munjigi.toml");
+    std::fs::write(&file, text).unwrap();
+    let output = munjigi(&file, &["user", "list"], "").await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_live_their_life_by_the_command_line() {
+    let gateway = Gateway::start(Setup::default()).await;
+    let add = [
+        "user",
+        "add",
+        "--email",
+        "Root@Example.com",
+        "--username",
+        "root",
+        "--role",
+        "admin",
+        "--permission",
+        "SMS",
+        "--password-stdin",
+    ];
+    let added = munjigi(&gateway.file(), &add, "correct horse 1\n").await;
+    assert!(added.status.success(), "{added:?}");
+    let twice = munjigi(&gateway.file(), &add, "correct horse 1\n").await;
+    assert_eq!(twice.status.code(), Some(1));
+    let short = munjigi(
+        &gateway.file(),
+        &["user", "add", "--email", "a@b.co", "--password-stdin"],
+        "short",
+    )
+    .await;
+    assert_eq!(short.status.code(), Some(1));
+
+    let show = gateway.munjigi(&["--json", "user", "show", "root"]).await;
+    let shown: serde_json::Value = serde_json::from_slice(&show.stdout).unwrap();
+    assert_eq!(shown["email"], "root@example.com");
+    assert_eq!(shown["roles"], serde_json::json!(["admin"]));
+    assert_eq!(shown["permissions"], serde_json::json!(["SMS"]));
+    let list = gateway.munjigi(&["user", "list"]).await;
+    assert!(String::from_utf8(list.stdout).unwrap().contains("root@example.com"));
+
+    let mut client = gateway.client(Version::H1).await;
+    let mut login = async |password: &str| {
+        let body = format!(r#"{{"email": "root@example.com", "password": "{password}"}}"#);
+        request("POST", "/auth/login").json(&body).send(&mut client).await.status.as_u16()
+    };
+    assert_eq!(login("correct horse 1").await, 200);
+    let passwd = ["user", "passwd", "root@example.com", "--password-stdin"];
+    assert!(munjigi(&gateway.file(), &passwd, "battery staple 2").await.status.success());
+    assert_eq!((login("correct horse 1").await, login("battery staple 2").await), (401, 200));
+    assert!(gateway.munjigi(&["user", "disable", "root"]).await.status.success());
+    assert_eq!(login("battery staple 2").await, 401);
+    assert!(gateway.munjigi(&["user", "enable", "root"]).await.status.success());
+    assert_eq!(login("battery staple 2").await, 200);
+    assert!(gateway.munjigi(&["user", "remove", "root"]).await.status.success());
+    assert_eq!(login("battery staple 2").await, 401);
+    assert_eq!(gateway.munjigi(&["user", "show", "root"]).await.status.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_site_route_rule_and_verdict() {
+    let routes = "{ path = \"/public/*\", upstream = \"{upstream}\", auth = \"none\" },\n\
+                  { path = \"/admin/*\", upstream = \"{upstream}\", roles = [\"admin\"] },\n\
+                  { path = \"/*\", upstream = \"{upstream}\" },";
+    let gateway = Gateway::start(Setup { routes: routes.to_owned(), ..Setup::default() }).await;
+    gateway.add_user(&["--email", "you@example.com"], "correct horse 1").await;
+    let issued = gateway
+        .munjigi(&["token", "issue", "--site", "localhost", "--user", "you@example.com"])
+        .await;
+    let token = String::from_utf8(issued.stdout).unwrap().trim().to_owned();
+    let explain = async |path: &str, token: Option<&str>| {
+        let url = format!("https://localhost{path}");
+        let mut arguments = vec!["--json", "explain", "GET", &url];
+        if let Some(token) = token {
+            arguments.extend(["--token", token]);
+        }
+        let output = gateway.munjigi(&arguments).await;
+        assert!(output.status.success(), "{output:?}");
+        let text = gateway.munjigi(&arguments[1..]).await;
+        assert!(!text.stdout.is_empty());
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+
+    let none = explain("/orders/7", None).await;
+    assert_eq!(none["verdict"]["status"], 401, "{none}");
+    let good = explain("/orders/%37", Some(&token)).await;
+    let printed = good.to_string();
+    assert_eq!(good["path"], "/orders/7", "{printed}");
+    assert!(printed.contains("you@example.com") && printed.contains("x-user-id"), "{printed}");
+    let forbidden = explain("/admin/x", Some(&token)).await;
+    assert_eq!(forbidden["verdict"]["status"], 403, "{forbidden}");
+    assert!(forbidden.to_string().contains("admin"), "{forbidden}");
+    let public = explain("/public/x", None).await;
+    assert!(public.to_string().contains("/public/*"), "{public}");
+
+    assert!(gateway.munjigi(&["revoke", "token", &token]).await.status.success());
+    let revoked = explain("/orders/7", Some(&token)).await;
+    assert_eq!(revoked["verdict"]["status"], 401, "{revoked}");
+    assert!(revoked.to_string().contains("revoked"), "{revoked}");
+    let inspected = gateway.munjigi(&["--json", "token", "inspect", &token]).await;
+    let inspected: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    assert_eq!(inspected["accepted"], false, "{inspected}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issued_token_ends_with_its_ttl() {
+    let gateway = Gateway::start(Setup::default()).await;
+    gateway.add_user(&["--username", "robot"], "correct horse 1").await;
+    let issue = ["token", "issue", "--site", "localhost", "--user", "robot", "--ttl", "2s"];
+    let token = String::from_utf8(gateway.munjigi(&issue).await.stdout).unwrap().trim().to_owned();
+    assert_eq!(token.lines().count(), 1, "the token alone: {token}");
+    let mut client = gateway.client(Version::H1).await;
+    assert_eq!(request("GET", "/api/x").bearer(&token).send(&mut client).await.status, 200);
+
+    crate::harness::eventually("it expires", async || {
+        let reply = request("GET", "/api/x").bearer(&token).send(&mut client).await;
+        (reply.status == 401).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,182 @@
+//! What is forwarded has exactly one reading by RFC 9112; ambiguity ends the connection.
+
+use crate::harness::Gateway;
+use crate::harness::Setup;
+use crate::harness::Version;
+use crate::harness::raw;
+use crate::harness::request;
+
+/// A request that must never be seen by the upstream.
+const HIDDEN: &str = "GET /public/hidden HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// Sends bytes followed by a hidden request; gives the first status of each answer.
+async fn statuses(gateway: &Gateway, bytes: &str) -> Vec<u16> {
+    let bytes = format!("{bytes}{HIDDEN}");
+    let answer = raw(gateway.address(), &gateway.trust(), bytes.as_bytes()).await;
+    let answer = answer.unwrap_or_else(|open| {
+        panic!("the connection stays open after {bytes:?}: {}", String::from_utf8_lossy(&open))
+    });
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let answers = answer.split("HTTP/1.1 ").skip(1);
+    answers.map(|answer| answer[..3].parse().unwrap()).collect()
+}
+
+fn post(headers: &str, body: &str) -> String {
+    format!("POST /public/x HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n{body}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ambiguous_framing_is_400_and_the_end_of_the_connection() {
+    let gateway = Gateway::start(Setup::default()).await;
+    let chunk = "5\r\nhello\r\n0\r\n\r\n";
+    let cases = [
+        ("te xchunked", post("Transfer-Encoding: xchunked", chunk)),
+        ("te in two lines", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", chunk)),
+        ("te twice chunked", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", chunk)),
+        ("te list", post("Transfer-Encoding: identity, chunked", chunk)),
+        ("te gzip, chunked", post("Transfer-Encoding: gzip, chunked", chunk)),
+        ("te chunked, identity", post("Transfer-Encoding: chunked, identity", chunk)),
+        ("te quoted", post("Transfer-Encoding: \"chunked\"", chunk)),
+        ("te with parameter", post("Transfer-Encoding: chunked;q=1", chunk)),
+        ("te with a comma", post("Transfer-Encoding: ,chunked", chunk)),
+        ("te with vertical tab", post("Transfer-Encoding: \x0bchunked", chunk)),
+        ("te space before colon", post("Transfer-Encoding : chunked", chunk)),
+        ("te folded", post("Transfer-Encoding:\r\n chunked", chunk)),
+        ("cl differing", post("Content-Length: 5\r\nContent-Length: 6", "hello")),
+        ("cl list", post("Content-Length: 5, 6", "hello")),
+        ("cl plus", post("Content-Length: +5", "hello")),
+        ("cl minus", post("Content-Length: -1", "hello")),
+        ("cl hex", post("Content-Length: 0x5", "hello")),
+        ("cl empty", post("Content-Length:", "hello")),
+        ("cl float", post("Content-Length: 5.0", "hello")),
+        ("cl 2^64", post("Content-Length: 18446744073709551616", "hello")),
+        ("te in 1.0", "POST /public/x HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned()),
+        ("no host", "GET /public/x HTTP/1.1\r\n\r\n".to_owned()),
+        ("two hosts", "GET /public/x HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n".to_owned()),
+        ("host with space", "GET /public/x HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned()),
+        ("host with slash", "GET /public/x HTTP/1.1\r\nHost: a/b\r\n\r\n".to_owned()),
+        ("host with user", "GET /public/x HTTP/1.1\r\nHost: u@localhost\r\n\r\n".to_owned()),
+        ("host with bad port", "GET /public/x HTTP/1.1\r\nHost: localhost:x\r\n\r\n".to_owned()),
+        ("absolute-form of another host", "GET https://evil.example/public/x HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
+        ("nul in a value", "GET /public/x HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n".to_owned()),
+        ("no colon", "GET /public/x HTTP/1.1\r\nHost: localhost\r\nX\r\n\r\n".to_owned()),
+        ("space in a name", "GET /public/x HTTP/1.1\r\nHost: localhost\r\nX Y: z\r\n\r\n".to_owned()),
+        ("tab in the request line", "GET\t/public/x HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
+    ];
+    for (name, bytes) in cases {
+        let statuses = statuses(&gateway, &bytes).await;
+
+        assert_eq!(statuses, [400], "{name}");
+        assert!(gateway.upstream.seen().is_empty(), "{name}: {:?}", gateway.upstream.seen());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_length_beside_chunked_hides_no_request() {
+    let gateway = Gateway::start(Setup::default()).await;
+    for headers in [
+        "Content-Length: 4\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4",
+        "Content-Length: 0\r\nTransfer-Encoding: chunked",
+    ] {
+        let statuses = statuses(&gateway, &post(headers, "0\r\n\r\n")).await;
+
+        assert_eq!(statuses.len(), 1, "{headers}: a hidden request was answered");
+        assert!([200, 400].contains(&statuses[0]), "{headers}: {statuses:?}");
+        let hidden = gateway.upstream.seen().iter().any(|seen| seen["target"] == "/public/hidden");
+        assert!(!hidden, "{headers}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_chunk_ends_everything() {
+    let gateway = Gateway::start(Setup::default()).await;
+    for chunk in [
+        "0x5\r\nhello\r\n0\r\n\r\n",
+        "+5\r\nhello\r\n0\r\n\r\n",
+        "0_5\r\nhello\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhelloX\r\n0\r\n\r\n",
+        "5\r\r\nhello\r\n0\r\n\r\n",
+        "\0\r\nhello\r\n0\r\n\r\n",
+    ] {
+        let bytes = post("Transfer-Encoding: chunked", chunk);
+        let statuses = statuses(&gateway, &bytes).await;
+
+        assert!(statuses.len() <= 1 && !statuses.contains(&200), "{chunk:?}: {statuses:?}");
+        let hidden = gateway.upstream.seen().iter().any(|seen| seen["target"] == "/public/hidden");
+        assert!(!hidden, "{chunk:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_refusals_of_the_head_have_their_own_status() {
+    let gateway = Gateway::start(Setup::default()).await;
+    let long_target =
+        format!("GET /public/{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(9000));
+    let many: String = (0..200).map(|number| format!("X-{number}: y\r\n")).collect();
+    let many = format!("GET /public/x HTTP/1.1\r\nHost: localhost\r\n{many}\r\n");
+    let large =
+        format!("GET /public/x HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "y".repeat(40_000));
+    for (name, bytes, status) in [
+        (
+            "connect",
+            "CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\nConnection: close\r\n\r\n",
+            405,
+        ),
+        (
+            "expectation",
+            "GET /public/x HTTP/1.1\r\nHost: localhost\r\nExpect: magic\r\nConnection: close\r\n\r\n",
+            417,
+        ),
+        ("long target", long_target.as_str(), 414),
+        ("many headers", many.as_str(), 431),
+        ("large head", large.as_str(), 431),
+    ] {
+        let answer = raw(gateway.address(), &gateway.trust(), bytes.as_bytes()).await;
+        let answer = String::from_utf8_lossy(&answer.unwrap_or_else(|open| open)).into_owned();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{name}: {answer}");
+        assert!(gateway.upstream.seen().is_empty(), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipelined_second_request_needs_its_own_token() {
+    let gateway = Gateway::start(Setup::default()).await;
+    let first = "GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let second = "GET /api/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+    let answer =
+        raw(gateway.address(), &gateway.trust(), format!("{first}{second}").as_bytes()).await;
+
+    let answer = String::from_utf8_lossy(&answer.unwrap()).into_owned();
+    let statuses: Vec<&str> =
+        answer.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses, ["200", "401"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_authority_and_host_must_agree() {
+    let gateway = Gateway::start(Setup::default()).await;
+    let mut client = gateway.client(Version::H2).await;
+
+    let differs =
+        request("GET", "/public/x").header("host", "other.example").send(&mut client).await;
+
+    assert_eq!(differs.status, 400);
+    assert!(gateway.upstream.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_upgrades_are_not_tunnelled() {
+    let gateway = Gateway::start(Setup::default()).await;
+    let head = "GET /public/x HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings, close\r\n\
+                Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
+
+    let answer = raw(gateway.address(), &gateway.trust(), head.as_bytes()).await.unwrap();
+
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    let seen = gateway.upstream.seen().pop().unwrap();
+    assert_eq!(seen["headers"].get("upgrade"), None);
+    assert_eq!(seen["headers"].get("http2-settings"), None);
+}

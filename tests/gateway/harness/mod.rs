@@ -1,0 +1,39 @@
+//! Starts the real things: gateway, upstream, clients; waits on conditions, never for a time.
+
+pub(crate) mod client;
+pub(crate) mod gateway;
+mod literal;
+pub(crate) mod process;
+mod upstream;
+
+use std::time::Duration;
+
+pub(crate) use client::Client;
+pub(crate) use client::Reply;
+pub(crate) use client::Version;
+pub(crate) use client::raw;
+pub(crate) use client::request;
+pub(crate) use gateway::Backing;
+pub(crate) use gateway::Gateway;
+pub(crate) use gateway::Setup;
+pub(crate) use literal::assert_literal;
+pub(crate) use process::Process;
+pub(crate) use upstream::Upstream;
+
+/// The longest that any condition is waited for.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` holds; fails the test past the deadline.
+pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let attempt = async {
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, attempt)
+        .await
+        .unwrap_or_else(|_| panic!("within {DEADLINE:?} it never came true: {what}"))
+}

@@ -1,0 +1,99 @@
+//! The real binary as a process of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Output;
+use std::process::Stdio;
+
+use tokio::io::AsyncBufReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::io::BufReader;
+use tokio::process::Child;
+use tokio::process::Command;
+
+use super::DEADLINE;
+
+/// A running `munjigi run`, whose log is read until it listens.
+pub(crate) struct Process {
+    child: Child,
+    /// The HTTPS address.
+    pub address: SocketAddr,
+    /// The admin address.
+    pub admin: SocketAddr,
+}
+
+impl Process {
+    /// Starts `munjigi run` on a configuration file and waits until it listens.
+    pub(crate) async fn run(config: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_munjigi"))
+            .args(["--config".as_ref(), config.as_os_str(), "run".as_ref()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let listening = async {
+            let mut before = String::new();
+            while let Some(line) = lines.next_line().await.unwrap() {
+                let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+                if event["message"] == "listening" {
+                    return event;
+                }
+                before.push_str(&line);
+                before.push('\n');
+            }
+            panic!("munjigi ended before it listened:\n{before}")
+        };
+        let event = tokio::time::timeout(DEADLINE, listening).await.expect("munjigi listens");
+        // Keeps the pipe drained, so that a full one never blocks the process.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let address = first_address(&event["listening"]);
+        let admin = first_address(&event["admin"]);
+        Self { child, address, admin }
+    }
+
+    /// Kills it as a power cut would, and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Sends a signal by name (`TERM`, `HUP`, `STOP`, `CONT`).
+    pub(crate) async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("munjigi runs").to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().await.unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn wait(mut self) -> std::process::ExitStatus {
+        tokio::time::timeout(DEADLINE, self.child.wait()).await.expect("munjigi ends").unwrap()
+    }
+}
+
+/// Runs a verb with `stdin`, and gives what it printed.
+pub(crate) async fn munjigi(config: &Path, arguments: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_munjigi"))
+        .arg("--config")
+        .arg(config)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // A verb that reads nothing may have closed its input already.
+    drop(input.write_all(stdin.as_bytes()).await);
+    drop(input);
+    tokio::time::timeout(DEADLINE, child.wait_with_output()).await.expect("it ends").unwrap()
+}
+
+/// The first `IP:PORT` in a field of the log, which shows lists and options as Rust does.
+fn first_address(field: &serde_json::Value) -> SocketAddr {
+    let text = field.as_str().unwrap_or_default();
+    let text = text.trim_start_matches("Some(").trim_start_matches('[');
+    let end = text.find([',', ')']).unwrap_or(text.len());
+    text[..end].trim_end_matches(']').parse().unwrap_or_else(|_| panic!("no address in {field}"))
+}

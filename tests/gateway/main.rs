@@ -1,0 +1,30 @@
+//! Behaviour over the wire: a real gateway, real TLS, a real upstream, a real store.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    reason = "a failed step fails the test"
+)]
+
+mod harness;
+#[path = "../support/redis.rs"]
+mod redis;
+
+mod cli;
+mod dev;
+mod durability;
+mod early_answers;
+mod fleet;
+mod framing;
+mod identity;
+mod lifecycle;
+mod paths;
+mod readme;
+mod secrets;
+mod standard;
+mod tokens;
+mod upstreams;
+mod zdm;

@@ -1,0 +1,131 @@
+//! The path that was judged is the path that is sent; what has two readings is refused.
+
+use serde_json::json;
+
+use crate::harness::Gateway;
+use crate::harness::Setup;
+use crate::harness::Version;
+use crate::harness::raw;
+use crate::harness::request;
+
+/// Sends a request line as it stands, without a token; gives the status and what the upstream saw.
+async fn target(gateway: &Gateway, target: &str) -> (u16, Option<String>) {
+    let before = gateway.upstream.seen().len();
+    let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let answer = raw(gateway.address(), &gateway.trust(), head.as_bytes()).await;
+    let answer = answer.expect("the connection ends");
+    let status =
+        String::from_utf8_lossy(&answer).split(' ').nth(1).and_then(|code| code.parse().ok());
+    let seen = gateway.upstream.seen();
+    let forwarded = seen.get(before).and_then(|seen| seen["target"].as_str().map(str::to_owned));
+    (status.unwrap_or(0), forwarded)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ambiguous_paths_are_refused_and_never_forwarded() {
+    let gateway = Gateway::start(Setup::default()).await;
+    for path in [
+        "/public//x",
+        "//public/x",
+        "/public/%2Fapi",
+        "/public%2f..%2fapi",
+        "/public/%5Capi",
+        "/public\\..\\api",
+        "/public/%00",
+        "/public/%0d%0a",
+        "/public/%7F",
+        "/public/%EF%BC%8F",
+        "/public/%252e%252e/api",
+        "/public/%25%32%65",
+        "/public/%c0%ae%c0%ae/api",
+        "/public/%zz",
+        "/public/%",
+        "/public/..;/api",
+        "/public/.;/api",
+        "/public/..%3B/api",
+        "/public/.%3bx/api",
+        "/public/#/api",
+        "/public/\u{e9}",
+    ] {
+        let (status, forwarded) = target(&gateway, path).await;
+
+        assert_eq!(forwarded, None, "{path} reached the upstream");
+        assert_eq!(status, 400, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_canonical_path_is_matched_and_forwarded() {
+    let gateway = Gateway::start(Setup::default()).await;
+    for (sent, forwarded) in [
+        ("/public/x", "/public/x"),
+        ("/public", "/public"),
+        ("/public/", "/public/"),
+        ("/public/a/../x", "/public/x"),
+        ("/public/./x", "/public/x"),
+        ("/api/../public/x", "/public/x"),
+        ("/api/%2e%2e/public/x", "/public/x"),
+        ("/%70ublic/x", "/public/x"),
+        ("/public/%7euser", "/public/~user"),
+        ("/public/a%20b%c3%a9", "/public/a%20b%C3%A9"),
+        ("/public/x?next=/api/../..//%2F&a=%zz", "/public/x?next=/api/../..//%2F&a=%zz"),
+        ("/public/a;b=c", "/public/a;b=c"),
+        ("https://localhost/public/x", "/public/x"),
+    ] {
+        assert_eq!(target(&gateway, sent).await, (200, Some(forwarded.to_owned())), "{sent}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_resolves_to_a_protected_path_needs_a_token() {
+    let gateway = Gateway::start(Setup::default()).await;
+    for path in [
+        "/public/../api",
+        "/public/%2e%2e/api",
+        "/public/.%2e/api",
+        "/publicx",
+        "/PUBLIC/x",
+        "/public.json",
+        "/public%20/x",
+        "/api?x=/public/",
+        "/api%3f/public/",
+        "/api/%23/public/",
+    ] {
+        assert_eq!(target(&gateway, path).await, (401, None), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_most_exact_route_wins_whatever_the_order() {
+    let routes = "{ path = \"/*\", upstream = \"{upstream}\" },\n\
+                  { path = \"/a/*\", upstream = \"{upstream}\", auth = \"none\" },\n\
+                  { path = \"/a/{id}\", upstream = \"{upstream}\", methods = [\"GET\"] },\n\
+                  { path = \"/a/b\", upstream = \"{upstream}\", auth = \"none\", strip_prefix = \"/a\", set_headers = { X-Route = \"exact\" }, remove_headers = [\"accept\"], host = \"upstream\" },";
+    let gateway = Gateway::start(Setup { routes: routes.to_owned(), ..Setup::default() }).await;
+    let mut client = gateway.client(Version::H1).await;
+
+    let exact = request("GET", "/a/b").header("accept", "x/y").send(&mut client).await.json();
+    assert_eq!(exact["target"], "/b");
+    assert_eq!(exact["headers"]["x-route"], json!(["exact"]));
+    assert_eq!(exact["headers"].get("accept"), None);
+    assert_eq!(exact["headers"]["host"], json!([gateway.upstream.url().replace("http://", "")]));
+    assert_eq!(request("GET", "/a/c").send(&mut client).await.status, 401, "/a/{{id}}");
+    let method = request("POST", "/a/c").send(&mut client).await;
+    assert_eq!((method.status.as_u16(), method.header("allow")), (405, "GET"));
+    assert_eq!(request("GET", "/a/c/d").send(&mut client).await.status, 200, "/a/*");
+    assert_eq!(request("GET", "/b").send(&mut client).await.status, 401, "/*");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_route_it_is_404_token_or_not_and_without_a_site_421() {
+    let routes = "{ path = \"/only/*\", upstream = \"{upstream}\" },".to_owned();
+    let gateway = Gateway::start(Setup { routes, ..Setup::default() }).await;
+    let mut client = gateway.client(Version::H1).await;
+
+    let reply = request("GET", "/other").send(&mut client).await;
+    assert_eq!((reply.status.as_u16(), reply.json()["code"].clone()), (404, json!("not_found")));
+    let reply = request("GET", "/other").bearer("x").send(&mut client).await;
+    assert_eq!(reply.status, 404);
+    let unknown = request("GET", "/only/x").header("host", "other.example").send(&mut client).await;
+    assert_eq!((unknown.status.as_u16(), unknown.body.len()), (421, 0));
+}
