@@ -1,7 +1,7 @@
 //! Munjigi (문지기, "gatekeeper"): a reverse-proxy authentication gateway.
 //!
-//! The modules stand in the order of `ARCHITECTURE.md`: each may use only those above it,
-//! and `tests/architecture.rs` holds the code to that.
+//! `ARCHITECTURE.md` has the modules in order: each may use only those above it, and
+//! `tests/architecture.rs` holds the code to that.
 
 pub mod admin;
 pub mod app;
