@@ -33,8 +33,7 @@ impl Process {
             assert!(log.read_line(&mut line).unwrap() > 0, "the gateway ended:\n{said}");
             let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
             if event["message"] == "listening" {
-                let address = event["listening"].as_str().unwrap().trim_matches(['[', ']']);
-                process.address = address.parse().unwrap();
+                process.address = event["listening"].as_str().unwrap().parse().unwrap();
                 std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
                 return process;
             }

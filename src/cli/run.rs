@@ -42,11 +42,12 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
     let access_log = access_log(&config.log);
     let app = App::start(config, access_log).await?;
+    let listening: Vec<String> = app.listening().iter().map(ToString::to_string).collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         file = %file.display(),
-        listening = ?app.listening(),
-        admin = ?app.admin(),
+        listening = listening.join(" "),
+        admin = app.admin().map_or_else(|| "off".to_owned(), |admin| admin.to_string()),
         store = %app.gateway().auth.store.describe(),
         "listening"
     );

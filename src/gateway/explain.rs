@@ -252,7 +252,9 @@ impl Explainer<'_> {
         let authority = self.url.authority().map(ToString::to_string).unwrap_or_default();
         let host = match rules.host {
             HostHeader::Client => authority,
-            HostHeader::Upstream => upstream(&rules.upstream),
+            HostHeader::Upstream => {
+                String::from_utf8_lossy(route.upstream.authority().as_bytes()).into_owned()
+            }
         };
         let set = rules.set_headers.iter().map(|(name, value)| (name, value));
         let headers = identity.iter().chain(set).map(|(name, value)| {

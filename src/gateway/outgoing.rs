@@ -121,3 +121,7 @@ fn frame<B: Body>(headers: &mut HeaderMap, method: &Method, body: &B) {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
 }
+
+#[cfg(test)]
+#[path = "outgoing_tests.rs"]
+mod tests;

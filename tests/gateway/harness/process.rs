@@ -90,10 +90,9 @@ pub(crate) async fn munjigi(config: &Path, arguments: &[&str], stdin: &str) -> O
     tokio::time::timeout(DEADLINE, child.wait_with_output()).await.expect("it ends").unwrap()
 }
 
-/// The first `IP:PORT` in a field of the log, which shows lists and options as Rust does.
+/// The first address in a field of the log.
 fn first_address(field: &serde_json::Value) -> SocketAddr {
     let text = field.as_str().unwrap_or_default();
-    let text = text.trim_start_matches("Some(").trim_start_matches('[');
-    let end = text.find([',', ')']).unwrap_or(text.len());
-    text[..end].trim_end_matches(']').parse().unwrap_or_else(|_| panic!("no address in {field}"))
+    let first = text.split(' ').next().unwrap_or_default();
+    first.parse().unwrap_or_else(|_| panic!("no address in {field}"))
 }

@@ -1,0 +1,119 @@
+//! Whatever a client sends, identity headers are the gateway's alone.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Request;
+use http::uri::PathAndQuery;
+use http_body_util::Empty;
+use proptest::prelude::*;
+
+use super::request;
+use crate::config::HostHeader;
+use crate::config::LimitsConfig;
+use crate::config::UpstreamConfig;
+use crate::gateway::forward::Plan;
+use crate::gateway::upstream::Upstream;
+
+const IDENTITY: [&str; 3] = ["x-user-id", "x-user-email", "x-user-roles"];
+
+/// Names that a client may try: true ones, look-alikes, what removes others, and harmless ones.
+fn name() -> impl Strategy<Value = String> {
+    let spelt =
+        (prop::sample::select(IDENTITY.to_vec()), prop::sample::select(vec!["-", "_", ".", ""]))
+            .prop_map(|(name, separator)| name.replace('-', separator));
+    let mixed = prop::sample::select(IDENTITY.to_vec()).prop_map(|name| name.replacen('-', "_", 1));
+    let other = prop::sample::select(vec![
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "authorization",
+        "x-forwarded-for",
+        "x_forwarded_for",
+        "x-request-id",
+        "cookie",
+        "accept",
+        "x-user",
+        "te",
+        "trailer",
+        "upgrade",
+    ]);
+    prop_oneof![spelt, mixed, other.prop_map(str::to_owned)]
+}
+
+fn value() -> impl Strategy<Value = String> {
+    let naming = prop::collection::vec(name(), 1..4).prop_map(|names| names.join(", "));
+    prop_oneof![naming, "[ -~]{0,12}"]
+}
+
+fn fold(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase()
+}
+
+/// What the backend gets for these lines of a client, with this identity.
+fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
+    let mut asked = Request::get("/x").body(()).unwrap();
+    for (name, value) in lines {
+        let name = HeaderName::try_from(name.as_str()).unwrap();
+        asked.headers_mut().append(name, HeaderValue::try_from(value.as_str()).unwrap());
+    }
+    let config = UpstreamConfig::at("http://127.0.0.1:1".parse().unwrap());
+    let upstream = Arc::new(Upstream::new("backend", &config).unwrap());
+    let names: Vec<String> = IDENTITY.iter().map(|name| fold(name)).collect();
+    let client = IpAddr::from([127, 0, 0, 1]);
+    let plan = Plan {
+        upstream: &upstream,
+        target: PathAndQuery::from_static("/x"),
+        identity: identity.clone(),
+        identity_names: &names,
+        set_headers: &[],
+        remove_headers: &[],
+        forward_authorization: false,
+        host: HostHeader::Client,
+        authority: "localhost",
+        client,
+        peer: client,
+        trusted_peer: false,
+        request_id: "id",
+        limits: &LimitsConfig::default(),
+    };
+    let (parts, ()) = asked.into_parts();
+    request(parts, Empty::<bytes::Bytes>::new(), &plan, false).headers().clone()
+}
+
+fn identity_in(headers: &HeaderMap) -> Vec<(String, HeaderValue)> {
+    let known: Vec<String> = IDENTITY.iter().map(|name| fold(name)).collect();
+    let mut seen: Vec<(String, HeaderValue)> = headers
+        .iter()
+        .filter(|(name, _)| known.contains(&fold(name.as_str())))
+        .map(|(name, value)| (name.to_string(), value.clone()))
+        .collect();
+    seen.sort_by(|one, other| one.0.cmp(&other.0));
+    seen
+}
+
+proptest! {
+    #[test]
+    fn identity_headers_are_the_tokens_values_once_each(
+        lines in prop::collection::vec((name(), value()), 0..12),
+        authenticated in any::<bool>(),
+    ) {
+        let mut identity = HeaderMap::new();
+        if authenticated {
+            identity.insert("x-user-id", HeaderValue::from_static("7"));
+            identity.insert("x-user-email", HeaderValue::from_static("you@example.com"));
+        }
+
+        let headers = forwarded(&lines, &identity);
+
+        prop_assert_eq!(identity_in(&headers), identity_in(&identity));
+        for gone in ["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "authorization"] {
+            prop_assert!(!headers.contains_key(gone), "{} reached the backend", gone);
+        }
+        prop_assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
+        prop_assert_eq!(headers.get("x-request-id"), Some(&HeaderValue::from_static("id")));
+    }
+}
