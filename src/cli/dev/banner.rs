@@ -105,7 +105,8 @@ impl Banner<'_> {
                 let Example { method, path, .. } = example;
                 lines.push((format!("curl $CA $G{path} -X {method} {with_token}"), ""));
             }
-            None => lines.push((format!("{} revoke token $T", self.munjigi()), "")),
+            // The gateway learns from its store what the command line did, five times a second.
+            None => lines.push((format!("{} revoke token $T; sleep 0.5", self.munjigi()), "")),
         }
         let revoked = "401: revoked, effective at once";
         lines.push((format!("curl $CA $G/api/hello {with_token}"), revoked));
