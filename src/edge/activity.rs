@@ -168,7 +168,8 @@ impl Activity {
     pub(super) fn verdict(&self, now: Instant) -> Verdict {
         if self.in_flight.load(Ordering::Relaxed) > 0 {
             if self.unpolled.load(Ordering::Relaxed) == 0 {
-                return Verdict::Wait(now + self.stall);
+                // The last request may end without the connection being woken.
+                return Verdict::Wait(now + self.stall.min(self.idle));
             }
             let until = self.instant(&self.polled_at) + self.stall;
             return if until <= now { Verdict::Cut } else { Verdict::Wait(until) };
@@ -207,6 +208,7 @@ mod tests {
     use super::Activity;
     use super::Heard;
     use super::Verdict;
+    use crate::config::LimitsConfig;
     use crate::drain::Drain;
     use crate::gateway::body::tests::limits;
 
@@ -255,6 +257,17 @@ mod tests {
         assert_eq!(activity.heard(), Heard::Other);
 
         assert!(matches!(activity.verdict(after(3600)), Verdict::Wait(_)));
+    }
+
+    #[test]
+    fn a_connection_is_looked_at_again_in_time_for_keep_alive() {
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let limits = LimitsConfig { keep_alive: Duration::from_secs(1), ..limits() };
+        let activity = Activity::new(&limits, place, Drain::new().guard());
+        activity.begin();
+        let now = Instant::now();
+
+        assert_eq!(activity.verdict(now), Verdict::Wait(now + Duration::from_secs(1)));
     }
 
     #[test]
