@@ -57,12 +57,14 @@ where
     F: Future<Output = Response<ReplyBody>> + Send + 'static,
 {
     let Accepted { stream, connection, limits, place, guard } = accepted;
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection ended before it was served");
-        return;
-    }
     let activity = Arc::new(Activity::new(&limits, place, guard));
-    let tcp = Tcp::new(stream, Arc::clone(&activity));
+    let tcp = match Tcp::new(stream, Arc::clone(&activity)) {
+        Ok(tcp) => tcp,
+        Err(error) => {
+            tracing::debug!(%error, "a connection ended before it was served");
+            return;
+        }
+    };
     let (socket, http2) = match tls {
         None => (Socket::plain(tcp, Arc::clone(&activity)), false),
         Some(config) => match handshake(tcp, config, &limits, &activity).await {

@@ -43,9 +43,13 @@ enum Linger {
 const LINGER: Duration = Duration::from_secs(2);
 
 impl Tcp {
-    /// Wraps an accepted stream.
-    pub(super) const fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, stall: None, linger: Linger::NotYet }
+    /// Wraps an accepted stream, whose small writes are not to wait for each other.
+    ///
+    /// # Errors
+    /// When the stream has ended already.
+    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, activity, stall: None, linger: Linger::NotYet })
     }
 
     /// Lets a write wait, but not for ever.
@@ -137,5 +141,32 @@ impl AsyncWrite for Tcp {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::net::TcpListener;
+    use tokio::net::TcpStream;
+    use tokio::sync::Semaphore;
+
+    use super::Tcp;
+    use crate::drain::Drain;
+    use crate::edge::activity::Activity;
+    use crate::gateway::body::tests::limits;
+
+    #[tokio::test]
+    async fn small_writes_to_a_client_do_not_wait_for_each_other() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let activity = Activity::new(&limits(), place, Drain::new().guard());
+
+        let tcp = Tcp::new(stream, Arc::new(activity)).unwrap();
+
+        assert!(tcp.stream.nodelay().unwrap());
     }
 }

@@ -142,3 +142,38 @@ fn is_closed(error: &io::Error) -> bool {
             | io::ErrorKind::NotConnected
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+
+    use super::Wire;
+    use crate::config::UpstreamConfig;
+    use crate::config::UpstreamUrl;
+    use crate::gateway::upstream::connector::Connector;
+
+    #[tokio::test]
+    async fn small_writes_to_an_upstream_do_not_wait_for_each_other() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let target =
+            UpstreamUrl { tls: false, host: address.ip().to_string(), port: address.port() };
+        let connector = Connector::new(&UpstreamConfig {
+            targets: vec![target],
+            connect_timeout: Duration::from_secs(20),
+            response_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(20),
+            max_inflight: 1,
+            queue_timeout: Duration::ZERO,
+            ca: None,
+        })
+        .unwrap();
+
+        let stream = connector.connect().await.unwrap();
+
+        let Wire::Plain(tcp) = &stream.wire else { panic!("no TLS was asked for") };
+        assert!(tcp.nodelay().unwrap());
+    }
+}
