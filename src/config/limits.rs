@@ -17,7 +17,8 @@ pub struct LimitsConfig {
     pub uri_bytes: ByteSize,
     /// Forwarded body; default 10 MiB, beyond it 413. A reload applies it.
     pub body: ByteSize,
-    /// Body of an auth endpoint; default 8 MiB, beyond it 413. A reload applies it.
+    /// Body of an auth endpoint; default 8 MiB, beyond it the contract's validation error. A reload
+    /// applies it.
     pub auth_body: ByteSize,
     /// Bearer token; default 8 KiB, beyond it 401. A reload applies it.
     pub token_bytes: ByteSize,
