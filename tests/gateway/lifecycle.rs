@@ -11,14 +11,15 @@ use crate::harness::eventually;
 use crate::harness::gateway::trust;
 use crate::harness::request;
 
-struct Running {
-    process: Process,
-    folder: tempfile::TempDir,
-    upstream: Upstream,
-    text: String,
+/// A gateway as a process, and what it was started with.
+pub(crate) struct Running {
+    pub(crate) process: Process,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) upstream: Upstream,
+    pub(crate) text: String,
 }
 
-async fn start(setup: &Setup) -> Running {
+pub(crate) async fn start(setup: &Setup) -> Running {
     let upstream = Upstream::start().await;
     let folder = tempfile::tempdir().unwrap();
     let text = setup.text(&upstream);
@@ -28,18 +29,18 @@ async fn start(setup: &Setup) -> Running {
 }
 
 impl Running {
-    async fn client(&self, version: Version) -> Client {
+    pub(crate) async fn client(&self, version: Version) -> Client {
         let trust = trust(&self.folder.path().join("certs/dev/ca.pem"));
         Client::connect(self.process.address, &trust, version).await
     }
 
-    async fn reload(&self, text: &str) {
+    pub(crate) async fn reload(&self, text: &str) {
         std::fs::write(self.folder.path().join("munjigi.toml"), text).unwrap();
         self.process.signal("HUP").await;
     }
 
     /// Waits until a reload of this result has been counted.
-    async fn reloads(&self, result: &str, count: u64) {
+    pub(crate) async fn reloads(&self, result: &str, count: u64) {
         let wanted = format!("munjigi_reloads_total{{result=\"{result}\"}} {count}");
         let url = format!("http://{}/metrics", self.process.admin);
         eventually("the reload is counted", async || {
@@ -50,7 +51,7 @@ impl Running {
     }
 }
 
-async fn plain_get(url: &str) -> String {
+pub(crate) async fn plain_get(url: &str) -> String {
     let output =
         tokio::process::Command::new("curl").args(["-sS", "-i", url]).output().await.unwrap();
     String::from_utf8(output.stdout).unwrap()

@@ -13,12 +13,17 @@ mod harness;
 #[path = "../support/redis.rs"]
 mod redis;
 
+mod caps;
 mod cli;
+mod deadlines;
 mod dev;
+mod drain;
 mod durability;
 mod early_answers;
 mod fleet;
 mod framing;
+mod handshakes;
+mod http2;
 mod identity;
 mod lifecycle;
 mod paths;

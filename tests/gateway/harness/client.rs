@@ -1,20 +1,29 @@
 //! A client that controls its connection, and one that controls every byte.
 
+use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream;
 use http::HeaderMap;
 use http::Request;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use http_body_util::Full;
+use http_body_util::StreamBody;
+use http_body_util::combinators::BoxBody;
+use hyper::body::Frame;
 use hyper::client::conn::http1;
 use hyper::client::conn::http2;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
+use rustls::SupportedProtocolVersion;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -38,14 +47,17 @@ impl Version {
     pub(crate) const BOTH: [Self; 2] = [Self::H1, Self::H2];
 }
 
+/// The body of a request.
+pub(crate) type Outgoing = BoxBody<Bytes, Infallible>;
+
 /// A keep-alive connection to a gateway.
 pub(crate) struct Client {
     sender: Sender,
 }
 
 enum Sender {
-    H1(http1::SendRequest<Full<Bytes>>),
-    H2(http2::SendRequest<Full<Bytes>>),
+    H1(http1::SendRequest<Outgoing>),
+    H2(http2::SendRequest<Outgoing>),
 }
 
 /// An answer, its body read.
@@ -85,7 +97,7 @@ impl Client {
     }
 
     /// Sends a request made by [`request`] and reads the whole answer.
-    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Reply {
+    pub(crate) async fn send(&mut self, request: Request<Outgoing>) -> Reply {
         let reply = self.try_send(request).await;
         let reply = reply.unwrap_or_else(|error| panic!("no answer: {error:?}"));
         reply.assert_always();
@@ -95,7 +107,7 @@ impl Client {
     /// Sends a request; an error when the connection ends without an answer.
     pub(crate) async fn try_send(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: Request<Outgoing>,
     ) -> Result<Reply, hyper::Error> {
         let exchange = async {
             let response = match &mut self.sender {
@@ -116,13 +128,13 @@ impl Client {
 /// Begins a request for `https://localhost…`.
 pub(crate) fn request(method: &str, path: &str) -> RequestBuilder {
     let uri = format!("https://localhost{path}");
-    RequestBuilder { builder: Request::builder().method(method).uri(uri), body: Bytes::new() }
+    RequestBuilder { builder: Request::builder().method(method).uri(uri), body: whole(Vec::new()) }
 }
 
 /// A request being written.
 pub(crate) struct RequestBuilder {
     builder: http::request::Builder,
-    body: Bytes,
+    body: Outgoing,
 }
 
 impl RequestBuilder {
@@ -144,7 +156,31 @@ impl RequestBuilder {
 
     /// Sets a body.
     pub(crate) fn body(mut self, body: Vec<u8>) -> Self {
-        self.body = Bytes::from(body);
+        self.body = whole(body);
+        self
+    }
+
+    /// Sets a body that begins so, and of which nothing more ever comes.
+    pub(crate) fn endless(mut self, begin: &'static [u8]) -> Self {
+        let begin = stream::iter([Ok(Frame::data(Bytes::from_static(begin)))]);
+        self.body = BodyExt::boxed(StreamBody::new(begin.chain(stream::pending())));
+        self
+    }
+
+    /// Sets a body of which a byte comes now and then, and no end.
+    pub(crate) fn trickle(mut self) -> Self {
+        let bytes = stream::unfold((), async |()| {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Some((Ok(Frame::data(Bytes::from_static(b" "))), ()))
+        });
+        self.body = BodyExt::boxed(StreamBody::new(bytes));
+        self
+    }
+
+    /// Sets a body of parts, whose length is not announced.
+    pub(crate) fn parts(mut self, parts: Vec<Vec<u8>>) -> Self {
+        let parts = parts.into_iter().map(|part| Ok(Frame::data(Bytes::from(part))));
+        self.body = BodyExt::boxed(StreamBody::new(stream::iter(parts)));
         self
     }
 
@@ -154,8 +190,8 @@ impl RequestBuilder {
     }
 
     /// The request itself.
-    pub(crate) fn build(self) -> Request<Full<Bytes>> {
-        self.builder.body(Full::new(self.body)).unwrap()
+    pub(crate) fn build(self) -> Request<Outgoing> {
+        self.builder.body(self.body).unwrap()
     }
 }
 
@@ -208,7 +244,7 @@ pub(crate) async fn raw(
     drop(stream.write_all(bytes).await);
     drop(stream.flush().await);
     let mut answer = Vec::new();
-    let deadline = std::time::Duration::from_secs(3);
+    let deadline = Duration::from_secs(3);
     let read = tokio::time::timeout(deadline, async {
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(read @ 1..) = stream.read(&mut buffer).await {
@@ -227,18 +263,42 @@ pub(crate) async fn connect(
     trust: &RootCertStore,
     alpn: &[u8],
 ) -> TlsStream<TcpStream> {
+    let config = tls(trust, rustls::DEFAULT_VERSIONS, &[alpn]);
+    shake(address, &config, "localhost").await.unwrap()
+}
+
+/// What a TLS client offers; tickets are kept with it.
+pub(crate) fn tls(
+    trust: &RootCertStore,
+    versions: &[&'static SupportedProtocolVersion],
+    alpn: &[&[u8]],
+) -> Arc<ClientConfig> {
     munjigi::token::install_crypto();
-    let mut config =
-        ClientConfig::builder().with_root_certificates(trust.clone()).with_no_client_auth();
-    config.alpn_protocols = vec![alpn.to_vec()];
-    let stream = TcpStream::connect(address).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    let mut config = ClientConfig::builder_with_protocol_versions(versions)
+        .with_root_certificates(trust.clone())
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    Arc::new(config)
+}
+
+/// Connects and shakes hands, asking for a name.
+pub(crate) async fn shake(
+    address: SocketAddr,
+    config: &Arc<ClientConfig>,
+    name: &'static str,
+) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let name = ServerName::try_from(name).unwrap();
+    TlsConnector::from(Arc::clone(config)).connect(name, stream).await
+}
+
+fn whole(body: Vec<u8>) -> Outgoing {
+    Full::new(Bytes::from(body)).boxed()
 }
 
 /// HTTP/1.1 wants the path in the request line and the authority in `Host`.
-fn to_origin_form(mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
+fn to_origin_form(mut request: Request<Outgoing>) -> Request<Outgoing> {
     let path = request.uri().path_and_query().cloned().unwrap();
     if !request.headers().contains_key("host") {
         let authority = request.uri().authority().unwrap().to_string();

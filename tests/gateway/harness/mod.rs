@@ -1,6 +1,7 @@
 //! Starts the real things: gateway, upstream, clients; waits on conditions, never for a time.
 
 pub(crate) mod client;
+mod frames;
 pub(crate) mod gateway;
 mod literal;
 pub(crate) mod process;
@@ -13,6 +14,8 @@ pub(crate) use client::Reply;
 pub(crate) use client::Version;
 pub(crate) use client::raw;
 pub(crate) use client::request;
+pub(crate) use frames::Frames;
+pub(crate) use frames::kind;
 pub(crate) use gateway::Backing;
 pub(crate) use gateway::Gateway;
 pub(crate) use gateway::Setup;
