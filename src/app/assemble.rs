@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use crate::auth::AuthSite;
 use crate::auth::password::PasswordError;
@@ -297,13 +298,30 @@ async fn key_ring(
     if !site.tokens.keys.is_empty() {
         return KeyRing::from_configured(&site.tokens.keys).map_err(bad_key);
     }
-    let mut keys = store.signing_keys(&policy.issuer).await.map_err(bad_store)?;
+    let read = async || store.signing_keys(&policy.issuer).await;
+    let mut keys = patiently(read).await.map_err(bad_store)?;
     if !keys.iter().any(|key| key.algorithm == policy.algorithm) {
         let made = StoredKey::generate(policy.algorithm, now).map_err(bad_key)?;
-        keys = store.add_signing_key(&policy.issuer, made).await.map_err(bad_store)?;
+        let add = async || store.add_signing_key(&policy.issuer, made.clone()).await;
+        keys = patiently(add).await.map_err(bad_store)?;
     }
     KeyRing::from_stored(&keys).map_err(bad_key)
 }
+
+/// Asks again while the store is only slow: the deadline of one command is meant for requests, and
+/// a start on a busy disk is no reason not to start. Only for what may be done twice.
+async fn patiently<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let begun = Instant::now();
+    loop {
+        match ask().await {
+            Err(StoreError::TimedOut(_)) if begun.elapsed() < PATIENCE => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// How long a slow store is asked at a start.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `None` for a name that is not configured, which [`crate::config::load`] refuses.
 fn settings(config: &Config, upstream: &UpstreamRef) -> Option<UpstreamConfig> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use anyhow::bail;
@@ -13,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::config;
 use crate::config::Config;
 use crate::config::HostPattern;
+use crate::config::StoreConfig;
 use crate::gateway::snapshot::SiteParts;
 use crate::operation::Identifier;
 use crate::operation::UserId;
@@ -72,15 +74,23 @@ impl Context {
     pub(crate) async fn open(&self) -> anyhow::Result<Opened> {
         let config = self.config()?;
         let contracts = assemble::contracts(&config)?;
-        let store = assemble::open_store(&config.store).await?;
+        // A person waits longer than a request may.
+        let timeout = config.store.timeout.max(PATIENCE);
+        let store = assemble::open_store(&StoreConfig { timeout, ..config.store.clone() }).await?;
         let passwords = assemble::passwords(&config.password)?;
         let (open, now) = (store.as_ref(), self.now.wall);
         let sites = assemble::sites(&config, &contracts, &passwords, open, now).await?;
         let longest = assemble::longest_access_ttl(&config, &contracts);
-        let revoked_until = self.now.wall.plus(longest);
+        let revoked_until = self.now.wall.plus(longest).plus(CLOCK_SKEW);
         Ok(Opened { config, store, sites, passwords, revoked_until })
     }
 }
+
+/// The longest wait for one answer of the store.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How far the clocks of nodes may differ.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 impl Opened {
     /// Finds an account by number, email address or user name.
