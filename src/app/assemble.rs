@@ -233,7 +233,9 @@ pub fn longest_access_ttl(config: &Config, contracts: &[Arc<Contract>]) -> Durat
 fn load_contract(config: &Config, site: &SiteConfig) -> Result<Contract, Faults> {
     match &site.contract {
         // A site without endpoints refuses, and verifies, as `standard` does.
-        ContractName::None => load_built_in(config, site, "standard"),
+        ContractName::None => {
+            load_built_in(config, site, "standard").map(Contract::without_endpoints)
+        }
         ContractName::BuiltIn(name) => load_built_in(config, site, name),
         ContractName::File(path) => Contract::load(path),
     }

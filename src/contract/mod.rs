@@ -134,6 +134,12 @@ impl Contract {
         compile::compile(text, path)
     }
 
+    /// Takes the endpoints away: what is left says how a site refuses that serves none.
+    #[must_use]
+    pub fn without_endpoints(self) -> Self {
+        Self { name: "none".to_owned(), endpoints: Vec::new(), ..self }
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
