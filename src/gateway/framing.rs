@@ -44,15 +44,21 @@ pub(crate) fn check<B>(request: &Request<B>, limits: &LimitsConfig) -> Result<()
     check_expect(request.headers())
 }
 
-/// The host that a request is for: lower case, without port; from the authority (HTTP/2,
-/// absolute-form) or `Host`, which agree once [`check`] has passed.
+/// The host that a request is for: lower case, without port and final dot, an IPv6 address in its
+/// one form; from the authority (HTTP/2, absolute-form) or `Host`, which agree once [`check`] has
+/// passed. Another spelling of a site's host must not fall to the site of a wildcard.
 pub(crate) fn host<B>(request: &Request<B>) -> Option<String> {
     let authority = match request.uri().authority() {
         Some(authority) => authority.as_str(),
         None => request.headers().get(HOST)?.to_str().ok()?,
     };
     let (host, _) = split_authority(authority)?;
-    Some(host.to_ascii_lowercase())
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let address: Ipv6Addr = address.parse().ok()?;
+        return Some(format!("[{address}]"));
+    }
+    let host = host.strip_suffix('.').unwrap_or(host);
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
 /// What `Allow` says to a CONNECT.
@@ -399,15 +405,19 @@ mod tests {
     }
 
     #[test]
-    fn host_is_lower_case_and_without_port() {
-        let rows: &[(&str, Row)] = &[
-            ("api.example.com", ("", H1, "GET", "/", &[("host", "API.example.com:8443")])),
-            ("[::1]", ("", H1, "GET", "/", &[("host", "[::1]:1")])),
-            ("b", ("", H2, "GET", "https://B:3/", &[])),
+    fn host_has_one_spelling() {
+        let rows: &[(Option<&str>, Row)] = &[
+            (Some("api.example.com"), ("", H1, "GET", "/", &[("host", "API.example.com:8443")])),
+            (Some("api.example.com"), ("", H1, "GET", "/", &[("host", "api.example.com.:8443")])),
+            (Some("a."), ("", H1, "GET", "/", &[("host", "a..")])),
+            (None, ("", H1, "GET", "/", &[("host", ".")])),
+            (Some("[::1]"), ("", H1, "GET", "/", &[("host", "[::1]:1")])),
+            (Some("[::1]"), ("", H1, "GET", "/", &[("host", "[0:0:0::1]")])),
+            (Some("b"), ("", H2, "GET", "https://B:3/", &[])),
         ];
 
         for (expected, row) in rows {
-            assert_eq!(host(&request(row)).as_deref(), Some(*expected));
+            assert_eq!(host(&request(row)).as_deref(), *expected);
         }
     }
 }
