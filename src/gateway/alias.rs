@@ -8,6 +8,11 @@ pub(crate) fn is_alias_of(name: &HeaderName, folded: &[String]) -> bool {
     folded.iter().any(|known| folds_to(name.as_str(), known))
 }
 
+/// Says whether a backend may take `name` for `other`.
+pub(crate) fn is_alike(name: &HeaderName, other: &HeaderName) -> bool {
+    letters(name.as_str()).eq(letters(other.as_str()))
+}
+
 /// Says whether `name` is a misspelling (`_`, `.`, …) of a header that the gateway states, or
 /// that decides about identity or framing.
 pub(crate) fn imitates(name: &HeaderName) -> bool {

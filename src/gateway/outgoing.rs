@@ -90,7 +90,8 @@ fn remove_claims(headers: &mut HeaderMap, plan: &Plan<'_>) {
             || forwarded::is_claim(name.as_str(), plan.trusted_peer)
             || alias::is_alias_of(name, plan.identity_names)
             || alias::imitates(name)
-            || plan.remove_headers.contains(name)
+            || plan.remove_headers.iter().any(|removed| alias::is_alike(name, removed))
+            || plan.set_headers.iter().any(|(set, _)| alias::is_alike(name, set))
     };
     let doomed: Vec<HeaderName> = headers.keys().filter(|name| goes(name)).cloned().collect();
     for name in doomed {

@@ -1,0 +1,158 @@
+//! What a route asks of a token, and what of the request's own credentials a backend sees.
+
+use serde_json::json;
+
+use crate::harness::Client;
+use crate::harness::Gateway;
+use crate::harness::Setup;
+use crate::harness::Version;
+use crate::harness::raw;
+use crate::harness::request;
+
+async fn token(gateway: &Gateway, email: &str, role: &str) -> String {
+    gateway.add_user(&["--email", email, "--role", role], "correct horse 1").await;
+    let issued = gateway.munjigi(&["token", "issue", "--user", email]).await;
+    String::from_utf8(issued.stdout).unwrap().trim().to_owned()
+}
+
+async fn status(client: &mut Client, path: &str, authorization: Option<&str>) -> u16 {
+    let mut builder = request("GET", path);
+    if let Some(line) = authorization {
+        builder = builder.header("authorization", line);
+    }
+    builder.send(client).await.status.as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_optional_token_that_is_bad_is_refused_all_the_same() {
+    let routes = "{ path = \"/maybe/*\", upstream = \"{upstream}\", auth = \"optional\" },\n\
+                  { path = \"/staff/*\", upstream = \"{upstream}\", auth = \"optional\", roles = [\"staff\"] },";
+    let gateway = Gateway::start(Setup { routes: routes.to_owned(), ..Setup::default() }).await;
+    let staff = format!("Bearer {}", token(&gateway, "staff@example.com", "staff").await);
+    let guest = format!("Bearer {}", token(&gateway, "guest@example.com", "guest").await);
+    let cut = &staff[..staff.len() - 1];
+    for version in Version::BOTH {
+        let mut client = gateway.client(version).await;
+        for bad in ["", "Bearer", "Bearer a.b.c", "Basic dTpw", "Bearer x, Bearer y", cut] {
+            assert_eq!(status(&mut client, "/maybe/x", Some(bad)).await, 401, "{bad}");
+        }
+        assert_eq!(status(&mut client, "/maybe/x", None).await, 200);
+        assert_eq!(status(&mut client, "/maybe/x", Some(&guest)).await, 200);
+        assert_eq!(status(&mut client, "/staff/x", None).await, 401, "nobody has no role");
+        assert_eq!(status(&mut client, "/staff/x", Some(&guest)).await, 403);
+        assert_eq!(status(&mut client, "/staff/x", Some(&staff)).await, 200);
+    }
+    let logout = request("POST", "/auth/logout").header("authorization", &staff);
+    let mut client = gateway.client(Version::H1).await;
+    assert_eq!(logout.send(&mut client).await.status, 200);
+    assert_eq!(status(&mut client, "/maybe/x", Some(&staff)).await, 401, "a revoked token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_gets_the_credentials_only_where_the_site_says_so() {
+    for forward in [false, true] {
+        let site = format!("forward_authorization = {forward}");
+        let gateway = Gateway::start(Setup { site, ..Setup::default() }).await;
+        let bearer = format!("Bearer {}", token(&gateway, "you@example.com", "staff").await);
+        let mut client = gateway.client(Version::H1).await;
+        let rows = [
+            ("/api/x", bearer.as_str()),
+            ("/maybe/x", bearer.as_str()),
+            ("/public/x", bearer.as_str()),
+            ("/public/x", "Basic dTpw"),
+            ("/public/x", "Bearer no.such.token"),
+        ];
+        for (path, line) in rows {
+            let seen = request("GET", path)
+                .header("authorization", line)
+                .header("proxy-authorization", "Basic dTpw")
+                .header("auth_orization", "Bearer x")
+                .send(&mut client)
+                .await;
+            assert_eq!(seen.status, 200, "a public route looks at no token: {path} {line}");
+            let seen = seen.json();
+            let expected = forward.then(|| json!([line]));
+            assert_eq!(seen["headers"].get("authorization"), expected.as_ref(), "{path} {line}");
+            assert_eq!(seen["headers"].get("proxy-authorization"), None);
+            assert_eq!(seen["headers"].get("auth_orization"), None);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_method_passes_without_a_token() {
+    let gateway = Gateway::start(Setup::default()).await;
+    for version in Version::BOTH {
+        let mut client = gateway.client(version).await;
+        for method in
+            ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", "PROPFIND"]
+        {
+            let reply = request(method, "/api/x")
+                .header("x-http-method-override", "OPTIONS")
+                .header("x-middleware-subrequest", "middleware")
+                .send(&mut client)
+                .await;
+            assert_eq!(reply.status, 401, "{method}");
+        }
+        let preflight = request("OPTIONS", "/api/x")
+            .header("origin", "https://evil.example")
+            .header("access-control-request-method", "GET")
+            .send(&mut client)
+            .await;
+        assert_eq!(preflight.status, 401, "no origin is configured");
+        assert_eq!(preflight.headers.get("access-control-allow-origin"), None);
+    }
+    let star = b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let answer = raw(gateway.address(), &gateway.trust(), star).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 404"), "{}", String::from_utf8_lossy(&answer));
+    assert!(gateway.upstream.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_of_the_admin_listener_are_ordinary_here() {
+    let gateway = Gateway::start(Setup::default()).await;
+    let bearer = format!("Bearer {}", token(&gateway, "you@example.com", "staff").await);
+    let mut client = gateway.client(Version::H1).await;
+    for path in ["/metrics", "/livez", "/readyz", "/debug/pprof"] {
+        assert_eq!(status(&mut client, path, None).await, 401, "{path}");
+        let reply = request("GET", path).header("authorization", &bearer).send(&mut client).await;
+        assert_eq!(reply.header("x-upstream"), "yes", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admin_listener_takes_only_get_and_head() {
+    let gateway = Gateway::start(Setup::default()).await;
+    let admin = gateway.app().admin().expect("an admin listener");
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"] {
+        let url = format!("http://{admin}/metrics");
+        let output = tokio::process::Command::new("curl")
+            .args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "-X", method, &url])
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(output.stdout, b"405", "{method}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_a_route_sets_or_removes_have_no_other_spelling() {
+    let routes = "{ path = \"/*\", upstream = \"{upstream}\", auth = \"none\", \
+                    set_headers = { X-Internal-Key = \"ours\" }, remove_headers = [\"X-Debug\"] },";
+    let gateway = Gateway::start(Setup { routes: routes.to_owned(), ..Setup::default() }).await;
+    let mut client = gateway.client(Version::H1).await;
+
+    let seen = request("GET", "/x")
+        .header("x-internal-key", "theirs")
+        .header("x_internal_key", "theirs")
+        .header("x.internal-key", "theirs")
+        .header("x-debug", "theirs")
+        .header("x_debug", "theirs")
+        .header("connection", "x-internal-key")
+        .send(&mut client)
+        .await
+        .json();
+
+    assert_eq!(seen["headers"]["x-internal-key"], json!(["ours"]));
+    assert!(!seen.to_string().contains("theirs"), "{seen}");
+}
