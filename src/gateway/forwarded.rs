@@ -1,6 +1,8 @@
 //! States to the backend who asked and how: `X-Forwarded-*`, `X-Real-IP`, `X-Request-Id`.
 //!
 //! Whatever an untrusted peer says of that kind goes; of a trusted proxy, the chain is continued.
+//! `Forwarded` goes even then, because it is not continued, and a proxy that does not know it
+//! passes on what its client made up; so do the names by which other gateways say who asks.
 
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -27,8 +29,16 @@ pub(crate) struct Facts<'a> {
 /// Says whether a client's header of this name is dropped before ours are stated.
 pub(crate) fn is_claim(name: &str, trusted_peer: bool) -> bool {
     match name {
-        "x-original-url" | "x-rewrite-url" | "x-real-ip" | "x-request-id" => true,
-        "forwarded" => !trusted_peer,
+        "forwarded"
+        | "x-forwarded-access-token"
+        | "x-forwarded-email"
+        | "x-forwarded-groups"
+        | "x-forwarded-preferred-username"
+        | "x-forwarded-user"
+        | "x-original-url"
+        | "x-real-ip"
+        | "x-request-id"
+        | "x-rewrite-url" => true,
         _ => !trusted_peer && name.starts_with("x-forwarded-"),
     }
 }
@@ -146,12 +156,10 @@ mod tests {
         assert_eq!(
             stated(CLAIMS, true),
             expected(&[
-                ("forwarded", "for=1.1.1.1"),
                 ("x-forwarded-for", "1.1.1.1, 10.0.0.1"),
                 ("x-forwarded-host", "front.example.com"),
                 ("x-forwarded-prefix", "/admin"),
                 ("x-forwarded-proto", "http"),
-                ("x-forwarded-user", "root"),
                 ("x-real-ip", "192.0.2.7"),
                 ("x-request-id", "req-1"),
             ])
