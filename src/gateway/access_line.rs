@@ -185,8 +185,38 @@ fn append(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 
 fn member(line: &mut Vec<u8>, name: &str, value: &str) {
     append(line, format_args!(",\"{name}\":"));
+    let start = line.len();
     // A Vec takes everything, and every str is a JSON string.
     drop(serde_json::to_writer(&mut *line, value));
+    if value.bytes().any(|byte| byte >= 0x7f) {
+        let written = line.split_off(start);
+        escape(line, &String::from_utf8_lossy(&written));
+    }
+}
+
+/// JSON escapes C0 alone; a path may hold C1, whose CSI a terminal obeys as it does ESC `[`.
+fn escape(line: &mut Vec<u8>, written: &str) {
+    for c in written.chars() {
+        if moves_a_terminal(c) {
+            append(line, format_args!("\\u{:04x}", u32::from(c)));
+        } else {
+            append(line, format_args!("{c}"));
+        }
+    }
+}
+
+/// DEL and C1, line and paragraph separators, and what turns the direction of text; all of them
+/// are in the basic plane, so that four digits name one.
+const fn moves_a_terminal(c: char) -> bool {
+    matches!(
+        c,
+        '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// A text for a terminal: what could move its cursor, or turn its direction, is escaped.
@@ -281,6 +311,18 @@ mod tests {
             "10:42:07  200  GET   /api/hello        0.9 ms  you@example.com → whoami       \
              verify 0.06 ms, upstream 0.5 ms\n"
         );
+    }
+
+    #[test]
+    fn no_character_of_an_object_moves_a_terminal() {
+        let entry = Entry { path: "/가\u{9b}2J\u{7f}\u{202e}\u{1b}\"\\é", ..sample_entry() };
+
+        let written = object(&entry);
+
+        let path = r#""path":"/가\u009b2J\u007f\u202e\u001b\"\\é""#;
+        assert!(written.contains(path), "{written}");
+        let read: serde_json::Value = serde_json::from_str(&written).unwrap();
+        assert_eq!(read["path"], entry.path);
     }
 
     #[test]
