@@ -138,9 +138,7 @@ impl Gateway {
             (Ok(()), Some(site)) => {
                 let visit = Visit { gateway: &self, snapshot: &snapshot, site, context: &context };
                 let walk = visit.walk(parts, &mut unread, &mut trail);
-                // A fault of ours ends one request, not the connection and all its streams.
-                let walked = AssertUnwindSafe(walk).catch_unwind().await;
-                walked.unwrap_or_else(|_panic| Err(panicked())).map_err(Refusal::Walk)
+                caught(walk).await.map_err(Refusal::Walk)
             }
         };
         let (mut response, refusal) = match answer {
@@ -279,6 +277,30 @@ fn reply(response: Response<Bytes>, method: &Method) -> Response<ReplyBody> {
     Response::from_parts(parts, ReplyBody::full(bytes))
 }
 
-fn panicked() -> Rejection {
-    Rejection::new(ErrorCode::Internal, "a panic ended the walk")
+/// A fault of ours ends one request, not the connection and all its streams.
+async fn caught<T>(walk: impl Future<Output = Result<T, Rejection>>) -> Result<T, Rejection> {
+    let walked = AssertUnwindSafe(walk).catch_unwind().await;
+    walked
+        .unwrap_or_else(|_panic| Err(Rejection::new(ErrorCode::Internal, "a panic ended the walk")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::caught;
+    use crate::operation::ErrorCode;
+
+    #[tokio::test]
+    async fn a_panic_is_one_failed_request() {
+        let walk = async {
+            tokio::task::yield_now().await;
+            assert!(std::hint::black_box(false), "a fault of ours");
+            Ok(())
+        };
+
+        let refused = caught(walk).await.unwrap_err();
+
+        assert_eq!(refused.code, ErrorCode::Internal);
+        assert_eq!(refused.code.status(), 500);
+        assert_eq!(caught(async { Ok(7) }).await, Ok(7));
+    }
 }
