@@ -81,16 +81,15 @@ impl Context {
         let (open, now) = (store.as_ref(), self.now.wall);
         let sites = assemble::sites(&config, &contracts, &passwords, open, now).await?;
         let longest = assemble::longest_access_ttl(&config, &contracts);
-        let revoked_until = self.now.wall.plus(longest).plus(CLOCK_SKEW);
+        // The leeway covers gateways whose clocks are behind this one.
+        let leeway = config.sites.iter().map(|site| site.tokens.leeway).max().unwrap_or_default();
+        let revoked_until = self.now.wall.plus(longest).plus(leeway);
         Ok(Opened { config, store, sites, passwords, revoked_until })
     }
 }
 
 /// The longest wait for one answer of the store.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How far the clocks of nodes may differ.
-const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 impl Opened {
     /// Finds an account by number, email address or user name.

@@ -74,7 +74,9 @@ async fn token(args: &TokenArgs, context: &Context, opened: &Opened) -> anyhow::
                     issuer: principal.issuer.clone(),
                     token: principal.token.clone(),
                 };
-                let revocation = Revocation { revoked, expires_at: principal.expires_at };
+                // The leeway covers gateways whose clocks are behind this one.
+                let expires_at = principal.expires_at.plus(site.tokens.policy().leeway);
+                let revocation = Revocation { revoked, expires_at };
                 opened.store.revoke(&[revocation]).await?;
                 return Ok(Done { revoked: "token", name: principal.token.to_string() });
             }
