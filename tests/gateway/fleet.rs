@@ -73,6 +73,38 @@ async fn a_gateway_that_starts_later_knows_earlier_revocations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_was_wiped_revives_nothing() {
+    let redis = RedisServer::start().await;
+    let (a, b) = pair(&redis).await;
+    let (mut at_a, mut at_b) = (a.client(Version::H1).await, b.client(Version::H2).await);
+    request("POST", "/auth/signup").json(ACCOUNT).send(&mut at_a).await;
+    let (token, living) = (login(&mut at_a).await, login(&mut at_a).await);
+    request("POST", "/auth/logout").bearer(&token).send(&mut at_a).await;
+    refused(&mut at_b, &token).await;
+
+    let port = redis.url().rsplit(':').next().unwrap().trim_end_matches("/0").to_owned();
+    let wipe = ["-p", port.as_str(), "FLUSHALL"];
+    let output = tokio::process::Command::new("redis-cli").args(wipe).output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+
+    for _ in 0..20 {
+        for client in [&mut at_a, &mut at_b] {
+            let gone = status(client, &token).await;
+            assert!([401, 503].contains(&gone), "a revoked token passed: {gone}");
+            tokio::task::yield_now().await;
+        }
+    }
+    eventually("both decide again", async || {
+        let both = (status(&mut at_a, &living).await, status(&mut at_b, &living).await);
+        (both == (200, 200)).then_some(())
+    })
+    .await;
+    for client in [&mut at_a, &mut at_b] {
+        assert_eq!(status(client, &token).await, 401, "a revoked token passed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_silent_store_is_503_never_an_invalid_token() {
     let redis = RedisServer::start().await;
     let tables =

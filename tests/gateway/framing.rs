@@ -49,6 +49,16 @@ async fn ambiguous_framing_is_400_and_the_end_of_the_connection() {
         ("cl hex", post("Content-Length: 0x5", "hello")),
         ("cl empty", post("Content-Length:", "hello")),
         ("cl float", post("Content-Length: 5.0", "hello")),
+        ("cl trailing comma", post("Content-Length: 5,", "hello")),
+        ("cl nul", post("Content-Length: 5\0", "hello")),
+        ("cl inner space", post("Content-Length: 1 5", "hello")),
+        ("cl same list", post("Content-Length: 5, 5", "hello")),
+        ("te upper case", post("Transfer-Encoding: CHUNKED", chunk)),
+        ("te trailing comma", post("Transfer-Encoding: chunked,", chunk)),
+        ("te empty", post("Transfer-Encoding:", chunk)),
+        ("te non-breaking space", post("Transfer-Encoding: \u{a0}chunked", chunk)),
+        ("te apostrophes", post("Transfer-Encoding: 'chunked'", chunk)),
+        ("te cow", post("Transfer-Encoding: cow", chunk)),
         ("cl 2^64", post("Content-Length: 18446744073709551616", "hello")),
         ("te in 1.0", "POST /public/x HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned()),
         ("no host", "GET /public/x HTTP/1.1\r\n\r\n".to_owned()),
@@ -99,6 +109,12 @@ async fn a_broken_chunk_ends_everything() {
         "5\r\nhelloX\r\n0\r\n\r\n",
         "5\r\r\nhello\r\n0\r\n\r\n",
         "\0\r\nhello\r\n0\r\n\r\n",
+        "5\nhello\n0\n\n",
+        "5;a\nb\r\nhello\r\n0\r\n\r\n",
+        "5;a\rb\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhello0\r\n\r\n",
+        "-5\r\nhello\r\n0\r\n\r\n",
+        "\r\nhello\r\n0\r\n\r\n",
     ] {
         let bytes = post("Transfer-Encoding: chunked", chunk);
         let statuses = statuses(&gateway, &bytes).await;
@@ -179,4 +195,71 @@ async fn other_upgrades_are_not_tunnelled() {
     let seen = gateway.upstream.seen().pop().unwrap();
     assert_eq!(seen["headers"].get("upgrade"), None);
     assert_eq!(seen["headers"].get("http2-settings"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_hidden_by_its_spelling_is_refused() {
+    let gateway = Gateway::start(Setup::default()).await;
+    for (name, line) in [
+        ("folded", "X: a\r\n X-User-Id: 1"),
+        ("folded by a tab", "X: a\r\n\tX-User-Id: 1"),
+        ("first line folded", " X-User-Id: 1"),
+        ("bare cr", "X: a\rX-User-Id: 1"),
+        ("cr cr lf", "X: a\r\r\nX-User-Id: 1"),
+        ("nul", "X-User-Id\0: 1"),
+        ("space before the colon", "X-User-Id : 1"),
+        ("tab before the colon", "X-User-Id\t: 1"),
+        ("no name", ": 1"),
+        ("del in a value", "X: a\x7fb"),
+        ("control in a value", "X: a\x01b"),
+        ("host folded", "Host:\r\n localhost"),
+        ("host with comma", "Host: localhost,evil.example"),
+        ("host with nul", "Host: localhost\0"),
+    ] {
+        let host = if line.starts_with("Host") { "" } else { "Host: localhost\r\n" };
+        // The line stands first as well as last: a parser may treat the two differently.
+        for head in [format!("{host}{line}\r\n"), format!("{line}\r\n{host}")] {
+            let head = format!("GET /public/x HTTP/1.1\r\n{head}\r\n");
+            assert_eq!(statuses(&gateway, &head).await, [400], "{name}");
+        }
+    }
+    assert!(gateway.upstream.seen().is_empty(), "{:?}", gateway.upstream.seen());
+}
+
+/// RFC 9112 §2.2 lets a line end in LF alone; what was hidden so must be seen for what it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bare_line_feed_hides_no_header() {
+    let gateway = Gateway::start(Setup::default()).await;
+    let head = "GET /public/x HTTP/1.1\r\nHost: localhost\r\nX: a\nX-User-Id: 1\r\n\
+                Connection: close\r\n\r\n";
+
+    let answer = raw(gateway.address(), &gateway.trust(), head.as_bytes()).await.unwrap();
+
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(["HTTP/1.1 200", "HTTP/1.1 400"].iter().any(|line| answer.starts_with(line)));
+    for seen in gateway.upstream.seen() {
+        assert_eq!(seen["headers"].get("x-user-id"), None);
+        assert_eq!(seen["headers"]["x"], serde_json::json!(["a"]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_no_method_calls_for_is_never_a_second_request() {
+    let gateway = Gateway::start(Setup::default()).await;
+    let length = HIDDEN.len();
+    for method in ["GET", "HEAD", "OPTIONS", "DELETE"] {
+        for path in ["/public/x", "/api/x"] {
+            for connection in ["close", "close, content-length", "transfer-encoding, close"] {
+                let head = format!(
+                    "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\
+                     Content-Length: {length}\r\n\r\n{HIDDEN}"
+                );
+                let answer = raw(gateway.address(), &gateway.trust(), head.as_bytes()).await;
+                let answer = String::from_utf8_lossy(&answer.unwrap()).into_owned();
+                assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{method} {path}: {answer}");
+            }
+        }
+    }
+    let hidden = gateway.upstream.seen().iter().any(|seen| seen["target"] == "/public/hidden");
+    assert!(!hidden);
 }
