@@ -1,23 +1,11 @@
 //! What is malformed in HTTP/2 is refused by stream or connection, and nothing of it is forwarded.
 
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
-
-use crate::harness::DEADLINE;
+use crate::harness::Frames;
 use crate::harness::Gateway;
 use crate::harness::Setup;
 use crate::harness::Version;
-use crate::harness::client::connect;
+use crate::harness::kind;
 use crate::harness::request;
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 /// HPACK's index of `:status: 200` (RFC 7541 appendix A).
 const STATUS_200: u8 = 0x88;
@@ -32,61 +20,29 @@ enum Fate {
     GoneAway,
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = length[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// Literal fields with new names, without Huffman (RFC 7541 §6.2.2): any byte may stand there.
-fn block(fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in fields {
-        block.push(0);
-        for text in [name, value] {
-            assert!(text.len() < 127, "longer texts have another prefix");
-            block.push(u8::try_from(text.len()).unwrap());
-            block.extend(text.as_bytes());
-        }
-    }
-    block
-}
-
 /// Sends one request on a connection of its own.
 async fn fate(gateway: &Gateway, fields: &[(&str, &str)], body: Option<&[u8]>) -> Fate {
-    let mut stream = connect(gateway.address(), &gateway.trust(), b"h2").await;
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(frame(SETTINGS, 0, 0, &[]));
-    let end = if body.is_none() { END_STREAM } else { 0 };
-    bytes.extend(frame(HEADERS, END_HEADERS | end, 1, &block(fields)));
+    let mut frames = Frames::connect(gateway.address(), &gateway.trust()).await;
+    let block: Vec<u8> =
+        fields.iter().flat_map(|(name, value)| Frames::line(name, value)).collect();
+    let flags = if body.is_none() { Frames::WHOLE } else { Frames::END_HEADERS };
+    frames.write(kind::HEADERS, flags, 1, &block).await;
     if let Some(body) = body {
-        bytes.extend(frame(DATA, END_STREAM, 1, body));
+        // The head alone may have ended the connection.
+        frames.write(kind::DATA, Frames::END_STREAM, 1, body).await;
     }
-    stream.write_all(&bytes).await.unwrap();
-    let read = async {
-        loop {
-            let mut head = [0; 9];
-            if stream.read_exact(&mut head).await.is_err() {
-                return Fate::GoneAway;
+    loop {
+        match frames.next().await {
+            None => return Fate::GoneAway,
+            Some(frame) if frame.kind == kind::GOAWAY => return Fate::GoneAway,
+            Some(frame) if frame.kind == kind::RST_STREAM => return Fate::Reset,
+            // The status stands before all other fields (RFC 9113 §8.3).
+            Some(frame) if frame.kind == kind::HEADERS => {
+                return Fate::Answered { ok: frame.payload.first() == Some(&STATUS_200) };
             }
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; usize::try_from(length).unwrap()];
-            stream.read_exact(&mut payload).await.unwrap();
-            match head[3] {
-                HEADERS => {
-                    // The status stands before all other fields (RFC 9113 §8.3).
-                    return Fate::Answered { ok: payload.first() == Some(&STATUS_200) };
-                }
-                RST_STREAM => return Fate::Reset,
-                GOAWAY => return Fate::GoneAway,
-                _ => {}
-            }
+            Some(_) => {}
         }
-    };
-    tokio::time::timeout(DEADLINE, read).await.expect("the stream ends")
+    }
 }
 
 fn get(path: &str) -> Fields<'_> {
