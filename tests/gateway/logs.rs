@@ -48,8 +48,9 @@ async fn start(format: &str) -> (Child, std::net::SocketAddr, tempfile::TempDir,
         let text = std::fs::read_to_string(&log).unwrap();
         let line = text.lines().find(|line| line.contains("listening"))?;
         let start = line.find("127.")?;
-        let end = line[start..].find([',', ']', ')'])? + start;
-        line[start..end].parse().ok()
+        let rest = &line[start..];
+        let end = rest.find(|c: char| !c.is_ascii_digit() && !".:".contains(c));
+        rest[..end.unwrap_or(rest.len())].parse().ok()
     })
     .await;
     (child, address, folder, upstream)
