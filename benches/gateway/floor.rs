@@ -40,6 +40,16 @@ struct Floor {
     pool: RefCell<Vec<SendRequest<Incoming>>>,
 }
 
+/// Runs the streams of HTTP/2 where everything runs.
+#[derive(Clone)]
+struct Local;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Local {
+    fn execute(&self, stream: F) {
+        tokio::task::spawn_local(stream);
+    }
+}
+
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
@@ -56,7 +66,7 @@ pub(crate) fn serve(arguments: &[String]) {
     let key = PrivateKeyDer::from_pem_file(key).unwrap();
     let mut tls =
         ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let mut validation = Validation::new(jsonwebtoken::Algorithm::HS256);
     validation.set_audience(&[audience]);
     let floor = Rc::new(Floor {
@@ -80,8 +90,13 @@ async fn accept(floor: Rc<Floor>, tls: TlsAcceptor) {
         tokio::task::spawn_local(async move {
             let Ok(stream) = tls.accept(stream).await else { return };
             let service = service_fn(move |request| answer(Rc::clone(&floor), request));
-            let http = hyper::server::conn::http1::Builder::new();
-            drop(http.serve_connection(TokioIo::new(stream), service).await);
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                let http = hyper::server::conn::http2::Builder::new(Local);
+                drop(http.serve_connection(TokioIo::new(stream), service).await);
+            } else {
+                let http = hyper::server::conn::http1::Builder::new();
+                drop(http.serve_connection(TokioIo::new(stream), service).await);
+            }
         });
     }
 }
@@ -91,6 +106,11 @@ async fn answer(
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let Some(subject) = floor.verify(&request) else { return Ok(status(StatusCode::UNAUTHORIZED)) };
+    *request.version_mut() = http::Version::HTTP_11;
+    if let Some(authority) = request.uri().authority() {
+        let host = authority.as_str().parse().unwrap();
+        request.headers_mut().insert("host", host);
+    }
     let headers = request.headers_mut();
     headers.remove("authorization");
     headers.insert("x-user-id", subject.parse().unwrap());

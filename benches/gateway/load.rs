@@ -1,13 +1,18 @@
 //! A closed-loop load of a fixed number of requests over keep-alive connections.
 
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
 use http::Request;
+use http::Response;
 use http_body_util::BodyExt;
 use http_body_util::Empty;
-use hyper::client::conn::http1::SendRequest;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::client::conn::http2;
+use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -15,11 +20,17 @@ use tokio_rustls::TlsConnector;
 
 use super::subject::Subject;
 
-/// One round on one subject.
+/// Clients that send at once, each the next request when it has its answer.
+pub(crate) const CLIENTS: usize = 64;
+/// How many of them share a connection of HTTP/2.
+const STREAMS: usize = 16;
+
+/// The clients of one subject; their connections live from round to round.
 pub(crate) struct Load<'a> {
-    pub subject: &'a Subject,
-    pub requests: usize,
-    pub connections: usize,
+    subject: &'a Subject,
+    clients: Vec<Sender>,
+    /// Where in the list of tokens the next round begins.
+    token: usize,
 }
 
 /// What a round showed.
@@ -31,17 +42,35 @@ pub(crate) struct Measured {
     pub per_second: f64,
 }
 
-impl Load<'_> {
-    /// Connects, then sends all requests; connecting is not measured.
-    pub(crate) async fn run(&self) -> Measured {
-        let mut senders = Vec::new();
-        for _ in 0..self.connections {
-            senders.push(connect(self.subject).await);
+#[derive(Clone)]
+enum Sender {
+    One(Arc<tokio::sync::Mutex<http1::SendRequest<Empty<Bytes>>>>),
+    Many(http2::SendRequest<Empty<Bytes>>),
+}
+
+impl<'a> Load<'a> {
+    /// Connects every client.
+    pub(crate) async fn connect(subject: &'a Subject) -> Self {
+        let mut clients = Vec::new();
+        while clients.len() < CLIENTS {
+            let sender = connect(subject).await;
+            let sharing = if subject.http2 { STREAMS } else { 1 };
+            clients.extend(std::iter::repeat_n(sender, sharing));
         }
-        let each = self.requests / self.connections;
+        Self { subject, clients, token: 0 }
+    }
+
+    /// Sends a round's requests.
+    pub(crate) async fn run(&mut self, requests: usize) -> Measured {
+        let each = requests / self.clients.len();
+        let first = self.token;
+        self.token += requests;
         let cpu_before = self.subject.process.cpu();
         let begun = Instant::now();
-        let loops = senders.into_iter().map(|sender| send(self.subject, sender, each));
+        let loops =
+            self.clients.iter().enumerate().map(|(index, client)| {
+                send(self.subject, client.clone(), first + index * each, each)
+            });
         let mut times: Vec<Duration> =
             futures_util::future::join_all(loops).await.into_iter().flatten().collect();
         let elapsed = begun.elapsed();
@@ -58,20 +87,22 @@ impl Load<'_> {
     }
 }
 
-async fn send(
-    subject: &Subject,
-    mut sender: SendRequest<Empty<Bytes>>,
-    count: usize,
-) -> Vec<Duration> {
+async fn send(subject: &Subject, mut sender: Sender, first: usize, count: usize) -> Vec<Duration> {
     let mut times = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut request = Request::get("/api/hello").header("host", "localhost");
-        if let Some(token) = &subject.token {
-            request = request.header("authorization", format!("Bearer {token}"));
+    for number in first..first + count {
+        let mut request = Request::new(Empty::new());
+        if subject.http2 {
+            *request.uri_mut() = "https://localhost/api/hello".parse().unwrap();
+        } else {
+            *request.uri_mut() = "/api/hello".parse().unwrap();
+            request.headers_mut().insert("host", "localhost".parse().unwrap());
+        }
+        if !subject.tokens.is_empty() {
+            let token = &subject.tokens[number % subject.tokens.len()];
+            request.headers_mut().insert("authorization", token.clone());
         }
         let begun = Instant::now();
-        sender.ready().await.unwrap();
-        let response = sender.send_request(request.body(Empty::new()).unwrap()).await.unwrap();
+        let response = sender.send(request).await;
         assert_eq!(response.status().as_u16(), subject.status, "{}", subject.name);
         response.into_body().collect().await.unwrap();
         times.push(begun.elapsed());
@@ -79,20 +110,40 @@ async fn send(
     times
 }
 
-async fn connect(subject: &Subject) -> SendRequest<Empty<Bytes>> {
+impl Sender {
+    async fn send(&mut self, request: Request<Empty<Bytes>>) -> Response<Incoming> {
+        match self {
+            Self::One(sender) => {
+                let mut sender = sender.lock().await;
+                sender.ready().await.unwrap();
+                sender.send_request(request).await.unwrap()
+            }
+            Self::Many(sender) => {
+                sender.ready().await.unwrap();
+                sender.send_request(request).await.unwrap()
+            }
+        }
+    }
+}
+
+async fn connect(subject: &Subject) -> Sender {
     let stream = TcpStream::connect(subject.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let Some(tls) = &subject.tls else {
-        let (sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        return sender;
+        return Sender::One(Arc::new(sender.into()));
     };
     let name = ServerName::try_from("localhost").unwrap();
-    let stream =
-        TlsConnector::from(std::sync::Arc::clone(tls)).connect(name, stream).await.unwrap();
-    let (sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    sender
+    let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.unwrap();
+    let io = TokioIo::new(stream);
+    if subject.http2 {
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        Sender::Many(sender)
+    } else {
+        let (sender, connection) = http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        Sender::One(Arc::new(sender.into()))
+    }
 }

@@ -1,11 +1,13 @@
 //! The whole gateway over loopback TLS, beside a direct baseline and a minimal floor, in one run.
 //!
-//! Every row is measured in the same rounds, one after the other, and the medians are printed:
+//! Every row is measured in every round, one after the other, beginning at another row each time:
 //! only rows of one run may be compared. `cpu` is what the process in front spent a request, from
-//! the system's own accounting: the gateway, the floor, or (direct) the backend itself.
+//! the system's own accounting: the gateway, the floor, or (direct) the backend itself. A ratio is
+//! taken in each round against the floor of that round, and the median of the ratios is printed,
+//! with the quartiles: what slows the machine for a while slows both.
 //!
 //! The floor is the least that could do the job: hyper, rustls, one HMAC verification, a look-up
-//! in a set, a pooled forward, and none of the features.
+//! in a set, a pooled forward, and none of the features. Its refusal looks at one header.
 
 #![expect(
     clippy::unwrap_used,
@@ -25,15 +27,15 @@ mod subject;
 
 use std::time::Duration;
 
+use load::CLIENTS;
 use load::Load;
 use load::Measured;
 use subject::Subject;
 use subject::Subjects;
 
 /// Rounds, and requests a round of one subject: bounded whatever happens.
-const ROUNDS: usize = 7;
-const REQUESTS: usize = 9_600;
-const CONNECTIONS: usize = 64;
+const ROUNDS: usize = 24;
+const REQUESTS: usize = 30 * CLIENTS;
 const ROUND_DEADLINE: Duration = Duration::from_secs(60);
 
 fn main() {
@@ -57,48 +59,72 @@ fn bench() {
 
 /// Warms every subject, then measures all of them in each round.
 async fn measure(subjects: &[Subject]) -> Vec<Vec<Measured>> {
+    let mut loads = Vec::new();
+    for subject in subjects {
+        let mut load = Load::connect(subject).await;
+        run(&mut load, WARM_UP).await;
+        loads.push(load);
+    }
     let mut rows: Vec<Vec<Measured>> = subjects.iter().map(|_| Vec::new()).collect();
-    for round in 0..=ROUNDS {
-        for (row, subject) in rows.iter_mut().zip(subjects) {
-            let load = Load { subject, requests: REQUESTS, connections: CONNECTIONS };
-            let measured = tokio::time::timeout(ROUND_DEADLINE, load.run()).await;
-            let measured = measured.expect("a round ends in time");
-            if round > 0 {
-                row.push(measured);
-            }
+    for round in 0..ROUNDS {
+        for step in 0..subjects.len() {
+            let row = (round + step) % subjects.len();
+            let measured = run(&mut loads[row], REQUESTS).await;
+            rows[row].push(measured);
         }
     }
     rows
 }
 
+/// Enough that every token of the longest list was seen.
+const WARM_UP: usize = 160 * CLIENTS;
+
+async fn run(load: &mut Load<'_>, requests: usize) -> Measured {
+    let measured = tokio::time::timeout(ROUND_DEADLINE, load.run(requests)).await;
+    measured.expect("a round ends in time")
+}
+
 fn print(subjects: &[Subject], rows: &[Vec<Measured>]) {
+    println!("{ROUNDS} rounds of {REQUESTS} requests, {CLIENTS} clients; medians (quartiles)");
     println!(
-        "{ROUNDS} rounds of {REQUESTS} requests, {CONNECTIONS} connections; medians (lowest … highest of cpu)"
+        "{:<34}{:>8}{:>18}{:>9}{:>9}{:>8}{:>9}",
+        "subject", "cpu µs", "", "p50 µs", "p99 µs", "req/s", "× floor"
     );
-    println!(
-        "{:<34}{:>10}{:>18}{:>11}{:>11}{:>10}",
-        "subject", "cpu µs", "", "p50 µs", "p99 µs", "req/s"
-    );
-    let floor = subjects.iter().position(|subject| subject.is_floor);
-    let floor = floor.map(|index| median(&rows[index], |measured| measured.cpu_micros));
+    let mut floor: Option<&[Measured]> = None;
     for (subject, row) in subjects.iter().zip(rows) {
-        let cpu = median(row, |measured| measured.cpu_micros);
-        let low = row.iter().map(|measured| measured.cpu_micros).fold(f64::MAX, f64::min);
-        let high = row.iter().map(|measured| measured.cpu_micros).fold(0.0, f64::max);
-        let ratio = floor.map_or(String::new(), |floor| format!("   {:.2} × floor", cpu / floor));
+        if subject.is_floor {
+            floor = Some(row);
+        }
+        let cpu = Spread::of(row.iter().map(|measured| measured.cpu_micros));
+        let ratio = floor.map_or(String::new(), |floor| {
+            let ratios = row.iter().zip(floor);
+            let ratio = Spread::of(ratios.map(|(row, floor)| row.cpu_micros / floor.cpu_micros));
+            format!("{:>9.2} ({:.2} … {:.2})", ratio.median, ratio.low, ratio.high)
+        });
         println!(
-            "{:<34}{cpu:>10.1}{:>18}{:>11.0}{:>11.0}{:>10.0}{ratio}",
+            "{:<34}{:>8.1}{:>18}{:>9.0}{:>9.0}{:>8.0}{ratio}",
             subject.name,
-            format!("({low:.1} … {high:.1})"),
-            median(row, |measured| measured.p50_micros),
-            median(row, |measured| measured.p99_micros),
-            median(row, |measured| measured.per_second),
+            cpu.median,
+            format!("({:.1} … {:.1})", cpu.low, cpu.high),
+            Spread::of(row.iter().map(|measured| measured.p50_micros)).median,
+            Spread::of(row.iter().map(|measured| measured.p99_micros)).median,
+            Spread::of(row.iter().map(|measured| measured.per_second)).median,
         );
     }
 }
 
-fn median(row: &[Measured], figure: impl Fn(&Measured) -> f64) -> f64 {
-    let mut figures: Vec<f64> = row.iter().map(figure).collect();
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+/// A median with its quartiles.
+struct Spread {
+    low: f64,
+    median: f64,
+    high: f64,
+}
+
+impl Spread {
+    fn of(figures: impl Iterator<Item = f64>) -> Self {
+        let mut figures: Vec<f64> = figures.collect();
+        figures.sort_by(f64::total_cmp);
+        let at = |quarters: usize| figures[(figures.len() - 1) * quarters / 4];
+        Self { low: at(1), median: at(2), high: at(3) }
+    }
 }

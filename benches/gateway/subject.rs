@@ -7,6 +7,8 @@ use std::process::Stdio;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::HeaderValue;
+use jsonwebtoken::EncodingKey;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -18,13 +20,16 @@ use super::process::Process;
 /// One row.
 pub(crate) struct Subject {
     pub name: &'static str,
+    /// The rows below are held against it, up to the next floor.
     pub is_floor: bool,
     pub process: Rc<Process>,
     pub address: SocketAddr,
     /// TLS, but for the direct baseline.
     pub tls: Option<Arc<ClientConfig>>,
-    /// The Bearer token of every request.
-    pub token: Option<String>,
+    /// HTTP/2, many streams a connection.
+    pub http2: bool,
+    /// What `Authorization` says, in turn; nothing where there is none.
+    pub tokens: Vec<HeaderValue>,
     /// The status of every answer.
     pub status: u16,
 }
@@ -35,6 +40,7 @@ pub(crate) struct Subjects {
     _folder: TempDir,
 }
 
+const MANY: usize = 10_000;
 const SECRET: &str = "0123456789abcdefGHIJKLMNOPQRSTUV-bench-only-not-a-secret-0123456789";
 
 impl Subjects {
@@ -42,11 +48,11 @@ impl Subjects {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let backend = Rc::new(Process::role(&["serve-backend"]));
-        let config = |name: &str, contract: &str, keys: &str| {
+        let config = |name: &str, contract: &str, keys: &str, more: &str| {
             let file = folder.path().join(format!("{name}.toml"));
             let text = format!(
                 "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"\"\nworkers = 1\n\
-                 [store]\nurl = \"sqlite:{name}.db\"\n\
+                 [store]\nurl = \"sqlite:{name}.db\"\n{more}\n\
                  [site.\"localhost\"]\ncontract = \"{contract}\"\n\
                  routes = [{{ path = \"/*\", upstream = \"http://{}\" }}]\n\
                  [site.\"localhost\".tokens]\nkeys = [{keys}]\n",
@@ -56,14 +62,17 @@ impl Subjects {
             file
         };
         let hmac = format!("{{ kid = \"bench\", algorithm = \"HS256\", secret = \"{SECRET}\" }}");
-        let hs256_file = config("hs256", "zdm", &hmac);
-        let es256_file = config("es256", "standard", "");
-        let hs256 = token(&hs256_file);
+        let hs256_file = config("hs256", "zdm", &hmac, "");
+        let silent_file = config("silent", "zdm", &hmac, "[log]\naccess = false\n");
+        let es256_file = config("es256", "standard", "", "");
+        let issued = token(&hs256_file);
         let es256 = token(&es256_file);
         let revoked = token(&es256_file);
         munjigi(&es256_file, &["revoke", "token", &revoked], "");
-        let (hs256_gateway, es256_gateway) =
-            (Rc::new(Process::gateway(&hs256_file)), Rc::new(Process::gateway(&es256_file)));
+        let gateway = |file: &Path| Rc::new(Process::gateway(file));
+        let hs256_gateway = gateway(&hs256_file);
+        let silent_gateway = gateway(&silent_file);
+        let es256_gateway = gateway(&es256_file);
 
         let certs = folder.path().join("certs/dev");
         let path = |name: &str| certs.join(name).display().to_string();
@@ -75,26 +84,50 @@ impl Subjects {
             SECRET,
             "https://localhost",
         ]));
-        let tls = Some(client_config(&certs.join("ca.pem")));
-        let row = |name, process: &Rc<Process>, token: Option<&String>, status| Subject {
+        let http1 = Some(client_config(&certs.join("ca.pem"), b"http/1.1"));
+        let http2 = Some(client_config(&certs.join("ca.pem"), b"h2"));
+        let row = |name, process: &Rc<Process>, tokens: &[String], status| Subject {
             name,
             is_floor: false,
             process: Rc::clone(process),
             address: process.address,
-            tls: tls.clone(),
-            token: token.cloned(),
+            tls: http1.clone(),
+            http2: false,
+            tokens: tokens.iter().map(|token| format!("Bearer {token}").parse().unwrap()).collect(),
             status,
         };
+        let many_streams = |row: Subject| Subject { tls: http2.clone(), http2: true, ..row };
+        let as_floor = |row: Subject| Subject { is_floor: true, ..row };
+        let many = siblings(&issued, MANY);
+        let (hs256, es256, revoked) = ([issued], [es256], [revoked]);
         let list = vec![
-            Subject { tls: None, ..row("direct to the backend, no TLS", &backend, None, 200) },
-            Subject { is_floor: true, ..row("floor, HS256", &floor, Some(&hs256), 200) },
-            row("munjigi, HS256", &hs256_gateway, Some(&hs256), 200),
-            row("munjigi, ES256", &es256_gateway, Some(&es256), 200),
-            row("munjigi, ES256, revoked: refused", &es256_gateway, Some(&revoked), 401),
-            row("munjigi, no token: refused", &es256_gateway, None, 401),
+            Subject { tls: None, ..row("direct to the backend, no TLS", &backend, &[], 200) },
+            as_floor(row("floor, HS256", &floor, &hs256, 200)),
+            row("munjigi, HS256", &hs256_gateway, &hs256, 200),
+            row("munjigi, HS256, no access log", &silent_gateway, &hs256, 200),
+            row("munjigi, HS256, 10,000 tokens", &hs256_gateway, &many, 200),
+            row("munjigi, ES256", &es256_gateway, &es256, 200),
+            as_floor(many_streams(row("floor, HS256, HTTP/2", &floor, &hs256, 200))),
+            many_streams(row("munjigi, HS256, HTTP/2", &hs256_gateway, &hs256, 200)),
+            as_floor(row("floor, no token: refused", &floor, &[], 401)),
+            row("munjigi, no token: refused", &es256_gateway, &[], 401),
+            row("munjigi, ES256, revoked: refused", &es256_gateway, &revoked, 401),
         ];
         Self { list, _folder: folder }
     }
+}
+
+/// Tokens that differ from `token` in their `jti` alone.
+fn siblings(token: &str, count: usize) -> Vec<String> {
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let header = jsonwebtoken::decode_header(token).unwrap();
+    let mut claims: serde_json::Value =
+        jsonwebtoken::dangerous::insecure_decode(token).unwrap().claims;
+    let mut sibling = |_| {
+        claims["jti"] = uuid::Uuid::new_v4().to_string().into();
+        jsonwebtoken::encode(&header, &claims, &key).unwrap()
+    };
+    (0..count).map(&mut sibling).collect()
 }
 
 /// Makes the user where it is not there, and a token for it.
@@ -123,10 +156,10 @@ fn munjigi(config: &Path, arguments: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-fn client_config(ca: &Path) -> Arc<ClientConfig> {
+fn client_config(ca: &Path, protocol: &[u8]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     Arc::new(config)
 }
