@@ -138,7 +138,9 @@ where
         let lifeline = Lifeline { guard: activity.guard().clone(), hold };
         request.extensions_mut().insert(lifeline);
     }
-    let reply = handler(request, connection);
+    // hyper moves what it is given several times (HTTP/2: into a task of its own), so it gets a
+    // pointer and not the whole walk.
+    let reply = Box::pin(handler(request, connection));
     async move { Ok(reply.await.map(|body| Reply::new(body, in_flight, http2))) }
 }
 

@@ -105,7 +105,7 @@ impl Bearer {
             Self::Anonymous => Ok(None),
             Self::Known(verified) | Self::KnownStale(verified) => Ok(Some(verified)),
             Self::ToAsk(verified) => {
-                ask(store, &verified.revocation, now).await?;
+                Box::pin(ask(store, &verified.revocation, now)).await?;
                 Ok(Some(verified))
             }
         }

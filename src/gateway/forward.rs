@@ -115,7 +115,7 @@ pub(crate) async fn forward(
     let (body, upload) = ClientBody::new(body, plan.limits);
     let request = outgoing::request(parts, body, &plan, handshake.is_some());
     let start = Instant::now();
-    let sent = Box::pin(upstream.send(request, upload.as_deref())).await;
+    let sent = upstream.send(request, upload.as_deref()).await;
     let upstream_time = start.elapsed();
     let upload_rest = upload.clone();
     let (link, response) = match sent {
@@ -128,7 +128,7 @@ pub(crate) async fn forward(
     let exchange = Exchange { link, upstream: Arc::clone(upstream), place, reusable };
     let response = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let switched = match handshake {
-            Some(handshake) => handshake.open(response, exchange).await,
+            Some(handshake) => Box::pin(handshake.open(response, exchange)).await,
             None => Err(Failure::Switched),
         };
         switched.map_err(|failure| unforwarded(upstream, failure, upload_rest))?

@@ -67,8 +67,9 @@ impl<'a> Visit<'a> {
             Destination::Endpoint(endpoint, meter) => {
                 trail.meter = meter;
                 trail.endpoint = Some(endpoint);
-                let served = endpoint::serve(self, endpoint, &path, &parts, unread, trail).await?;
-                Ok(reply(served, method))
+                // Boxed, so that a request that is forwarded need not hold room for it.
+                let serving = endpoint::serve(self, endpoint, &path, &parts, unread, trail);
+                Ok(reply(Box::pin(serving).await?, method))
             }
             Destination::Route(route) => {
                 trail.meter = &route.meter;
@@ -143,7 +144,7 @@ impl<'a> Visit<'a> {
             return Err(Rejection::new(ErrorCode::Internal, "the body was taken before"));
         };
         trail.upstream = Some(route.upstream.name());
-        match Box::pin(forward(Request::from_parts(parts, body), plan)).await {
+        match forward(Request::from_parts(parts, body), plan).await {
             Ok(forwarded) => {
                 trail.upstream_time = Some(forwarded.upstream_time);
                 Ok(forwarded.response)

@@ -126,7 +126,7 @@ impl Upstream {
             return Ok(place);
         }
         let place = Arc::clone(&self.places).acquire_owned();
-        match tokio::time::timeout(self.waits.queue, place).await {
+        match Box::pin(tokio::time::timeout(self.waits.queue, place)).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) | Err(_) => Err(Failure::Full),
         }
@@ -158,8 +158,7 @@ impl Upstream {
             let Some(again) = again else { return Err(failure) };
             request = again;
         }
-        let stream = Box::pin(self.connector.connect()).await?;
-        let mut link = Link::open(stream, self.meters().open.clone()).await?;
+        let mut link = Box::pin(self.connect()).await?;
         match link.send(request, self.waits, upload).await {
             Ok(response) => Ok((link, response)),
             Err(unanswered) => Err(unanswered.failure),
@@ -175,6 +174,11 @@ impl Upstream {
     pub(crate) fn failed(&self, failure: &Failure) {
         let labels = [("upstream", self.name.clone()), ("kind", failure.kind().to_owned())];
         metrics::counter!(metric::UPSTREAM_ERRORS, &labels).increment(1);
+    }
+
+    async fn connect(&self) -> Result<Box<Link>, Failure> {
+        let stream = self.connector.connect().await?;
+        Link::open(stream, self.meters().open.clone()).await
     }
 
     fn keep(self: &Arc<Self>, link: Box<Link>) {
