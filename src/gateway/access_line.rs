@@ -51,14 +51,15 @@ pub(crate) struct Entry<'a> {
 /// Appends an object and a line end.
 pub(crate) fn json(entry: &Entry<'_>, line: &mut Vec<u8>) {
     line.extend_from_slice(b"{\"time\":\"");
-    append(line, format_args!("{}", Rfc3339(entry.time)));
+    rfc3339(line, entry.time);
     line.push(b'"');
     member(line, "request_id", entry.request_id);
     append(line, format_args!(",\"client\":\"{}\"", entry.client));
     member(line, "method", entry.method.as_str());
     member(line, "host", entry.host);
     member(line, "path", entry.path);
-    append(line, format_args!(",\"status\":{}", entry.status));
+    name(line, "status");
+    digits(line, entry.status.into(), 1);
     if let Some((code, reason)) = entry.refusal {
         if let Some(code) = code {
             member(line, "code", code.name());
@@ -75,12 +76,15 @@ pub(crate) fn json(entry: &Entry<'_>, line: &mut Vec<u8>) {
     if let Some(upstream) = entry.upstream {
         member(line, "upstream", upstream);
     }
-    append(line, format_args!(",\"duration_ms\":{:.3}", millis(entry.duration)));
+    name(line, "duration_ms");
+    thousandths(line, micros(entry.duration));
     if let Some(time) = entry.upstream_time {
-        append(line, format_args!(",\"upstream_ms\":{:.3}", millis(time)));
+        name(line, "upstream_ms");
+        thousandths(line, micros(time));
     }
     if let Some(time) = entry.verify_time {
-        append(line, format_args!(",\"verify_us\":{}", time.as_micros()));
+        name(line, "verify_us");
+        digits(line, micros(time), 1);
     }
     if let Some(stale) = entry.stale {
         member(line, "stale", stale);
@@ -150,28 +154,30 @@ fn details(entry: &Entry<'_>) -> String {
 }
 
 /// An instant as RFC 3339 writes it, in UTC, with milliseconds.
-struct Rfc3339(Timestamp);
-
-impl std::fmt::Display for Rfc3339 {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let time = moment(self.0);
-        write!(
-            formatter,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-            time.year(),
-            u8::from(time.month()),
-            time.day(),
-            time.hour(),
-            time.minute(),
-            time.second(),
-            time.millisecond()
-        )
+fn rfc3339(line: &mut Vec<u8>, time: Timestamp) {
+    let moment = moment(time);
+    digits(line, moment.year().unsigned_abs().into(), 4);
+    for (mark, part) in [(b'-', u8::from(moment.month())), (b'-', moment.day())] {
+        line.push(mark);
+        digits(line, part.into(), 2);
     }
+    let clock = [(b'T', moment.hour()), (b':', moment.minute()), (b':', moment.second())];
+    for (mark, part) in clock {
+        line.push(mark);
+        digits(line, part.into(), 2);
+    }
+    line.push(b'.');
+    digits(line, time.as_millis().rem_euclid(1000).unsigned_abs(), 3);
+    line.push(b'Z');
 }
 
+/// To the second.
 fn moment(time: Timestamp) -> OffsetDateTime {
-    let nanos = i128::from(time.as_millis()) * 1_000_000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    OffsetDateTime::from_unix_timestamp(time.as_seconds()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn millis(time: Duration) -> f64 {
@@ -183,8 +189,15 @@ fn append(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     drop(line.write_fmt(text));
 }
 
-fn member(line: &mut Vec<u8>, name: &str, value: &str) {
-    append(line, format_args!(",\"{name}\":"));
+fn member(line: &mut Vec<u8>, key: &str, value: &str) {
+    name(line, key);
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    if value.bytes().all(plain) {
+        line.push(b'"');
+        line.extend_from_slice(value.as_bytes());
+        line.push(b'"');
+        return;
+    }
     let start = line.len();
     // A Vec takes everything, and every str is a JSON string.
     drop(serde_json::to_writer(&mut *line, value));
@@ -217,6 +230,31 @@ const fn moves_a_terminal(c: char) -> bool {
             | '\u{2028}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}'
     )
+}
+
+fn name(line: &mut Vec<u8>, name: &str) {
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(name.as_bytes());
+    line.extend_from_slice(b"\":");
+}
+
+/// A number, with zeros before it up to `width`. Numbers are most of a line, and the formatting
+/// of the standard library takes several times as long.
+fn digits(line: &mut Vec<u8>, mut number: u64, width: usize) {
+    let start = line.len();
+    while number > 0 || line.len() < start + width {
+        line.push(b'0' + (number % 10) as u8);
+        number /= 10;
+    }
+    if let Some(digits) = line.get_mut(start..) {
+        digits.reverse();
+    }
+}
+
+fn thousandths(line: &mut Vec<u8>, number: u64) {
+    digits(line, number / 1000, 1);
+    line.push(b'.');
+    digits(line, number % 1000, 3);
 }
 
 /// A text for a terminal: what could move its cursor, or turn its direction, is escaped.
