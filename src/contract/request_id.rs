@@ -1,6 +1,7 @@
 //! The form of request ids: `[request_id]`.
 
 use uuid::Builder;
+use uuid::Uuid;
 
 use crate::contract::report::Report;
 use crate::contract::section::Section;
@@ -14,8 +15,9 @@ pub(super) struct RequestIdForm {
 }
 
 const ALPHABET: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-/// 36²⁴ is the highest power of 36 below 2¹²⁸.
-const LENGTHS: std::ops::RangeInclusive<usize> = 6..=24;
+/// 36¹² is the highest power of 36 below 2⁶⁴.
+const HALF: usize = 12;
+const LENGTHS: std::ops::RangeInclusive<usize> = 6..=2 * HALF;
 
 impl RequestIdForm {
     /// Reads `[request_id]`; without it, ids are UUIDs.
@@ -44,13 +46,20 @@ impl RequestIdForm {
     pub(super) fn make(&self, random: [u8; 16]) -> String {
         let mut id = self.prefix.clone();
         match self.length {
-            None => id.push_str(&Builder::from_random_bytes(random).into_uuid().to_string()),
+            None => {
+                let uuid = Builder::from_random_bytes(random).into_uuid();
+                id.push_str(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+            }
             Some(length) => {
-                let mut number = u128::from_be_bytes(random);
-                for _ in 0..length {
-                    let digit = usize::try_from(number % 36).unwrap_or(0);
-                    id.extend(ALPHABET.get(digit).map(|byte| char::from(*byte)));
-                    number /= 36;
+                id.reserve(length);
+                let (high, low) = Uuid::from_bytes(random).as_u64_pair();
+                let first = length.min(HALF);
+                for (mut number, digits) in [(low, first), (high, length - first)] {
+                    for _ in 0..digits {
+                        let digit = ALPHABET.get((number % 36) as usize);
+                        id.push(digit.map_or('0', |byte| char::from(*byte)));
+                        number /= 36;
+                    }
                 }
             }
         }
