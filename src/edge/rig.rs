@@ -11,6 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderMap;
+use http::HeaderName;
 use http::HeaderValue;
 use http::Request;
 use http::Response;
@@ -301,8 +302,8 @@ async fn handle(
         }
         _ => {
             let target = request.uri().path_and_query().unwrap().clone();
-            let mut identity = HeaderMap::new();
-            identity.insert("x-user-id", HeaderValue::from_static("7"));
+            let name = HeaderName::from_static("x-user-id");
+            let identity = vec![(name, HeaderValue::from_static("7"))];
             let plan = Plan {
                 upstream: &upstream,
                 target,

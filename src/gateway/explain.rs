@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::Uri;
@@ -242,7 +243,7 @@ impl Explainer<'_> {
         &self,
         route: &Route,
         path: &Canonical<'_>,
-        identity: &HeaderMap,
+        identity: &[(HeaderName, HeaderValue)],
     ) -> Result<ExplainedForward, Rejection> {
         let rules = &route.config;
         let sent = self.url.path_and_query().cloned();
@@ -256,8 +257,7 @@ impl Explainer<'_> {
                 String::from_utf8_lossy(route.upstream.authority().as_bytes()).into_owned()
             }
         };
-        let set = rules.set_headers.iter().map(|(name, value)| (name, value));
-        let headers = identity.iter().chain(set).map(|(name, value)| {
+        let headers = identity.iter().chain(&rules.set_headers).map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
             (name.to_string(), value)
         });

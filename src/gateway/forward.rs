@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use http::HeaderName;
+use http::HeaderValue;
 use http::Method;
 use http::Request;
 use http::Response;
@@ -45,11 +46,11 @@ pub(crate) struct Plan<'a> {
     /// The canonical path, prefix already stripped, and the query byte for byte.
     pub(crate) target: PathAndQuery,
     /// Identity headers to set, after everything of the client's that looks like one went.
-    pub(crate) identity: HeaderMap,
+    pub(crate) identity: Vec<(HeaderName, HeaderValue)>,
     /// Names of the site's identity headers, folded to `[a-z0-9]`, sorted: what must go.
     pub(crate) identity_names: &'a [String],
     /// Set last.
-    pub(crate) set_headers: &'a [(HeaderName, http::HeaderValue)],
+    pub(crate) set_headers: &'a [(HeaderName, HeaderValue)],
     /// Taken away.
     pub(crate) remove_headers: &'a [HeaderName],
     /// Whether the Bearer token goes along.
@@ -96,7 +97,7 @@ pub(crate) struct Unforwarded {
 /// 413 and 408 for the client's body, 502 and 504 for the upstream, 503 when it is full.
 pub(crate) async fn forward(
     mut request: Request<Incoming>,
-    plan: Plan<'_>,
+    mut plan: Plan<'_>,
 ) -> Result<Forwarded, Unforwarded> {
     let handshake = Handshake::of(&mut request);
     let method = request.method().clone();
@@ -113,7 +114,7 @@ pub(crate) async fn forward(
     };
 
     let (body, upload) = ClientBody::new(body, plan.limits);
-    let request = outgoing::request(parts, body, &plan, handshake.is_some());
+    let request = outgoing::request(parts, body, &mut plan, handshake.is_some());
     let start = Instant::now();
     let sent = upstream.send(request, upload.as_deref()).await;
     let upstream_time = start.elapsed();

@@ -4,6 +4,7 @@
 //! `chunked`, several `Host` lines, and a target's fragment. What passes here has one meaning for
 //! us and for every backend, because the backend's framing is written anew.
 
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
 use http::HeaderMap;
@@ -47,7 +48,7 @@ pub(crate) fn check<B>(request: &Request<B>, limits: &LimitsConfig) -> Result<()
 /// The host that a request is for: lower case, without port and final dot, an IPv6 address in its
 /// one form; from the authority (HTTP/2, absolute-form) or `Host`, which agree once [`check`] has
 /// passed. Another spelling of a site's host must not fall to the site of a wildcard.
-pub(crate) fn host<B>(request: &Request<B>) -> Option<String> {
+pub(crate) fn host<B>(request: &Request<B>) -> Option<Cow<'_, str>> {
     let authority = match request.uri().authority() {
         Some(authority) => authority.as_str(),
         None => request.headers().get(HOST)?.to_str().ok()?,
@@ -55,10 +56,17 @@ pub(crate) fn host<B>(request: &Request<B>) -> Option<String> {
     let (host, _) = split_authority(authority)?;
     if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let address: Ipv6Addr = address.parse().ok()?;
-        return Some(format!("[{address}]"));
+        return Some(Cow::Owned(format!("[{address}]")));
     }
     let host = host.strip_suffix('.').unwrap_or(host);
-    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+    if host.is_empty() {
+        return None;
+    }
+    Some(if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    })
 }
 
 /// What `Allow` says to a CONNECT.

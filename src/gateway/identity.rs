@@ -1,6 +1,5 @@
 //! Tells the backend who asks: identity headers, set from the verified token alone.
 
-use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 use serde_json::Value;
@@ -55,12 +54,12 @@ impl Identity {
     }
 
     /// The headers for an identity: once each; none for what the token does not say.
-    pub(crate) fn headers(&self, principal: &Principal) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(8);
+    pub(crate) fn headers(&self, principal: &Principal) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = Vec::with_capacity(8);
         let mut set = |name: &Option<HeaderName>, value: Option<&str>| {
             let value = value.filter(|value| !value.is_empty()).and_then(header_value);
             if let (Some(name), Some(value)) = (name, value) {
-                headers.insert(name, value);
+                put(&mut headers, name, value);
             }
         };
         let config = &self.config;
@@ -80,11 +79,17 @@ impl Identity {
         for (name, claim) in &config.claims {
             let text = principal.claims.get(claim).and_then(claim_text);
             if let Some(value) = text.and_then(|text| header_value(&text)) {
-                headers.insert(name, value);
+                put(&mut headers, name, value);
             }
         }
         headers
     }
+}
+
+/// The later of two under one name counts.
+fn put(headers: &mut Vec<(HeaderName, HeaderValue)>, name: &HeaderName, value: HeaderValue) {
+    headers.retain(|(known, _)| known != name);
+    headers.push((name.clone(), value));
 }
 
 /// A header's name as the laxest backend reads it: lower case, letters and digits only.
@@ -231,7 +236,8 @@ mod tests {
             let mut principal = principal();
             principal.username = Some(name.to_owned());
             let headers = identity.headers(&principal);
-            assert_eq!(headers.get("x-user-name").unwrap(), sent, "{name:?}");
+            let (_, value) = headers.iter().find(|(name, _)| name == "x-user-name").unwrap();
+            assert_eq!(value, sent, "{name:?}");
         }
     }
 
@@ -241,7 +247,8 @@ mod tests {
         for claim in [json!(null), json!(""), json!([])] {
             let mut principal = principal();
             principal.claims.insert("plan".to_owned(), claim.clone());
-            assert!(!identity.headers(&principal).contains_key("x-plan"), "{claim}");
+            let headers = identity.headers(&principal);
+            assert!(headers.iter().all(|(name, _)| name != "x-plan"), "{claim}");
         }
     }
 }

@@ -33,7 +33,7 @@ use crate::gateway::hop;
 pub(crate) fn request<B: Body>(
     parts: Parts,
     body: B,
-    plan: &Plan<'_>,
+    plan: &mut Plan<'_>,
     websocket: bool,
 ) -> Request<B> {
     let Parts { method, mut headers, .. } = parts;
@@ -55,8 +55,8 @@ pub(crate) fn request<B: Body>(
         request_id: plan.request_id,
     };
     forwarded::state(&mut headers, &facts);
-    for (name, value) in &plan.identity {
-        headers.insert(name.clone(), value.clone());
+    for (name, value) in plan.identity.drain(..) {
+        headers.insert(name, value);
     }
     for (name, value) in plan.set_headers {
         headers.insert(name.clone(), value.clone());

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
 use http::Request;
 use http::Response;
 use http::request::Parts;
@@ -183,7 +185,7 @@ pub(crate) fn admit(
     site: &Site,
     route: &Route,
     principal: Option<&Principal>,
-) -> Result<HeaderMap, Rejection> {
+) -> Result<Vec<(HeaderName, HeaderValue)>, Rejection> {
     authorize(&route.config, principal)?;
     Ok(principal.map(|principal| site.identity.headers(principal)).unwrap_or_default())
 }
