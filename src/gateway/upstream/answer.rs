@@ -90,11 +90,16 @@ impl Answer {
         if let Some(data) = self.first.take() {
             return Poll::Ready(Some(Ok(data)));
         }
-        let Some(exchange) = &mut self.exchange else { return Poll::Ready(None) };
-        exchange.link.drive(context);
+        // What has come already is taken first: a small body came with its head.
+        let mut driven = false;
         loop {
+            let Some(exchange) = &mut self.exchange else { return Poll::Ready(None) };
             match Pin::new(&mut self.body).poll_frame(context) {
-                Poll::Pending => return self.poll_patience(context).map(Some),
+                Poll::Pending if driven => return self.poll_patience(context).map(Some),
+                Poll::Pending => {
+                    exchange.link.drive(context);
+                    driven = true;
+                }
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) if data.is_empty() => {}
                     Ok(data) => {
