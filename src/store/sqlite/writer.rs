@@ -102,22 +102,34 @@ fn serve(link: &mut Link, jobs: &Jobs<Box<dyn Operation>>) {
 fn commit(link: &mut Link, batch: &mut [Box<dyn Operation>]) -> Result<(), StoreError> {
     let transaction =
         link.connection()?.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for operation in batch {
-        transaction.execute_batch("SAVEPOINT operation")?;
-        let stays = operation.run(&transaction);
-        // A full disk, for one, rolls the whole transaction back: the rest must not go on without.
-        if transaction.is_autocommit() {
-            return Err(Fault::RolledBack.into());
-        }
-        transaction.execute_batch(if stays {
-            "RELEASE operation"
+    // One alone needs no savepoint. SQLite keeps every page that changes within one, and walks
+    // that whole list at the end of each statement: thousands of revocations would take minutes.
+    if let [alone] = batch {
+        if run(&mut **alone, &transaction)? {
+            transaction.commit()?;
         } else {
-            "ROLLBACK TO operation; RELEASE operation"
-        })?;
+            transaction.rollback()?;
+        }
+    } else {
+        for operation in batch {
+            transaction.execute_batch("SAVEPOINT operation")?;
+            transaction.execute_batch(if run(&mut **operation, &transaction)? {
+                "RELEASE operation"
+            } else {
+                "ROLLBACK TO operation; RELEASE operation"
+            })?;
+        }
+        transaction.commit()?;
     }
-    transaction.commit()?;
     link.connection()?;
     Ok(())
+}
+
+/// Does an operation; says whether what it did may stay.
+fn run(operation: &mut dyn Operation, transaction: &Connection) -> Result<bool, StoreError> {
+    let stays = operation.run(transaction);
+    // A full disk, for one, rolls the whole transaction back: the rest must not go on without.
+    if transaction.is_autocommit() { Err(Fault::RolledBack.into()) } else { Ok(stays) }
 }
 
 #[cfg(test)]
@@ -170,6 +182,21 @@ mod tests {
         }
 
         assert_eq!(issuers(&mut link), ["a", "c"]);
+        assert!(matches!(refused.try_recv(), Ok(Err(StoreError::Taken))));
+    }
+
+    #[test]
+    fn an_operation_that_fails_alone_leaves_nothing() {
+        let mut link = link();
+        let (alone, mut refused) = insert("a", true);
+        let mut batch = [alone];
+
+        commit(&mut link, &mut batch).unwrap();
+        for operation in batch {
+            operation.answer(Ok(()));
+        }
+
+        assert!(issuers(&mut link).is_empty());
         assert!(matches!(refused.try_recv(), Ok(Err(StoreError::Taken))));
     }
 
