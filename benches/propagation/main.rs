@@ -15,7 +15,7 @@
 #[path = "../gateway/process.rs"]
 mod process;
 #[path = "../../tests/support/redis.rs"]
-#[expect(dead_code, reason = "nothing is paused here")]
+#[expect(dead_code, reason = "nothing is paused or killed here")]
 mod redis;
 
 use std::path::Path;

@@ -11,6 +11,7 @@
 
 mod harness;
 #[path = "../support/redis.rs"]
+#[expect(dead_code, reason = "no server is killed or given arguments here")]
 mod redis;
 
 mod accounts;

@@ -9,8 +9,8 @@ use munjigi::store::StoreError;
 use crate::fixture::new_user;
 use crate::fixture::of_token;
 use crate::fixture::told;
+use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
-use crate::server::Server;
 
 async fn refusal(options: RedisOptions) -> String {
     match RedisStore::connect(options).await {
@@ -22,7 +22,7 @@ async fn refusal(options: RedisOptions) -> String {
 #[tokio::test]
 async fn a_server_that_evicts_is_refused() {
     for policy in ["allkeys-lru", "volatile-ttl"] {
-        let server = Server::start_with("redis", &["--maxmemory-policy", policy]).await;
+        let server = RedisServer::start_with("redis", &["--maxmemory-policy", policy]).await;
 
         let text = refusal(server.options(PATIENT)).await;
 
@@ -35,7 +35,7 @@ async fn a_node_of_a_cluster_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = folder.path().to_str().expect("a path");
     let arguments = ["--cluster-enabled", "yes", "--dir", place];
-    let server = Server::start_with("redis", &arguments).await;
+    let server = RedisServer::start_with("redis", &arguments).await;
 
     let text = refusal(server.options(PATIENT)).await;
 
@@ -44,7 +44,7 @@ async fn a_node_of_a_cluster_is_refused() {
 
 #[tokio::test]
 async fn a_store_of_a_newer_version_is_refused() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     server.ask::<()>("SET munjigi:{schema} 2").await;
 
     let refused = RedisStore::connect(server.options(PATIENT)).await;
@@ -54,7 +54,7 @@ async fn a_store_of_a_newer_version_is_refused() {
 
 #[tokio::test]
 async fn a_wrong_password_is_told_without_the_password() {
-    let server = Server::start_with("redis", &["--requirepass", "right"]).await;
+    let server = RedisServer::start_with("redis", &["--requirepass", "right"]).await;
     for (what, username, password) in
         [("wrong", "", "canary"), ("wrong user", "canary", "canary"), ("none", "", "")]
     {
@@ -73,7 +73,7 @@ async fn a_wrong_password_is_told_without_the_password() {
 
 #[tokio::test]
 async fn an_acl_user_needs_no_more_than_the_keys_of_the_prefix() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     server
         .ask::<()>(
             "ACL SETUSER gate on >secret ~munjigi:* -@all +@read +@write +@scripting +@connection +time",
@@ -96,7 +96,7 @@ async fn an_acl_user_needs_no_more_than_the_keys_of_the_prefix() {
 
 #[tokio::test]
 async fn the_database_of_the_url_and_the_prefix_hold_all_keys() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let options = server.options(PATIENT);
     let url = format!("{}3", options.url.trim_end_matches('0'));
     let options = RedisOptions { url, prefix: "gate:".to_owned(), ..options };
@@ -115,7 +115,7 @@ async fn the_database_of_the_url_and_the_prefix_hold_all_keys() {
 
 #[tokio::test]
 async fn a_url_must_not_loosen_tls_or_carry_a_password() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     for (url, told_of) in [
         ("rediss://127.0.0.1:1/0#insecure", "fragment"),
         ("redis://user:canary@127.0.0.1:1/0", "password"),
@@ -133,7 +133,7 @@ async fn a_url_must_not_loosen_tls_or_carry_a_password() {
 
 #[tokio::test]
 async fn the_address_is_described_without_credentials() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let options = RedisOptions { password: Secret::from("canary"), ..server.options(PATIENT) };
     let url = options.url.clone();
 

@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 
 use crate::fixture::eventually;
 use crate::fixture::of_token;
+use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
-use crate::server::Server;
 
 /// A follower of a store; it stops when this is dropped.
 struct Follower {
@@ -96,7 +96,7 @@ async fn revoke(store: &Arc<dyn Store>, name: &str) -> Revocation {
 
 #[tokio::test]
 async fn a_server_that_restarts_empty_is_told_as_away_and_swapped_and_read_again() {
-    let mut server = Server::start().await;
+    let mut server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     revoke(&store, "lost").await;
     let mut follower = Follower::start(&store);
@@ -114,7 +114,7 @@ async fn a_server_that_restarts_empty_is_told_as_away_and_swapped_and_read_again
 
 #[tokio::test]
 async fn a_wiped_server_is_told_as_swapped_and_read_again() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     revoke(&store, "lost").await;
     let mut follower = Follower::start(&store);
@@ -130,7 +130,7 @@ async fn a_wiped_server_is_told_as_swapped_and_read_again() {
 
 #[tokio::test]
 async fn a_store_that_fell_back_is_told_as_swapped() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     revoke(&store, "one").await;
     revoke(&store, "two").await;
@@ -145,7 +145,7 @@ async fn a_store_that_fell_back_is_told_as_swapped() {
 
 #[tokio::test]
 async fn an_entry_missing_at_the_end_of_the_log_is_a_gap_and_all_is_read_again() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let first = revoke(&store, "first").await;
     let mut follower = Follower::start(&store);
@@ -160,7 +160,7 @@ async fn an_entry_missing_at_the_end_of_the_log_is_a_gap_and_all_is_read_again()
 
 #[tokio::test]
 async fn an_entry_missing_between_two_is_a_gap_and_all_is_read_again() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let mut follower = Follower::start(&store);
     follower.news().await;
@@ -180,7 +180,7 @@ async fn an_entry_missing_between_two_is_a_gap_and_all_is_read_again() {
 
 #[tokio::test]
 async fn a_counter_lost_alone_begins_a_new_log() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let kept = revoke(&store, "kept").await;
     let mut follower = Follower::start(&store);
@@ -196,20 +196,20 @@ async fn a_counter_lost_alone_begins_a_new_log() {
 
 #[tokio::test]
 async fn a_stopped_server_is_away_once_and_gives_no_contact_until_it_wakes() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let deadlines = Deadlines { command: Duration::from_millis(400), ..PATIENT };
     let store = server.store(deadlines).await;
     let mut follower = Follower::start(&store);
     follower.news().await;
 
-    server.stop();
+    server.pause();
     let FeedInterruption::Away(_) = follower.interruption().await else {
         panic!("not away");
     };
     // Long enough for more attempts to fail.
     let more = tokio::time::timeout(Duration::from_secs(2), follower.events.recv()).await;
     assert!(more.is_err(), "{more:?}");
-    server.wake();
+    server.resume();
     let missed = of_token("missed");
     eventually(async || store.revoke(std::slice::from_ref(&missed)).await).await;
     let news = follower.news().await;
@@ -220,7 +220,7 @@ async fn a_stopped_server_is_away_once_and_gives_no_contact_until_it_wakes() {
 
 #[tokio::test]
 async fn a_server_that_is_away_from_the_start_is_found_when_it_comes() {
-    let mut server = Server::start().await;
+    let mut server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     server.kill();
     let mut follower = Follower::start(&store);
@@ -234,7 +234,7 @@ async fn a_server_that_is_away_from_the_start_is_found_when_it_comes() {
 
 #[tokio::test]
 async fn a_large_set_is_sent_whole_in_bounded_events() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let all: Vec<_> = (0..9000).map(|number| of_token(&number.to_string())).collect();
     store.revoke(&all).await.expect("a revocation");

@@ -22,19 +22,19 @@ use crate::fixture::of_session;
 use crate::fixture::successor;
 use crate::fixture::until;
 use crate::fixture::user;
+use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
-use crate::server::Server;
 
 const GRACE: Duration = Duration::from_secs(10);
 
-async fn claim(server: &Server, age: Duration) {
+async fn claim(server: &RedisServer, age: Duration) {
     let claimed_at = now().minus(age).as_millis();
     server.ask::<()>(&format!("SET munjigi:{{e:default:ann@example.com}} 99:{claimed_at}")).await;
 }
 
 #[tokio::test]
 async fn a_claim_whose_account_never_came_to_be_is_replaced_after_a_while() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     claim(&server, Duration::from_secs(61)).await;
 
@@ -48,7 +48,7 @@ async fn a_claim_whose_account_never_came_to_be_is_replaced_after_a_while() {
 
 #[tokio::test]
 async fn a_claim_whose_account_may_still_be_made_is_respected() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     claim(&server, Duration::from_secs(30)).await;
 
@@ -59,7 +59,7 @@ async fn a_claim_whose_account_may_still_be_made_is_respected() {
 
 #[tokio::test]
 async fn a_listed_number_without_account_is_skipped() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let ann = user(&store, "ann").await;
     server.ask::<()>("INCRBY munjigi:{ids} 2").await;
@@ -73,7 +73,7 @@ async fn a_listed_number_without_account_is_skipped() {
 
 #[tokio::test]
 async fn a_log_out_cut_short_is_finished_by_the_next_refresh() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let ann = user(&store, "ann").await;
     let new = login(&ann, 1);
@@ -95,7 +95,7 @@ async fn a_log_out_cut_short_is_finished_by_the_next_refresh() {
 
 #[tokio::test]
 async fn a_change_cut_short_locks_nobody_out() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let ann = user(&store, "ann").await;
     let revoked = Revoked::User { realm: REALM.to_owned(), user: ann.id, generation: 1 };
@@ -113,7 +113,7 @@ async fn a_change_cut_short_locks_nobody_out() {
 
 #[tokio::test]
 async fn a_change_after_one_cut_short_raises_above_its_floor() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let ann = user(&store, "ann").await;
     let floor = |generation| Revoked::User { realm: REALM.to_owned(), user: ann.id, generation };
@@ -129,7 +129,7 @@ async fn a_change_after_one_cut_short_raises_above_its_floor() {
 
 #[tokio::test]
 async fn a_removal_cut_short_frees_the_names_after_a_while() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let ann = user(&store, "ann").await;
     server.ask::<()>(&format!("DEL munjigi:{{u:default:{}}}:user", ann.id)).await;
@@ -148,7 +148,7 @@ async fn a_removal_cut_short_frees_the_names_after_a_while() {
 
 #[tokio::test]
 async fn a_purge_leaves_no_key_of_a_session_that_expired() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let ann = user(&store, "ann").await;
     let before: usize = server.ask("DBSIZE").await;

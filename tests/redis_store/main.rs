@@ -6,5 +6,7 @@ mod feed;
 mod fixture;
 mod left_overs;
 mod outages;
+#[path = "../support/redis.rs"]
+mod redis_server;
 mod server;
 mod tls;

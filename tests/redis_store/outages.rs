@@ -15,18 +15,18 @@ use crate::fixture::now;
 use crate::fixture::of_token;
 use crate::fixture::told;
 use crate::fixture::user;
+use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
-use crate::server::Server;
 
 const HASTY: Deadlines =
     Deadlines { command: Duration::from_millis(600), lookup: Duration::from_millis(200) };
 
 #[tokio::test]
 async fn a_stopped_server_times_out_at_the_deadline_and_serves_again_once_awake() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(HASTY).await;
     let ann = eventually(async || store.create_user(new_user("ann")).await).await;
-    server.stop();
+    server.pause();
 
     // The second time nothing answers a new connection either.
     for round in 0..2 {
@@ -49,7 +49,7 @@ async fn a_stopped_server_times_out_at_the_deadline_and_serves_again_once_awake(
         assert!(waited >= HASTY.command && waited < 5 * HASTY.command, "{round}: {waited:?}");
     }
 
-    server.wake();
+    server.resume();
     let found =
         eventually(async || store.find_user(REALM, &by_email("ann"), Lookup::Login).await).await;
     assert_eq!(found, Some(ann));
@@ -57,7 +57,7 @@ async fn a_stopped_server_times_out_at_the_deadline_and_serves_again_once_awake(
 
 #[tokio::test]
 async fn a_refused_connection_is_unavailable_at_once() {
-    let mut server = Server::start().await;
+    let mut server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     server.kill();
 
@@ -72,7 +72,7 @@ async fn a_refused_connection_is_unavailable_at_once() {
 
 #[tokio::test]
 async fn a_restarted_server_is_used_by_the_very_next_command() {
-    let mut server = Server::start().await;
+    let mut server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     user(&store, "ann").await;
     server.kill();
@@ -85,7 +85,7 @@ async fn a_restarted_server_is_used_by_the_very_next_command() {
 
 #[tokio::test]
 async fn a_server_that_forgot_the_scripts_is_taught_them_again() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     store.revoke(&[of_token("a")]).await.expect("a revocation");
     server.ask::<()>("SCRIPT FLUSH").await;
@@ -102,7 +102,7 @@ async fn a_server_that_does_not_write_acknowledges_nothing() {
         ("read-only", "REPLICAOF 127.0.0.1 1", "READONLY"),
         ("full", "CONFIG SET maxmemory 1", "OOM"),
     ] {
-        let server = Server::start().await;
+        let server = RedisServer::start().await;
         let store = server.store(PATIENT).await;
         server.ask::<()>(command).await;
 
@@ -123,7 +123,7 @@ async fn a_server_that_does_not_write_acknowledges_nothing() {
 
 #[tokio::test]
 async fn a_record_of_another_type_is_corrupt_and_not_absent() {
-    let server = Server::start().await;
+    let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let ann = user(&store, "ann").await;
     server.ask::<()>(&format!("SET munjigi:{{u:default:{}}}:user junk", ann.id)).await;

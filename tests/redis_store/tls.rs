@@ -15,8 +15,8 @@ use tempfile::TempDir;
 
 use crate::fixture::new_user;
 use crate::fixture::told;
+use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
-use crate::server::Server;
 
 /// A CA, and a server's certificate of it for 127.0.0.1.
 struct Certificates {
@@ -46,7 +46,7 @@ impl Certificates {
         self.folder.path().join(name)
     }
 
-    async fn serve(&self) -> Server {
+    async fn serve(&self) -> RedisServer {
         let [cert, key, ca] = ["cert.pem", "key.pem", "ca.pem"]
             .map(|name| self.path(name).to_str().expect("a path").to_owned());
         let arguments = [
@@ -59,7 +59,7 @@ impl Certificates {
             "--tls-auth-clients",
             "no",
         ];
-        Server::start_with("rediss", &arguments).await
+        RedisServer::start_with("rediss", &arguments).await
     }
 }
 

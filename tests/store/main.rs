@@ -13,7 +13,7 @@ mod feed;
 mod fixture;
 mod keys;
 #[path = "../support/redis.rs"]
-#[expect(dead_code, reason = "nothing is paused here")]
+#[expect(dead_code, reason = "nothing is paused or killed here")]
 mod redis_server;
 mod revocations;
 mod rotation;
