@@ -8,7 +8,7 @@ use crate::config::Expected;
 ///
 /// # Errors
 /// What was expected, without the text that was given.
-pub fn parse_duration(text: &str) -> Result<Duration, Expected> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, Expected> {
     let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
     match humantime::parse_duration(text) {
         Ok(duration) if duration > LONGEST => {
@@ -17,6 +17,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, Expected> {
         Ok(duration) if has_unit => Ok(duration),
         // humantime's own words ("expected number at 8") count bytes.
         Ok(_) | Err(_) => Err(Expected::new("expected a duration such as 30s, 15m, 2h")),
+    }
+}
+
+/// Reads a duration longer than zero.
+pub(crate) fn parse_duration_above_zero(text: &str) -> Result<Duration, Expected> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err(Expected::new("expected a duration longer than zero")),
+        duration => Ok(duration),
     }
 }
 

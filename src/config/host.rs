@@ -37,6 +37,9 @@ impl FromStr for HostPattern {
         if !host.is_ascii() {
             return Err(Expected::new("write an international name in its xn-- form"));
         }
+        if host.contains("://") {
+            return Err(Expected::new("a site is named by its host alone, without https://"));
+        }
         if host.contains(':') {
             return Err(Expected::new("a site's host has no port; it answers on every listener"));
         }

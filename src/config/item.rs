@@ -17,6 +17,7 @@ use crate::config::Spot;
 use crate::config::Table;
 use crate::config::overrides::Override;
 use crate::config::parse_duration;
+use crate::config::parse_duration_above_zero;
 use crate::config::redact;
 use crate::secret::Secret;
 
@@ -120,10 +121,7 @@ impl<'r> Item<'r> {
 
     /// Reads a duration longer than zero.
     pub(crate) fn duration(&self) -> Option<Duration> {
-        self.parse(|text| match parse_duration(text)? {
-            Duration::ZERO => Err(Expected::new("expected a duration longer than zero")),
-            duration => Ok(duration),
-        })
+        self.parse(parse_duration_above_zero)
     }
 
     /// Reads a duration that may be zero.
@@ -222,6 +220,11 @@ impl<'r> Item<'r> {
                 _ => self.wrong_type("a table"),
             },
         }
+    }
+
+    /// Whether it is a table.
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(&self.content, Content::File(value) if value.get_ref().is_table())
     }
 
     /// Whether it is `""`, as written or looked up.

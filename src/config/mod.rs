@@ -40,8 +40,10 @@ use std::path::Path;
 use std::path::PathBuf;
 
 pub use algorithm::Algorithm;
-pub use duration::parse_duration;
+pub(crate) use duration::parse_duration;
+pub(crate) use duration::parse_duration_above_zero;
 pub use expected::Expected;
+pub(crate) use expected::nearest;
 pub use fault::Fault;
 pub use fault::Faults;
 pub use fault::Source;

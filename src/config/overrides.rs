@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::expected::nearest;
+use crate::config::nearest;
 
 /// The variables that override a setting, and which settings there are to override.
 #[derive(Debug, Default)]
@@ -40,20 +40,26 @@ impl<'e> Overrides<'e> {
 
     /// The variables that name none of the settings, each with a hint.
     pub(crate) fn unknown(&self, settings: &[(&str, &str)]) -> Vec<(&'e str, String)> {
-        let names: Vec<String> =
-            settings.iter().map(|(section, key)| format!("{section}__{key}")).collect();
         self.by_setting
             .iter()
             .filter(|((section, key), _)| !settings.contains(&(section, key)))
-            .map(|((section, key), found)| {
-                let given = format!("{section}__{key}");
-                let hint = match nearest(&given, names.iter().map(String::as_str)) {
-                    Some(name) => format!("did you mean `{PREFIX}{}`?", name.to_uppercase()),
-                    None => "MUNJIGI_SECTION__KEY sets a key of a fixed table".to_owned(),
-                };
-                (found.variable, hint)
-            })
+            .map(|((section, key), found)| (found.variable, hint(section, key, settings)))
             .collect()
+    }
+}
+
+/// Section and key are compared apart: together, any two keys of one section look alike.
+fn hint(section: &str, key: &str, settings: &[(&str, &str)]) -> String {
+    let Some(section) = nearest(section, settings.iter().map(|(section, _)| *section)) else {
+        return "MUNJIGI_SECTION__KEY sets a key of a fixed table".to_owned();
+    };
+    let keys = || settings.iter().filter(|(of, _)| *of == section).map(|(_, key)| *key);
+    match nearest(key, keys()) {
+        Some(key) => {
+            let meant = format!("{PREFIX}{section}__{key}").to_uppercase();
+            format!("did you mean `{meant}`?")
+        }
+        None => format!("[{section}] has {}", keys().collect::<Vec<_>>().join(", ")),
     }
 }
 

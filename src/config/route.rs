@@ -158,7 +158,9 @@ fn upstream(item: &Item<'_>, path: &str, known: &BTreeSet<String>) -> Option<Ups
             let names: Vec<&str> = known.iter().map(String::as_str).collect();
             format!("known upstreams: {}", names.join(", "))
         };
-        item.absence(format!("route `{path}` names an upstream that does not exist"), hint);
+        let route =
+            if path.is_empty() { "this route".to_owned() } else { format!("route `{path}`") };
+        item.absence(format!("{route} names an upstream that does not exist"), hint);
     }
     Some(UpstreamRef::Named(text))
 }

@@ -72,9 +72,16 @@ impl SiteConfig {
     ) -> Option<Self> {
         let host = name.parse(str::parse::<HostPattern>);
         let table = item.table("[site]")?;
+        // `[site.api.example.com]` is a site `api` with a table `example` in it.
+        let is_split = table.entries().iter().any(|(name, item)| {
+            item.is_table() && !["signup", "identity", "tokens"].contains(&name.text)
+        });
         let contract = table.required(
             "contract",
-            "a site speaks a contract: contract = \"standard\", a file, or \"none\"",
+            match is_split {
+                true => "a host is written in quotes: [site.\"api.example.com\"]",
+                false => "a site speaks a contract: contract = \"standard\", a file, or \"none\"",
+            },
         );
         let contract_spot = contract.as_ref().map(Item::spot).unwrap_or_default();
         let contract = contract.and_then(|item| contract_name(&table, &item));

@@ -18,7 +18,7 @@ use crate::config::Expected;
 use crate::config::Item;
 use crate::config::Reader;
 use crate::config::Spot;
-use crate::config::expected::nearest;
+use crate::config::nearest;
 use crate::config::redact;
 use crate::secret::Secret;
 

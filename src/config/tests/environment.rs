@@ -92,6 +92,12 @@ fn what_a_variable_gets_wrong_names_the_variable() {
             "did you mean `MUNJIGI_SERVER__LISTEN`?",
         ),
         (
+            "MUNJIGI_LOG__COLOUR",
+            "no",
+            "unknown environment variable `MUNJIGI_LOG__COLOUR`",
+            "[log] has access, format, level",
+        ),
+        (
             "MUNJIGI_SITE__REALM",
             "a",
             "unknown environment variable `MUNJIGI_SITE__REALM`",
