@@ -48,7 +48,8 @@ pub(super) fn compile(text: &str, path: &Path) -> Result<Contract, Faults> {
 
 fn read(mut root: Section<'_>, report: &mut Report) -> Option<Contract> {
     let name = root.needed_text("name", report).map(Spanned::into_inner);
-    let about = root.needed_text("about", report).map(Spanned::into_inner);
+    // For whoever reads the file: the gateway makes no use of it.
+    root.needed_text("about", report);
     let not_served = root.texts("not_served", report);
     let tokens = match root.section("tokens", report) {
         Some(section) => ContractTokens::read(section, report),
@@ -96,7 +97,6 @@ fn read(mut root: Section<'_>, report: &mut Report) -> Option<Contract> {
     }
     Some(Contract {
         name: name?,
-        about: about?,
         tokens: tokens?,
         request_id,
         endpoints: endpoints.into_iter().collect::<Option<_>>()?,

@@ -1,4 +1,9 @@
 //! A contract file as a tree: every value with its place, members in the order of the file.
+//!
+//! The reader of configurations gives out a key once and to who knows its type. Here the members
+//! of a body are the file's own, their order is what clients see, and a template is read again
+//! under other slots for each endpoint: hence a tree of values that a contract can keep. Faults,
+//! durations and suggestions are those of [`crate::config`].
 
 use std::ops::Range;
 

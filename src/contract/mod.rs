@@ -60,7 +60,6 @@ pub use tokens::ContractTokens;
 #[derive(Debug)]
 pub struct Contract {
     name: String,
-    about: String,
     tokens: ContractTokens,
     request_id: RequestIdForm,
     endpoints: Vec<Endpoint>,
@@ -144,12 +143,6 @@ impl Contract {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// What it is, in a sentence of the file's own.
-    #[must_use]
-    pub fn about(&self) -> &str {
-        &self.about
     }
 
     /// Its token settings.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::config::Fault;
 use crate::config::Faults;
 use crate::config::Source;
+use crate::config::nearest;
 
 /// The faults found so far, and the file they stand in.
 #[derive(Debug)]
@@ -52,13 +53,8 @@ impl Report {
 /// Proposes the nearest of the known names, or lists them.
 pub(super) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.into_iter().collect();
-    let nearest = known
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate))
-        .min()
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4);
-    match nearest {
-        Some((_, candidate)) => format!("did you mean `{candidate}`?"),
+    match nearest(name, known.iter().copied()) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
         None if known.is_empty() => "there is none".to_owned(),
         None => format!("known here: {}", known.join(", ")),
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
+use crate::config::parse_duration_above_zero;
 use crate::contract::document::Key;
 use crate::contract::document::Node;
 use crate::contract::document::NodeValue;
@@ -104,11 +105,11 @@ impl<'n> Section<'n> {
     /// A duration above zero, such as `"15m"`.
     pub(super) fn duration(&mut self, key: &'static str, report: &mut Report) -> Option<Duration> {
         let text = self.text(key, report)?;
-        match humantime::parse_duration(text.get_ref()) {
-            Ok(duration) if !duration.is_zero() => Some(duration),
-            _ => {
+        match parse_duration_above_zero(text.get_ref()) {
+            Ok(duration) => Some(duration),
+            Err(expected) => {
                 let title = format!("`{}` is no duration", text.get_ref());
-                report.fault(&text.span(), title, "such as \"15m\", \"24h\" or \"30d\"");
+                report.fault(&text.span(), title, expected.to_string());
                 None
             }
         }
