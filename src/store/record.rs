@@ -63,6 +63,27 @@ pub struct NewUser {
     pub created_at: Timestamp,
 }
 
+impl NewUser {
+    /// The account that it becomes under a number of its own.
+    pub(super) fn numbered(self, id: UserId) -> User {
+        User {
+            id,
+            realm: self.realm,
+            email: self.email,
+            email_verified: false,
+            username: self.username,
+            verifier: self.verifier,
+            roles: self.roles,
+            permissions: self.permissions,
+            enabled: true,
+            generation: 0,
+            attributes: self.attributes,
+            created_at: self.created_at,
+            last_login_at: None,
+        }
+    }
+}
+
 /// A change of one account.
 #[derive(Clone, Debug, PartialEq)]
 pub enum UserChange {

@@ -56,21 +56,7 @@ impl RedisStore {
         let mut list = redis::cmd("ZADD");
         list.arg(self.keys.roster(&new.realm)).arg(id.0).arg(id.0);
         self.command::<()>(&list).await?;
-        let user = User {
-            id,
-            realm: new.realm,
-            email: new.email,
-            email_verified: false,
-            username: new.username,
-            verifier: new.verifier,
-            roles: new.roles,
-            permissions: new.permissions,
-            enabled: true,
-            generation: 0,
-            attributes: new.attributes,
-            created_at: new.created_at,
-            last_login_at: None,
-        };
+        let user = new.numbered(id);
         let mut script = CREATE.prepare_invoke();
         script.key(self.keys.user(&user.realm, id)).arg(claimed_at + MAKE_WITHIN);
         script.arg(fields_of(&user)?);

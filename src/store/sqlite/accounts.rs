@@ -47,21 +47,7 @@ pub(super) fn create(connection: &Connection, new: NewUser) -> Result<User, Stor
         Err(error) if is_taken(&error) => return Err(StoreError::Taken),
         Err(error) => return Err(error.into()),
     };
-    Ok(User {
-        id,
-        realm: new.realm,
-        email: new.email,
-        email_verified: false,
-        username: new.username,
-        verifier: new.verifier,
-        roles: new.roles,
-        permissions: new.permissions,
-        enabled: true,
-        generation: 0,
-        attributes: new.attributes,
-        created_at: new.created_at,
-        last_login_at: None,
-    })
+    Ok(new.numbered(id))
 }
 
 pub(super) fn find(
