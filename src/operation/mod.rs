@@ -28,7 +28,6 @@ pub use outcome::Outcome;
 pub use outcome::SessionView;
 pub use outcome::TokenSet;
 pub use outcome::UserView;
-pub use outcome::Value;
 pub use principal::Generations;
 pub use principal::Principal;
 pub use rejection::ErrorCode;

@@ -94,14 +94,3 @@ pub struct SessionView {
     /// Whether it is the one that asks.
     pub current: bool,
 }
-
-/// A value that a template slot can stand for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// Any JSON value, inserted with its type.
-    Json(serde_json::Value),
-    /// An instant; the contract chooses the format.
-    Time(Timestamp),
-    /// A list whose items have slots of their own.
-    List(Vec<BTreeMap<String, Self>>),
-}

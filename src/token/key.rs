@@ -151,12 +151,6 @@ impl KeyRing {
         Self::collect(read, Origin::Configured)
     }
 
-    /// The algorithm of the first key that can sign: what a site signs with that names none.
-    #[must_use]
-    pub fn signing_algorithm(&self) -> Option<Algorithm> {
-        self.keys.iter().find(|key| key.material.signing.is_some()).map(|key| key.algorithm)
-    }
-
     /// The key that signs with `algorithm`.
     pub(super) fn signer(&self, algorithm: Algorithm) -> Option<&Arc<Key>> {
         self.keys.iter().find(|key| key.algorithm == algorithm && key.material.signing.is_some())
