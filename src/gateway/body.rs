@@ -256,34 +256,16 @@ fn too_large() -> Rejection {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::time::Duration;
-
     use bytes::Bytes;
     use http_body::Body;
     use http_body_util::BodyExt;
 
     use super::ReplyBody;
-    use crate::config::ByteRate;
-    use crate::config::ByteSize;
     use crate::config::LimitsConfig;
 
     /// The documented defaults.
     pub(crate) fn limits() -> LimitsConfig {
-        LimitsConfig {
-            header_bytes: ByteSize(32 << 10),
-            header_count: 100,
-            uri_bytes: ByteSize(8 << 10),
-            body: ByteSize(10 << 20),
-            auth_body: ByteSize(8 << 20),
-            token_bytes: ByteSize(8 << 10),
-            header_timeout: Duration::from_secs(10),
-            body_idle_timeout: Duration::from_secs(30),
-            body_rate: ByteRate(256),
-            handshake_timeout: Duration::from_secs(10),
-            keep_alive: Duration::from_secs(60),
-            http2_streams: 256,
-            http2_resets: 200,
-        }
+        LimitsConfig::default()
     }
 
     #[tokio::test]

@@ -57,14 +57,8 @@ pub(crate) fn principal() -> Principal {
 
 /// The default names, and `X-Plan` from the claim `plan`.
 pub(crate) fn identity_config() -> IdentityConfig {
-    let name = |name| Some(HeaderName::from_static(name));
     IdentityConfig {
-        user_id: name("x-user-id"),
-        email: name("x-user-email"),
-        username: name("x-user-name"),
-        roles: name("x-user-roles"),
-        permissions: name("x-user-permissions"),
-        session: name("x-session-id"),
         claims: vec![(HeaderName::from_static("x-plan"), "plan".to_owned())],
+        ..IdentityConfig::default()
     }
 }
