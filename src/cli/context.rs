@@ -13,6 +13,8 @@ use crate::clock::Now;
 use crate::clock::Timestamp;
 use crate::config;
 use crate::config::Config;
+use crate::config::Fault;
+use crate::config::Faults;
 use crate::config::HostPattern;
 use crate::config::StoreConfig;
 use crate::gateway::snapshot::SiteParts;
@@ -58,10 +60,11 @@ impl Context {
         if let Some(file) = &self.file {
             return Ok(file.clone());
         }
-        config::find().with_context(|| {
+        config::find().ok_or_else(|| {
             let looked = config::default_paths().map(|path| path.display().to_string());
-            let looked = looked.join(" or ");
-            format!("no configuration at {looked}; name one with --config, or try `munjigi dev`")
+            let title = format!("no configuration at {}", looked.join(" or "));
+            let hint = "name one with --config, or try `munjigi dev`";
+            Faults(vec![Fault::without_place(title, hint)]).into()
         })
     }
 

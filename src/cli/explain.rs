@@ -25,10 +25,18 @@ pub(crate) struct ExplainArgs {
     /// Method: GET, POST, …
     method: Method,
     /// URL, host included: `https://api.example.com/orders/7`
+    #[arg(value_parser = url_with_host)]
     url: Uri,
     /// The Bearer token that the request would carry, or `-` for standard input
     #[arg(long)]
     token: Option<String>,
+}
+
+/// The site is found by the host: a path alone has none.
+fn url_with_host(text: &str) -> Result<Uri, &'static str> {
+    let url = text.parse::<Uri>().ok();
+    url.filter(|url| url.scheme().is_some() && url.host().is_some())
+        .ok_or("expected a URL with its host, such as https://api.example.com/orders/7")
 }
 
 pub(crate) async fn explain(args: ExplainArgs, context: &Context) -> anyhow::Result<()> {

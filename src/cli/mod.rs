@@ -50,24 +50,28 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run a gateway to try things with: own CA, own store, a backend that shows what it gets
+    #[command(after_help = DEV)]
     Dev(dev::DevArgs),
     /// Run the gateway
+    #[command(after_help = RUN)]
     Run,
     /// Check the configuration and say everything that is wrong with it, at once
+    #[command(after_help = CHECK)]
     Check,
     /// Say what the gateway would do with a request, and why
+    #[command(after_help = EXPLAIN)]
     Explain(explain::ExplainArgs),
     /// Make, show and change accounts
-    #[command(subcommand)]
+    #[command(subcommand, after_help = USER)]
     User(user::UserVerb),
     /// Make a token, or say what one is worth
-    #[command(subcommand)]
+    #[command(subcommand, after_help = TOKEN)]
     Token(token::TokenVerb),
     /// List a user's sessions
-    #[command(subcommand)]
+    #[command(subcommand, after_help = SESSION)]
     Session(session::SessionVerb),
     /// End a token, a session or all of a user's sessions, at once and on every gateway
-    #[command(subcommand)]
+    #[command(subcommand, after_help = REVOKE)]
     Revoke(revoke::RevokeVerb),
 }
 
@@ -119,6 +123,49 @@ fn status(error: &anyhow::Error) -> u8 {
     });
     if config { BAD_CONFIGURATION } else { 1 }
 }
+
+const DEV: &str = "\
+Examples:
+  munjigi dev                              the built-in backend, lines to paste
+  munjigi dev --to http://127.0.0.1:3000   your own application behind it
+  munjigi dev --fresh --contract zdm       from nothing, with another auth API";
+const RUN: &str = "\
+SIGHUP reads the configuration again, whole or not at all. SIGTERM drains for `shutdown_grace` and
+ends; a second one ends at once. A variable MUNJIGI_SECTION__KEY wins over the file.
+
+Examples:
+  munjigi run
+  MUNJIGI_LOG__LEVEL=debug munjigi run --config /etc/munjigi/munjigi.toml";
+const CHECK: &str = "\
+Reads the configuration with its contracts, keys and certificates; touches neither store nor port.
+Exit status: 0 good, 78 not.
+
+Examples:
+  munjigi check && kill -HUP \"$(pidof munjigi)\"
+  munjigi check --config staging.toml";
+const EXPLAIN: &str = "\
+Examples:
+  munjigi explain GET https://api.example.com/orders/7
+  munjigi explain DELETE https://api.example.com/admin/x --token - < token.txt";
+const USER: &str = "\
+Works beside a running gateway, which learns of the change by itself.
+
+Examples:
+  munjigi user add --email root@example.com --role admin
+  munjigi user passwd root@example.com --password-stdin < password.txt
+  munjigi user disable root@example.com";
+const TOKEN: &str = "\
+Examples:
+  token=$(munjigi token issue --user root@example.com --ttl 5m)
+  munjigi token inspect \"$token\"";
+const SESSION: &str = "\
+Example:
+  munjigi session list root@example.com";
+const REVOKE: &str = "\
+Examples:
+  munjigi revoke user root@example.com     everything of theirs, everywhere
+  munjigi revoke session ID                one login (munjigi session list)
+  munjigi revoke token - < token.txt       one access token";
 
 #[cfg(test)]
 mod tests {

@@ -35,6 +35,7 @@ pub(crate) struct TokenArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SessionArgs {
     /// The session's id (`munjigi session list` shows it)
+    #[arg(value_parser = session_id)]
     session: Uuid,
 }
 
@@ -45,6 +46,10 @@ pub(crate) struct UserArgs {
     /// Realm of the account
     #[arg(long, default_value = "default")]
     realm: String,
+}
+
+fn session_id(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().ok().ok_or("`munjigi session list USER` shows the ids of sessions")
 }
 
 #[derive(Debug, Serialize)]

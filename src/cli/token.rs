@@ -9,6 +9,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::config::parse_duration_above_zero;
 use crate::operation::Generations;
 use crate::operation::SessionId;
 use crate::store::NewSession;
@@ -36,7 +37,7 @@ pub(crate) struct IssueArgs {
     #[arg(long)]
     user: String,
     /// Lifetime, at most the site's `access_ttl` [default: that]
-    #[arg(long, value_parser = humantime::parse_duration)]
+    #[arg(long, value_parser = parse_duration_above_zero)]
     ttl: Option<Duration>,
 }
 

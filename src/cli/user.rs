@@ -4,12 +4,14 @@ use std::io::BufRead;
 use std::io::IsTerminal;
 
 use anyhow::Context as _;
+use anyhow::anyhow;
 use anyhow::bail;
 use clap::Args;
 use clap::Subcommand;
 use serde::Serialize;
 
 use crate::operation::Email;
+use crate::operation::ErrorCode;
 use crate::operation::Input;
 use crate::operation::Password;
 use crate::operation::Username;
@@ -196,12 +198,14 @@ async fn change(
 async fn verifier(opened: &Opened, password: &Password) -> anyhow::Result<String> {
     let limits = &opened.config.password;
     opened.passwords.hash(password, Input::Password).await.map_err(|rejection| {
-        anyhow::anyhow!(
-            "the password is refused ({}): it needs {} characters or more, and at most {} bytes",
-            rejection.reason,
-            limits.min_length,
-            limits.max_length
-        )
+        match rejection.code {
+            ErrorCode::InvalidInput => anyhow!(
+                "the password needs {} characters or more, and at most {} bytes",
+                limits.min_length,
+                limits.max_length
+            ),
+            _ => anyhow!("the password cannot be hashed: {}", rejection.reason),
+        }
     })
 }
 

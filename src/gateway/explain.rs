@@ -122,7 +122,7 @@ pub fn explain(
     let host = url.host().unwrap_or_default().to_ascii_lowercase();
     let mut explanation = Explanation {
         method: method.to_string(),
-        path: None,
+        path: Canonical::parse(url.path()).ok().map(|path| path.as_str().to_owned()),
         site: None,
         target: None,
         subject: None,
@@ -166,7 +166,6 @@ struct Explainer<'a> {
 impl Explainer<'_> {
     fn walk(&self, explanation: &mut Explanation) -> Result<String, Rejection> {
         let path = Canonical::parse(self.url.path())?;
-        explanation.path = Some(path.as_str().to_owned());
         match self.site.find(self.method, &path)? {
             Destination::Jwks(_) => {
                 explanation.target = Some(ExplainedTarget::Keys);
