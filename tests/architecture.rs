@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -66,6 +67,70 @@ fn architecture_md_shows_the_same_table() {
 }
 
 #[test]
+fn architecture_md_and_readme_name_files_that_exist() {
+    let mut absent = Vec::new();
+    for page in ["ARCHITECTURE.md", "README.md", "certs/README.md", "config/contracts/README.md"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        // A name between back-ticks, or the target of a link.
+        for name in text.split(['`', '(', ')']).filter(|part| is_file_of_ours(part)) {
+            let place = root().join(name);
+            if !place.exists() && !root().join("src").join(name).exists() && !is_brief(name) {
+                absent.push(format!("{page}: {name}"));
+            }
+        }
+    }
+    assert!(absent.is_empty(), "{}", absent.join("\n"));
+}
+
+#[test]
+fn every_metric_is_emitted() {
+    let table = fs::read_to_string(root().join("src/telemetry/metric.rs")).unwrap();
+    let constants: Vec<&str> = table
+        .lines()
+        .filter(|line| line.contains(" \"munjigi_"))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    let product = product();
+    let silent: Vec<&str> = constants
+        .iter()
+        .copied()
+        .filter(|constant| !product.contains(&format!("metric::{constant}")))
+        .collect();
+    assert!(constants.len() > 10, "only {constants:?} found");
+    assert!(silent.is_empty(), "{silent:?}");
+}
+
+#[test]
+fn every_setting_has_a_reader() {
+    let mut fields = BTreeSet::new();
+    for (path, text) in sources() {
+        if module_of(&path).as_deref() != Some("config") {
+            continue;
+        }
+        for section in text.split("pub struct ").skip(1) {
+            let body = section.split("\n}").next().unwrap_or_default();
+            let declared = body.lines().filter_map(|line| line.trim().strip_prefix("pub "));
+            fields.extend(declared.filter_map(|line| Some(line.split_once(':')?.0.to_owned())));
+        }
+    }
+    let users: String = sources()
+        .into_iter()
+        .filter(|(path, _)| module_of(path).is_none_or(|module| module != "config"))
+        .map(|(_, text)| text)
+        .collect();
+    let unread: Vec<&String> = fields
+        .iter()
+        .filter(|field| {
+            let access = format!(".{field}");
+            let mut after = users.split(access.as_str()).skip(1);
+            after.all(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+        })
+        .collect();
+    assert!(fields.len() > 40, "only {fields:?} found");
+    assert!(unread.is_empty(), "{unread:?}");
+}
+
+#[test]
 fn only_config_reads_the_environment() {
     let reads: Vec<String> = sources()
         .into_iter()
@@ -112,6 +177,25 @@ fn every_file_says_what_it_is() {
         .map(|(path, _)| path.display().to_string())
         .collect();
     assert!(silent.is_empty(), "{silent:?}");
+}
+
+/// Whether a word of a page names a file or folder of this repository, and no example of one.
+fn is_file_of_ours(word: &str) -> bool {
+    let is_path = word.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
+    let known = [".rs", ".md"].iter().any(|ending| word.ends_with(ending));
+    let under = ["tests/", "src/", "config/"].iter().any(|folder| word.starts_with(folder));
+    is_path && (known || under) && !word.contains("NAME")
+}
+
+/// Whether a file is named without its folder, which the same line names.
+fn is_brief(name: &str) -> bool {
+    !name.contains('/') && sources().iter().any(|(path, _)| path.ends_with(name))
+}
+
+/// The text of all product files but the table of metrics.
+fn product() -> String {
+    let is_table = |path: &Path| path.ends_with("telemetry/metric.rs");
+    sources().into_iter().filter(|(path, _)| !is_table(path)).map(|(_, text)| text).collect()
 }
 
 fn root() -> &'static Path {
