@@ -110,7 +110,8 @@ fn every_setting_has_a_reader() {
         for section in text.split("pub struct ").skip(1) {
             let body = section.split("\n}").next().unwrap_or_default();
             let declared = body.lines().filter_map(|line| line.trim().strip_prefix("pub "));
-            fields.extend(declared.filter_map(|line| Some(line.split_once(':')?.0.to_owned())));
+            let names = declared.filter_map(|line| Some(line.split_once(':')?.0.to_owned()));
+            fields.extend(names.filter(|name| !name.contains(' ')));
         }
     }
     let users: String = sources()

@@ -120,7 +120,11 @@ pub fn contracts(config: &Config) -> Result<Vec<Arc<Contract>>, Faults> {
     for site in &config.sites {
         match load_contract(config, site) {
             Ok(contract) => contracts.push(Arc::new(contract)),
-            Err(found) => faults.extend(found.0),
+            Err(found) => faults.extend(found.0.into_iter().map(|found| match found.source {
+                // The file itself is not there: the place is where it is named.
+                None => fault(config, &site.contract_spot, found.title, &found.hint),
+                Some(_) => found,
+            })),
         }
         // Each key alone, so that the fault has the place of the one that does not work.
         for key in &site.tokens.keys {

@@ -3,10 +3,16 @@
 use serde::Serialize;
 
 use crate::app::assemble;
+use crate::app::assemble::AssembleError;
+use crate::config::CertConfig;
 use crate::config::Config;
+use crate::config::Fault;
+use crate::config::Faults;
+use crate::config::TlsConfig;
 use crate::edge::tls;
 
 use super::context::Context;
+use super::output::causes;
 
 #[derive(Serialize)]
 struct Report {
@@ -19,8 +25,18 @@ struct Report {
 pub(crate) async fn check(context: &Context) -> anyhow::Result<()> {
     let file = context.file()?;
     let config = context.config()?;
-    let contracts = assemble::check(&config, context.now.wall).await?;
-    check_certificates(&config)?;
+    let mut faults = certificate_faults(&config);
+    let contracts = match assemble::check(&config, context.now.wall).await {
+        Ok(contracts) => contracts,
+        Err(AssembleError::Config(found)) => {
+            faults.extend(found.0);
+            Vec::new()
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if !faults.is_empty() {
+        return Err(Faults(faults).into());
+    }
     let mut names: Vec<String> = contracts.iter().map(|found| found.name().to_owned()).collect();
     names.dedup();
     let report = Report {
@@ -40,12 +56,20 @@ pub(crate) async fn check(context: &Context) -> anyhow::Result<()> {
     })
 }
 
-/// Reads the operator's certificates; the ones for development are made when the gateway starts.
-fn check_certificates(config: &Config) -> anyhow::Result<()> {
-    if !config.tls.certs.is_empty() {
-        tls::server_config(&config.tls, &config.folder, &config.server.listen)?;
-    }
-    Ok(())
+/// Reads the operator's certificates, each alone, so that a fault has the place of its own; the
+/// ones for development are made when the gateway starts.
+fn certificate_faults(config: &Config) -> Vec<Fault> {
+    let fault = |cert: &CertConfig| {
+        let alone = TlsConfig { certs: vec![cert.clone()], ..config.tls.clone() };
+        let error = tls::server_config(&alone, &config.folder, &config.server.listen).err()?;
+        Some(Fault {
+            source: Some(config.source.clone()),
+            span: cert.spot.span.clone(),
+            title: causes(&error.into()),
+            hint: "this certificate cannot be used".to_owned(),
+        })
+    };
+    config.tls.certs.iter().filter_map(fault).collect()
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -53,7 +53,7 @@ impl Output {
 }
 
 /// What went wrong and why, in one line; some libraries say their cause's words as their own.
-fn causes(error: &anyhow::Error) -> String {
+pub(crate) fn causes(error: &anyhow::Error) -> String {
     error
         .chain()
         .map(ToString::to_string)

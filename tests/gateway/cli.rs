@@ -50,6 +50,15 @@ async fn check_knows_contracts_and_routes() {
         ("good", site(&format!("contract = \"zdm\"\n{route}")), 0, "1 site, 1 route, contract zdm"),
         ("no such contract", site(&format!("contract = \"zmd\"\n{route}")), 78, "zdm"),
         ("no such file", site(&format!("contract = \"./own.toml\"\n{route}")), 78, "own.toml"),
+        (
+            "no such certificate and no such contract",
+            format!(
+                "[tls]\ncerts = [{{ cert = \"no.pem\", key = \"no.key\" }}]\n{}",
+                site(&format!("contract = \"zmd\"\n{route}"))
+            ),
+            78,
+            "munjigi.toml:2:10",
+        ),
         ("empty", String::new(), 78, "site"),
         ("no TOML", "[[[".to_owned(), 78, "munjigi.toml"),
     ] {
