@@ -147,7 +147,7 @@ pub async fn sites(
     store: &dyn Store,
     now: Timestamp,
 ) -> Result<Vec<SiteParts>, AssembleError> {
-    let longest = longest_access_ttl(config, contracts);
+    let longest = user_revocation_ttl(config, contracts);
     let mut parts = Vec::with_capacity(config.sites.len());
     for (site, contract) in config.sites.iter().zip(contracts) {
         let policy = policy(config, site, contract);
@@ -168,7 +168,7 @@ pub async fn sites(
             signup_roles: site.signup.roles.clone(),
             one_session: contract.tokens().one_session,
             passwords: Arc::clone(passwords),
-            longest_access_ttl: longest,
+            user_revocation_ttl: longest,
         };
         parts.push(SiteParts { contract: Arc::clone(contract), tokens, auth });
     }
@@ -225,12 +225,17 @@ pub async fn check(config: &Config, now: Timestamp) -> Result<Vec<Arc<Contract>>
     Ok(contracts)
 }
 
-/// The longest life of an access token on any site: how long a revocation of a user, who may hold
-/// tokens of several sites, must be remembered.
+/// How long a revocation of a user, who may hold tokens of several sites, must be remembered: as
+/// long as any of them lives.
+///
+/// Our own end with `access_ttl`. What others sign with an operator's key ends when they say;
+/// `session_ttl` is taken for the longest of these.
 #[must_use]
-pub fn longest_access_ttl(config: &Config, contracts: &[Arc<Contract>]) -> Duration {
-    let ttls =
-        config.sites.iter().zip(contracts).map(|(site, contract)| access_ttl(site, contract));
+pub fn user_revocation_ttl(config: &Config, contracts: &[Arc<Contract>]) -> Duration {
+    let ttls = config.sites.iter().zip(contracts).map(|(site, contract)| {
+        let own = access_ttl(site, contract);
+        if site.tokens.keys.is_empty() { own } else { own.max(site.tokens.session_ttl) }
+    });
     ttls.max().unwrap_or_default()
 }
 
@@ -341,5 +346,37 @@ fn name(upstream: &UpstreamRef) -> String {
     match upstream {
         UpstreamRef::Named(name) => name.clone(),
         UpstreamRef::Url(url) => url.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::contracts;
+    use super::user_revocation_ttl;
+    use crate::config;
+
+    fn ttl(tokens: &str) -> Duration {
+        let text = format!(
+            "[site.\"localhost\"]\ncontract = \"standard\"\n[site.\"localhost\".tokens]\n{tokens}"
+        );
+        let config = config::parse(&text, Path::new("munjigi.toml"), &BTreeMap::new())
+            .unwrap_or_else(|faults| panic!("{faults}"));
+        user_revocation_ttl(&config, &contracts(&config).unwrap())
+    }
+
+    #[test]
+    fn a_users_revocation_outlives_tokens_that_others_sign() {
+        let key = "{ kid = \"a\", algorithm = \"HS512\", \
+                   secret = \"042f33cc236d9ae64df94b7c96d030c97dee06b32c257cd5ce77adec23ec58052896a0c98c01fb35bb4649c5996792c8\" }";
+        let keys = format!("algorithm = \"HS512\"\nkeys = [{key}]");
+
+        assert_eq!(ttl(""), Duration::from_mins(15));
+        assert_eq!(ttl("access_ttl = \"1h\""), Duration::from_hours(1));
+        assert_eq!(ttl(&keys), Duration::from_hours(24 * 90));
+        assert_eq!(ttl(&format!("session_ttl = \"2h\"\n{keys}")), Duration::from_hours(2));
     }
 }

@@ -31,7 +31,7 @@ impl Auth {
         }
         let verifier = site.passwords.hash(new, Input::NewPassword).await?;
         let change = UserChange::SetPassword { verifier };
-        let until = self.revoked_until(site, now).max(principal.expires_at);
+        let until = Self::users_revoked_until(site, now).max(principal.expires_at);
         let changed = self.store.change_user(&site.realm, user.id, change, until).await;
         let Some((user, ended)) = changed.map_err(|error| store_failure(&error))? else {
             return Err(Rejection::new(ErrorCode::InvalidToken, "the token's user is gone"));

@@ -56,7 +56,7 @@ impl Auth {
             generation: user.generation,
             replaces_others: site.one_session,
         };
-        let until = self.revoked_until(site, now);
+        let until = Self::sessions_revoked_until(site, now);
         let opened = self.store.open_session(opened, until).await;
         let Some(replaced) = opened.map_err(|error| store_failure(&error))? else {
             return Ok(None);

@@ -44,7 +44,7 @@ impl Auth {
         };
         let session = principal.session.map(|session| Revocation {
             revoked: Revoked::Session { issuer: issuer.clone(), session },
-            expires_at: self.revoked_until(site, now).max(own_end),
+            expires_at: Self::sessions_revoked_until(site, now).max(own_end),
         });
         [token].into_iter().chain(session).collect()
     }
@@ -66,7 +66,7 @@ impl Auth {
         }
         // A subject that is no account's number is an operator's own: it has no other sessions.
         let Some(user) = user_of(principal).filter(|_| everywhere) else { return Ok(Vec::new()) };
-        let until = self.revoked_until(site, now).max(principal.expires_at);
+        let until = Self::users_revoked_until(site, now).max(principal.expires_at);
         let ended =
             self.store.change_user(&site.realm, user, UserChange::EndSessions, until).await?;
         Ok(ended.map(|(_, revocations)| revocations).unwrap_or_default())

@@ -59,9 +59,9 @@ pub struct AuthSite {
     pub one_session: bool,
     /// Argon2: one pool for all sites.
     pub passwords: Arc<PasswordPool>,
-    /// The longest that an access token of any site of the store can live: for so long a user's
-    /// revocation is remembered.
-    pub longest_access_ttl: Duration,
+    /// How long a revocation of a user is remembered: as long as any token of theirs can live, on
+    /// whatever site.
+    pub user_revocation_ttl: Duration,
 }
 
 /// When a client that met a store that is away is told to come again.
@@ -111,12 +111,19 @@ impl Auth {
         }
     }
 
-    /// Until when a revocation made now is remembered: no token issued by now lives longer.
+    /// Until when a revocation of a user, made now, is remembered: no token of theirs, on whatever
+    /// site, lives longer.
     ///
     /// The leeway covers nodes whose clocks differ.
-    fn revoked_until(&self, site: &AuthSite, now: Timestamp) -> Timestamp {
+    fn users_revoked_until(site: &AuthSite, now: Timestamp) -> Timestamp {
+        Self::sessions_revoked_until(site, now)
+            .max(now.plus(site.user_revocation_ttl).plus(site.tokens.policy().leeway))
+    }
+
+    /// Until when a revocation of a session of this site, made now, is remembered.
+    fn sessions_revoked_until(site: &AuthSite, now: Timestamp) -> Timestamp {
         let policy = site.tokens.policy();
-        now.plus(site.longest_access_ttl.max(policy.access_ttl)).plus(policy.leeway)
+        now.plus(policy.access_ttl).plus(policy.leeway)
     }
 }
 

@@ -45,7 +45,7 @@ impl Auth {
         let offered =
             Successor { hash: successor.hash, sealed, now, expires_at: successor.expires_at };
         let grace = site.tokens.policy().refresh_grace;
-        let until = self.revoked_until(site, now);
+        let until = Self::sessions_revoked_until(site, now);
         let rotation = self.store.rotate(session.id, &hash, offered, grace, until).await;
         match rotation.map_err(|error| store_failure(&error))? {
             Rotation::Rotated(session) => {

@@ -49,7 +49,7 @@ impl Auth {
         };
         let revocations = [Revocation {
             revoked: Revoked::Session { issuer: session.issuer, session: id },
-            expires_at: self.revoked_until(site, now),
+            expires_at: Self::sessions_revoked_until(site, now),
         }];
         let ended = self.store.end_session(id, &revocations).await;
         // Whatever the store did: the session is refused here at least.

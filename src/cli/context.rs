@@ -83,7 +83,7 @@ impl Context {
         let passwords = assemble::passwords(&config.password)?;
         let (open, now) = (store.as_ref(), self.now.wall);
         let sites = assemble::sites(&config, &contracts, &passwords, open, now).await?;
-        let longest = assemble::longest_access_ttl(&config, &contracts);
+        let longest = assemble::user_revocation_ttl(&config, &contracts);
         // The leeway covers gateways whose clocks are behind this one.
         let leeway = config.sites.iter().map(|site| site.tokens.leeway).max().unwrap_or_default();
         let revoked_until = self.now.wall.plus(longest).plus(leeway);

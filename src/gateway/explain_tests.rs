@@ -74,7 +74,7 @@ impl Bench {
             signup_roles: Vec::new(),
             one_session: false,
             passwords: Arc::new(PasswordPool::new(&config.password).unwrap()),
-            longest_access_ttl: tokens.policy().access_ttl,
+            user_revocation_ttl: tokens.policy().access_ttl,
         };
         let parts = vec![SiteParts { contract: Arc::new(contract), tokens, auth }];
         let mut upstreams = HashMap::new();

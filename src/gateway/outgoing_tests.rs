@@ -64,10 +64,10 @@ fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
     let upstream = Arc::new(Upstream::new("backend", &config).unwrap());
     let names: Vec<String> = IDENTITY.iter().map(|name| fold(name)).collect();
     let client = IpAddr::from([127, 0, 0, 1]);
-    let plan = Plan {
+    let mut plan = Plan {
         upstream: &upstream,
         target: PathAndQuery::from_static("/x"),
-        identity: identity.clone(),
+        identity: identity.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         identity_names: &names,
         set_headers: &[],
         remove_headers: &[],
@@ -81,7 +81,7 @@ fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
         limits: &LimitsConfig::default(),
     };
     let (parts, ()) = asked.into_parts();
-    request(parts, Empty::<bytes::Bytes>::new(), &plan, false).headers().clone()
+    request(parts, Empty::<bytes::Bytes>::new(), &mut plan, false).headers().clone()
 }
 
 fn identity_in(headers: &HeaderMap) -> Vec<(String, HeaderValue)> {

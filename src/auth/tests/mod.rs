@@ -91,7 +91,7 @@ impl Setup {
                 signup_roles: vec!["seller".to_owned()],
                 one_session: self.one_session,
                 passwords: Arc::new(PasswordPool::new(&self.passwords).unwrap()),
-                longest_access_ttl: ACCESS_TTL,
+                user_revocation_ttl: ACCESS_TTL,
             },
         }
     }
