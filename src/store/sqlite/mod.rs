@@ -62,8 +62,10 @@ pub enum Durability {
 /// was asked, closes the file and ends its threads.
 pub struct SqliteStore {
     database: Arc<Database>,
-    writer: Writer,
+    /// They end before the writer: the connection that is closed last takes the log away, and of
+    /// several that are closed at once none does.
     readers: Readers,
+    writer: Writer,
     deadlines: Deadlines,
 }
 
