@@ -1,7 +1,7 @@
 //! Argon2id in a bounded pool with its own queue.
 //!
 //! At most `concurrency` hashes run at once and at most `queue` logins wait for a place; beyond
-//! that, and past [`LONGEST_WAIT`], a login is told to come again. A place is held until the hash
+//! that, and past `LONGEST_WAIT`, a login is told to come again. A place is held until the hash
 //! is done, even if the client leaves: else clients that leave could start any number of hashes.
 
 use std::num::NonZero;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::app::assemble;
 use crate::app::assemble::AssembleError;
+use crate::config;
 use crate::config::CertConfig;
 use crate::config::Config;
 use crate::config::Fault;
@@ -24,9 +25,16 @@ struct Report {
 
 pub(crate) async fn check(context: &Context) -> anyhow::Result<()> {
     let file = context.file()?;
-    let config = context.config()?;
-    let mut faults = certificate_faults(&config);
-    let contracts = match assemble::check(&config, context.now.wall).await {
+    let (config, mut faults) = config::survey(&file)?;
+    let is_whole = faults.is_empty();
+    faults.extend(certificate_faults(&config));
+    let checked = if is_whole {
+        assemble::check(&config, context.now.wall).await
+    } else {
+        // What the file names can be checked even where the file itself is at fault.
+        assemble::contracts(&config).map_err(AssembleError::Config)
+    };
+    let contracts = match checked {
         Ok(contracts) => contracts,
         Err(AssembleError::Config(found)) => {
             faults.extend(found.0);

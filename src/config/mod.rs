@@ -125,6 +125,16 @@ pub fn find() -> Option<PathBuf> {
 /// # Errors
 /// Every fault that was found, each with its place.
 pub fn load(path: &Path) -> Result<Config, Faults> {
+    let (config, faults) = survey(path)?;
+    if faults.is_empty() { Ok(config) } else { Err(Faults(faults)) }
+}
+
+/// Reads a configuration file as far as it goes: with defaults in place of what is at fault, and
+/// every fault. For checks that go on where [`load`] has to stop.
+///
+/// # Errors
+/// When the file cannot be read at all.
+pub fn survey(path: &Path) -> Result<(Config, Vec<Fault>), Faults> {
     let unreadable = |hint: String| {
         let title = format!("cannot read {}", path.display());
         Faults(vec![Fault::without_place(title, hint)])
@@ -135,7 +145,9 @@ pub fn load(path: &Path) -> Result<Config, Faults> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    parse(&text, path, &environment)
+    let reader = Reader::with_environment(&text, path, &environment);
+    let config = read(&reader);
+    Ok(reader.finish_anyhow(|source| Config { source, ..config }))
 }
 
 /// Checks the text of a configuration as if it stood in `path`; `environment` holds overrides

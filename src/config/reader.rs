@@ -191,14 +191,18 @@ impl<'t> Reader<'t> {
 
     /// Ends the reading: what was built of it, or every fault in the order of the file.
     pub(crate) fn finish<T>(self, build: impl FnOnce(Source) -> T) -> Result<T, Faults> {
+        let (built, faults) = self.finish_anyhow(build);
+        if faults.is_empty() { Ok(built) } else { Err(Faults(faults)) }
+    }
+
+    /// Ends the reading: what was built of it, with defaults in place of what is at fault, and
+    /// every fault in the order of the file.
+    pub(crate) fn finish_anyhow<T>(self, build: impl FnOnce(Source) -> T) -> (T, Vec<Fault>) {
         let State { mut found, concealed, .. } = self.state.into_inner();
         let is_configuration = self.environment.is_some();
         let text = redact::blank(self.text, &concealed);
         let text = if is_configuration { redact::redact(&text) } else { text };
         let source = Source { path: self.path.to_owned(), text: Arc::from(text) };
-        if found.is_empty() {
-            return Ok(build(source));
-        }
         found.sort_by_key(|fault| fault.span.as_ref().map_or(usize::MAX, |span| span.start));
         let mut faults: Vec<Fault> = found
             .into_iter()
@@ -210,7 +214,7 @@ impl<'t> Reader<'t> {
             })
             .collect();
         faults.dedup();
-        Err(Faults(faults))
+        (build(source), faults)
     }
 
     fn push(&self, span: Option<Range<usize>>, title: String, hint: String) {

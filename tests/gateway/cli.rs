@@ -33,6 +33,7 @@ async fn check_says_everything_at_once_and_exits_78() {
         "shutdown_grase",
         "shutdown_grace",
         "munjigi.toml:3",
+        "no contract is named `zmd`",
         "names an upstream that does not exist",
         "orders",
         "access_tl",
