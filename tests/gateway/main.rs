@@ -32,6 +32,7 @@ mod http2_heads;
 mod identity;
 mod lifecycle;
 mod logs;
+mod own_contract;
 mod own_keys;
 mod paths;
 mod policy;
