@@ -1,0 +1,156 @@
+//! Keys of the gateway's own, derived from one secret that the store keeps.
+//!
+//! What a dump of the store must not reveal is hashed or encrypted here: mailed codes, mails that
+//! wait to be sent, the names under which social accounts without an address are kept. The secret
+//! never changes: names made of it must stay the same.
+
+use std::fmt;
+
+use aws_lc_rs::aead::AES_256_GCM;
+use aws_lc_rs::aead::Aad;
+use aws_lc_rs::aead::NONCE_LEN;
+use aws_lc_rs::aead::Nonce;
+use aws_lc_rs::aead::RandomizedNonceKey;
+use aws_lc_rs::hkdf;
+use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// The derived keys.
+pub struct Vault {
+    naming: hmac::Key,
+    sealing: RandomizedNonceKey,
+}
+
+/// Why a vault cannot do its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// The cryptography refused a key or gave no random bytes.
+    #[error("the gateway's own keys cannot be used")]
+    Unusable,
+}
+
+impl Vault {
+    /// Derives the keys from the store's secret (HKDF-SHA256, RFC 5869).
+    ///
+    /// # Errors
+    /// When the cryptography refuses a key.
+    pub fn new(root: &Secret<Vec<u8>>) -> Result<Self, VaultError> {
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"munjigi vault").extract(root.expose());
+        let naming = derive(&root, b"names")?;
+        let sealing = derive(&root, b"seals")?;
+        let sealing = RandomizedNonceKey::new(&AES_256_GCM, &*sealing);
+        Ok(Self {
+            naming: hmac::Key::new(hmac::HMAC_SHA256, &*naming),
+            sealing: sealing.or(Err(VaultError::Unusable))?,
+        })
+    }
+
+    /// A keyed hash of `parts`, for one `purpose`; no two lists of parts read alike.
+    #[must_use]
+    pub fn hash(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.naming);
+        for part in [purpose.as_bytes()].iter().chain(parts) {
+            context.update(&part.len().to_le_bytes());
+            context.update(part);
+        }
+        let mut hash = [0; 32];
+        for (to, from) in hash.iter_mut().zip(context.sign().as_ref()) {
+            *to = *from;
+        }
+        hash
+    }
+
+    /// Encrypts for one `purpose` (AES-256-GCM; the nonce stands before the text).
+    ///
+    /// # Errors
+    /// When there are no random bytes.
+    pub fn seal(&self, purpose: &str, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let mut text = plain.to_vec();
+        let aad = Aad::from(purpose.as_bytes());
+        let nonce = self.sealing.seal_in_place_append_tag(aad, &mut text);
+        let nonce = nonce.or(Err(VaultError::Unusable))?;
+        let mut sealed = nonce.as_ref().to_vec();
+        sealed.append(&mut text);
+        Ok(sealed)
+    }
+
+    /// Opens what [`Vault::seal`] made for the same purpose; `None` for anything else.
+    #[must_use]
+    pub fn open(&self, purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut text = Zeroizing::new(text.to_vec());
+        let aad = Aad::from(purpose.as_bytes());
+        let length = self.sealing.open_in_place(nonce, aad, &mut text).ok()?.len();
+        text.truncate(length);
+        Some(text)
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Vault(…)")
+    }
+}
+
+fn derive(root: &hkdf::Prk, purpose: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+    let mut key = Zeroizing::new([0; 32]);
+    let purpose = [purpose];
+    let okm = root.expand(&purpose, hkdf::HKDF_SHA256).or(Err(VaultError::Unusable))?;
+    okm.fill(&mut *key).or(Err(VaultError::Unusable))?;
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Vault;
+    use crate::secret::Secret;
+
+    fn vault(root: &[u8]) -> Vault {
+        Vault::new(&Secret::new(root.to_vec())).unwrap()
+    }
+
+    #[test]
+    fn what_is_sealed_opens_for_its_purpose_under_its_secret_alone() {
+        let sealed = vault(b"a").seal("mail", b"the code is 123456").unwrap();
+
+        assert_eq!(vault(b"a").open("mail", &sealed).unwrap().as_slice(), b"the code is 123456");
+        assert!(vault(b"a").open("code", &sealed).is_none());
+        assert!(vault(b"b").open("mail", &sealed).is_none());
+        for index in 0..sealed.len() {
+            let mut forged = sealed.clone();
+            forged[index] ^= 1;
+            assert!(vault(b"a").open("mail", &forged).is_none(), "byte {index}");
+        }
+        for length in 0..sealed.len() {
+            assert!(vault(b"a").open("mail", &sealed[..length]).is_none(), "cut to {length}");
+        }
+    }
+
+    #[test]
+    fn sealing_twice_shows_nothing_of_what_is_alike() {
+        let vault = vault(b"a");
+
+        let (one, two) =
+            (vault.seal("mail", b"same").unwrap(), vault.seal("mail", b"same").unwrap());
+
+        assert_ne!(one, two);
+    }
+
+    #[test]
+    fn a_hash_depends_on_secret_purpose_and_where_the_parts_end() {
+        let hash = vault(b"a").hash("code", &[b"ab", b"c"]);
+
+        assert_eq!(hash, vault(b"a").hash("code", &[b"ab", b"c"]));
+        for other in [
+            vault(b"b").hash("code", &[b"ab", b"c"]),
+            vault(b"a").hash("name", &[b"ab", b"c"]),
+            vault(b"a").hash("code", &[b"a", b"bc"]),
+            vault(b"a").hash("code", &[b"abc"]),
+        ] {
+            assert_ne!(hash, other);
+        }
+    }
+}
