@@ -29,6 +29,18 @@ pub enum Operation {
     Sessions,
     /// Ends one of the user's sessions by its id.
     EndSession,
+    /// Opens a session with an access token of a social provider.
+    SocialLogin,
+    /// Tells until when an access token holds.
+    CheckToken,
+    /// Mails a code that lets a password be reset.
+    RequestReset,
+    /// Sets a new password for a mailed code, or mails a temporary one.
+    ConfirmReset,
+    /// Mails a code that proves an address.
+    RequestVerification,
+    /// Proves an address by a mailed code.
+    ConfirmVerification,
 }
 
 /// A named input of an operation; a contract says where in the request it stands.
@@ -50,10 +62,20 @@ pub enum Input {
     RefreshToken,
     /// The access token that the caller proves itself with.
     AccessToken,
-    /// `"global"` ends all sessions of the user, anything else this one.
+    /// What a log-out ends: see [`LogoutScope`].
     Scope,
     /// The session to end.
     SessionId,
+    /// The access token that goes with a refresh token; it may have expired.
+    PreviousAccessToken,
+    /// A social provider's name.
+    Provider,
+    /// An access token that a social provider made.
+    ProviderToken,
+    /// The access token to be checked; the caller is not judged by it.
+    Token,
+    /// A mailed code.
+    Code,
 }
 
 /// Whether an operation can run without an input.
@@ -65,6 +87,38 @@ pub enum InputKind {
     Optional,
     /// The contract must map at least one of these.
     OneOf,
+}
+
+/// What a log-out ends besides the presented access token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogoutScope {
+    /// The token's session: its refresh token and its access tokens.
+    #[default]
+    Session,
+    /// The refresh tokens of all the user's sessions; other access tokens live on until they
+    /// expire.
+    RefreshTokens,
+    /// All the user's sessions and access tokens.
+    Global,
+}
+
+/// Who vouches for a user in a social login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Provider {
+    /// Google.
+    Google,
+    /// Kakao.
+    Kakao,
+}
+
+/// The language of texts that the gateway adds: mails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Language {
+    /// `en`
+    #[default]
+    English,
+    /// `ko`
+    Korean,
 }
 
 /// A password as it arrived.
@@ -112,13 +166,16 @@ pub enum Command {
     Refresh {
         /// The presented refresh token.
         refresh_token: Secret<String>,
+        /// The access token that the contract wants beside it, expired or not; both must be of one
+        /// session.
+        previous_access_token: Option<Secret<String>>,
     },
     /// [`Operation::Logout`]
     Logout {
         /// Who, by the access token.
         principal: Principal,
-        /// All of the user's sessions, not only this one.
-        everywhere: bool,
+        /// What ends.
+        scope: LogoutScope,
     },
     /// [`Operation::Me`]
     Me {
@@ -146,11 +203,49 @@ pub enum Command {
         /// Which session.
         session: SessionId,
     },
+    /// [`Operation::SocialLogin`]
+    SocialLogin {
+        /// Who vouches.
+        provider: Provider,
+        /// The provider's access token.
+        token: Secret<String>,
+    },
+    /// [`Operation::CheckToken`]
+    CheckToken {
+        /// The access token to be checked.
+        token: Secret<String>,
+    },
+    /// [`Operation::RequestReset`]
+    RequestReset {
+        /// Where the code goes, if an account has that address.
+        email: Email,
+    },
+    /// [`Operation::ConfirmReset`]
+    ConfirmReset {
+        /// The address that the code went to.
+        email: Email,
+        /// The code.
+        code: Secret<String>,
+        /// The password from now on; `None`: one is made and mailed.
+        new: Option<Password>,
+    },
+    /// [`Operation::RequestVerification`]
+    RequestVerification {
+        /// Where the code goes, if an account has that address and has not proven it.
+        email: Email,
+    },
+    /// [`Operation::ConfirmVerification`]
+    ConfirmVerification {
+        /// The address that the code went to.
+        email: Email,
+        /// The code.
+        code: Secret<String>,
+    },
 }
 
 impl Operation {
     /// Every operation, in the order of a user's life.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 14] = [
         Self::SignUp,
         Self::Login,
         Self::Refresh,
@@ -159,6 +254,12 @@ impl Operation {
         Self::ChangePassword,
         Self::Sessions,
         Self::EndSession,
+        Self::SocialLogin,
+        Self::CheckToken,
+        Self::RequestReset,
+        Self::ConfirmReset,
+        Self::RequestVerification,
+        Self::ConfirmVerification,
     ];
 
     /// The name in a contract file.
@@ -173,6 +274,12 @@ impl Operation {
             Self::ChangePassword => "change_password",
             Self::Sessions => "sessions",
             Self::EndSession => "end_session",
+            Self::SocialLogin => "social_login",
+            Self::CheckToken => "check_token",
+            Self::RequestReset => "request_reset",
+            Self::ConfirmReset => "confirm_reset",
+            Self::RequestVerification => "request_verification",
+            Self::ConfirmVerification => "confirm_verification",
         }
     }
 
@@ -195,7 +302,9 @@ impl Operation {
                 (Input::Identifier, OneOf),
                 (Input::Password, Required),
             ],
-            Self::Refresh => &[(Input::RefreshToken, Required)],
+            Self::Refresh => {
+                &[(Input::RefreshToken, Required), (Input::PreviousAccessToken, Optional)]
+            }
             Self::Logout => &[(Input::AccessToken, Required), (Input::Scope, Optional)],
             Self::Me | Self::Sessions => &[(Input::AccessToken, Required)],
             Self::ChangePassword => &[
@@ -204,6 +313,14 @@ impl Operation {
                 (Input::NewPassword, Required),
             ],
             Self::EndSession => &[(Input::AccessToken, Required), (Input::SessionId, Required)],
+            Self::SocialLogin => &[(Input::Provider, Required), (Input::ProviderToken, Required)],
+            Self::CheckToken => &[(Input::Token, Required)],
+            Self::RequestReset | Self::RequestVerification => &[(Input::Email, Required)],
+            // Without `new_password` in the contract, a temporary one is made and mailed.
+            Self::ConfirmReset => {
+                &[(Input::Email, Required), (Input::Code, Required), (Input::NewPassword, Optional)]
+            }
+            Self::ConfirmVerification => &[(Input::Email, Required), (Input::Code, Required)],
         }
     }
 }
@@ -223,6 +340,63 @@ impl Input {
             Self::AccessToken => "access_token",
             Self::Scope => "scope",
             Self::SessionId => "session_id",
+            Self::PreviousAccessToken => "previous_access_token",
+            Self::Provider => "provider",
+            Self::ProviderToken => "provider_token",
+            Self::Token => "token",
+            Self::Code => "code",
         }
+    }
+}
+
+impl LogoutScope {
+    /// The scope of a name; anything unknown ends this session, the least that was asked for.
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "global" => Self::Global,
+            "refresh_tokens" => Self::RefreshTokens,
+            _ => Self::Session,
+        }
+    }
+}
+
+impl Provider {
+    /// Every provider.
+    pub const ALL: [Self; 2] = [Self::Google, Self::Kakao];
+
+    /// The name that clients know it by.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Google => "google",
+            Self::Kakao => "kakao",
+        }
+    }
+
+    /// The provider of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|provider| provider.name() == name)
+    }
+}
+
+impl Language {
+    /// Every language.
+    pub const ALL: [Self; 2] = [Self::English, Self::Korean];
+
+    /// Its tag (RFC 5646).
+    #[must_use]
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Korean => "ko",
+        }
+    }
+
+    /// The language of a tag.
+    #[must_use]
+    pub fn from_tag(tag: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.tag() == tag)
     }
 }

@@ -66,6 +66,19 @@ impl Email {
     }
 }
 
+impl Email {
+    /// The domain of addresses that stand for social accounts without one; under `.local`, which
+    /// no mail server of the Internet serves (RFC 6762 §3).
+    pub const STAND_IN_DOMAIN: &str = "social.local";
+
+    /// Whether it only stands for a social account without an address: nobody signs up with it,
+    /// no provider vouches for it, and nothing is mailed to it.
+    #[must_use]
+    pub fn is_stand_in(&self) -> bool {
+        self.0.rsplit_once('@').is_some_and(|(_, domain)| domain == Self::STAND_IN_DOMAIN)
+    }
+}
+
 impl Username {
     /// The name, lower-cased.
     #[must_use]

@@ -21,6 +21,8 @@ pub enum Outcome {
         user: UserView,
         /// The tokens.
         tokens: TokenSet,
+        /// Whether the account was made by this very login.
+        is_new_user: bool,
     },
     /// The session, or all of them, ended.
     LoggedOut,
@@ -36,6 +38,19 @@ pub enum Outcome {
     },
     /// The named session ended.
     SessionEnded,
+    /// The access token holds.
+    TokenChecked {
+        /// The token, as presented.
+        token: Secret<String>,
+        /// When it ends.
+        expires_at: Timestamp,
+    },
+    /// A code is on its way, if there is anybody to send it to.
+    CodeRequested,
+    /// The password was reset, and all the user's sessions ended.
+    PasswordReset,
+    /// The address was proven.
+    EmailVerified,
 }
 
 /// What a client may see of an account.

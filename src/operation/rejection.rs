@@ -56,6 +56,18 @@ pub enum ErrorCode {
     AccountExists,
     /// 403: sign-up is closed on this site.
     SignupClosed,
+    /// 401: no refresh token came, where it travels in a cookie.
+    RefreshMissing,
+    /// 401: the cookie of the refresh token came twice; the answer clears ours.
+    DuplicateCookie,
+    /// 400: the mailed code is wrong, used, expired, or guessed too often.
+    InvalidCode,
+    /// 400: a social provider that is unknown, or not configured.
+    UnsupportedProvider,
+    /// 401: the social provider refuses the token, or made it for another application.
+    InvalidProviderToken,
+    /// 502: the social provider cannot be asked.
+    ProviderUnavailable,
     /// 404: no such session of this user.
     SessionNotFound,
     /// 408: the user look-up of a login took too long.
@@ -96,12 +108,18 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 29] = [
         Self::InvalidInput,
         Self::InvalidCredentials,
         Self::InvalidGrant,
         Self::AccountExists,
         Self::SignupClosed,
+        Self::RefreshMissing,
+        Self::DuplicateCookie,
+        Self::InvalidCode,
+        Self::UnsupportedProvider,
+        Self::InvalidProviderToken,
+        Self::ProviderUnavailable,
         Self::SessionNotFound,
         Self::LookupTimeout,
         Self::MissingToken,
@@ -131,6 +149,12 @@ impl ErrorCode {
             Self::InvalidGrant => "invalid_grant",
             Self::AccountExists => "account_exists",
             Self::SignupClosed => "signup_closed",
+            Self::RefreshMissing => "refresh_missing",
+            Self::DuplicateCookie => "duplicate_cookie",
+            Self::InvalidCode => "invalid_code",
+            Self::UnsupportedProvider => "unsupported_provider",
+            Self::InvalidProviderToken => "invalid_provider_token",
+            Self::ProviderUnavailable => "provider_unavailable",
             Self::SessionNotFound => "session_not_found",
             Self::LookupTimeout => "lookup_timeout",
             Self::MissingToken => "missing_token",
@@ -156,8 +180,17 @@ impl ErrorCode {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::InvalidInput | Self::InvalidGrant | Self::BadRequest => 400,
-            Self::InvalidCredentials | Self::MissingToken | Self::InvalidToken => 401,
+            Self::InvalidInput
+            | Self::InvalidGrant
+            | Self::InvalidCode
+            | Self::UnsupportedProvider
+            | Self::BadRequest => 400,
+            Self::InvalidCredentials
+            | Self::RefreshMissing
+            | Self::DuplicateCookie
+            | Self::InvalidProviderToken
+            | Self::MissingToken
+            | Self::InvalidToken => 401,
             Self::SignupClosed | Self::Forbidden => 403,
             Self::SessionNotFound | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
@@ -169,7 +202,7 @@ impl ErrorCode {
             Self::RateLimited => 429,
             Self::HeadersTooLarge => 431,
             Self::Internal => 500,
-            Self::UpstreamUnavailable => 502,
+            Self::UpstreamUnavailable | Self::ProviderUnavailable => 502,
             Self::ServiceUnavailable | Self::LookupTimeout => 503,
             Self::UpstreamTimeout => 504,
         }
