@@ -5,6 +5,7 @@
 //! Relative paths are relative to the file's folder.
 
 mod algorithm;
+mod cors;
 mod duration;
 mod expected;
 mod fault;
@@ -15,9 +16,12 @@ mod item;
 mod key;
 mod limits;
 mod log;
+mod login;
+mod mail;
 mod overrides;
 mod password;
 mod path;
+mod rate;
 mod reader;
 mod redact;
 mod restart;
@@ -26,12 +30,14 @@ mod route;
 mod server;
 mod site;
 mod size;
+mod social;
 mod store;
 mod table;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod tokens;
+mod ui;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -40,6 +46,9 @@ use std::path::Path;
 use std::path::PathBuf;
 
 pub use algorithm::Algorithm;
+pub use cors::CorsConfig;
+pub use cors::Origin;
+pub use cors::SameSite;
 pub(crate) use duration::parse_duration;
 pub(crate) use duration::parse_duration_above_zero;
 pub use expected::Expected;
@@ -56,7 +65,12 @@ pub use key::KeyUse;
 pub use limits::LimitsConfig;
 pub use log::LogConfig;
 pub use log::LogFormat;
+pub use login::LoginConfig;
+pub use mail::MailConfig;
+pub use mail::MailUrl;
+pub use mail::SmtpServer;
 pub use password::PasswordConfig;
+pub use rate::Rate;
 pub(crate) use reader::Reader;
 pub use restart::restart_only_changes;
 pub use revocation::RevocationConfig;
@@ -70,6 +84,9 @@ pub use site::SignupConfig;
 pub use site::SiteConfig;
 pub use size::ByteRate;
 pub use size::ByteSize;
+pub use social::ProviderConfig;
+pub use social::SocialConfig;
+pub use social::SocialJoin;
 pub use store::StoreConfig;
 pub use store::StoreUrl;
 pub(crate) use table::Table;
@@ -77,6 +94,7 @@ pub use tls::CertConfig;
 pub use tls::TlsConfig;
 pub use tls::TlsVersion;
 pub use tokens::TokensConfig;
+pub use ui::UiConfig;
 pub use upstream::UpstreamConfig;
 pub use upstream::UpstreamRef;
 pub use upstream::UpstreamUrl;
@@ -94,6 +112,14 @@ pub struct Config {
     pub revocation: RevocationConfig,
     /// `[password]`
     pub password: PasswordConfig,
+    /// `[login]`
+    pub login: LoginConfig,
+    /// `[mail]`
+    pub mail: MailConfig,
+    /// `[ui]`
+    pub ui: UiConfig,
+    /// `[social]`
+    pub social: SocialConfig,
     /// `[limits]`
     pub limits: LimitsConfig,
     /// `[log]`
@@ -174,6 +200,10 @@ fn read(reader: &Reader<'_>) -> Config {
     let store = StoreConfig::read(&root.section("store"));
     let revocation = RevocationConfig::read(&root.section("revocation"));
     let password = PasswordConfig::read(&root.section("password"));
+    let login = LoginConfig::read(&root.section("login"));
+    let social = SocialConfig::read(&root.section("social"));
+    let mail = MailConfig::read(&root.section("mail"));
+    let ui = UiConfig::read(&root.section("ui"));
     let limits = LimitsConfig::read(&root.section("limits"));
     let log = LogConfig::read(&root.section("log"));
     reader.check_overrides(&SECTIONS);
@@ -190,6 +220,10 @@ fn read(reader: &Reader<'_>) -> Config {
         store,
         revocation,
         password,
+        login,
+        mail,
+        ui,
+        social,
         limits,
         log,
         upstreams,
@@ -253,4 +287,16 @@ fn sites(root: &Table<'_>, upstreams: &BTreeSet<String>) -> Option<Vec<SiteConfi
 }
 
 /// The tables that everyone has, whose settings a variable can override.
-const SECTIONS: [&str; 7] = ["server", "tls", "store", "revocation", "password", "limits", "log"];
+const SECTIONS: [&str; 11] = [
+    "server",
+    "tls",
+    "store",
+    "revocation",
+    "password",
+    "login",
+    "mail",
+    "ui",
+    "social",
+    "limits",
+    "log",
+];

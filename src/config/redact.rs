@@ -94,7 +94,14 @@ fn credentials(text: &str) -> Vec<Range<usize>> {
     for (at, mark) in text.match_indices("://") {
         let start = at + mark.len();
         let rest = text.get(start..).unwrap_or_default();
-        let end = rest.find(['"', '\'', ' ', '\n']).unwrap_or(rest.len());
+        let scheme = |character: char| character.is_ascii_alphanumeric() || character == '+';
+        let before = text.get(..at).unwrap_or_default().trim_end_matches(scheme);
+        // A password that nobody encoded may hold a blank, or the quote that is not the URL's.
+        let end = match before.chars().next_back() {
+            Some(quote @ ('"' | '\'')) => rest.find([quote, '\n']),
+            _ => rest.find(['"', '\'', ' ', '\n']),
+        };
+        let end = end.unwrap_or(rest.len());
         if let Some(last) = rest.get(..end).unwrap_or_default().rfind('@') {
             spans.push(start..start + last);
         }
@@ -119,6 +126,7 @@ mod tests {
             ("secret = \"\"\"can\nary\"\"\"", "secret = \"\"\"***\n***\"\"\""),
             ("secret = '한'", "secret = '***'"),
             ("url = \"redis://me:c@n/ary@host/0\"", "url = \"redis://**********@host/0\""),
+            ("url = \"smtp://a:b c'd@h\"", "url = \"smtp://*******@h\""),
         ] {
             assert_eq!(redact(text), redacted);
         }

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use crate::config::CorsConfig;
 use crate::config::Expected;
 use crate::config::HostPattern;
 use crate::config::IdentityConfig;
 use crate::config::Item;
 use crate::config::RouteConfig;
+use crate::config::SameSite;
 use crate::config::Spot;
 use crate::config::Table;
 use crate::config::TokensConfig;
@@ -26,6 +28,10 @@ pub struct SiteConfig {
     pub contract_spot: Spot,
     /// Sign-up.
     pub signup: SignupConfig,
+    /// Who may read its answers in a browser.
+    pub cors: CorsConfig,
+    /// `SameSite` of the contract's cookies; default `lax`.
+    pub cookie_same_site: SameSite,
     /// The backend gets the Bearer token as well; default `false`.
     pub forward_authorization: bool,
     /// Identity headers.
@@ -74,7 +80,7 @@ impl SiteConfig {
         let table = item.table("[site]")?;
         // `[site.api.example.com]` is a site `api` with a table `example` in it.
         let is_split = table.entries().iter().any(|(name, item)| {
-            item.is_table() && !["signup", "identity", "tokens"].contains(&name.text)
+            item.is_table() && !["signup", "cors", "identity", "tokens"].contains(&name.text)
         });
         let contract = table.required(
             "contract",
@@ -94,6 +100,15 @@ impl SiteConfig {
                 .table("signup", "signup")
                 .map(|table| SignupConfig::read(&table))
                 .unwrap_or_default(),
+            cors: table
+                .table("cors", "cors")
+                .map(|table| CorsConfig::read(&table))
+                .unwrap_or_default(),
+            cookie_same_site: table.choice(
+                "cookie_same_site",
+                SameSite::default(),
+                &SameSite::NAMES,
+            ),
             forward_authorization: table.flag("forward_authorization", false),
             identity: table
                 .table("identity", "[site.identity]")

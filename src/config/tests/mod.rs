@@ -7,6 +7,7 @@ mod properties;
 mod reference;
 mod site_faults;
 mod sites;
+mod social;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -100,6 +100,8 @@ fn no_secret_is_drawn() {
         ("over lines", "[store]\nx = 1\npassword = \"\"\"\ncanary".to_owned()),
         ("in a URL", "[store]\nurl = \"redis://canary:canary@h/x\"".to_owned()),
         ("in a bad URL", "[store]\nurl = \"redis://u:c/canary@h\"".to_owned()),
+        ("of a mail server", "[mail]\nurl = \"smtp://u:canary@h\"\nx = 1".to_owned()),
+        ("of a bad mail server", "[mail]\nurl = \"smtp://u:can canary'canary/@h\"".to_owned()),
         ("of the wrong type", "[password]\npepper = [\"canary\"]\nx = 1".to_owned()),
         ("in part", "[password]\npepper = \"canary${A}\"".to_owned()),
         (
@@ -119,7 +121,8 @@ fn no_secret_is_drawn() {
 #[test]
 fn a_configuration_shows_no_secret() {
     let text = format!(
-        "[store]\npassword = \"canary\"\nurl = \"redis://u:canary@h\"\n[password]\npepper = \"canary\"\n\
+        "[store]\npassword = \"canary\"\nurl = \"redis://u:canary@h\"\n\
+         [mail]\nurl = \"smtp://u:canary@h\"\n[password]\npepper = \"canary\"\n\
          [site.\"*\"]\ncontract = \"none\"\n\
          routes = [{{ path = \"/*\", upstream = \"http://a\", set_headers = {{ X-Key = \"canary\" }} }}]\n\
          [site.\"*\".tokens]\nkeys = [{{ kid = \"a\", algorithm = \"HS256\", secret = \"canary{SECRET}\" }}]\n"

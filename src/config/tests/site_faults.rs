@@ -123,7 +123,25 @@ const SITES: &[(&str, &str, usize, &str)] = &[
     ("[site.a]", "[site] has no `contract`", 1, "contract = \"standard\""),
     ("[site.a]\ncontract = \"\"", "bad value for `contract`", 2, "name of a contract"),
     ("[site.a]\ncontract = \"none\"\nrealm = \"\"", "bad value for `realm`", 3, "letters"),
-    ("[site.a]\ncontract = \"none\"\ncors = {}", "unknown key `cors`", 3, "[site]"),
+    ("[site.a]\ncontract = \"none\"\naliases = []", "unknown key `aliases`", 3, "[site]"),
+    (
+        "[site.a]\ncontract = \"none\"\ncors = { origin = \"\" }",
+        "unknown key `origin`",
+        3,
+        "origins",
+    ),
+    (
+        "[site.a]\ncontract = \"none\"\ncors = { origins = [\"*\"] }",
+        "bad value for `origins`",
+        3,
+        "name each origin",
+    ),
+    (
+        "[site.a]\ncontract = \"none\"\ncookie_same_site = \"Lax\"",
+        "bad value for `cookie_same_site`",
+        3,
+        "did you mean `lax`?",
+    ),
     (
         "[site.a]\ncontract = \"none\"\n[site.A]\ncontract = \"none\"",
         "site `A` stands here twice",
