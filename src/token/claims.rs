@@ -55,7 +55,7 @@ impl TokenUse {
 }
 
 impl Claims {
-    /// Checks the claims of a token that is to be used as `token_use`, at `now`.
+    /// Checks the claims of a token that is to be used as `token_use`, but for its time.
     ///
     /// # Errors
     /// Names the first claim that does not pass.
@@ -64,7 +64,6 @@ impl Claims {
         policy: &TokenPolicy,
         origin: Origin,
         token_use: TokenUse,
-        now: Timestamp,
     ) -> Result<Self, TokenError> {
         let reader = Reader { claims, origin };
         reader.check_use(token_use)?;
@@ -105,13 +104,26 @@ impl Claims {
         if claims.values().any(holds_control) {
             return Err(TokenError::Claim { claim: "*", problem: "holds a control character" });
         }
-        if now >= checked.expires_at {
-            return Err(TokenError::Expired { ago: now.since(checked.expires_at) });
-        }
-        if now < checked.valid_from {
-            return Err(TokenError::NotYetValid);
-        }
         Ok(checked)
+    }
+
+    /// Checks that the token has not ended.
+    ///
+    /// # Errors
+    /// Says how long ago it did.
+    pub(super) fn check_end(&self, now: Timestamp) -> Result<(), TokenError> {
+        if now >= self.expires_at {
+            return Err(TokenError::Expired { ago: now.since(self.expires_at) });
+        }
+        Ok(())
+    }
+
+    /// Checks that the token has begun: a token from the future is nobody's.
+    ///
+    /// # Errors
+    /// When `iat` or `nbf` lie ahead, by more than the leeway.
+    pub(super) fn check_begin(&self, now: Timestamp) -> Result<(), TokenError> {
+        if now < self.valid_from { Err(TokenError::NotYetValid) } else { Ok(()) }
     }
 }
 

@@ -35,18 +35,42 @@ impl SiteTokens {
     /// Says what failed.
     pub(super) fn verify_access(&self, token: &str, now: Timestamp) -> Result<Entry, TokenError> {
         let (key, payload) = self.verify_signature(token)?;
-        let (claims, all) = self.check_claims(&payload, TokenUse::Access, now)?;
+        let (claims, all) = self.check_claims(&payload, TokenUse::Access)?;
+        claims.check_end(now)?;
+        claims.check_begin(now)?;
         let valid_from = claims.valid_from;
         let expires_at = claims.expires_at;
         let verified = Arc::new(self.verified(key, claims, all, &payload));
         Ok(Entry { verified, valid_from, expires_at })
     }
 
+    /// Verifies an access token that may have ended, however long ago.
+    ///
+    /// # Errors
+    /// Says what failed.
+    pub(super) fn verify_ended(&self, token: &str, now: Timestamp) -> Result<Verified, TokenError> {
+        let (key, payload) = self.verify_signature(token)?;
+        let (claims, all) = self.check_claims(&payload, TokenUse::Access)?;
+        claims.check_begin(now)?;
+        Ok(self.verified(key, claims, all, &payload))
+    }
+
+    /// Verifies a refresh token that is a JWT.
+    ///
+    /// # Errors
+    /// Says what failed.
+    pub(super) fn verify_refresh_jwt(&self, token: &str, now: Timestamp) -> Result<(), TokenError> {
+        let (_, payload) = self.verify_signature(token)?;
+        let (claims, _) = self.check_claims(&payload, TokenUse::Refresh)?;
+        claims.check_end(now)?;
+        claims.check_begin(now)
+    }
+
     /// Picks the key and checks the signature; returns the payload, decoded but not looked at.
     ///
     /// # Errors
     /// Says what failed.
-    pub(super) fn verify_signature(&self, token: &str) -> Result<(&Key, Vec<u8>), TokenError> {
+    fn verify_signature(&self, token: &str) -> Result<(&Key, Vec<u8>), TokenError> {
         let compact = Compact::parse(token)?;
         let key = self.ring.find(compact.kid.as_deref(), &compact.algorithm)?;
         let genuine = jsonwebtoken::crypto::verify(
@@ -62,20 +86,19 @@ impl SiteTokens {
         }
     }
 
-    /// Reads the claims and checks them for one use.
+    /// Reads the claims and checks them for one use, but for their time.
     ///
     /// # Errors
     /// Names the first that does not pass.
-    pub(super) fn check_claims(
+    fn check_claims(
         &self,
         payload: &[u8],
         token_use: TokenUse,
-        now: Timestamp,
     ) -> Result<(Claims, Map<String, Value>), TokenError> {
         let all = json::object(payload).ok_or(TokenError::Malformed(
             "the claims are no JSON object, or have a member twice",
         ))?;
-        let claims = Claims::check(&all, &self.policy, self.ring.origin, token_use, now)?;
+        let claims = Claims::check(&all, &self.policy, self.ring.origin, token_use)?;
         Ok((claims, all))
     }
 

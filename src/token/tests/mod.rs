@@ -2,6 +2,7 @@
 
 mod caching;
 mod claim;
+mod expired;
 mod forge;
 mod form;
 mod header;
