@@ -14,9 +14,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use crate::clock::BootTime;
 use crate::clock::Timestamp;
+use crate::operation::Email;
 use crate::operation::Identifier;
 use crate::operation::RefreshHash;
 use crate::operation::Revocation;
@@ -25,9 +27,13 @@ use crate::operation::SessionId;
 use crate::operation::UserId;
 use crate::token::StoredKey;
 
+pub use record::CodePurpose;
 pub use record::Deadlines;
+pub use record::NewCode;
+pub use record::NewMail;
 pub use record::NewSession;
 pub use record::NewUser;
+pub use record::QueuedMail;
 pub use record::Rotation;
 pub use record::Session;
 pub use record::Successor;
@@ -58,7 +64,7 @@ pub trait Store: Send + Sync + 'static {
         lookup: Lookup,
     ) -> Result<Option<User>, StoreError>;
 
-    /// Lists accounts of a realm by number, after `after`, at most `limit`.
+    /// Lists accounts of a realm by number, after `after`, at most `limit`; without attributes.
     async fn list_users(
         &self,
         realm: &str,
@@ -70,9 +76,10 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Where [`UserChange::ends_tokens`], the user's generation rises by one and a
     /// [`crate::operation::Revoked::User`] until `revoked_until` is recorded; where
-    /// [`UserChange::ends_sessions`], all the user's sessions go as well. Answers the account as
-    /// it is now (as it was, for [`UserChange::Remove`]) and the revocations that were recorded;
-    /// `None` when there is no such account.
+    /// [`UserChange::ends_sessions`], all the user's sessions go as well. A change that does not
+    /// apply (as its variant says) changes and ends nothing. Answers the account as it is now (as it
+    /// was, for [`UserChange::Remove`]) and the revocations that were recorded; `None` when there is
+    /// no such account.
     async fn change_user(
         &self,
         realm: &str,
@@ -162,7 +169,49 @@ pub trait Store: Send + Sync + 'static {
         key: StoredKey,
     ) -> Result<Vec<StoredKey>, StoreError>;
 
-    /// Deletes sessions and revocations that expired before `now`.
+    /// Keeps a code and queues its mail, in one step; an older code of the same purpose and address
+    /// dies.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when the mail queue is; then the older code lives on.
+    async fn put_code(&self, code: NewCode, mail: NewMail) -> Result<(), StoreError>;
+
+    /// Counts a guess, then judges it, in one step: whatever the concurrency, no more guesses are
+    /// judged than the code allows. A code that was guessed right is used up.
+    async fn try_code(
+        &self,
+        purpose: CodePurpose,
+        realm: &str,
+        email: &Email,
+        hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Queues a mail; the answer means that it is durable. One that waits already is not queued
+    /// twice.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when the queue holds [`MOST_MAILS`].
+    async fn queue_mail(&self, mail: NewMail) -> Result<(), StoreError>;
+
+    /// Takes mails that are due, longest due first, at most `limit`, and hides them from every node
+    /// until `hidden_until`: who takes one either drops or postpones it before then.
+    ///
+    /// Mails that have expired are deleted and not given out.
+    async fn take_mails(
+        &self,
+        now: Timestamp,
+        hidden_until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<QueuedMail>, StoreError>;
+
+    /// Makes a mail due again at `until`.
+    async fn postpone_mail(&self, id: Uuid, until: Timestamp) -> Result<(), StoreError>;
+
+    /// Deletes a mail that was sent or given up.
+    async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError>;
+
+    /// Deletes sessions, revocations, codes and mails that expired before `now`.
     async fn purge(&self, now: Timestamp) -> Result<(), StoreError>;
 
     /// Follows the revocations, and sends them until `events` closes.
@@ -175,6 +224,9 @@ pub trait Store: Send + Sync + 'static {
     /// The address without credentials, for logs and the banner.
     fn describe(&self) -> String;
 }
+
+/// Mails that may wait at once, in all.
+pub const MOST_MAILS: usize = 10_000;
 
 /// Which deadline a user look-up has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,6 +298,9 @@ pub enum StoreError {
     /// The email address or user name is taken.
     #[error("the email address or user name is taken")]
     Taken,
+    /// The mail queue is full.
+    #[error("the mail queue is full")]
+    Full,
     /// No answer within the deadline; the step may or may not have happened.
     #[error("the store did not answer within {0:?}")]
     TimedOut(Duration),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::clock::Timestamp;
 use crate::operation::Email;
 use crate::operation::RefreshHash;
@@ -34,7 +36,8 @@ pub struct User {
     pub enabled: bool,
     /// Session generation: raised whenever all access tokens of the user end.
     pub generation: u64,
-    /// Attributes that contracts ask for.
+    /// Attributes that contracts ask for; empty in what `list_users` answers, for they may be
+    /// megabytes.
     pub attributes: BTreeMap<String, serde_json::Value>,
     /// When the account was made.
     pub created_at: Timestamp,
@@ -49,14 +52,18 @@ pub struct NewUser {
     pub realm: String,
     /// Email address.
     pub email: Option<Email>,
+    /// Whether somebody vouches for the address.
+    pub email_verified: bool,
     /// User name.
     pub username: Option<Username>,
-    /// The password verifier (PHC string).
+    /// The password verifier.
     pub verifier: Option<String>,
     /// Roles.
     pub roles: Vec<String>,
     /// Permissions.
     pub permissions: Vec<String>,
+    /// Whether it may open sessions.
+    pub enabled: bool,
     /// Attributes.
     pub attributes: BTreeMap<String, serde_json::Value>,
     /// When it is made.
@@ -70,12 +77,12 @@ impl NewUser {
             id,
             realm: self.realm,
             email: self.email,
-            email_verified: false,
+            email_verified: self.email_verified,
             username: self.username,
             verifier: self.verifier,
             roles: self.roles,
             permissions: self.permissions,
-            enabled: true,
+            enabled: self.enabled,
             generation: 0,
             attributes: self.attributes,
             created_at: self.created_at,
@@ -91,6 +98,25 @@ pub enum UserChange {
     SetPassword {
         /// The new verifier.
         verifier: String,
+    },
+    /// A new password for a code that was mailed: as [`UserChange::SetPassword`], and the address is
+    /// proven.
+    ResetPassword {
+        /// The new verifier.
+        verifier: String,
+    },
+    /// The address was proven; nothing ends. Done only if it still is the account's.
+    ProveEmail {
+        /// The address.
+        email: Email,
+    },
+    /// A social provider proved an address that nobody had proven: all sessions and access tokens
+    /// end, because whoever opened them never proved it.
+    ///
+    /// Done only if it still is the account's, and still not proven; the answered account tells.
+    JoinSocial {
+        /// The address.
+        email: Email,
     },
     /// The same password under a better verifier: nothing ends. Done only while `from` stands.
     UpgradeVerifier {
@@ -108,6 +134,9 @@ pub enum UserChange {
         /// All permissions from now on.
         permissions: Vec<String>,
     },
+    /// All sessions end, and with them their refresh tokens; access tokens live on until they
+    /// expire.
+    EndRefreshTokens,
     /// Nothing but the end of all sessions and access tokens ("log out everywhere").
     EndSessions,
     /// The account goes, and all its sessions and access tokens end.
@@ -115,16 +144,23 @@ pub enum UserChange {
 }
 
 impl UserChange {
-    /// Whether all the user's sessions end with it.
+    /// Whether all the user's sessions end with it, where it applies.
     #[must_use]
     pub const fn ends_sessions(&self) -> bool {
         matches!(
             self,
-            Self::SetPassword { .. } | Self::SetEnabled(false) | Self::EndSessions | Self::Remove
+            Self::SetPassword { .. }
+                | Self::ResetPassword { .. }
+                | Self::JoinSocial { .. }
+                | Self::SetEnabled(false)
+                | Self::EndRefreshTokens
+                | Self::EndSessions
+                | Self::Remove
         )
     }
 
-    /// Whether the user's access tokens end with it, `user` being the account until now.
+    /// Whether the user's access tokens end with it, where it applies; `user` is the account until
+    /// now.
     #[must_use]
     pub fn ends_tokens(&self, user: &User) -> bool {
         match self {
@@ -132,12 +168,49 @@ impl UserChange {
                 user.roles.iter().any(|role| !roles.contains(role))
                     || user.permissions.iter().any(|held| !permissions.contains(held))
             }
+            Self::EndRefreshTokens => false,
             Self::SetPassword { .. }
+            | Self::ResetPassword { .. }
+            | Self::ProveEmail { .. }
+            | Self::JoinSocial { .. }
             | Self::UpgradeVerifier { .. }
             | Self::SetEnabled(_)
             | Self::EndSessions
             | Self::Remove => self.ends_sessions(),
         }
+    }
+
+    /// The account as the change makes it, but for its generation; `None` where the change does not
+    /// apply: then nothing changes and nothing ends.
+    pub(super) fn applied_to(&self, user: &User) -> Option<User> {
+        let is_own = |email: &Email| user.email.as_ref() == Some(email);
+        let mut after = user.clone();
+        match self {
+            Self::SetPassword { verifier } => after.verifier = Some(verifier.clone()),
+            Self::ResetPassword { verifier } => {
+                after.verifier = Some(verifier.clone());
+                after.email_verified = user.email.is_some();
+            }
+            Self::ProveEmail { email } | Self::JoinSocial { email } => {
+                if user.email_verified || !is_own(email) {
+                    return None;
+                }
+                after.email_verified = true;
+            }
+            Self::UpgradeVerifier { from, to } => {
+                if user.verifier.as_ref() != Some(from) {
+                    return None;
+                }
+                after.verifier = Some(to.clone());
+            }
+            Self::SetEnabled(enabled) => after.enabled = *enabled,
+            Self::SetRights { roles, permissions } => {
+                after.roles.clone_from(roles);
+                after.permissions.clone_from(permissions);
+            }
+            Self::EndRefreshTokens | Self::EndSessions | Self::Remove => {}
+        }
+        Some(after)
     }
 }
 
@@ -217,4 +290,68 @@ pub struct Deadlines {
     pub command: Duration,
     /// The user look-up of a login.
     pub lookup: Duration,
+}
+
+/// What a mailed code is for; one of each lives per address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CodePurpose {
+    /// A password reset.
+    Reset,
+    /// The proof of an address.
+    Verification,
+}
+
+/// A mailed code as the store keeps it: by address, whether or not an account has that address, so
+/// that nobody can tell by time or guesses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewCode {
+    /// What it is for.
+    pub purpose: CodePurpose,
+    /// Realm.
+    pub realm: String,
+    /// The address.
+    pub email: Email,
+    /// The keyed hash of the code.
+    pub hash: [u8; 32],
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// How often it may be guessed.
+    pub guesses: u32,
+}
+
+/// A mail to be sent, readable only with the gateway's own key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMail {
+    /// Its name.
+    pub id: Uuid,
+    /// The mail, encrypted.
+    pub sealed: Vec<u8>,
+    /// When it is queued: it is due from then on.
+    pub created_at: Timestamp,
+    /// From when it is not worth sending.
+    pub expires_at: Timestamp,
+}
+
+/// A mail that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedMail {
+    /// Its name.
+    pub id: Uuid,
+    /// The mail, encrypted.
+    pub sealed: Vec<u8>,
+    /// How often it was taken before.
+    pub attempts: u32,
+    /// From when it is not worth sending.
+    pub expires_at: Timestamp,
+}
+
+impl CodePurpose {
+    /// Its name in the store and in keyed hashes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Verification => "verification",
+        }
+    }
 }

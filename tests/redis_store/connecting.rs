@@ -6,9 +6,12 @@ use munjigi::store::RedisStore;
 use munjigi::store::Store;
 use munjigi::store::StoreError;
 
+use crate::fixture::mail;
 use crate::fixture::new_user;
+use crate::fixture::now;
 use crate::fixture::of_token;
 use crate::fixture::told;
+use crate::fixture::until;
 use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
 
@@ -89,6 +92,8 @@ async fn an_acl_user_needs_no_more_than_the_keys_of_the_prefix() {
 
     store.create_user(new_user("ann")).await.expect("an account");
     store.revoke(&[of_token("a")]).await.expect("a revocation");
+    store.queue_mail(mail()).await.expect("a mail");
+    assert_eq!(store.take_mails(now(), until(), 9).await.expect("mails").len(), 1);
     let elsewhere = RedisOptions { prefix: "other:".to_owned(), ..options };
     let text = refusal(elsewhere).await;
     assert!(text.to_uppercase().contains("NOPERM") || text.contains("permission"), "{text}");
@@ -104,6 +109,8 @@ async fn the_database_of_the_url_and_the_prefix_hold_all_keys() {
     let store = RedisStore::connect(options).await.expect("a store");
     store.create_user(new_user("ann")).await.expect("an account");
     store.revoke(&[of_token("a")]).await.expect("a revocation");
+    store.queue_mail(mail()).await.expect("a mail");
+    assert_eq!(store.take_mails(now(), until(), 9).await.expect("mails").len(), 1);
 
     assert_eq!(server.ask::<usize>("DBSIZE").await, 0);
     let names: String = server.ask("INFO keyspace").await;

@@ -13,6 +13,7 @@ use munjigi::operation::Revocation;
 use munjigi::operation::Revoked;
 use munjigi::operation::SessionId;
 use munjigi::operation::TokenId;
+use munjigi::store::NewMail;
 use munjigi::store::NewSession;
 use munjigi::store::NewUser;
 use munjigi::store::Session;
@@ -38,10 +39,12 @@ pub(crate) fn new_user(name: &str) -> NewUser {
     NewUser {
         realm: REALM.to_owned(),
         email: Some(format!("{name}@example.com").parse().expect("an email")),
+        email_verified: false,
         username: None,
         verifier: None,
         roles: Vec::new(),
         permissions: Vec::new(),
+        enabled: true,
         attributes: BTreeMap::new(),
         created_at: now(),
     }
@@ -83,6 +86,17 @@ pub(crate) fn successor(token: u8, now: Timestamp) -> Successor {
         sealed: vec![token],
         now,
         expires_at: now.plus(24 * HOUR),
+    }
+}
+
+/// A mail that is due, and expires after an hour.
+pub(crate) fn mail() -> NewMail {
+    let now = now();
+    NewMail {
+        id: Uuid::now_v7(),
+        sealed: b"\0sealed\xff".to_vec(),
+        created_at: now,
+        expires_at: now.plus(HOUR),
     }
 }
 

@@ -10,6 +10,7 @@ use munjigi::store::StoreError;
 use crate::fixture::REALM;
 use crate::fixture::by_email;
 use crate::fixture::eventually;
+use crate::fixture::mail;
 use crate::fixture::new_user;
 use crate::fixture::now;
 use crate::fixture::of_token;
@@ -109,6 +110,7 @@ async fn a_server_that_does_not_write_acknowledges_nothing() {
         for (operation, outcome) in [
             ("revoke", store.revoke(&[of_token("a")]).await),
             ("sign-up", store.create_user(new_user("ann")).await.map(drop)),
+            ("mail", store.queue_mail(mail()).await),
         ] {
             let error = outcome.expect_err(operation);
             assert!(matches!(error, StoreError::Unavailable(_)), "{what}, {operation}: {error:?}");

@@ -1,11 +1,13 @@
 //! Accounts: unique names, numbers that are never reused, look-ups and lists.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use munjigi::operation::Identifier;
 use munjigi::operation::UserId;
 use munjigi::store::Lookup;
 use munjigi::store::NewUser;
+use munjigi::store::Rotation;
 use munjigi::store::Store;
 use munjigi::store::StoreError;
 use munjigi::store::User;
@@ -15,6 +17,9 @@ use crate::fixture::REALM;
 use crate::fixture::at;
 use crate::fixture::change;
 use crate::fixture::new_user;
+use crate::fixture::new_user_with_image;
+use crate::fixture::open;
+use crate::fixture::rotate;
 use crate::fixture::user;
 
 async fn find(store: &Arc<dyn Store>, who: &Identifier) -> Option<User> {
@@ -72,7 +77,8 @@ pub(crate) async fn two_realms_share_no_names_and_no_accounts(store: &Arc<dyn St
     assert_eq!(found.expect("a look-up"), Some(there.clone()));
     let found = store.find_user("other", &Identifier::Id(here.id), Lookup::Routine).await;
     assert_eq!(found.expect("a look-up"), None);
-    assert_eq!(store.list_users("other", None, 10).await.expect("a list"), [there]);
+    let listed = store.list_users("other", None, 10).await.expect("a list");
+    assert_eq!(listed, [User { attributes: BTreeMap::new(), ..there }]);
 }
 
 pub(crate) async fn concurrent_sign_ups_of_one_email_make_one_account(store: &Arc<dyn Store>) {
@@ -132,14 +138,18 @@ pub(crate) async fn an_account_reads_back_as_it_was_made(store: &Arc<dyn Store>)
     }
 
     let bare = NewUser {
+        attributes: BTreeMap::new(),
         username: None,
         verifier: None,
         roles: Vec::new(),
         permissions: Vec::new(),
+        email_verified: true,
+        enabled: false,
         ..new_user("bare")
     };
     let bare = store.create_user(bare).await.expect("an account");
     assert_eq!((&bare.username, &bare.verifier, bare.roles.len()), (&None, &None, 0));
+    assert_eq!((bare.email_verified, bare.enabled), (true, false));
     assert_eq!(find(store, &Identifier::Id(bare.id)).await, Some(bare));
 }
 
@@ -184,6 +194,36 @@ pub(crate) async fn a_list_pages_by_number(store: &Arc<dyn Store>) {
 
     assert_eq!(listed, made);
     assert_eq!(store.list_users("empty", None, 5).await.expect("a list"), []);
+}
+
+pub(crate) async fn an_account_with_megabytes_of_attributes_lives_as_any_other(
+    store: &Arc<dyn Store>,
+) {
+    let made = store.create_user(new_user_with_image("ann")).await.expect("an account");
+    user(store, "bob").await;
+
+    let session = open(store, &made, "first").await;
+    let rotation = rotate(store, &session, "first", "second", at(1)).await;
+    let verifier = "$new".to_owned();
+    let (changed, _) = change(store, &made, UserChange::SetPassword { verifier }).await;
+
+    assert!(matches!(rotation, Rotation::Rotated(_)), "{rotation:?}");
+    let expected = User {
+        verifier: Some("$new".to_owned()),
+        generation: 1,
+        last_login_at: Some(at(0)),
+        ..made
+    };
+    // Not assert_eq: nobody wants to read it.
+    assert!(changed == expected, "the change answers another account");
+    let found = find(store, &by_name("ann")).await.expect("the account");
+    assert!(found == expected, "another account is found");
+    let listed = store.list_users(REALM, None, 10).await.expect("a list");
+    let sizes: Vec<_> = listed.iter().map(|user| user.attributes.len()).collect();
+    assert_eq!(sizes, [0, 0]);
+    let (removed, _) = change(store, &found, UserChange::Remove).await;
+    assert!(removed == expected, "the removal answers another account");
+    assert_eq!(find(store, &by_name("ann")).await, None);
 }
 
 pub(crate) async fn an_account_made_at_one_is_found_at_the_other(

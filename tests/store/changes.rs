@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use munjigi::operation::Email;
 use munjigi::operation::Identifier;
 use munjigi::operation::UserId;
 use munjigi::store::Lookup;
+use munjigi::store::NewUser;
+use munjigi::store::Rotation;
 use munjigi::store::Store;
 use munjigi::store::User;
 use munjigi::store::UserChange;
@@ -15,9 +18,12 @@ use crate::fixture::REALM;
 use crate::fixture::at;
 use crate::fixture::change;
 use crate::fixture::hash;
+use crate::fixture::new_user;
+use crate::fixture::of_session;
 use crate::fixture::of_user;
 use crate::fixture::open;
 use crate::fixture::open_at;
+use crate::fixture::rotate;
 use crate::fixture::sessions;
 use crate::fixture::stands;
 use crate::fixture::until;
@@ -81,6 +87,101 @@ pub(crate) async fn a_new_password_ends_sessions_and_tokens(store: &Arc<dyn Stor
     let expected = User { verifier: Some("$new".to_owned()), generation: 1, ..ann.clone() };
 
     ends_all(store, &ann, new_password(), expected).await;
+}
+
+pub(crate) async fn a_reset_password_ends_sessions_and_tokens_and_proves_the_address(
+    store: &Arc<dyn Store>,
+) {
+    let ann = user(store, "ann").await;
+    let reset = UserChange::ResetPassword { verifier: "$reset".to_owned() };
+    let verifier = Some("$reset".to_owned());
+    let expected = User { verifier, email_verified: true, generation: 1, ..ann.clone() };
+
+    ends_all(store, &ann, reset, expected).await;
+}
+
+pub(crate) async fn a_reset_proves_no_address_where_there_is_none(store: &Arc<dyn Store>) {
+    let new = NewUser { email: None, ..new_user("ann") };
+    let ann = store.create_user(new).await.expect("an account");
+
+    let reset = UserChange::ResetPassword { verifier: "$reset".to_owned() };
+    let (answered, _) = change(store, &ann, reset).await;
+
+    assert!(!answered.email_verified);
+    assert_eq!(user_now(store, ann.id).await, answered);
+}
+
+pub(crate) async fn a_proven_address_ends_nothing(store: &Arc<dyn Store>) {
+    let ann = user(store, "ann").await;
+    let email = ann.email.clone().expect("an email");
+    let expected = User { email_verified: true, ..ann.clone() };
+
+    ends_nothing(store, &ann, UserChange::ProveEmail { email: email.clone() }, expected).await;
+    let (again, revocations) = change(store, &ann, UserChange::ProveEmail { email }).await;
+
+    assert!(again.email_verified);
+    assert_eq!(revocations, []);
+}
+
+pub(crate) async fn a_social_login_that_joins_ends_sessions_and_tokens(store: &Arc<dyn Store>) {
+    let ann = user(store, "ann").await;
+    let email = ann.email.clone().expect("an email");
+    let expected = User { email_verified: true, generation: 1, ..ann.clone() };
+
+    ends_all(store, &ann, UserChange::JoinSocial { email: email.clone() }, expected).await;
+
+    // Another login of the same address, which found it not proven as well.
+    let now = user_now(store, ann.id).await;
+    let session = open(store, &now, "joined").await;
+    let (again, revocations) = change(store, &ann, UserChange::JoinSocial { email }).await;
+    assert_eq!(again, user_now(store, ann.id).await);
+    assert_eq!(again.generation, 1);
+    assert_eq!(revocations, []);
+    assert_eq!(sessions(store, &ann).await, [session.id]);
+}
+
+pub(crate) async fn an_address_that_is_not_the_accounts_changes_and_ends_nothing(
+    store: &Arc<dyn Store>,
+) {
+    let email: Email = "ann@example.org".parse().expect("an email");
+    for (name, what) in [
+        ("ann", UserChange::ProveEmail { email: email.clone() }),
+        ("bob", UserChange::JoinSocial { email }),
+    ] {
+        let owner = user(store, name).await;
+        open(store, &owner, name).await;
+        let before = user_now(store, owner.id).await;
+
+        let (answered, revocations) = change(store, &owner, what.clone()).await;
+
+        assert_eq!(answered, before, "{what:?}");
+        assert_eq!(user_now(store, owner.id).await, before, "{what:?}");
+        assert_eq!(revocations, [], "{what:?}");
+        assert_eq!(sessions(store, &owner).await.len(), 1, "{what:?}");
+    }
+}
+
+pub(crate) async fn ending_refresh_tokens_ends_sessions_and_no_access_token(
+    store: &Arc<dyn Store>,
+) {
+    let ann = user(store, "ann").await;
+    let session = open(store, &ann, "here").await;
+    open_at(store, &ann, "there", OTHER_ISSUER).await;
+    let before = user_now(store, ann.id).await;
+
+    let (answered, revocations) = change(store, &ann, UserChange::EndRefreshTokens).await;
+
+    assert_eq!(answered, before);
+    assert_eq!(user_now(store, ann.id).await, before);
+    assert_eq!(revocations, []);
+    assert_eq!(stands(store, &of_user(ann.id, 0)).await, None);
+    assert_eq!(stands(store, &of_session(&session)).await, None);
+    assert_eq!(sessions(store, &ann).await, []);
+    let rotation = rotate(store, &session, "here", "next", at(1)).await;
+    assert_eq!(rotation, Rotation::Refused);
+    let found = store.find_session_by_refresh(OTHER_ISSUER, &hash("there"), at(0)).await;
+    assert_eq!(found.expect("a look-up"), None);
+    open(store, &ann, "again").await;
 }
 
 pub(crate) async fn an_upgraded_verifier_ends_nothing(store: &Arc<dyn Store>) {

@@ -15,7 +15,10 @@ use munjigi::operation::Revoked;
 use munjigi::operation::SessionId;
 use munjigi::operation::TokenId;
 use munjigi::operation::UserId;
+use munjigi::store::CodePurpose;
 use munjigi::store::Lookup;
+use munjigi::store::NewCode;
+use munjigi::store::NewMail;
 use munjigi::store::NewSession;
 use munjigi::store::NewUser;
 use munjigi::store::Rotation;
@@ -54,12 +57,43 @@ pub(crate) fn new_user(name: &str) -> NewUser {
     NewUser {
         realm: REALM.to_owned(),
         email: Some(format!("{name}@example.com").parse().expect("an email")),
+        email_verified: false,
         username: Some(name.parse().expect("a user name")),
         verifier: Some(format!("$verifier${name}")),
         roles: vec!["user".to_owned(), "editor".to_owned()],
         permissions: vec!["orders:read".to_owned()],
+        enabled: true,
         attributes: BTreeMap::from([("nickname".to_owned(), serde_json::json!("Ж \"x\""))]),
         created_at: at(0),
+    }
+}
+
+/// Some 7 MB in one attribute, as a profile image of 5 MiB takes in base64.
+pub(crate) fn new_user_with_image(name: &str) -> NewUser {
+    let image: String = ('A'..='Z').chain('a'..='z').cycle().take(7_000_000).collect();
+    let attributes = BTreeMap::from([("profile_image".to_owned(), image.into())]);
+    NewUser { attributes, ..new_user(name) }
+}
+
+/// A code for a reset of NAME's password: ten minutes, five guesses.
+pub(crate) fn code(name: &str, text: &str) -> NewCode {
+    NewCode {
+        purpose: CodePurpose::Reset,
+        realm: REALM.to_owned(),
+        email: format!("{name}@example.com").parse().expect("an email"),
+        hash: hash(text).0,
+        expires_at: at(600),
+        guesses: 5,
+    }
+}
+
+/// A mail that is due after `seconds`, and expires after an hour.
+pub(crate) fn mail(seconds: u64) -> NewMail {
+    NewMail {
+        id: Uuid::now_v7(),
+        sealed: b"\0sealed\xff".to_vec(),
+        created_at: at(seconds),
+        expires_at: at(HOUR),
     }
 }
 

@@ -9,9 +9,12 @@
 mod accounts;
 mod backend;
 mod changes;
+mod codes;
 mod feed;
 mod fixture;
 mod keys;
+mod mails;
+mod migration;
 #[path = "../support/redis.rs"]
 #[expect(dead_code, reason = "nothing is paused or killed here")]
 mod redis_server;

@@ -14,6 +14,8 @@ use munjigi::store::Durability;
 use munjigi::store::FeedEvent;
 use munjigi::store::FeedInterruption;
 use munjigi::store::Lookup;
+use munjigi::store::NewCode;
+use munjigi::store::Rotation;
 use munjigi::store::SqliteStore;
 use munjigi::store::Store;
 use munjigi::store::StoreError;
@@ -22,14 +24,19 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::backend::DEADLINES;
+use crate::fixture::HOUR;
 use crate::fixture::ISSUER;
 use crate::fixture::REALM;
 use crate::fixture::at;
+use crate::fixture::code;
 use crate::fixture::hash;
+use crate::fixture::mail;
 use crate::fixture::new_user;
+use crate::fixture::new_user_with_image;
 use crate::fixture::of_site;
 use crate::fixture::of_token;
 use crate::fixture::open;
+use crate::fixture::rotate;
 use crate::fixture::stands;
 use crate::fixture::user;
 use crate::fixture::user_now;
@@ -109,6 +116,9 @@ async fn everything_survives_a_reopening() {
     let session = open(&store, &ann, "token").await;
     let ann = user_now(&store, ann.id).await;
     store.revoke(&[of_token("a"), of_site(ISSUER, 2)]).await.expect("a revocation");
+    let queued = [mail(0), mail(1)];
+    store.put_code(code("ann", "right"), queued[0].clone()).await.expect("a code");
+    store.queue_mail(queued[1].clone()).await.expect("a mail");
     drop(store);
 
     let store = at_path(&path, DEADLINES).expect("a store");
@@ -118,6 +128,48 @@ async fn everything_survives_a_reopening() {
     assert_eq!(found.expect("a look-up"), Some(session));
     assert_eq!(stands(&store, &of_token("a")).await, Some(0));
     assert_eq!(store.site_generation(ISSUER).await.expect("a generation"), 2);
+    let code = code("ann", "right");
+    let guessed = store.try_code(code.purpose, REALM, &code.email, &code.hash, at(1)).await;
+    assert!(guessed.expect("an answer"));
+    let mails = store.take_mails(at(1), at(60), 10).await.expect("mails");
+    assert_eq!(mails.into_iter().map(|mail| mail.id).collect::<Vec<_>>(), queued.map(|it| it.id));
+}
+
+#[tokio::test]
+async fn purging_leaves_no_row_of_an_expired_code() {
+    let (_folder, path) = file();
+    let store = at_path(&path, DEADLINES).expect("a store");
+    for name in ["ann", "bob"] {
+        store.put_code(code(name, "right"), mail(0)).await.expect("a code");
+    }
+    let later = NewCode { expires_at: at(2 * HOUR), ..code("cid", "right") };
+    store.put_code(later, mail(0)).await.expect("a code");
+
+    store.purge(at(HOUR)).await.expect("a purge");
+
+    let other = Connection::open(&path).expect("a connection");
+    let left: (i64, String) = other
+        .query_row("SELECT count(*), max(email) FROM codes", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .expect("a count");
+    assert_eq!(left, (1, "cid@example.com".to_owned()));
+}
+
+#[tokio::test]
+async fn a_login_and_a_refresh_write_no_attribute() {
+    let (folder, path) = file();
+    let store = at_path(&path, DEADLINES).expect("a store");
+    let ann = store.create_user(new_user_with_image("ann")).await.expect("an account");
+    let other = Connection::open(&path).expect("a connection");
+    other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("a checkpoint");
+
+    let session = open(&store, &ann, "first").await;
+    let rotation = rotate(&store, &session, "first", "second", at(1)).await;
+
+    assert!(matches!(rotation, Rotation::Rotated(_)), "{rotation:?}");
+    let log = std::fs::metadata(folder.path().join("munjigi.db-wal")).expect("the log").len();
+    assert!((1..500_000).contains(&log), "{log} bytes were written");
 }
 
 #[tokio::test]

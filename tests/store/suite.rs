@@ -3,8 +3,10 @@
 use crate::accounts;
 use crate::backend::Backend;
 use crate::changes;
+use crate::codes;
 use crate::feed;
 use crate::keys;
+use crate::mails;
 use crate::revocations;
 use crate::rotation;
 use crate::sessions;
@@ -52,8 +54,15 @@ conformance! {
         accounts::numbers_are_not_reused_after_removal,
         accounts::a_removed_account_frees_its_names,
         accounts::a_list_pages_by_number,
+        accounts::an_account_with_megabytes_of_attributes_lives_as_any_other,
         changes::a_change_of_an_unknown_account_is_none,
         changes::a_new_password_ends_sessions_and_tokens,
+        changes::a_reset_password_ends_sessions_and_tokens_and_proves_the_address,
+        changes::a_reset_proves_no_address_where_there_is_none,
+        changes::a_proven_address_ends_nothing,
+        changes::a_social_login_that_joins_ends_sessions_and_tokens,
+        changes::an_address_that_is_not_the_accounts_changes_and_ends_nothing,
+        changes::ending_refresh_tokens_ends_sessions_and_no_access_token,
         changes::an_upgraded_verifier_ends_nothing,
         changes::a_verifier_is_upgraded_only_while_the_old_one_stands,
         changes::disabling_ends_sessions_and_tokens_and_enabling_nothing,
@@ -112,11 +121,33 @@ conformance! {
         keys::keys_of_two_algorithms_stand_side_by_side,
         keys::keys_of_two_sites_are_apart,
         keys::concurrent_first_keys_end_as_one,
+        codes::a_code_is_used_up_by_a_right_guess,
+        codes::no_code_is_guessed_where_none_was_kept,
+        codes::a_code_is_dead_after_its_guesses,
+        codes::of_two_hundred_guesses_at_once_five_are_judged,
+        codes::of_two_hundred_right_guesses_at_once_one_is_right,
+        codes::a_code_opens_nothing_but_what_it_is_for,
+        codes::codes_of_two_purposes_stand_side_by_side,
+        codes::an_expired_code_is_refused,
+        codes::a_newer_code_kills_the_older,
+        codes::a_code_comes_with_its_mail,
+        mails::an_empty_queue_gives_nothing,
+        mails::a_mail_is_taken_as_it_was_queued,
+        mails::a_taken_mail_is_hidden_for_a_while,
+        mails::the_longest_due_are_taken_first,
+        mails::a_postponed_mail_is_due_again_then,
+        mails::a_dropped_mail_is_gone,
+        mails::an_expired_mail_is_never_given_out,
+        mails::a_mail_queued_twice_waits_once,
+        mails::a_full_queue_takes_no_more,
+        mails::purging_removes_expired_mails_alone,
     }
     two {
         accounts::an_account_made_at_one_is_found_at_the_other,
         rotation::two_gateways_cannot_both_rotate,
         feed::a_revocation_at_one_is_sent_at_the_other,
         keys::two_gateways_end_with_the_same_key,
+        codes::a_code_of_one_gateway_is_guessed_at_the_other,
+        mails::two_gateways_take_each_mail_once,
     }
 }

@@ -97,7 +97,8 @@ impl Link {
     /// Asks, and asks once more where a connection from before turns out to be dead.
     ///
     /// The second time is safe although the first may have happened: a step that is repeated leaves
-    /// the same behind (the scripts say how), but for a number that nobody gets.
+    /// the same behind (the scripts say how), but for a number that nobody gets, and a guess at a
+    /// code that counts twice.
     pub(super) async fn ask<T: FromRedisValue>(&self, call: Call<'_>) -> Result<T, RedisError> {
         let lease = self.lease().await?;
         let used = lease.used;

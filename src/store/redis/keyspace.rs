@@ -1,7 +1,8 @@
 //! Names the keys, and decides by hash tags which of them share a slot of a cluster.
 //!
 //! A tag in braces is what a cluster hashes: all keys of a user share the user's slot, all of the
-//! revocation log share another, and each index entry has its own. A script touches one slot.
+//! revocation log share another, all mails and codes a third, and each index entry has its own. A
+//! script touches one slot.
 
 use std::fmt::Write;
 
@@ -10,6 +11,7 @@ use crate::operation::RefreshHash;
 use crate::operation::SessionId;
 use crate::operation::UserId;
 use crate::operation::Username;
+use crate::store::CodePurpose;
 
 /// What every key begins with, and the keys.
 #[derive(Clone, Debug)]
@@ -32,6 +34,19 @@ pub(super) struct RevocationKeys {
     pub(super) generation: String,
     /// HASH: issuer → generation of the site.
     pub(super) sites: String,
+}
+
+/// The keys of the mail queue: one slot.
+#[derive(Clone, Debug)]
+pub(super) struct MailKeys {
+    /// HASH: id → mail, encrypted.
+    pub(super) sealed: String,
+    /// ZSET: id by when it is due.
+    pub(super) due: String,
+    /// ZSET: id by expiry.
+    pub(super) ends: String,
+    /// HASH: id → how often it was taken, where it ever was.
+    pub(super) attempts: String,
 }
 
 /// How many slots the index of session ends is spread over.
@@ -105,6 +120,23 @@ impl Keyspace {
         format!("{}{{k:{}}}", self.prefix, escaped(issuer))
     }
 
+    /// The keys of the mail queue.
+    pub(super) fn mails(&self) -> MailKeys {
+        let key = |name: &str| format!("{}{{mail}}:{name}", self.prefix);
+        MailKeys {
+            sealed: key("sealed"),
+            due: key("due"),
+            ends: key("ends"),
+            attempts: key("attempts"),
+        }
+    }
+
+    /// HASH of a mailed code: in the slot of the mails, for one step keeps both.
+    pub(super) fn code(&self, purpose: CodePurpose, realm: &str, email: &Email) -> String {
+        let (purpose, realm, email) = (purpose.name(), escaped(realm), escaped(email.as_str()));
+        format!("{}{{mail}}:code:{purpose}:{realm}:{email}", self.prefix)
+    }
+
     /// Which layout these keys have.
     pub(super) fn schema(&self) -> String {
         format!("{}{{schema}}", self.prefix)
@@ -147,6 +179,7 @@ fn escaped(name: &str) -> String {
 mod tests {
     use super::Keyspace;
     use crate::operation::UserId;
+    use crate::store::CodePurpose;
 
     /// What a cluster hashes of a key.
     fn tag(key: &str) -> &str {
@@ -184,5 +217,17 @@ mod tests {
             assert_eq!(tag(key), "rev");
         }
         assert_eq!(tag(&keys.beat("node")), "rev");
+    }
+
+    #[test]
+    fn the_mails_and_the_codes_have_one_slot() {
+        let keys = Keyspace::new("munjigi:");
+        let mails = keys.mails();
+        let code = keys.code(CodePurpose::Reset, "a}b", &"ann@example.com".parse().unwrap());
+
+        assert_eq!(code, "munjigi:{mail}:code:reset:a%7Db:ann@example.com");
+        for key in [&mails.sealed, &mails.due, &mails.ends, &mails.attempts, &code] {
+            assert_eq!(tag(key), "mail");
+        }
     }
 }

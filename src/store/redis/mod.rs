@@ -7,12 +7,14 @@
 //! nothing.
 
 mod claim;
+mod code;
 mod connection;
 mod expiry;
 mod fault;
 mod feed;
 mod keyspace;
 mod login;
+mod mail;
 mod revocation;
 mod rotation;
 mod server;
@@ -31,8 +33,10 @@ use redis::Cmd;
 use redis::FromRedisValue;
 use redis::ScriptInvocation;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::operation::Email;
 use crate::operation::Identifier;
 use crate::operation::RefreshHash;
 use crate::operation::Revocation;
@@ -40,11 +44,15 @@ use crate::operation::RevocationKey;
 use crate::operation::SessionId;
 use crate::operation::UserId;
 use crate::secret::Secret;
+use crate::store::CodePurpose;
 use crate::store::Deadlines;
 use crate::store::FeedEvent;
 use crate::store::Lookup;
+use crate::store::NewCode;
+use crate::store::NewMail;
 use crate::store::NewSession;
 use crate::store::NewUser;
+use crate::store::QueuedMail;
 use crate::store::Rotation;
 use crate::store::Session;
 use crate::store::Store;
@@ -56,6 +64,7 @@ use crate::store::redis::connection::Call;
 use crate::store::redis::connection::Link;
 use crate::store::redis::feed::Feed;
 use crate::store::redis::keyspace::Keyspace;
+use crate::store::redis::user_record::UserRecord;
 use crate::token::StoredKey;
 
 /// How a Redis is reached.
@@ -139,7 +148,8 @@ impl RedisStore {
 #[async_trait]
 impl Store for RedisStore {
     async fn create_user(&self, user: NewUser) -> Result<User, StoreError> {
-        self.within(self.deadlines.command, self.make_user(user)).await
+        let attributes = user_record::to_json(&user.attributes)?;
+        self.within(self.deadlines.command, self.make_user(user, attributes)).await
     }
 
     async fn find_user(
@@ -152,7 +162,8 @@ impl Store for RedisStore {
             Lookup::Login => self.deadlines.lookup,
             Lookup::Routine => self.deadlines.command,
         };
-        self.within(deadline, self.look_user_up(realm, who)).await
+        let found = self.within(deadline, self.look_user_up(realm, who)).await?;
+        found.map(UserRecord::complete).transpose()
     }
 
     async fn list_users(
@@ -172,7 +183,10 @@ impl Store for RedisStore {
         revoked_until: Timestamp,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
         let work = self.alter_user(realm, user, &change, revoked_until);
-        self.within(self.deadlines.command, work).await
+        let Some((record, revocations)) = self.within(self.deadlines.command, work).await? else {
+            return Ok(None);
+        };
+        Ok(Some((record.complete()?, revocations)))
     }
 
     async fn open_session(
@@ -252,9 +266,47 @@ impl Store for RedisStore {
         self.within(self.deadlines.command, self.add_key_of_site(issuer, &key)).await
     }
 
+    async fn put_code(&self, code: NewCode, mail: NewMail) -> Result<(), StoreError> {
+        self.within(self.deadlines.command, self.enqueue(&mail, Some(&code))).await
+    }
+
+    async fn try_code(
+        &self,
+        purpose: CodePurpose,
+        realm: &str,
+        email: &Email,
+        hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let work = self.guess_code(purpose, realm, email, hash, now);
+        self.within(self.deadlines.command, work).await
+    }
+
+    async fn queue_mail(&self, mail: NewMail) -> Result<(), StoreError> {
+        self.within(self.deadlines.command, self.enqueue(&mail, None)).await
+    }
+
+    async fn take_mails(
+        &self,
+        now: Timestamp,
+        hidden_until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<QueuedMail>, StoreError> {
+        self.within(self.deadlines.command, self.take_due(now, hidden_until, limit)).await
+    }
+
+    async fn postpone_mail(&self, id: Uuid, until: Timestamp) -> Result<(), StoreError> {
+        self.within(self.deadlines.command, self.hide_mail(id, until)).await
+    }
+
+    async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError> {
+        self.within(self.deadlines.command, self.delete_mails(&[id.to_string()])).await
+    }
+
     async fn purge(&self, now: Timestamp) -> Result<(), StoreError> {
         // Each batch has the deadline, not all of them: what piled up must not stay for ever.
         self.purge_revocations(now).await?;
+        self.purge_mails(now).await?;
         self.purge_sessions(now).await
     }
 

@@ -30,6 +30,11 @@ const BATCH: usize = 500;
 /// Scores are doubles, which hold integers up to this exactly.
 const LATEST: i64 = (1 << 53) - 1;
 
+/// An instant as the score of a sorted set.
+pub(super) fn score(at: Timestamp) -> i64 {
+    at.as_millis().clamp(0, LATEST)
+}
+
 /// What the store holds under a key, expired or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Recorded {
@@ -60,7 +65,7 @@ impl RedisStore {
                     _ => "",
                 };
                 script.arg(revoked.key().0.as_slice()).arg(revoked.floor());
-                script.arg(expires_at.as_millis().clamp(0, LATEST)).arg(site);
+                script.arg(score(*expires_at)).arg(site);
             }
             self.script::<()>(&script).await?;
         }

@@ -24,6 +24,7 @@ use crate::store::redis::claim::MAKE_WITHIN;
 use crate::store::redis::claim::Name;
 use crate::store::redis::fault::Fault;
 use crate::store::redis::fault::corrupt;
+use crate::store::redis::user_record::BUT_ATTRIBUTES;
 use crate::store::redis::user_record::UserRecord;
 use crate::store::redis::user_record::fields_changed;
 use crate::store::redis::user_record::fields_of;
@@ -41,7 +42,13 @@ impl RedisStore {
     ///
     /// Cut short, it leaves a number that nobody has, claims that can be replaced, and an entry of
     /// the list that leads to nothing.
-    pub(super) async fn make_user(&self, new: NewUser) -> Result<User, StoreError> {
+    ///
+    /// `attributes` are the account's as their field holds them.
+    pub(super) async fn make_user(
+        &self,
+        new: NewUser,
+        attributes: String,
+    ) -> Result<User, StoreError> {
         let names = names_of(new.email.as_ref(), new.username.as_ref());
         // Spares the numbers of most sign-ups that will be refused.
         for name in &names {
@@ -59,7 +66,7 @@ impl RedisStore {
         let user = new.numbered(id);
         let mut script = CREATE.prepare_invoke();
         script.key(self.keys.user(&user.realm, id)).arg(claimed_at + MAKE_WITHIN);
-        script.arg(fields_of(&user)?);
+        script.arg(fields_of(&user, attributes)?);
         match self.script(&script).await? {
             1 => Ok(user),
             // The server stood still meanwhile, longer than any deadline.
@@ -93,18 +100,18 @@ impl RedisStore {
         &self,
         realm: &str,
         who: &Identifier,
-    ) -> Result<Option<User>, StoreError> {
+    ) -> Result<Option<UserRecord>, StoreError> {
         let name = match who {
-            Identifier::Id(id) => return Ok(self.user_record(realm, *id).await?.map(|it| it.user)),
+            Identifier::Id(id) => return self.user_record(realm, *id).await,
             Identifier::Email(email) => Name::Email(email),
             Identifier::Username(username) => Name::Username(username),
         };
         let Some(id) = self.claimant(realm, name).await? else {
             return Ok(None);
         };
-        let user = self.user_record(realm, id).await?.map(|record| record.user);
+        let record = self.user_record(realm, id).await?;
         // A claim may have outlived its account.
-        Ok(user.filter(|user| match who {
+        Ok(record.filter(|UserRecord { user, .. }| match who {
             Identifier::Email(email) => user.email.as_ref() == Some(email),
             Identifier::Username(username) => user.username.as_ref() == Some(username),
             Identifier::Id(_) => true,
@@ -118,7 +125,21 @@ impl RedisStore {
     ) -> Result<Option<UserRecord>, StoreError> {
         let key = self.keys.user(realm, user);
         let fields: HashMap<String, String> = self.command(redis::cmd("HGETALL").arg(key)).await?;
-        UserRecord::read(&fields)
+        UserRecord::read(fields)
+    }
+
+    /// An account but for its attributes, which are not read.
+    async fn user_without_attributes(
+        &self,
+        realm: &str,
+        user: UserId,
+    ) -> Result<Option<User>, StoreError> {
+        let mut ask = redis::cmd("HMGET");
+        ask.arg(self.keys.user(realm, user)).arg(&BUT_ATTRIBUTES);
+        let values: Vec<Option<String>> = self.command(&ask).await?;
+        let named = BUT_ATTRIBUTES.iter().map(|name| (*name).to_owned()).zip(values);
+        let fields = named.filter_map(|(name, value)| Some((name, value?))).collect();
+        Ok(UserRecord::read(fields)?.map(|record| record.user))
     }
 
     pub(super) async fn page_of_users(
@@ -137,8 +158,8 @@ impl RedisStore {
             page.arg(self.keys.roster(realm)).arg(from).arg("+inf");
             page.arg("LIMIT").arg(0).arg(wanted);
             let ids: Vec<i64> = self.command(&page).await?;
-            let records = ids.iter().map(|id| self.user_record(realm, UserId(*id)));
-            users.extend(try_join_all(records).await?.into_iter().flatten().map(|it| it.user));
+            let found = ids.iter().map(|id| self.user_without_attributes(realm, UserId(*id)));
+            users.extend(try_join_all(found).await?.into_iter().flatten());
             if ids.len() < wanted {
                 break;
             }
@@ -159,34 +180,41 @@ impl RedisStore {
         id: UserId,
         change: &UserChange,
         revoked_until: Timestamp,
-    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
+    ) -> Result<Option<(UserRecord, Vec<Revocation>)>, StoreError> {
+        let mut revocations = Vec::new();
         for _ in 0..ATTEMPTS {
-            let Some(UserRecord { user: before, version }) = self.user_record(realm, id).await?
-            else {
+            let Some(record) = self.user_record(realm, id).await? else {
                 return Ok(None);
             };
-            let Some(mut after) = changed(&before, change) else {
-                return Ok(Some((before, Vec::new())));
+            let before = &record.user;
+            // Once the tokens are revoked, the sessions end and the generation follows, even where
+            // somebody else's change has made this one needless.
+            let is_begun = !revocations.is_empty();
+            let applied = change.applied_to(before).or_else(|| is_begun.then(|| before.clone()));
+            let Some(mut after) = applied else {
+                return Ok(Some((record, revocations)));
             };
-            let mut revocations = Vec::new();
-            if change.ends_tokens(&before) {
+            if change.ends_tokens(before) {
+                revocations.clear();
                 after.generation =
-                    self.raise_floor(&before, revoked_until, &mut revocations).await?;
+                    self.raise_floor(before, revoked_until, &mut revocations).await?;
             }
             let is_removal = matches!(change, UserChange::Remove);
             let mut script = CHANGE.prepare_invoke();
             script.key(self.keys.user(realm, id)).key(self.keys.sessions(realm, id));
-            script.arg(version).arg(if is_removal { "remove" } else { "keep" });
+            script.arg(&record.version).arg(if is_removal { "remove" } else { "keep" });
             script.arg(u8::from(change.ends_sessions()));
             // An account that stays as it is has no field to set, and HSET wants one.
-            script.arg("id").arg(id.0).arg(fields_changed(&before, &after)?);
+            script.arg("id").arg(id.0).arg(fields_changed(before, &after)?);
             let outcome: String = self.script(&script).await?;
             match (outcome.as_str(), is_removal) {
-                ("done", false) => return Ok(Some((after, revocations))),
+                ("done", false) => {
+                    return Ok(Some((UserRecord { user: after, ..record }, revocations)));
+                }
                 // Absent: removed by another, or by this step itself, whose answer was lost.
                 ("done" | "absent", true) => {
-                    self.forget_names(&before).await?;
-                    return Ok(Some((before, revocations)));
+                    self.forget_names(before).await?;
+                    return Ok(Some((record, revocations)));
                 }
                 ("absent", false) => return Ok(None),
                 ("changed", _) => {}
@@ -224,25 +252,4 @@ impl RedisStore {
 
 fn names_of<'a>(email: Option<&'a Email>, username: Option<&'a Username>) -> Vec<Name<'a>> {
     email.map(Name::Email).into_iter().chain(username.map(Name::Username)).collect()
-}
-
-/// The account as the change makes it; `None` where the change does not apply.
-fn changed(user: &User, change: &UserChange) -> Option<User> {
-    let mut user = user.clone();
-    match change {
-        UserChange::SetPassword { verifier } => user.verifier = Some(verifier.clone()),
-        UserChange::UpgradeVerifier { from, to } => {
-            if user.verifier.as_ref() != Some(from) {
-                return None;
-            }
-            user.verifier = Some(to.clone());
-        }
-        UserChange::SetEnabled(enabled) => user.enabled = *enabled,
-        UserChange::SetRights { roles, permissions } => {
-            user.roles.clone_from(roles);
-            user.permissions.clone_from(permissions);
-        }
-        UserChange::EndSessions | UserChange::Remove => {}
-    }
-    Some(user)
 }

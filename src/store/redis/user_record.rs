@@ -1,5 +1,6 @@
 //! An account as the fields of a hash.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::str::FromStr;
 
@@ -15,18 +16,40 @@ use crate::store::redis::fault::corrupt;
 /// An account and what tells whether it has changed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct UserRecord {
-    /// The account.
+    /// The account, but for its attributes.
     pub(super) user: User,
     /// Rises with every change but the note of a login.
     pub(super) version: String,
+    /// The attributes as they are stored, where they were asked for: they may be megabytes of JSON,
+    /// which no deadline of the store's should count.
+    pub(super) attributes: Option<String>,
 }
 
 /// Fields and values, as HSET takes them.
 pub(super) type Fields = Vec<(&'static str, String)>;
 
+/// All fields but the attributes, which may be megabytes: only who needs them asks for them.
+pub(super) const BUT_ATTRIBUTES: [&str; 13] = [
+    "id",
+    "realm",
+    "email",
+    "email_verified",
+    "username",
+    "verifier",
+    "roles",
+    "permissions",
+    "enabled",
+    "generation",
+    "created_at",
+    "last_login_at",
+    "version",
+];
+
 impl UserRecord {
-    /// Reads a hash; `None` where there is none.
-    pub(super) fn read(fields: &HashMap<String, String>) -> Result<Option<Self>, StoreError> {
+    /// Reads a hash, or its [`BUT_ATTRIBUTES`]; `None` where there is none.
+    pub(super) fn read(mut fields: HashMap<String, String>) -> Result<Option<Self>, StoreError> {
+        let attributes = fields.remove("attributes");
+        let fields = &fields;
         if fields.is_empty() {
             return Ok(None);
         }
@@ -41,16 +64,38 @@ impl UserRecord {
             permissions: json(fields, "permissions")?,
             enabled: required(fields, "enabled")? == "1",
             generation: parsed(fields, "generation")?,
-            attributes: json(fields, "attributes")?,
+            attributes: BTreeMap::new(),
             created_at: Timestamp::from_millis(parsed(fields, "created_at")?),
             last_login_at: optional(fields, "last_login_at")?.map(Timestamp::from_millis),
         };
-        Ok(Some(Self { user, version: required(fields, "version")?.to_owned() }))
+        let version = required(fields, "version")?.to_owned();
+        Ok(Some(Self { user, version, attributes }))
+    }
+
+    /// The account with its attributes.
+    pub(super) fn complete(self) -> Result<User, StoreError> {
+        let text = self.attributes.ok_or_else(|| corrupt("user", "attributes"))?;
+        Ok(User { attributes: parse_json("attributes", &text)?, ..self.user })
     }
 }
 
 /// The fields of an account that is made; what is absent has no field.
-pub(super) fn fields_of(user: &User) -> Result<Fields, StoreError> {
+pub(super) fn fields_of(user: &User, attributes: String) -> Result<Fields, StoreError> {
+    let mut fields = fields_but_attributes(user)?;
+    fields.push(("attributes", attributes));
+    fields.push(("version", "0".to_owned()));
+    Ok(fields)
+}
+
+/// The fields that differ between an account and what it becomes; no change is of attributes.
+pub(super) fn fields_changed(from: &User, to: &User) -> Result<Fields, StoreError> {
+    let before: HashMap<_, _> = fields_but_attributes(from)?.into_iter().collect();
+    let mut fields = fields_but_attributes(to)?;
+    fields.retain(|(field, value)| before.get(field) != Some(value));
+    Ok(fields)
+}
+
+fn fields_but_attributes(user: &User) -> Result<Fields, StoreError> {
     let mut fields = vec![
         ("id", user.id.to_string()),
         ("realm", user.realm.clone()),
@@ -59,9 +104,7 @@ pub(super) fn fields_of(user: &User) -> Result<Fields, StoreError> {
         ("permissions", to_json(&user.permissions)?),
         ("enabled", flag(user.enabled)),
         ("generation", user.generation.to_string()),
-        ("attributes", to_json(&user.attributes)?),
         ("created_at", user.created_at.as_millis().to_string()),
-        ("version", "0".to_owned()),
     ];
     fields.extend(user.email.as_ref().map(|email| ("email", email.to_string())));
     fields.extend(user.username.as_ref().map(|name| ("username", name.to_string())));
@@ -69,19 +112,12 @@ pub(super) fn fields_of(user: &User) -> Result<Fields, StoreError> {
     Ok(fields)
 }
 
-/// The fields that differ between an account and what it becomes.
-pub(super) fn fields_changed(from: &User, to: &User) -> Result<Fields, StoreError> {
-    let before: HashMap<_, _> = fields_of(from)?.into_iter().collect();
-    let mut fields = fields_of(to)?;
-    fields.retain(|(field, value)| before.get(field) != Some(value));
-    Ok(fields)
-}
-
 fn flag(is_set: bool) -> String {
     if is_set { "1" } else { "0" }.to_owned()
 }
 
-fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
+/// A value as a field holds it.
+pub(super) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Corrupt(format!("user: {error}")))
 }
 
@@ -104,6 +140,10 @@ fn json<T: DeserializeOwned>(
     fields: &HashMap<String, String>,
     field: &str,
 ) -> Result<T, StoreError> {
-    serde_json::from_str(required(fields, field)?)
+    parse_json(field, required(fields, field)?)
+}
+
+fn parse_json<T: DeserializeOwned>(field: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text)
         .map_err(|error| StoreError::Corrupt(format!("user: {field}: {error}")))
 }

@@ -1,5 +1,6 @@
 //! Accounts in SQL.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use rusqlite::Connection;
@@ -25,28 +26,64 @@ use crate::store::sqlite::fault::signed;
 use crate::store::sqlite::fault::unsigned;
 use crate::store::sqlite::revocations;
 
-pub(super) fn create(connection: &Connection, new: NewUser) -> Result<User, StoreError> {
+/// An account, and its attributes as they are stored.
+///
+/// They may be megabytes of JSON: reading and writing those is the asker's work, not that of a
+/// thread that others wait for.
+pub(super) struct Account {
+    user: User,
+    attributes: Option<String>,
+}
+
+impl Account {
+    /// Reads the attributes.
+    pub(super) fn complete(self) -> Result<User, StoreError> {
+        let Self { mut user, attributes } = self;
+        if let Some(text) = attributes {
+            user.attributes = parsed("attributes.text", &text)?;
+        }
+        Ok(user)
+    }
+}
+
+/// The attributes of an account to be made as [`create`] takes them.
+pub(super) fn attributes_text(new: &NewUser) -> Result<Option<String>, StoreError> {
+    if new.attributes.is_empty() { Ok(None) } else { json(&new.attributes).map(Some) }
+}
+
+pub(super) fn create(
+    connection: &Connection,
+    new: NewUser,
+    attributes: Option<&str>,
+) -> Result<User, StoreError> {
     let inserted = connection
         .prepare_cached(
             "INSERT INTO users
-                 (realm, email, username, verifier, roles, permissions, attributes, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 (realm, email, email_verified, username, verifier, roles, permissions, created_at,
+                  enabled)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .insert(params![
             new.realm,
             new.email.as_ref().map(Email::as_str),
+            new.email_verified,
             new.username.as_ref().map(Username::as_str),
             new.verifier,
             json(&new.roles)?,
             json(&new.permissions)?,
-            json(&new.attributes)?,
             new.created_at.as_millis(),
+            new.enabled,
         ]);
     let id = match inserted {
         Ok(id) => UserId(id),
         Err(error) if is_taken(&error) => return Err(StoreError::Taken),
         Err(error) => return Err(error.into()),
     };
+    if let Some(text) = attributes {
+        connection
+            .prepare_cached("INSERT INTO attributes (user, text) VALUES (?1, ?2)")?
+            .execute(params![id.0, text])?;
+    }
     Ok(new.numbered(id))
 }
 
@@ -54,19 +91,25 @@ pub(super) fn find(
     connection: &Connection,
     realm: &str,
     who: &Identifier,
-) -> Result<Option<User>, StoreError> {
+) -> Result<Option<Account>, StoreError> {
     let (column, value): (_, &dyn ToSql) = match who {
         Identifier::Id(id) => ("id", &id.0),
         Identifier::Email(email) => ("email", &email.as_str()),
         Identifier::Username(name) => ("username", &name.as_str()),
     };
     connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM users WHERE realm = ?1 AND {column} = ?2"))?
-        .query_and_then(params![realm, value], user)?
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS}, text FROM users LEFT JOIN attributes ON attributes.user = users.id
+             WHERE realm = ?1 AND {column} = ?2"
+        ))?
+        .query_and_then(params![realm, value], |row| {
+            Ok(Account { user: user(row)?, attributes: row.get("text")? })
+        })?
         .next()
         .transpose()
 }
 
+/// Accounts without their attributes.
 pub(super) fn list(
     connection: &Connection,
     realm: &str,
@@ -87,13 +130,16 @@ pub(super) fn change(
     connection: &Connection,
     realm: &str,
     id: UserId,
-    change: UserChange,
+    change: &UserChange,
     revoked_until: Timestamp,
-) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
-    let Some(before) = find(connection, realm, &Identifier::Id(id))? else { return Ok(None) };
+) -> Result<Option<(Account, Vec<Revocation>)>, StoreError> {
+    let Some(account) = find(connection, realm, &Identifier::Id(id))? else { return Ok(None) };
     let mut revocations = Vec::new();
-    let mut after = before.clone();
-    if change.ends_tokens(&before) {
+    let Some(mut after) = change.applied_to(&account.user) else {
+        return Ok(Some((account, revocations)));
+    };
+    let before = &account.user;
+    if change.ends_tokens(before) {
         after.generation = before.generation.saturating_add(1);
         let generation = after.generation;
         let revoked = Revoked::User { realm: realm.to_owned(), user: id, generation };
@@ -103,26 +149,12 @@ pub(super) fn change(
     if change.ends_sessions() {
         connection.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([id.0])?;
     }
-    match change {
-        UserChange::SetPassword { verifier } => after.verifier = Some(verifier),
-        UserChange::UpgradeVerifier { from, to } => {
-            if after.verifier.as_deref() == Some(&*from) {
-                after.verifier = Some(to);
-            }
-        }
-        UserChange::SetEnabled(enabled) => after.enabled = enabled,
-        UserChange::SetRights { roles, permissions } => {
-            after.roles = roles;
-            after.permissions = permissions;
-        }
-        UserChange::EndSessions => {}
-        UserChange::Remove => {
-            connection.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([id.0])?;
-            return Ok(Some((before, revocations)));
-        }
+    if matches!(change, UserChange::Remove) {
+        connection.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([id.0])?;
+        return Ok(Some((account, revocations)));
     }
     update(connection, &after)?;
-    Ok(Some((after, revocations)))
+    Ok(Some((Account { user: after, ..account }, revocations)))
 }
 
 /// The generation of an account that may log in; `None` when there is none.
@@ -151,8 +183,9 @@ pub(super) fn note_login(
 }
 
 const COLUMNS: &str = "id, realm, email, email_verified, username, verifier, roles, permissions, \
-                       enabled, generation, attributes, created_at, last_login_at";
+                       enabled, generation, created_at, last_login_at";
 
+/// The account but for its attributes.
 fn user(row: &Row<'_>) -> Result<User, StoreError> {
     Ok(User {
         id: UserId(row.get("id")?),
@@ -165,7 +198,7 @@ fn user(row: &Row<'_>) -> Result<User, StoreError> {
         permissions: from_json(row, "permissions")?,
         enabled: row.get("enabled")?,
         generation: unsigned(row.get("generation")?)?,
-        attributes: from_json(row, "attributes")?,
+        attributes: BTreeMap::new(),
         created_at: Timestamp::from_millis(row.get("created_at")?),
         last_login_at: row.get::<_, Option<i64>>("last_login_at")?.map(Timestamp::from_millis),
     })
@@ -175,11 +208,13 @@ fn update(connection: &Connection, user: &User) -> Result<(), StoreError> {
     connection
         .prepare_cached(
             "UPDATE users
-             SET verifier = ?2, roles = ?3, permissions = ?4, enabled = ?5, generation = ?6
+             SET email_verified = ?2, verifier = ?3, roles = ?4, permissions = ?5, enabled = ?6,
+                 generation = ?7
              WHERE id = ?1",
         )?
         .execute(params![
             user.id.0,
+            user.email_verified,
             user.verifier,
             json(&user.roles)?,
             json(&user.permissions)?,
@@ -207,6 +242,10 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
 
 fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
     let text: String = row.get(column)?;
-    serde_json::from_str(&text)
-        .map_err(|error| StoreError::Corrupt(format!("users.{column}: {error}")))
+    parsed(column, &text)
+}
+
+fn parsed<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text)
+        .map_err(|error| StoreError::Corrupt(format!("users: {column}: {error}")))
 }

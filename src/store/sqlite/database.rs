@@ -140,12 +140,12 @@ impl Link {
 }
 
 /// Version of the schema that the last of [`MIGRATIONS`] leads to.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
 
 /// The migration at position n leads from schema n to n + 1.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
-/// As in `schema.sql`.
+/// As in `schema_1.sql`.
 const APPLICATION_ID: i64 = 1_299_541_610;
 
 fn file_id(path: &Path) -> Result<FileId, Fault> {

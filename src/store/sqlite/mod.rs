@@ -1,10 +1,12 @@
 //! The embedded store: one SQLite file, one writer thread with group commit, readers beside it.
 
 mod accounts;
+mod codes;
 mod database;
 mod fault;
 mod feed;
 mod keys;
+mod mails;
 mod readers;
 mod revocations;
 mod rotation;
@@ -20,19 +22,25 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::operation::Email;
 use crate::operation::Identifier;
 use crate::operation::RefreshHash;
 use crate::operation::Revocation;
 use crate::operation::RevocationKey;
 use crate::operation::SessionId;
 use crate::operation::UserId;
+use crate::store::CodePurpose;
 use crate::store::Deadlines;
 use crate::store::FeedEvent;
 use crate::store::Lookup;
+use crate::store::NewCode;
+use crate::store::NewMail;
 use crate::store::NewSession;
 use crate::store::NewUser;
+use crate::store::QueuedMail;
 use crate::store::Rotation;
 use crate::store::Session;
 use crate::store::Store;
@@ -42,6 +50,7 @@ use crate::store::User;
 use crate::store::UserChange;
 use crate::token::StoredKey;
 
+use accounts::Account;
 use database::Database;
 use readers::Readers;
 use writer::Writer;
@@ -129,7 +138,9 @@ impl fmt::Debug for SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn create_user(&self, user: NewUser) -> Result<User, StoreError> {
-        self.write(|connection| accounts::create(connection, user)).await
+        let attributes = accounts::attributes_text(&user)?;
+        self.write(move |connection| accounts::create(connection, user, attributes.as_deref()))
+            .await
     }
 
     async fn find_user(
@@ -143,7 +154,9 @@ impl Store for SqliteStore {
             Lookup::Routine => self.deadlines.command,
         };
         let (realm, who) = (realm.to_owned(), who.clone());
-        self.readers.ask(deadline, move |connection| accounts::find(connection, &realm, &who)).await
+        let query = move |connection: &Connection| accounts::find(connection, &realm, &who);
+        let found = self.readers.ask(deadline, query).await?;
+        found.map(Account::complete).transpose()
     }
 
     async fn list_users(
@@ -164,10 +177,11 @@ impl Store for SqliteStore {
         revoked_until: Timestamp,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
         let realm = realm.to_owned();
-        self.write(move |connection| {
-            accounts::change(connection, &realm, user, change, revoked_until)
-        })
-        .await
+        let write = move |connection: &Connection| {
+            accounts::change(connection, &realm, user, &change, revoked_until)
+        };
+        let Some((account, revocations)) = self.write(write).await? else { return Ok(None) };
+        Ok(Some((account.complete()?, revocations)))
     }
 
     async fn open_session(
@@ -263,8 +277,50 @@ impl Store for SqliteStore {
         self.write(move |connection| keys::add_first(connection, &issuer, &key)).await
     }
 
+    async fn put_code(&self, code: NewCode, mail: NewMail) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            mails::queue(connection, &mail)?;
+            codes::put(connection, &code)
+        })
+        .await
+    }
+
+    async fn try_code(
+        &self,
+        purpose: CodePurpose,
+        realm: &str,
+        email: &Email,
+        hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (realm, email, hash) = (realm.to_owned(), email.clone(), *hash);
+        self.write(move |connection| codes::guess(connection, purpose, &realm, &email, &hash, now))
+            .await
+    }
+
+    async fn queue_mail(&self, mail: NewMail) -> Result<(), StoreError> {
+        self.write(move |connection| mails::queue(connection, &mail)).await
+    }
+
+    async fn take_mails(
+        &self,
+        now: Timestamp,
+        hidden_until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<QueuedMail>, StoreError> {
+        self.write(move |connection| mails::take(connection, now, hidden_until, limit)).await
+    }
+
+    async fn postpone_mail(&self, id: Uuid, until: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| mails::postpone(connection, id, until)).await
+    }
+
+    async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError> {
+        self.write(move |connection| mails::delete(connection, id)).await
+    }
+
     async fn purge(&self, now: Timestamp) -> Result<(), StoreError> {
-        for purge in [sessions::purge, revocations::purge] {
+        for purge in [sessions::purge, revocations::purge, codes::purge, mails::purge] {
             while self.write(move |connection| purge(connection, now, PURGE_BATCH)).await? > 0 {}
         }
         Ok(())

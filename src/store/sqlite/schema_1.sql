@@ -1,4 +1,5 @@
--- Schema 1. Times are milliseconds since 1970 (UTC); lists and attributes are JSON.
+-- Schema 1. Times are milliseconds since 1970 (UTC); lists and attributes are JSON. There are files
+-- of it: what changes is a migration of its own.
 
 PRAGMA application_id = 1299541610; -- "Munj"
 

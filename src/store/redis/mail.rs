@@ -1,0 +1,110 @@
+//! The mail queue.
+//!
+//! It lies in one slot, and the codes with it, so that a code and its mail are kept by one script.
+//! No key of the queue expires by the server's clock: a mail goes when it was sent, given up, or
+//! found to have expired.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+use redis::ScriptInvocation;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::store::MOST_MAILS;
+use crate::store::NewCode;
+use crate::store::NewMail;
+use crate::store::QueuedMail;
+use crate::store::RedisStore;
+use crate::store::StoreError;
+use crate::store::redis::fault::corrupt;
+use crate::store::redis::revocation::score;
+use crate::store::redis::session::kept_for;
+
+static QUEUE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/queue_mail.lua")));
+static TAKE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/take_mails.lua")));
+static DELETE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/delete_mails.lua")));
+
+/// Most mails that one script deletes: a script keeps all others waiting.
+const BATCH: usize = 500;
+
+impl RedisStore {
+    /// Queues a mail, and keeps the code that stands in it, if there is one.
+    pub(super) async fn enqueue(
+        &self,
+        mail: &NewMail,
+        code: Option<&NewCode>,
+    ) -> Result<(), StoreError> {
+        let mut script = self.mail_script(&QUEUE);
+        script.arg(mail.id.to_string()).arg(mail.sealed.as_slice());
+        script.arg(score(mail.created_at)).arg(score(mail.expires_at)).arg(MOST_MAILS);
+        if let Some(code) = code {
+            script.key(self.keys.code(code.purpose, &code.realm, &code.email));
+            script.arg(code.hash.as_slice()).arg(code.guesses).arg(code.expires_at.as_millis());
+            script.arg(kept_for(code.expires_at, mail.created_at));
+        }
+        if self.script(&script).await? { Ok(()) } else { Err(StoreError::Full) }
+    }
+
+    /// Deletes what has expired, then takes what is due.
+    ///
+    /// A taking whose answer was lost is not repeated for its mails: they fall due again at
+    /// `hidden_until`.
+    pub(super) async fn take_due(
+        &self,
+        now: Timestamp,
+        hidden_until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<QueuedMail>, StoreError> {
+        self.delete_expired(now).await?;
+        let mut script = self.mail_script(&TAKE);
+        script.arg(score(now)).arg(score(hidden_until)).arg(limit.min(MOST_MAILS));
+        let taken: Vec<(String, Vec<u8>, u32, i64)> = self.script(&script).await?;
+        let read = |(id, sealed, attempts, expires_at): (String, _, _, _)| {
+            let expires_at = Timestamp::from_millis(expires_at);
+            let id = id.parse().ok().ok_or_else(|| corrupt("mail", &id))?;
+            Ok(QueuedMail { id, sealed, attempts, expires_at })
+        };
+        taken.into_iter().map(read).collect()
+    }
+
+    /// Makes a mail due at `until`, if it is still there.
+    pub(super) async fn hide_mail(&self, id: Uuid, until: Timestamp) -> Result<(), StoreError> {
+        let mut hide = redis::cmd("ZADD");
+        hide.arg(self.keys.mails().due).arg("XX").arg(score(until)).arg(id.to_string());
+        self.command(&hide).await
+    }
+
+    pub(super) async fn delete_mails(&self, ids: &[String]) -> Result<(), StoreError> {
+        let mut script = self.mail_script(&DELETE);
+        script.arg(ids);
+        self.script(&script).await
+    }
+
+    pub(super) async fn purge_mails(&self, now: Timestamp) -> Result<(), StoreError> {
+        while self.within(self.deadlines.command, self.delete_expired(now)).await? == BATCH {}
+        Ok(())
+    }
+
+    /// Deletes a batch of mails that have expired; how many.
+    async fn delete_expired(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let mut expired = redis::cmd("ZRANGEBYSCORE");
+        expired.arg(self.keys.mails().ends).arg("-inf").arg(score(now));
+        expired.arg("LIMIT").arg(0).arg(BATCH);
+        let ids: Vec<String> = self.command(&expired).await?;
+        if !ids.is_empty() {
+            self.delete_mails(&ids).await?;
+        }
+        Ok(ids.len())
+    }
+
+    fn mail_script<'a>(&self, script: &'a Script) -> ScriptInvocation<'a> {
+        let keys = self.keys.mails();
+        let mut script = script.prepare_invoke();
+        script.key(keys.sealed).key(keys.due).key(keys.ends).key(keys.attempts);
+        script
+    }
+}

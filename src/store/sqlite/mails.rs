@@ -1,0 +1,102 @@
+//! The mail queue in SQL.
+
+use rusqlite::Connection;
+use rusqlite::Row;
+use rusqlite::params;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::store::MOST_MAILS;
+use crate::store::NewMail;
+use crate::store::QueuedMail;
+use crate::store::StoreError;
+
+/// Expired mails that one taking deletes at most: other operations wait meanwhile.
+const EXPIRED_BATCH: usize = 500;
+
+/// Queues a mail, unless the queue is full.
+pub(super) fn queue(connection: &Connection, mail: &NewMail) -> Result<(), StoreError> {
+    // Without a condition SQLite counts the pages of an index, not its rows.
+    let waiting: i64 =
+        connection.prepare_cached("SELECT count(*) FROM mails")?.query_row([], |row| row.get(0))?;
+    if usize::try_from(waiting).is_ok_and(|waiting| waiting >= MOST_MAILS) {
+        return Err(StoreError::Full);
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO mails (id, due_at, expires_at, sealed) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute(params![
+            mail.id.as_bytes(),
+            mail.created_at.as_millis(),
+            mail.expires_at.as_millis(),
+            mail.sealed,
+        ])?;
+    Ok(())
+}
+
+/// Takes mails that are due, and lets them fall due again at `hidden_until`.
+pub(super) fn take(
+    connection: &Connection,
+    now: Timestamp,
+    hidden_until: Timestamp,
+    limit: usize,
+) -> Result<Vec<QueuedMail>, StoreError> {
+    purge(connection, now, EXPIRED_BATCH)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let due: Vec<QueuedMail> = connection
+        .prepare_cached(
+            "SELECT id, sealed, attempts, expires_at FROM mails
+             WHERE due_at <= ?1 AND expires_at > ?1 ORDER BY due_at, seq LIMIT ?2",
+        )?
+        .query_map([now.as_millis(), limit], mail)?
+        .collect::<Result<_, _>>()?;
+    let mut hide = connection
+        .prepare_cached("UPDATE mails SET due_at = ?2, attempts = attempts + 1 WHERE id = ?1")?;
+    for mail in &due {
+        hide.execute(params![mail.id.as_bytes(), hidden_until.as_millis()])?;
+    }
+    Ok(due)
+}
+
+pub(super) fn postpone(
+    connection: &Connection,
+    id: Uuid,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("UPDATE mails SET due_at = ?2 WHERE id = ?1")?
+        .execute(params![id.as_bytes(), until.as_millis()])?;
+    Ok(())
+}
+
+pub(super) fn delete(connection: &Connection, id: Uuid) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM mails WHERE id = ?1")?.execute([id.as_bytes()])?;
+    Ok(())
+}
+
+/// Deletes at most `limit` mails that have expired at `now`; how many it deleted.
+pub(super) fn purge(
+    connection: &Connection,
+    now: Timestamp,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let purged = connection
+        .prepare_cached(
+            "DELETE FROM mails WHERE seq IN (
+                 SELECT seq FROM mails WHERE expires_at <= ?1 LIMIT ?2)",
+        )?
+        .execute([now.as_millis(), limit])?;
+    Ok(purged)
+}
+
+fn mail(row: &Row<'_>) -> rusqlite::Result<QueuedMail> {
+    Ok(QueuedMail {
+        id: Uuid::from_bytes(row.get("id")?),
+        sealed: row.get("sealed")?,
+        attempts: row.get("attempts")?,
+        expires_at: Timestamp::from_millis(row.get("expires_at")?),
+    })
+}
