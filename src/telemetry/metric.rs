@@ -48,6 +48,8 @@ metrics! {
     HANDSHAKES "munjigi_handshakes_total" Counter Count "TLS handshakes, by result."
     TOKEN_CACHE "munjigi_token_cache_total" Counter Count "Look-ups in the cache of verified tokens, by result."
     LOGINS "munjigi_logins_total" Counter Count "Logins, by site and result."
+    THROTTLED "munjigi_throttled_total" Counter Count "Tries turned away unjudged, by kind: too many of an address, or of an account and address."
+    SOCIAL "munjigi_social_questions_total" Counter Count "Questions about a social provider's token, by provider and result."
     PASSWORD_WAITING "munjigi_password_waiting" Gauge Count "Password hashes waiting for a place."
     PASSWORD_RUNNING "munjigi_password_running" Gauge Count "Password hashes being computed."
     PASSWORD_SECONDS "munjigi_password_seconds" Histogram Seconds "Time of one password hash."
@@ -57,6 +59,8 @@ metrics! {
     REVOCATION_AGE "munjigi_revocation_contact_age_seconds" Gauge Seconds "Age of the last contact with the store."
     REVOCATION_INTERRUPTIONS "munjigi_revocation_interruptions_total" Counter Count "Interruptions of the revocation feed, by cause."
     STALE_DECISIONS "munjigi_stale_decisions_total" Counter Count "Requests decided on stale revocations, by what was done."
+    MAILS "munjigi_mails_total" Counter Count "Mails, by result: sent, postponed, given up."
+    MAIL_SECONDS "munjigi_mail_seconds" Histogram Seconds "From a mail queued to its receipt by the mail server."
     RELOADS "munjigi_reloads_total" Counter Count "Reloads of the configuration, by result."
 }
 

@@ -1,0 +1,218 @@
+//! Sends what is queued, in the background.
+//!
+//! A mail is taken from the store for a while in which no other node takes it; it is dropped once
+//! the server has it, and postponed where that may still work. What a process that dies had taken
+//! is sent by another, or by the next, when that while is over. So a mail is sent twice only where
+//! its sender died, was stopped, or could not reach the store between the server's receipt and the
+//! drop, or where the receipt itself was lost; both have the same `Message-ID`.
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio::task::JoinError;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::clock::Now;
+use crate::clock::Timestamp;
+use crate::drain::Guard;
+use crate::mail::Nudge;
+use crate::mail::Outbox;
+use crate::mail::outbox::Failure;
+use crate::store::QueuedMail;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::telemetry::metric;
+
+/// Takes mails from the store and sends them; one a process.
+pub struct Courier {
+    store: Arc<dyn Store>,
+    nudge: Nudge,
+    /// Each ends with when its mail is due again, if it is.
+    sending: JoinSet<Option<Instant>>,
+    /// When the next mail that was postponed here is due.
+    due: Option<Instant>,
+    /// The last look at the queue failed; it is said once.
+    store_is_away: bool,
+}
+
+/// What became of a mail that was taken.
+enum End {
+    Sent,
+    /// It was for nobody.
+    Decoy,
+    /// It is tried again after this.
+    Postponed(Duration),
+    GivenUp,
+}
+
+impl Courier {
+    /// Prepares to send what `store` holds, at once where `nudge` is given.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, nudge: Nudge) -> Self {
+        Self { store, nudge, sending: JoinSet::new(), due: None, store_is_away: false }
+    }
+
+    /// Sends mails until the stop signal, each by the `outbox` that stands when it is taken; while
+    /// there is none, mails wait in the store.
+    pub async fn run(mut self, outbox: impl Fn() -> Option<Arc<Outbox>>, mut guard: Guard) {
+        loop {
+            if let Some(outbox) = outbox() {
+                self.take(&outbox).await;
+            }
+            let now = Instant::now();
+            let due = self.due.map_or(POLL, |due| due.saturating_duration_since(now));
+            tokio::select! {
+                () = guard.signalled() => break,
+                () = self.nudge.given() => {}
+                Some(ended) = self.sending.join_next() => self.ended(ended),
+                () = tokio::time::sleep(due.min(POLL)) => {}
+            }
+            self.due = self.due.filter(|due| *due > Instant::now());
+        }
+        let rest = async { while self.sending.join_next().await.is_some() {} };
+        // What is not sent by then is aborted, and sent by the next process.
+        drop(tokio::time::timeout(FINISH, rest).await);
+    }
+
+    /// Takes as many mails as there are places, and begins to send them.
+    async fn take(&mut self, outbox: &Arc<Outbox>) {
+        let places = AT_ONCE.saturating_sub(self.sending.len());
+        if places == 0 {
+            return;
+        }
+        let now = Now::read().wall;
+        // One sending, and as long again to tell the store what came of it.
+        let hidden_until = now.plus(outbox.timeout().saturating_mul(2));
+        match self.store.take_mails(now, hidden_until, places).await {
+            Ok(mails) => {
+                self.store_is_away = false;
+                for mail in mails {
+                    let (store, outbox) = (Arc::clone(&self.store), Arc::clone(outbox));
+                    self.sending.spawn(async move { deliver(&*store, &outbox, &mail).await });
+                }
+            }
+            Err(error) => {
+                if !self.store_is_away {
+                    tracing::warn!(error = causes(&error), "queued mails cannot be read");
+                }
+                self.store_is_away = true;
+            }
+        }
+    }
+
+    fn ended(&mut self, ended: Result<Option<Instant>, JoinError>) {
+        match ended {
+            Ok(due) => self.due = self.due.into_iter().chain(due).min(),
+            Err(error) => tracing::error!(%error, "a mail was not sent to the end"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Courier {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Courier").finish_non_exhaustive()
+    }
+}
+
+/// Sends one mail and tells the store; when it is due again, if it is.
+async fn deliver(store: &dyn Store, outbox: &Outbox, mail: &QueuedMail) -> Option<Instant> {
+    let pause = match Box::pin(send(outbox, mail)).await {
+        End::Postponed(pause) => Some(pause),
+        End::Sent | End::Decoy | End::GivenUp => None,
+    };
+    let until = pause.map(|pause| Now::read().wall.plus(pause));
+    if let Err(error) = tell(store, mail.id, until, outbox.timeout()).await {
+        let error = causes(&error);
+        tracing::error!(id = %mail.id, error, "the store was not told of a mail: it may come twice");
+    }
+    pause.map(|pause| Instant::now() + pause)
+}
+
+/// Sends one mail; says in the log what did not work, but nothing of recipient and body.
+async fn send(outbox: &Outbox, mail: &QueuedMail) -> End {
+    let id = mail.id;
+    let Some(draft) = outbox.open_mail(&mail.sealed) else {
+        count("given_up");
+        tracing::error!(%id, "a queued mail cannot be decrypted; it is given up");
+        return End::GivenUp;
+    };
+    let Some(to) = &draft.to else { return End::Decoy };
+    let failure = match outbox.send(id, to, &draft).await {
+        Ok(()) => {
+            count("sent");
+            let waited = Now::read().wall.since(draft.at);
+            metrics::histogram!(metric::MAIL_SECONDS).record(waited);
+            return End::Sent;
+        }
+        Err(failure) => failure,
+    };
+    let pause = outbox.pause(mail.attempts);
+    let is_in_time = Now::read().wall.plus(pause) < mail.expires_at;
+    match failure {
+        Failure::Temporary(reason) if is_in_time => {
+            count("postponed");
+            tracing::warn!(%id, reason, "a mail was not sent; it is tried again");
+            End::Postponed(pause)
+        }
+        Failure::Temporary(reason) => {
+            count("given_up");
+            tracing::warn!(%id, reason, "a mail was not sent in time; it is given up");
+            End::GivenUp
+        }
+        Failure::Permanent(reason) => {
+            count("given_up");
+            tracing::warn!(%id, reason, "a mail was refused; it is given up");
+            End::GivenUp
+        }
+    }
+}
+
+/// Drops or postpones a mail; again while the store is away, because a mail that it is not told of
+/// comes twice.
+async fn tell(
+    store: &dyn Store,
+    id: Uuid,
+    until: Option<Timestamp>,
+    patience: Duration,
+) -> Result<(), StoreError> {
+    let begun = Instant::now();
+    loop {
+        let told = match until {
+            Some(until) => store.postpone_mail(id, until).await,
+            None => store.drop_mail(id).await,
+        };
+        match told {
+            Err(StoreError::TimedOut(_) | StoreError::Unavailable(_))
+                if begun.elapsed() + AGAIN < patience =>
+            {
+                tokio::time::sleep(AGAIN).await;
+            }
+            told => return told,
+        }
+    }
+}
+
+fn count(result: &'static str) {
+    metrics::counter!(metric::MAILS, "result" => result).increment(1);
+}
+
+fn causes(error: &StoreError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// Mails that are sent at once, a connection each.
+const AT_ONCE: usize = 8;
+
+/// How often the queue is looked at without a nudge: for what others queued and did not send.
+const POLL: Duration = Duration::from_secs(2);
+
+/// How long a stop waits for mails that are being sent.
+const FINISH: Duration = Duration::from_millis(800);
+
+/// Between two attempts to tell the store.
+const AGAIN: Duration = Duration::from_millis(200);

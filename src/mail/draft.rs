@@ -1,0 +1,104 @@
+//! A mail between its writing and its sending, as the store keeps it.
+
+use serde::Deserialize;
+use serde::Serialize;
+use zeroize::Zeroize;
+use zeroize::Zeroizing;
+
+use crate::clock::Timestamp;
+use crate::mail::MailError;
+use crate::operation::Email;
+use crate::vault::Vault;
+
+/// What a mail says, and to whom.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Draft {
+    /// Nobody: the mail is dropped unsent.
+    pub(super) to: Option<Email>,
+    pub(super) subject: String,
+    pub(super) body: String,
+    /// When it was queued.
+    pub(super) at: Timestamp,
+}
+
+impl Draft {
+    /// Encrypts it; the length is one of few, and the same whoever it is for.
+    pub(super) fn seal(&self, vault: &Vault) -> Result<Vec<u8>, MailError> {
+        // Room enough from the start: a buffer that grows leaves copies that nobody wipes.
+        let mut json = Zeroizing::new(Vec::with_capacity(self.body.len() * 2 + 2 * CLASS));
+        serde_json::to_writer(&mut *json, self)?;
+        let to = self.to.as_ref().map_or("null".len(), |to| to.as_str().len() + "\"\"".len());
+        let longest = json.len().saturating_sub(to) + LONGEST_ADDRESS;
+        // Blanks after a JSON text are none of it (RFC 8259 §2).
+        json.resize(longest.div_ceil(CLASS) * CLASS, b' ');
+        Ok(vault.seal(PURPOSE, &json)?)
+    }
+
+    /// Decrypts it; `None` for what this gateway did not write.
+    pub(super) fn open(vault: &Vault, sealed: &[u8]) -> Option<Self> {
+        let json = vault.open(PURPOSE, sealed)?;
+        serde_json::from_slice(&json).ok()
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        self.body.zeroize();
+    }
+}
+
+const PURPOSE: &str = "mail";
+
+/// What lengths are rounded up to.
+const CLASS: usize = 4096;
+
+/// More than an address can take (RFC 5321 §4.5.3.1: 254 bytes), quoted and lower-cased.
+const LONGEST_ADDRESS: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::Draft;
+    use crate::clock::Timestamp;
+    use crate::secret::Secret;
+    use crate::vault::Vault;
+
+    fn draft(to: Option<&str>, body: &str) -> Draft {
+        Draft {
+            to: to.map(|to| to.parse().unwrap()),
+            subject: "제목".to_owned(),
+            body: body.to_owned(),
+            at: Timestamp::from_seconds(1),
+        }
+    }
+
+    #[test]
+    fn a_sealed_mail_opens_whole_and_shows_nothing() {
+        let vault = Vault::new(&Secret::new(b"a".to_vec())).unwrap();
+
+        let sealed = draft(Some("you@example.com"), "the code\n\n123456\n").seal(&vault).unwrap();
+
+        let opened = Draft::open(&vault, &sealed).unwrap();
+        assert_eq!(opened.to.as_ref().unwrap().as_str(), "you@example.com");
+        assert_eq!((&*opened.subject, &*opened.body), ("제목", "the code\n\n123456\n"));
+        assert_eq!(opened.at, Timestamp::from_seconds(1));
+        for part in [&b"you@"[..], b"123456"] {
+            assert!(!sealed.windows(part.len()).any(|window| window == part));
+        }
+        assert!(Draft::open(&vault, b"garbage").is_none());
+    }
+
+    #[test]
+    fn the_length_tells_neither_the_address_nor_whether_there_is_one() {
+        let vault = Vault::new(&Secret::new(b"a".to_vec())).unwrap();
+        let long = format!("{}@{}.example", "a".repeat(64), "b".repeat(60));
+        for words in (0..9000).step_by(7) {
+            let body = "x".repeat(words);
+            let length = |to| draft(to, &body).seal(&vault).unwrap().len();
+
+            let (nobody, short, long) =
+                (length(None), length(Some("a@b.example")), length(Some(&long)));
+
+            assert_eq!((nobody, nobody), (short, long), "{words}");
+        }
+    }
+}

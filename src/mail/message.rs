@@ -1,0 +1,127 @@
+//! Makes the message (RFC 5322) of a mail.
+
+use std::time::Duration;
+use std::time::UNIX_EPOCH;
+
+use lettre::Address;
+use lettre::Message;
+use lettre::message::Body;
+use lettre::message::Mailbox;
+use lettre::message::header::ContentTransferEncoding;
+use lettre::message::header::ContentType;
+use lettre::message::header::HeaderName;
+use lettre::message::header::HeaderValue;
+use lettre::message::header::MIME_VERSION_1_0;
+use uuid::Uuid;
+
+use crate::mail::draft::Draft;
+use crate::operation::Email;
+
+/// How the body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As every server takes it: ASCII.
+    Wire,
+    /// As people read it: UTF-8.
+    Readable,
+}
+
+/// Why there is no message.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MessageError {
+    /// Taken for an address here, and by the mail library not.
+    #[error("the recipient is no address that mails go to")]
+    Recipient,
+    /// The parts make no message.
+    #[error("the message cannot be made: {0}")]
+    Build(#[from] lettre::error::Error),
+}
+
+/// Makes a message; the same mail gets the same name and date every time, so that one that was
+/// sent twice can be told.
+pub(super) fn compose(
+    from: &Mailbox,
+    id: Uuid,
+    to: &Email,
+    draft: &Draft,
+    form: Form,
+) -> Result<Message, MessageError> {
+    let Ok(address) = to.as_str().parse::<Address>() else { return Err(MessageError::Recipient) };
+    let sent_at = Duration::from_millis(u64::try_from(draft.at.as_millis()).unwrap_or(0));
+    let message = Message::builder()
+        .from(from.clone())
+        .to(Mailbox::new(None, address))
+        .subject(draft.subject.as_str())
+        .date(UNIX_EPOCH + sent_at)
+        .message_id(Some(format!("<{id}@{}>", from.email.domain())))
+        // So that nobody's vacation notice answers (RFC 3834 §5).
+        .raw_header(HeaderValue::new(AUTO_SUBMITTED, "auto-generated".to_owned()))
+        .header(MIME_VERSION_1_0)
+        .header(ContentType::TEXT_PLAIN);
+    Ok(message.body(body(&draft.body, form))?)
+}
+
+fn body(text: &str, form: Form) -> Body {
+    let readable = (form == Form::Readable)
+        .then(|| Body::new_with_encoding(text.to_owned(), ContentTransferEncoding::EightBit).ok());
+    readable.flatten().unwrap_or_else(|| Body::new(text.to_owned()))
+}
+
+const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitted");
+
+#[cfg(test)]
+mod tests {
+    use super::Form;
+    use super::compose;
+    use crate::clock::Timestamp;
+    use crate::mail::draft::Draft;
+
+    fn formatted(form: Form, subject: &str, body: &str) -> String {
+        let draft = Draft {
+            to: None,
+            subject: subject.to_owned(),
+            body: body.to_owned(),
+            at: Timestamp::from_seconds(1_700_000_000),
+        };
+        let from = "문지기 <no-reply@example.com>".parse().unwrap();
+        let to = "you@example.com".parse().unwrap();
+        let message = compose(&from, uuid::Uuid::nil(), &to, &draft, form).unwrap();
+        String::from_utf8(message.formatted()).unwrap()
+    }
+
+    #[test]
+    fn a_message_has_every_header_once_and_a_name_that_stays() {
+        let text = formatted(Form::Wire, "Hello", "one\n.\ntwo");
+
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        for line in [
+            "To: you@example.com",
+            "Subject: Hello",
+            "Date: Tue, 14 Nov 2023 22:13:20 +0000",
+            "Message-ID: <00000000-0000-0000-0000-000000000000@example.com>",
+            "Auto-Submitted: auto-generated",
+            "MIME-Version: 1.0",
+            "Content-Type: text/plain; charset=utf-8",
+        ] {
+            assert_eq!(head.lines().filter(|found| *found == line).count(), 1, "{line}\n{head}");
+        }
+        assert_eq!(head.lines().filter(|line| line.starts_with("From: ")).count(), 1);
+        assert_eq!(body.trim_end(), "one\r\n.\r\ntwo");
+    }
+
+    #[test]
+    fn korean_goes_out_as_ascii_and_into_files_as_it_reads() {
+        let (wire, readable) =
+            (formatted(Form::Wire, "제목", "본문\n"), formatted(Form::Readable, "제목", "본문\n"));
+
+        assert!(wire.is_ascii(), "{wire}");
+        assert!(readable.contains("\r\n\r\n본문\r\n"), "{readable}");
+    }
+
+    #[test]
+    fn a_line_end_in_a_subject_makes_no_header() {
+        let text = formatted(Form::Wire, "a\r\nBcc: c@d.example", "body");
+
+        assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text}");
+    }
+}

@@ -1,0 +1,351 @@
+//! Writes mails for the queue, and knows how they are sent.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::config::MailConfig;
+use crate::config::MailUrl;
+use crate::mail::Nudge;
+use crate::mail::Templates;
+use crate::mail::draft::Draft;
+use crate::mail::folder::Folder;
+use crate::mail::message;
+use crate::mail::smtp::Smtp;
+use crate::mail::template::Facts;
+use crate::operation::Email;
+use crate::operation::Language;
+use crate::store::NewMail;
+use crate::vault::Vault;
+use crate::vault::VaultError;
+
+/// Writes and sends mails; part of the snapshot, absent where `[mail] url` is empty.
+#[derive(Debug)]
+pub struct Outbox {
+    config: MailConfig,
+    templates: Templates,
+    transport: Transport,
+    vault: Arc<Vault>,
+    nudge: Nudge,
+}
+
+/// What a mail is to say.
+#[derive(Clone, Copy, Debug)]
+pub enum Letter<'a> {
+    /// The code that resets a password.
+    ResetCode {
+        /// The code.
+        code: &'a str,
+    },
+    /// The password that was made for the user.
+    TemporaryPassword {
+        /// The password; it stands on a line of its own.
+        password: &'a str,
+    },
+    /// The code that proves an address.
+    VerificationCode {
+        /// The code.
+        code: &'a str,
+    },
+}
+
+/// Why a mail cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum MailError {
+    /// A template does not render.
+    #[error("a mail's template fails")]
+    Template(#[source] minijinja::Error),
+    /// There is no template of that name.
+    #[error("there is no such mail")]
+    Unknown,
+    /// The subject is empty, or holds a line end or another control character.
+    #[error("the subject is empty or holds a control character")]
+    Subject,
+    /// The mail cannot be encrypted.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The mail is no JSON.
+    #[error("the mail cannot be kept")]
+    Json(#[from] serde_json::Error),
+    /// The CA file cannot be used.
+    #[error("the CA file {path}: {reason}")]
+    Ca {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// TLS cannot be set up.
+    #[error("TLS towards the mail server cannot be set up")]
+    Tls(#[source] lettre::transport::smtp::Error),
+}
+
+/// How mails leave.
+#[derive(Debug)]
+enum Transport {
+    Smtp(Box<Smtp>),
+    Folder(Folder),
+}
+
+/// Why a mail was not sent, in words without the recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It may go another time.
+    Temporary(String),
+    /// It never will.
+    Permanent(String),
+}
+
+impl Outbox {
+    /// Prepares to write and send mails; `None` where `[mail] url` is empty.
+    ///
+    /// # Errors
+    /// When the CA file cannot be used.
+    pub fn open(
+        config: &MailConfig,
+        templates: Templates,
+        vault: Arc<Vault>,
+        nudge: Nudge,
+    ) -> Result<Option<Self>, MailError> {
+        let transport = match &config.url {
+            None => return Ok(None),
+            Some(MailUrl::Folder(path)) => Transport::Folder(Folder::new(path.clone())),
+            Some(MailUrl::Smtp(server)) => {
+                Transport::Smtp(Box::new(Smtp::new(server.clone(), config)?))
+            }
+        };
+        Ok(Some(Self { config: config.clone(), templates, transport, vault, nudge }))
+    }
+
+    /// Writes a mail for the queue; without `to` one that is dropped unsent, so that nobody can
+    /// tell by time or length whether there was anybody to send it to.
+    ///
+    /// `site` is the site's host as configured; one with a `*` is no name, and is not shown. Of a
+    /// code `expires_at` is its own end: the mail says in how many minutes that is.
+    ///
+    /// # Errors
+    /// When the template fails, or there are no random bytes.
+    pub fn write(
+        &self,
+        letter: Letter<'_>,
+        to: Option<&Email>,
+        language: Language,
+        site: &str,
+        (now, expires_at): (Timestamp, Timestamp),
+    ) -> Result<NewMail, MailError> {
+        let site = if site.contains('*') { "" } else { site };
+        let minutes = expires_at.since(now).as_secs().div_ceil(60);
+        let (subject, mut body) =
+            self.templates.render(letter, language, Facts { site, minutes })?;
+        let body = std::mem::take(&mut *body);
+        let sealed = Draft { to: to.cloned(), subject, body, at: now }.seal(&self.vault)?;
+        Ok(NewMail { id: Uuid::new_v4(), sealed, created_at: now, expires_at })
+    }
+
+    /// Wakes the courier: to be called once the store has the mail.
+    pub fn nudge(&self) {
+        self.nudge.give();
+    }
+
+    /// Decrypts a queued mail; `None` for what this gateway did not write.
+    pub(super) fn open_mail(&self, sealed: &[u8]) -> Option<Draft> {
+        Draft::open(&self.vault, sealed)
+    }
+
+    /// Sends a mail to its recipient.
+    pub(super) async fn send(&self, id: Uuid, to: &Email, draft: &Draft) -> Result<(), Failure> {
+        let sent = match &self.transport {
+            Transport::Smtp(smtp) => {
+                match message::compose(&self.config.from, id, to, draft, message::Form::Wire) {
+                    Ok(message) => smtp.send(&message).await,
+                    Err(error) => Err(Failure::Permanent(error.to_string())),
+                }
+            }
+            Transport::Folder(folder) => {
+                match message::compose(&self.config.from, id, to, draft, message::Form::Readable) {
+                    Ok(message) => folder.put(id, draft.at, message.formatted()).await,
+                    Err(error) => Err(Failure::Permanent(error.to_string())),
+                }
+            }
+        };
+        sent.map_err(|failure| failure.without(to))
+    }
+
+    /// How long one sending may take.
+    pub(super) const fn timeout(&self) -> Duration {
+        self.config.timeout
+    }
+
+    /// How long a mail waits that was taken `attempts` times before it failed again.
+    pub(super) fn pause(&self, attempts: u32) -> Duration {
+        self.config.retry.saturating_mul(2_u32.saturating_pow(attempts)).min(LONGEST_PAUSE)
+    }
+}
+
+/// The longest that a mail waits between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+
+impl Letter<'static> {
+    /// One of each, to try templates with.
+    pub(super) const SAMPLES: [Self; 3] = [
+        Self::ResetCode { code: "918273" },
+        Self::TemporaryPassword { password: "Sample-Pass-9182" },
+        Self::VerificationCode { code: "918273" },
+    ];
+}
+
+impl<'a> Letter<'a> {
+    /// What its templates are called.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::ResetCode { .. } => "reset_code",
+            Self::TemporaryPassword { .. } => "temporary_password",
+            Self::VerificationCode { .. } => "verification_code",
+        }
+    }
+
+    /// What only the recipient may learn, and what templates call it.
+    pub(super) const fn secret(self) -> (&'static str, &'a str) {
+        match self {
+            Self::ResetCode { code } | Self::VerificationCode { code } => ("code", code),
+            Self::TemporaryPassword { password } => ("password", password),
+        }
+    }
+}
+
+impl Failure {
+    /// Takes the recipient, whom servers like to repeat, out of the words; cuts long ones.
+    fn without(self, to: &Email) -> Self {
+        let clean = |words: String| {
+            let words: String =
+                words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let mut cleaned = String::new();
+            let (lower, address) = (words.to_ascii_lowercase(), to.as_str());
+            let mut from = 0;
+            for (at, found) in lower.match_indices(address) {
+                cleaned.push_str(words.get(from..at).unwrap_or_default());
+                cleaned.push_str("(recipient)");
+                from = at + found.len();
+            }
+            cleaned.push_str(words.get(from..).unwrap_or_default());
+            cleaned.chars().take(LONGEST_WORDS).collect()
+        };
+        match self {
+            Self::Temporary(words) => Self::Temporary(clean(words)),
+            Self::Permanent(words) => Self::Permanent(clean(words)),
+        }
+    }
+}
+
+/// What is kept of a server's words for the log, in characters.
+const LONGEST_WORDS: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::Failure;
+    use super::Letter;
+    use super::Outbox;
+    use crate::clock::Timestamp;
+    use crate::config::MailConfig;
+    use crate::config::MailUrl;
+    use crate::mail::MailError;
+    use crate::mail::Nudge;
+    use crate::mail::Templates;
+    use crate::operation::Language;
+    use crate::secret::Secret;
+    use crate::vault::Vault;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+    const CODE: Letter<'static> = Letter::ResetCode { code: "042137" };
+
+    fn outbox() -> Outbox {
+        let url = Some(MailUrl::Folder("/nowhere".into()));
+        let config = MailConfig { url, ..MailConfig::default() };
+        let vault = Arc::new(Vault::new(&Secret::new(b"a".to_vec())).unwrap());
+        let templates = Templates::read(None).unwrap();
+        Outbox::open(&config, templates, vault, Nudge::default()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_mail_says_what_it_was_written_with() {
+        let outbox = outbox();
+        let to = "you@example.com".parse().unwrap();
+        let times = (NOW, NOW.plus(Duration::from_secs(541)));
+
+        let mail = outbox.write(CODE, Some(&to), Language::English, "a.example", times).unwrap();
+
+        let draft = outbox.open_mail(&mail.sealed).unwrap();
+        assert_eq!(draft.to.as_ref(), Some(&to));
+        assert_eq!(draft.subject, "[a.example] Your password reset code");
+        assert!(draft.body.contains("\n\n042137\n\n"), "{}", draft.body);
+        assert!(draft.body.contains("within 10 minutes"), "{}", draft.body);
+        assert_eq!((mail.created_at, mail.expires_at, draft.at), (times.0, times.1, NOW));
+    }
+
+    #[test]
+    fn a_mail_for_nobody_is_as_long_as_one_for_somebody() {
+        let outbox = outbox();
+        let to = format!("{}@example.com", "a".repeat(60)).parse().unwrap();
+        let length = |to| {
+            let times = (NOW, NOW.plus(Duration::from_mins(10)));
+            outbox.write(CODE, to, Language::Korean, "a.example", times).unwrap().sealed.len()
+        };
+
+        assert_eq!(length(None), length(Some(&to)));
+        assert_eq!(length(None), 4096 + 28);
+    }
+
+    #[test]
+    fn a_sites_pattern_is_no_name() {
+        let outbox = outbox();
+        for site in ["*", "*.example.com", ""] {
+            let mail = outbox.write(CODE, None, Language::English, site, (NOW, NOW)).unwrap();
+
+            let draft = outbox.open_mail(&mail.sealed).unwrap();
+            assert_eq!(draft.subject, "Your password reset code", "{site}");
+        }
+    }
+
+    #[test]
+    fn a_line_end_in_what_is_put_into_a_subject_is_an_error() {
+        let site = "a.example\r\nBcc: c@d.example";
+
+        let written = outbox().write(CODE, None, Language::English, site, (NOW, NOW));
+
+        assert!(matches!(written, Err(MailError::Subject)), "{written:?}");
+    }
+
+    #[test]
+    fn pauses_double_up_to_ten_minutes() {
+        let outbox = outbox();
+        let pauses: Vec<u64> =
+            [0, 1, 2, 6, 7, 31, u32::MAX].map(|attempts| outbox.pause(attempts).as_secs()).into();
+
+        assert_eq!(pauses, [5, 10, 20, 320, 600, 600, 600]);
+    }
+
+    #[test]
+    fn a_servers_words_are_kept_without_the_recipient() {
+        let to = "you@example.com".parse().unwrap();
+        for (words, kept) in [
+            ("550 <You@Example.COM>: no such user", "550 <(recipient)>: no such user"),
+            ("you@example.com you@example.com", "(recipient) (recipient)"),
+            ("이 you@example.com\r\n끝", "이 (recipient)  끝"),
+            ("greylisted", "greylisted"),
+        ] {
+            let failure = Failure::Temporary(words.to_owned());
+
+            assert_eq!(failure.without(&to), Failure::Temporary(kept.to_owned()), "{words}");
+        }
+        let Failure::Permanent(kept) = Failure::Permanent("x".repeat(999)).without(&to) else {
+            panic!("another kind");
+        };
+        assert_eq!(kept.len(), 300);
+    }
+}

@@ -1,0 +1,183 @@
+//! Sends mails to an SMTP server, one connection a mail.
+//!
+//! `smtp://` encrypts by STARTTLS where the server offers it, and goes on without only to this very
+//! machine; `smtps://` encrypts from the first byte. Certificates are always checked.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use lettre::Message;
+use lettre::message::Mailbox;
+use lettre::transport::smtp;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::authentication::Mechanism;
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::client::Certificate;
+use lettre::transport::smtp::client::TlsParameters;
+use lettre::transport::smtp::extension::ClientId;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::net::TcpStream;
+
+use crate::config::MailConfig;
+use crate::config::SmtpServer;
+use crate::mail::MailError;
+use crate::mail::line_by_line::LineByLine;
+use crate::mail::outbox::Failure;
+
+/// A server, and how it is spoken to.
+pub(super) struct Smtp {
+    server: SmtpServer,
+    tls: TlsParameters,
+    hello: ClientId,
+    timeout: Duration,
+}
+
+/// What an `smtp://` connection does before it says anything of worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protection {
+    StartTls,
+    Plain,
+    Refused,
+}
+
+impl Smtp {
+    pub(super) fn new(server: SmtpServer, config: &MailConfig) -> Result<Self, MailError> {
+        let mut tls = TlsParameters::builder(server.host.clone());
+        for certificate in config.ca.as_deref().map(certificates).transpose()?.into_iter().flatten()
+        {
+            tls = tls.add_root_certificate(certificate);
+        }
+        let tls = tls.build().map_err(MailError::Tls)?;
+        Ok(Self { server, tls, hello: hello(&config.from), timeout: config.timeout })
+    }
+
+    /// Sends a message; when it answers well the server has taken it over.
+    pub(super) async fn send(&self, message: &Message) -> Result<(), Failure> {
+        match tokio::time::timeout(self.timeout, Box::pin(self.deliver(message))).await {
+            Ok(Ok(mut connection)) => {
+                // The server has the mail: what becomes of the farewell changes nothing.
+                drop(tokio::time::timeout(FAREWELL, Box::pin(connection.quit())).await);
+                Ok(())
+            }
+            Ok(Err(failure)) => Err(failure),
+            Err(_elapsed) => {
+                Err(Failure::Temporary(format!("it took longer than {:?}", self.timeout)))
+            }
+        }
+    }
+
+    async fn deliver(&self, message: &Message) -> Result<AsyncSmtpConnection, Failure> {
+        let mut connection = self.connect().await?;
+        if let Some((user, password)) = &self.server.credentials {
+            let credentials = Credentials::new(user.clone(), password.expose().clone());
+            // Refused or not: the mail is not to blame, and the operator may correct it.
+            connection.auth(&MECHANISMS, &credentials).await.map_err(|error| temporary(&error))?;
+        }
+        let sent = connection.send(message.envelope(), &message.formatted()).await;
+        sent.map_err(|error| {
+            if error.is_permanent() || error.is_client() {
+                Failure::Permanent(error.to_string())
+            } else {
+                temporary(&error)
+            }
+        })?;
+        Ok(connection)
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
+        let address = (self.server.host.as_str(), self.server.port);
+        if self.server.implicit_tls {
+            let tls = Some(self.tls.clone());
+            let opened = AsyncSmtpConnection::connect_tokio1(address, None, &self.hello, tls, None);
+            return Box::pin(opened).await.map_err(|error| temporary(&error));
+        }
+        let unreachable = |error: std::io::Error| Failure::Temporary(error.to_string());
+        let tcp = TcpStream::connect(address).await.map_err(unreachable)?;
+        let peer = tcp.peer_addr().map_err(unreachable)?.ip();
+        let stream = Box::new(LineByLine::new(tcp));
+        let opened = AsyncSmtpConnection::connect_with_transport(stream, &self.hello);
+        let mut connection = opened.await.map_err(|error| temporary(&error))?;
+        match Protection::of(connection.can_starttls(), peer) {
+            Protection::StartTls => {
+                let encrypted = connection.starttls(self.tls.clone(), &self.hello);
+                Box::pin(encrypted).await.map_err(|error| temporary(&error))?;
+            }
+            Protection::Plain => {}
+            Protection::Refused => {
+                let words = "the server offers no STARTTLS, and is not on this machine";
+                return Err(Failure::Temporary(words.to_owned()));
+            }
+        }
+        Ok(connection)
+    }
+}
+
+impl std::fmt::Debug for Smtp {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Smtp({})", self.server)
+    }
+}
+
+impl Protection {
+    /// By the address that was really connected to: a name may lead anywhere.
+    const fn of(offered: bool, peer: IpAddr) -> Self {
+        match (offered, peer.to_canonical().is_loopback()) {
+            (true, _) => Self::StartTls,
+            (false, true) => Self::Plain,
+            (false, false) => Self::Refused,
+        }
+    }
+}
+
+/// The sender's domain: some servers refuse who greets them with a loopback address.
+fn hello(from: &Mailbox) -> ClientId {
+    let domain = from.email.domain();
+    if domain.is_ascii() { ClientId::Domain(domain.to_owned()) } else { ClientId::default() }
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, MailError> {
+    let bad = |reason: String| MailError::Ca { path: path.to_owned(), reason };
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found = read.map_err(|error| bad(error.to_string()))?;
+    if found.is_empty() {
+        return Err(bad("no certificate in it".to_owned()));
+    }
+    let one = |der: CertificateDer<'static>| Certificate::from_der(der.to_vec());
+    found.into_iter().map(one).collect::<Result<_, _>>().map_err(MailError::Tls)
+}
+
+fn temporary(error: &smtp::Error) -> Failure {
+    Failure::Temporary(error.to_string())
+}
+
+/// Both send the password itself, inside TLS.
+const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
+
+/// How long the server may take to say good-bye.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::Protection;
+
+    #[test]
+    fn nothing_goes_in_the_clear_but_to_this_machine() {
+        for (offered, peer, protection) in [
+            (true, "127.0.0.1", Protection::StartTls),
+            (true, "203.0.113.1", Protection::StartTls),
+            (false, "127.0.0.1", Protection::Plain),
+            (false, "127.8.8.8", Protection::Plain),
+            (false, "::1", Protection::Plain),
+            (false, "::ffff:127.0.0.1", Protection::Plain),
+            (false, "203.0.113.1", Protection::Refused),
+            (false, "10.0.0.1", Protection::Refused),
+            (false, "::ffff:203.0.113.1", Protection::Refused),
+            (false, "2001:db8::1", Protection::Refused),
+            (false, "0.0.0.0", Protection::Refused),
+        ] {
+            assert_eq!(Protection::of(offered, peer.parse().unwrap()), protection, "{peer}");
+        }
+    }
+}
