@@ -3,6 +3,7 @@
 use crate::auth::Auth;
 use crate::auth::AuthSite;
 use crate::auth::store_failure;
+use crate::auth::throttle::Account;
 use crate::clock::Timestamp;
 use crate::operation::Caller;
 use crate::operation::ErrorCode;
@@ -22,14 +23,24 @@ impl Auth {
         (old, new): (&Password, &Password),
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
-        if let Some(rejection) = site.passwords.fault_of_new(new, Input::NewPassword) {
+        if let Some(rejection) = site.settings.passwords.fault_of_new(new, Input::NewPassword) {
             return Err(rejection);
         }
         let user = self.account_of(site, principal).await?;
-        if site.passwords.verify(old, user.verifier.as_deref()).await?.is_none() {
-            return Err(Rejection::new(ErrorCode::InvalidCredentials, "wrong old password"));
+        // As at a login: who has stolen a token gets no more guesses than who has none.
+        let (throttle, account) = (&site.settings.throttle, Account::Known(user.id));
+        let guess = throttle.guess(&site.realm, account, caller.address, now).await?;
+        match site.settings.passwords.verify(old, user.verifier.as_deref()).await {
+            Ok(Some(_)) => guess.right(),
+            Ok(None) => {
+                return Err(Rejection::new(ErrorCode::InvalidCredentials, "wrong old password"));
+            }
+            Err(rejection) => {
+                guess.unjudged();
+                return Err(rejection);
+            }
         }
-        let verifier = site.passwords.hash(new, Input::NewPassword).await?;
+        let verifier = site.settings.passwords.hash(new, Input::NewPassword).await?;
         let change = UserChange::SetPassword { verifier };
         let until = Self::users_revoked_until(site, now).max(principal.expires_at);
         let changed = self.store.change_user(&site.realm, user.id, change, until).await;

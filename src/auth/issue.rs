@@ -71,7 +71,7 @@ impl Auth {
             session: id,
         };
         let user = UserView { last_login_at: Some(now), ..UserView::from(user) };
-        Ok(Some(Outcome::TokensIssued { user, tokens }))
+        Ok(Some(Outcome::TokensIssued { user, tokens, is_new_user: false }))
     }
 
     /// Makes an access token of a session that ends at the given instant.

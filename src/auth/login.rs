@@ -4,6 +4,7 @@ use crate::auth::Auth;
 use crate::auth::AuthSite;
 use crate::auth::password::Proof;
 use crate::auth::store_failure;
+use crate::auth::throttle::Account;
 use crate::clock::Timestamp;
 use crate::operation::Caller;
 use crate::operation::ErrorCode;
@@ -48,13 +49,24 @@ impl Auth {
                 .find_user(&site.realm, identifier, Lookup::Login)
                 .await
                 .map_err(|error| look_up_failure(&error))?;
+            let account =
+                user.as_ref().map_or(Account::Unknown(identifier), |user| Account::Known(user.id));
+            let throttle = &site.settings.throttle;
+            let guess = throttle.guess(&site.realm, account, caller.address, now).await?;
             let verifier = user.as_ref().and_then(|user| user.verifier.as_deref());
             // Before anything is said of the account, so that every refusal takes the same time.
-            let proof = site.passwords.verify(password, verifier).await?;
+            let proof = match site.settings.passwords.verify(password, verifier).await {
+                Ok(proof) => proof,
+                Err(rejection) => {
+                    guess.unjudged();
+                    return Err(rejection);
+                }
+            };
             let (user, proof) = match (user, proof) {
                 (Some(user), Some(proof)) if user.enabled => (user, proof),
                 (user, _) => return Err(refusal(user.as_ref())),
             };
+            guess.right();
             if let Some(outcome) = self.open_session(site, caller, &user, now).await? {
                 self.renew_verifier(site, &user, proof, now).await;
                 return Ok(outcome);
@@ -66,10 +78,10 @@ impl Auth {
     /// Brings a verifier up to the present parameters; when that fails, the next login tries again.
     async fn renew_verifier(&self, site: &AuthSite, user: &User, proof: Proof, now: Timestamp) {
         let Some(from) = user.verifier.clone() else { return };
-        if !site.passwords.is_outdated(&from) {
+        if !site.settings.passwords.is_outdated(&from) {
             return;
         }
-        let renewed = match site.passwords.renew(proof).await {
+        let renewed = match site.settings.passwords.renew(proof).await {
             Ok(to) => {
                 let change = UserChange::UpgradeVerifier { from, to };
                 let changed = self.store.change_user(&site.realm, user.id, change, now).await;
@@ -83,7 +95,7 @@ impl Auth {
     }
 }
 
-fn look_up_failure(error: &StoreError) -> Rejection {
+pub(super) fn look_up_failure(error: &StoreError) -> Rejection {
     let failure = store_failure(error);
     match error {
         StoreError::TimedOut(_) => Rejection { code: ErrorCode::LookupTimeout, ..failure },

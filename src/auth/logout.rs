@@ -1,10 +1,12 @@
-//! Log-out: revokes the presented token and ends its session, or all of the user's.
+//! Log-out: revokes the presented token and ends its session, or all of the user's, with or
+//! without the access tokens of the others.
 
 use crate::auth::Auth;
 use crate::auth::AuthSite;
 use crate::auth::account::user_of;
 use crate::auth::store_failure;
 use crate::clock::Timestamp;
+use crate::operation::LogoutScope;
 use crate::operation::Outcome;
 use crate::operation::Principal;
 use crate::operation::Rejection;
@@ -18,11 +20,11 @@ impl Auth {
         &self,
         site: &AuthSite,
         principal: &Principal,
-        everywhere: bool,
+        scope: LogoutScope,
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
         let own = self.revocations_of(site, principal, now);
-        let stored = self.store_logout(site, principal, everywhere, &own, now).await;
+        let stored = self.store_logout(site, principal, scope, &own, now).await;
         // Whatever the store did: who asked to be logged out is logged out here at least.
         self.revocations.record(&own);
         self.revocations.record(&stored.map_err(|error| store_failure(&error))?);
@@ -54,7 +56,7 @@ impl Auth {
         &self,
         site: &AuthSite,
         principal: &Principal,
-        everywhere: bool,
+        scope: LogoutScope,
         own: &[Revocation],
         now: Timestamp,
     ) -> Result<Vec<Revocation>, StoreError> {
@@ -64,11 +66,15 @@ impl Auth {
             }
             None => self.store.revoke(own).await?,
         }
+        let change = match scope {
+            LogoutScope::Session => return Ok(Vec::new()),
+            LogoutScope::RefreshTokens => UserChange::EndRefreshTokens,
+            LogoutScope::Global => UserChange::EndSessions,
+        };
         // A subject that is no account's number is an operator's own: it has no other sessions.
-        let Some(user) = user_of(principal).filter(|_| everywhere) else { return Ok(Vec::new()) };
+        let Some(user) = user_of(principal) else { return Ok(Vec::new()) };
         let until = Self::users_revoked_until(site, now).max(principal.expires_at);
-        let ended =
-            self.store.change_user(&site.realm, user, UserChange::EndSessions, until).await?;
+        let ended = self.store.change_user(&site.realm, user, change, until).await?;
         Ok(ended.map(|(_, revocations)| revocations).unwrap_or_default())
     }
 }

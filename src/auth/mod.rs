@@ -6,32 +6,50 @@
 
 mod account;
 mod change_password;
+mod check_token;
+mod code;
+pub(crate) mod imported;
 mod issue;
 mod login;
 mod logout;
 pub mod password;
+mod random;
 mod refresh;
+mod reset;
+pub(crate) mod scrutiny;
 mod sessions;
 mod sign_up;
+mod social_login;
+pub mod throttle;
+mod verification;
 mod verifier;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Now;
 use crate::clock::Timestamp;
+use crate::config::SocialJoin;
+use crate::config::WhenStale;
+use crate::mail::Outbox;
 use crate::operation::Caller;
 use crate::operation::Command;
 use crate::operation::ErrorCode;
+use crate::operation::Language;
 use crate::operation::Outcome;
 use crate::operation::Rejection;
 use crate::revocation::Revocations;
+use crate::social::Social;
+use crate::store::CodePurpose;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::token::KeyError;
 use crate::token::SiteTokens;
+use crate::vault::Vault;
 
 use password::PasswordPool;
 use sign_up::NewAccount;
+use throttle::Throttle;
 
 /// What operations stand on; lives as long as the process.
 #[derive(Clone)]
@@ -40,11 +58,15 @@ pub struct Auth {
     pub store: Arc<dyn Store>,
     /// The in-memory list.
     pub revocations: Arc<Revocations>,
+    /// Hashes codes and names.
+    pub vault: Arc<Vault>,
 }
 
 /// What operations need to know of the site; part of the snapshot.
 #[derive(Clone, Debug)]
 pub struct AuthSite {
+    /// Its host as configured: what mails call it.
+    pub host: String,
     /// The realm of its accounts.
     pub realm: String,
     /// Its tokens.
@@ -57,8 +79,29 @@ pub struct AuthSite {
     pub signup_roles: Vec<String>,
     /// A login ends the user's other sessions of this site.
     pub one_session: bool,
-    /// Argon2: one pool for all sites.
+    /// The language of mails: the contract's own.
+    pub language: Language,
+    /// What all sites share.
+    pub settings: Arc<AuthSettings>,
+}
+
+/// What operations need to know of the configuration, one for all sites; part of the snapshot.
+#[derive(Clone, Debug)]
+pub struct AuthSettings {
+    /// Argon2.
     pub passwords: Arc<PasswordPool>,
+    /// How often one may try.
+    pub throttle: Arc<Throttle>,
+    /// Where mails go; `None`: mail is off.
+    pub mails: Option<Arc<Outbox>>,
+    /// Who may vouch for users.
+    pub social: Arc<Social>,
+    /// Which accounts a verified address joins.
+    pub social_join: SocialJoin,
+    /// How old the revocation list may be.
+    pub max_staleness: Duration,
+    /// What happens past that.
+    pub when_stale: WhenStale,
     /// How long a revocation of a user is remembered: as long as any token of theirs can live, on
     /// whatever site.
     pub user_revocation_ttl: Duration,
@@ -86,8 +129,12 @@ impl Auth {
         site: &AuthSite,
         caller: &Caller,
         command: Command,
-        now: Timestamp,
+        clocks: Now,
     ) -> Result<Outcome, Rejection> {
+        let now = clocks.wall;
+        if is_limited(&command) {
+            site.settings.throttle.admit(caller.address, now)?;
+        }
         match command {
             Command::SignUp { email, username, password, role, attributes } => {
                 let account = NewAccount { email, username, password, role, attributes };
@@ -96,10 +143,10 @@ impl Auth {
             Command::Login { identifier, password } => {
                 self.login(site, caller, &identifier, &password, now).await
             }
-            Command::Refresh { refresh_token } => self.refresh(site, &refresh_token, now).await,
-            Command::Logout { principal, everywhere } => {
-                self.logout(site, &principal, everywhere, now).await
+            Command::Refresh { refresh_token, previous_access_token } => {
+                self.refresh(site, &refresh_token, previous_access_token.as_ref(), now).await
             }
+            Command::Logout { principal, scope } => self.logout(site, &principal, scope, now).await,
             Command::Me { principal } => self.me(site, &principal).await,
             Command::ChangePassword { principal, old, new } => {
                 self.change_password(site, caller, &principal, (&old, &new), now).await
@@ -107,6 +154,22 @@ impl Auth {
             Command::Sessions { principal } => self.sessions(site, &principal, now).await,
             Command::EndSession { principal, session } => {
                 self.end_session(site, &principal, session, now).await
+            }
+            Command::SocialLogin { provider, token } => {
+                self.social_login(site, caller, provider, &token, now).await
+            }
+            Command::CheckToken { token } => self.check_token(site, token, clocks).await,
+            Command::RequestReset { email } => {
+                self.request_code(site, CodePurpose::Reset, email, now).await
+            }
+            Command::ConfirmReset { email, code, new } => {
+                self.confirm_reset(site, (&email, &code), new.as_ref(), now).await
+            }
+            Command::RequestVerification { email } => {
+                self.request_code(site, CodePurpose::Verification, email, now).await
+            }
+            Command::ConfirmVerification { email, code } => {
+                self.confirm_verification(site, (&email, &code), now).await
             }
         }
     }
@@ -117,13 +180,33 @@ impl Auth {
     /// The leeway covers nodes whose clocks differ.
     fn users_revoked_until(site: &AuthSite, now: Timestamp) -> Timestamp {
         Self::sessions_revoked_until(site, now)
-            .max(now.plus(site.user_revocation_ttl).plus(site.tokens.policy().leeway))
+            .max(now.plus(site.settings.user_revocation_ttl).plus(site.tokens.policy().leeway))
     }
 
     /// Until when a revocation of a session of this site, made now, is remembered.
     fn sessions_revoked_until(site: &AuthSite, now: Timestamp) -> Timestamp {
         let policy = site.tokens.policy();
         now.plus(policy.access_ttl).plus(policy.leeway)
+    }
+}
+
+/// Whether a command counts against its address's budget: whatever lets strangers guess.
+const fn is_limited(command: &Command) -> bool {
+    match command {
+        Command::SignUp { .. }
+        | Command::Login { .. }
+        | Command::SocialLogin { .. }
+        | Command::RequestReset { .. }
+        | Command::ConfirmReset { .. }
+        | Command::RequestVerification { .. }
+        | Command::ConfirmVerification { .. } => true,
+        Command::Refresh { .. }
+        | Command::Logout { .. }
+        | Command::Me { .. }
+        | Command::ChangePassword { .. }
+        | Command::Sessions { .. }
+        | Command::EndSession { .. }
+        | Command::CheckToken { .. } => false,
     }
 }
 
@@ -134,7 +217,7 @@ fn store_failure(error: &StoreError) -> Rejection {
         None => error.to_string(),
     };
     match error {
-        StoreError::TimedOut(_) | StoreError::Unavailable(_) => {
+        StoreError::TimedOut(_) | StoreError::Unavailable(_) | StoreError::Full => {
             Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(COME_AGAIN)
         }
         StoreError::Taken => Rejection::new(ErrorCode::AccountExists, reason),

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::auth::imported::ImportedHash;
+use crate::auth::verifier;
 use crate::auth::verifier::Digest;
 use crate::auth::verifier::Verifiers;
 use crate::config::PasswordConfig;
@@ -36,6 +38,14 @@ pub struct PasswordPool {
 /// A password that a verifier has accepted; lets a better verifier be made of it.
 #[derive(Debug)]
 pub struct Proof(Digest);
+
+/// Says why a text is no verifier that a login would compute.
+pub(crate) fn fault_of_verifier(verifier: &str) -> Option<String> {
+    match ImportedHash::from_stored(verifier) {
+        Some(read) => read.err().map(|fault| fault.to_string()),
+        None => verifier::usable(verifier).err().map(ToOwned::to_owned),
+    }
+}
 
 /// Why the pool cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +108,12 @@ impl PasswordPool {
         faulty.then(|| wrong_length(input))
     }
 
+    /// The fewest characters that a new password may have.
+    #[must_use]
+    pub const fn min_length(&self) -> usize {
+        self.min_length
+    }
+
     /// Says whether a password is the one of `verifier`; with `None` (no such user) it costs the
     /// same and proves nothing.
     ///
@@ -111,18 +127,11 @@ impl PasswordPool {
         if self.is_too_long(password) {
             return Err(wrong_length(Input::Password));
         }
-        let candidates = Digest::candidates(password);
-        let verifier = verifier.map(str::to_owned);
-        self.run(move |verifiers| {
-            candidates
-                .into_iter()
-                .find(|digest| verifiers.accepts(digest, verifier.as_deref()))
-                .map(Proof)
-        })
-        .await
+        let (password, verifier) = (password.clone(), verifier.map(str::to_owned));
+        self.run(move |verifiers| verifiers.prove(&password, verifier.as_deref()).map(Proof)).await
     }
 
-    /// Whether a verifier was made under other parameters than are configured now.
+    /// Whether a verifier was imported, or made under other parameters than are configured now.
     #[must_use]
     pub fn is_outdated(&self, verifier: &str) -> bool {
         self.verifiers.is_outdated(verifier)

@@ -2,15 +2,23 @@
 //!
 //! A token that was rotated long ago is a stolen one, or its successor is: the session ends, its
 //! access tokens too (RFC 9700 §4.14.2).
+//!
+//! Where a contract wants the previous access token beside it, that one must be genuine and of the
+//! same user and session, expired or not; what does not go together spends nothing. It is proof of
+//! belonging and no more: whether the session may go on is the session's question. So one that was
+//! revoked does not hinder a living session, whose user may just have lost a role and needs a token
+//! of the rights of now. One under a revoked key does: its signature proves nothing.
 
 use crate::auth::Auth;
 use crate::auth::AuthSite;
+use crate::auth::account::user_of;
 use crate::auth::key_failure;
 use crate::auth::store_failure;
 use crate::clock::Timestamp;
 use crate::operation::ErrorCode;
 use crate::operation::Identifier;
 use crate::operation::Outcome;
+use crate::operation::Principal;
 use crate::operation::RefreshHash;
 use crate::operation::Rejection;
 use crate::operation::RevocationKey;
@@ -29,13 +37,18 @@ impl Auth {
         &self,
         site: &AuthSite,
         presented: &Secret<String>,
+        previous: Option<&Secret<String>>,
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
         site.tokens
             .verify_refresh(presented.expose(), now)
             .map_err(|error| Rejection::new(ErrorCode::InvalidGrant, error.to_string()))?;
+        let previous = previous.map(|token| self.read_previous(site, token, now)).transpose()?;
         let hash = RefreshHash::of(presented.expose());
         let (session, user) = self.find_refreshable(site, &hash, now).await?;
+        if previous.is_some_and(|previous| !is_of(&previous, &session)) {
+            return Err(refusal("the access token is of another user or session"));
+        }
         let successor = site
             .tokens
             .issue_refresh(user.id, session.id, now)
@@ -64,6 +77,22 @@ impl Auth {
             }
             Rotation::Refused => Err(refusal("unknown, expired, or of a session that ended")),
         }
+    }
+
+    /// Reads the access token that goes with a refresh token, expired or not.
+    fn read_previous(
+        &self,
+        site: &AuthSite,
+        token: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<Principal, Rejection> {
+        let verified = site.tokens.verify_expired(token.expose(), now).map_err(|error| {
+            Rejection::new(ErrorCode::InvalidGrant, format!("the access token: {error}"))
+        })?;
+        if self.revocations.holds(&verified.revocation.key, now) {
+            return Err(refusal("the access token's key is revoked"));
+        }
+        Ok(verified.principal)
     }
 
     /// Finds the session of a refresh token and its user, where both may go on.
@@ -108,8 +137,12 @@ impl Auth {
             refresh_expires_at: Some(session.expires_at.min(session.ends_at)),
             session: session.id,
         };
-        Ok(Outcome::TokensIssued { user: UserView::from(user), tokens })
+        Ok(Outcome::TokensIssued { user: UserView::from(user), tokens, is_new_user: false })
     }
+}
+
+fn is_of(previous: &Principal, session: &Session) -> bool {
+    previous.session == Some(session.id) && user_of(previous) == Some(session.user)
 }
 
 fn refusal(reason: &'static str) -> Rejection {

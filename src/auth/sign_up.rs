@@ -11,6 +11,8 @@ use crate::operation::ErrorCode;
 use crate::operation::Input;
 use crate::operation::Outcome;
 use crate::operation::Password;
+use crate::operation::Problem;
+use crate::operation::ProblemKind;
 use crate::operation::Rejection;
 use crate::operation::UserView;
 use crate::operation::Username;
@@ -36,14 +38,24 @@ impl Auth {
         if !site.signup {
             return Err(Rejection::new(ErrorCode::SignupClosed, "sign-up is closed on this site"));
         }
-        let verifier = site.passwords.hash(&account.password, Input::Password).await?;
+        // A provider's user who comes later would share the account with whoever made it.
+        if account.email.as_ref().is_some_and(Email::is_stand_in) {
+            return Err(Rejection::invalid_input(Problem {
+                field: Input::Email.name().to_owned(),
+                kind: ProblemKind::Malformed,
+                message: None,
+            }));
+        }
+        let verifier = site.settings.passwords.hash(&account.password, Input::Password).await?;
         let user = NewUser {
             realm: site.realm.clone(),
             email: account.email,
+            email_verified: false,
             username: account.username,
             verifier: Some(verifier),
             roles: granted_role(site, account.role).into_iter().collect(),
             permissions: Vec::new(),
+            enabled: true,
             attributes: account.attributes,
             created_at: now,
         };

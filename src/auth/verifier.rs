@@ -1,8 +1,9 @@
 //! Makes and checks password verifiers: Argon2id over the lower-case hex SHA-256 of a password.
 //!
 //! The SHA-256 comes first so that one stored value serves contracts whose clients send the
-//! password and contracts whose clients send its hash. All of this blocks for tens of
-//! milliseconds; [`crate::auth::password::PasswordPool`] runs it where that does no harm.
+//! password and contracts whose clients send its hash. What was imported is checked as it is, with
+//! the password itself. All of this blocks for tens of milliseconds;
+//! [`crate::auth::password::PasswordPool`] runs it where that does no harm.
 
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use argon2::password_hash::phc::Salt;
 use aws_lc_rs::digest;
 use aws_lc_rs::rand;
 
+use crate::auth::imported::ImportedHash;
 use crate::auth::password::PasswordError;
 use crate::config::PasswordConfig;
 use crate::operation::Password;
@@ -44,7 +46,7 @@ const MOST_ITERATIONS: u32 = 50;
 const MOST_LANES: u32 = 64;
 
 /// Shorter output makes a guess too likely to match.
-const SHORTEST_OUTPUT: usize = 16;
+pub(super) const SHORTEST_OUTPUT: usize = 16;
 
 impl Verifiers {
     /// Takes the configured parameters.
@@ -71,9 +73,20 @@ impl Verifiers {
             .map_err(PasswordError::Verifier)
     }
 
+    /// Returns what a password stands for if a verifier was made from it; `None` costs the same
+    /// where there is no verifier, or one that cannot be used.
+    pub(super) fn prove(&self, password: &Password, verifier: Option<&str>) -> Option<Digest> {
+        if let Some(Some(Ok(imported))) = verifier.map(ImportedHash::from_stored) {
+            // A hash that stands for a password cannot be checked against another hash of it.
+            let text = password.text.expose();
+            return timed(|| imported.accepts(text)).then(|| Digest::of(text));
+        }
+        Digest::candidates(password).into_iter().find(|digest| self.accepts(digest, verifier))
+    }
+
     /// Whether a verifier was made from `digest`; without a verifier, or with one that cannot be
     /// used, it costs the same and is `false`.
-    pub(super) fn accepts(&self, digest: &Digest, verifier: Option<&str>) -> bool {
+    fn accepts(&self, digest: &Digest, verifier: Option<&str>) -> bool {
         let usable = verifier.and_then(|text| match usable(text) {
             Ok(hash) => Some(hash),
             Err(problem) => {
@@ -93,8 +106,11 @@ impl Verifiers {
         }
     }
 
-    /// Whether a verifier was made under other parameters than are configured now.
+    /// Whether a verifier was imported, or made under other parameters than are configured now.
     pub(super) fn is_outdated(&self, verifier: &str) -> bool {
+        if let Some(imported) = ImportedHash::from_stored(verifier) {
+            return imported.is_ok();
+        }
         usable(verifier).is_ok_and(|hash| hash.params != self.decoy.params)
     }
 
@@ -110,7 +126,7 @@ impl Verifiers {
 
 impl Digest {
     /// What a password may stand for, the likelier first.
-    pub(super) fn candidates(password: &Password) -> Vec<Self> {
+    fn candidates(password: &Password) -> Vec<Self> {
         let plain = Self::of(password.text.expose());
         let hashed = password.may_be_hashed.then(|| Self::read(password.text.expose())).flatten();
         hashed.into_iter().chain([plain]).collect()
@@ -133,7 +149,7 @@ impl Digest {
         is_digest.then(|| Self(Secret::new(text.to_ascii_lowercase())))
     }
 
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let hash = digest::digest(&digest::SHA256, text.as_bytes());
         // With room for all of it from the start, no copy of a part is left behind.
         let mut hex = String::with_capacity(64);
@@ -142,13 +158,16 @@ impl Digest {
         Self(Secret::new(hex))
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         self.0.expose().as_bytes()
     }
 }
 
 /// Reads a stored verifier; the error says why it is not to be computed.
-fn usable(verifier: &str) -> Result<PasswordHash, &'static str> {
+pub(super) fn usable(verifier: &str) -> Result<PasswordHash, &'static str> {
+    if ImportedHash::from_stored(verifier).is_some() {
+        return Err("it was imported, and is not to be computed");
+    }
     let hash = PasswordHash::new(verifier).or(Err("it is no PHC string"))?;
     if hash.algorithm != Algorithm::Argon2id.ident() {
         return Err("it is not Argon2id");
@@ -162,7 +181,7 @@ fn usable(verifier: &str) -> Result<PasswordHash, &'static str> {
     Ok(hash)
 }
 
-fn check_cost(params: &Params) -> Result<(), &'static str> {
+pub(super) fn check_cost(params: &Params) -> Result<(), &'static str> {
     let affordable = params.m_cost() <= MOST_MEMORY_KIB
         && params.t_cost() <= MOST_ITERATIONS
         && params.p_cost() <= MOST_LANES;

@@ -1,5 +1,6 @@
 //! Sign-up and login.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ACCESS_TTL;
@@ -168,8 +169,8 @@ async fn an_outdated_verifier_is_renewed_by_the_next_login() {
     let old = stored(&node, user.id).await.verifier.unwrap();
     let stronger = PasswordConfig { iterations: 2, ..cheap_passwords() };
     let mut node = node;
-    node.site.passwords =
-        std::sync::Arc::new(crate::auth::password::PasswordPool::new(&stronger).unwrap());
+    Arc::make_mut(&mut node.site.settings).passwords =
+        Arc::new(crate::auth::password::PasswordPool::new(&stronger).unwrap());
 
     let tokens = node.login().await;
 

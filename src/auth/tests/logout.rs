@@ -12,6 +12,7 @@ use super::policy;
 use super::refresh;
 use crate::operation::Command;
 use crate::operation::ErrorCode;
+use crate::operation::LogoutScope;
 use crate::operation::Outcome;
 use crate::operation::Principal;
 use crate::operation::SessionId;
@@ -23,8 +24,8 @@ use crate::store::SqliteStore;
 use crate::token::Grant;
 use crate::token::TokenPolicy;
 
-fn logout(principal: Principal, everywhere: bool) -> Command {
-    Command::Logout { principal, everywhere }
+fn logout(principal: Principal, scope: LogoutScope) -> Command {
+    Command::Logout { principal, scope }
 }
 
 /// A token made without the store.
@@ -57,7 +58,7 @@ async fn logout_ends_this_session_and_no_other() {
     let (mine, other) = (node.login().await, node.login().await);
     let mine = node.refresh(&mine, NOW).await;
 
-    let outcome = node.run(logout(node.principal(&mine), false), NOW).await;
+    let outcome = node.run(logout(node.principal(&mine), LogoutScope::Session), NOW).await;
 
     assert!(matches!(outcome, Ok(Outcome::LoggedOut)), "{outcome:?}");
     assert!(!node.accepts(&mine, NOW));
@@ -72,7 +73,7 @@ async fn logout_everywhere_ends_all_sessions_and_lets_new_ones_begin() {
     node.sign_up().await;
     let (mine, other) = (node.login().await, node.login().await);
 
-    node.run(logout(node.principal(&mine), true), NOW).await.unwrap();
+    node.run(logout(node.principal(&mine), LogoutScope::Global), NOW).await.unwrap();
 
     for tokens in [&mine, &other] {
         assert!(!node.accepts(tokens, NOW));
@@ -83,12 +84,35 @@ async fn logout_everywhere_ends_all_sessions_and_lets_new_ones_begin() {
 }
 
 #[tokio::test]
+async fn logout_of_all_refresh_tokens_leaves_the_other_access_tokens() {
+    let node = Setup::default().node();
+    node.sign_up().await;
+    let (old, other) = (node.login().await, node.login().await);
+    let mine = node.refresh(&old, NOW).await;
+    let scope = LogoutScope::RefreshTokens;
+
+    let outcome = node.run(logout(node.principal(&mine), scope), NOW).await;
+
+    assert!(matches!(outcome, Ok(Outcome::LoggedOut)), "{outcome:?}");
+    for tokens in [&old, &mine] {
+        assert!(!node.accepts(tokens, NOW), "of the session that was logged out");
+    }
+    assert!(node.accepts(&other, NOW));
+    for tokens in [&mine, &other] {
+        assert_eq!(node.refused(refresh(tokens), NOW).await, ErrorCode::InvalidGrant);
+    }
+    let new = node.login().await;
+    assert!(node.accepts(&new, NOW));
+    node.refresh(&new, NOW).await;
+}
+
+#[tokio::test]
 async fn a_revocation_stands_as_long_as_the_token() {
     let node = Setup::default().node();
     node.sign_up().await;
     let tokens = node.login().await;
 
-    node.run(logout(node.principal(&tokens), false), NOW).await.unwrap();
+    node.run(logout(node.principal(&tokens), LogoutScope::Session), NOW).await.unwrap();
 
     let last = tokens.access_expires_at.minus(Duration::from_millis(1));
     assert!(node.site.tokens.verify(tokens.access_token.expose(), last).is_ok());
@@ -110,13 +134,14 @@ fn locked_node(folder: &Path) -> (Node, rusqlite::Connection) {
 
 #[tokio::test]
 async fn a_logout_that_is_not_stored_says_so_and_holds_here() {
-    for everywhere in [false, true] {
+    let scopes = [LogoutScope::Session, LogoutScope::RefreshTokens, LogoutScope::Global];
+    for scope in scopes {
         let folder = tempfile::tempdir().unwrap();
         let (node, _lock) = locked_node(folder.path());
         let tokens = token_of(&node, UserId(1));
         assert!(node.accepts(&tokens, NOW));
 
-        let outcome = node.run(logout(node.principal(&tokens), everywhere), NOW).await;
+        let outcome = node.run(logout(node.principal(&tokens), scope), NOW).await;
 
         let rejection = outcome.unwrap_err();
         assert_eq!(rejection.code, ErrorCode::ServiceUnavailable);
@@ -137,7 +162,7 @@ async fn a_token_of_no_account_is_revoked_by_itself() {
         assert_eq!(node.refused(me, NOW).await, ErrorCode::InvalidToken, "{subject}");
         let sessions = Command::Sessions { principal: principal.clone() };
         assert_eq!(node.refused(sessions, NOW).await, ErrorCode::InvalidToken, "{subject}");
-        node.run(logout(principal, true), NOW).await.unwrap();
+        node.run(logout(principal, LogoutScope::Global), NOW).await.unwrap();
     }
     assert!(!node.accepts(&tokens, NOW));
 }

@@ -1,10 +1,16 @@
 //! The operations against a real store and real tokens.
 
 mod account;
+mod check_token;
+mod code;
+mod limits;
 mod login;
 mod logout;
 mod password;
+mod previous;
 mod refresh;
+mod reset;
+mod verification;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,16 +19,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Auth;
+use super::AuthSettings;
 use super::AuthSite;
 use super::password::PasswordPool;
+use super::throttle::Throttle;
+use crate::clock::BootTime;
+use crate::clock::Now;
 use crate::clock::Timestamp;
 use crate::config::Algorithm;
 use crate::config::ByteSize;
+use crate::config::LoginConfig;
 use crate::config::PasswordConfig;
+use crate::config::SocialConfig;
+use crate::config::SocialJoin;
+use crate::config::WhenStale;
 use crate::operation::Caller;
 use crate::operation::Command;
 use crate::operation::Email;
 use crate::operation::ErrorCode;
+use crate::operation::Identifier;
+use crate::operation::Language;
 use crate::operation::Outcome;
 use crate::operation::Password;
 use crate::operation::Principal;
@@ -31,16 +47,22 @@ use crate::operation::TokenSet;
 use crate::operation::UserView;
 use crate::revocation::Revocations;
 use crate::secret::Secret;
+use crate::social::Social;
 use crate::store::Deadlines;
+use crate::store::Lookup;
 use crate::store::SqliteStore;
 use crate::store::Store;
+use crate::store::User;
 use crate::token::KeyRing;
 use crate::token::RefreshFormat;
 use crate::token::SiteTokens;
 use crate::token::StoredKey;
 use crate::token::TokenPolicy;
+use crate::vault::Vault;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+/// When every command is given, and a node's list had its last news.
+const BOOT: BootTime = BootTime::from_millis(1_000_000);
 const EMAIL: &str = "you@example.com";
 const PASSWORD: &str = "correct horse";
 const ACCESS_TTL: Duration = Duration::from_mins(15);
@@ -82,16 +104,34 @@ impl Setup {
         let key = StoredKey::generate(Algorithm::Es256, NOW).unwrap();
         let keys = KeyRing::from_stored(&[key]).unwrap();
         Node {
-            auth: Auth { store: Arc::new(store), revocations: Arc::new(Revocations::new(1_000)) },
+            auth: Auth {
+                store: Arc::new(store),
+                revocations: Arc::new(Revocations::new(1_000)),
+                vault: Arc::new(Vault::new(&Secret::new(b"root".to_vec())).unwrap()),
+            },
             site: AuthSite {
+                host: "api.example.com".to_owned(),
                 realm: "default".to_owned(),
                 tokens: Arc::new(SiteTokens::new(self.policy, keys).unwrap()),
                 signup: true,
                 default_role: Some("user".to_owned()),
                 signup_roles: vec!["seller".to_owned()],
                 one_session: self.one_session,
-                passwords: Arc::new(PasswordPool::new(&self.passwords).unwrap()),
-                user_revocation_ttl: ACCESS_TTL,
+                language: Language::English,
+                settings: Arc::new(AuthSettings {
+                    passwords: Arc::new(PasswordPool::new(&self.passwords).unwrap()),
+                    throttle: Arc::new(Throttle::new(&LoginConfig {
+                        rate_limit: None,
+                        lock_after: 0,
+                        ..LoginConfig::default()
+                    })),
+                    mails: None,
+                    social: Arc::new(Social::new(&SocialConfig::default()).unwrap()),
+                    social_join: SocialJoin::Verified,
+                    max_staleness: Duration::from_secs(5),
+                    when_stale: WhenStale::Reject,
+                    user_revocation_ttl: ACCESS_TTL,
+                }),
             },
         }
     }
@@ -154,6 +194,7 @@ impl Node {
     async fn run(&self, command: Command, now: Timestamp) -> Result<Outcome, Rejection> {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let caller = Caller { address, agent: Some("curl/8".to_owned()) };
+        let now = Now { wall: now, boot: BOOT };
         self.auth.run(&self.site, &caller, command, now).await
     }
 
@@ -194,11 +235,20 @@ impl Node {
         verified.is_ok_and(|found| self.auth.revocations.check(&found.revocation, now).is_none())
     }
 
+    async fn account(&self, address: &str) -> User {
+        let who = Identifier::Email(email(address));
+        let user = self.store().find_user(&self.site.realm, &who, Lookup::Routine).await;
+        user.unwrap().unwrap()
+    }
+
     fn store(&self) -> &dyn Store {
         &*self.auth.store
     }
 }
 
 fn refresh(tokens: &TokenSet) -> Command {
-    Command::Refresh { refresh_token: tokens.refresh_token.clone().unwrap() }
+    Command::Refresh {
+        refresh_token: tokens.refresh_token.clone().unwrap(),
+        previous_access_token: None,
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::EMAIL;
 use super::GRACE;
 use super::NOW;
+use super::Node;
 use super::PASSWORD;
 use super::Setup;
 use super::later;
@@ -20,6 +21,14 @@ use crate::token::RefreshFormat;
 use crate::token::TokenPolicy;
 
 const MINUTE: Duration = Duration::from_mins(1);
+
+const FORMATS: [RefreshFormat; 3] =
+    [RefreshFormat::Opaque, RefreshFormat::Uuid, RefreshFormat::Jwt];
+
+fn node(refresh_format: RefreshFormat) -> Node {
+    let policy = TokenPolicy { refresh_format, ..policy() };
+    Setup { policy, ..Setup::default() }.node()
+}
 
 fn text(tokens: &TokenSet) -> &str {
     tokens.refresh_token.as_ref().unwrap().expose()
@@ -39,7 +48,10 @@ async fn what_is_no_refresh_token_is_refused() {
         ("a doubled one", text(&tokens).repeat(2)),
     ];
     for (name, refresh_token) in rows {
-        let command = Command::Refresh { refresh_token: Secret::new(refresh_token) };
+        let command = Command::Refresh {
+            refresh_token: Secret::new(refresh_token),
+            previous_access_token: None,
+        };
         assert_eq!(node.refused(command, NOW).await, ErrorCode::InvalidGrant, "{name}");
     }
     node.refresh(&tokens, NOW).await;
@@ -47,9 +59,8 @@ async fn what_is_no_refresh_token_is_refused() {
 
 #[tokio::test]
 async fn each_format_rotates() {
-    for refresh_format in [RefreshFormat::Opaque, RefreshFormat::Uuid, RefreshFormat::Jwt] {
-        let policy = TokenPolicy { refresh_format, ..policy() };
-        let node = Setup { policy, ..Setup::default() }.node();
+    for refresh_format in FORMATS {
+        let node = node(refresh_format);
         node.sign_up().await;
         let first = node.login().await;
 
@@ -82,30 +93,35 @@ async fn the_parent_gets_the_same_successor_within_the_grace() {
 
 #[tokio::test]
 async fn racing_requests_all_get_one_successor() {
-    let node = Setup::default().node();
-    node.sign_up().await;
-    let first = node.login().await;
+    for format in FORMATS {
+        let node = node(format);
+        node.sign_up().await;
+        let first = node.login().await;
 
-    let racing = (0..20).map(|_| node.refresh(&first, NOW));
-    let all = futures_util::future::join_all(racing).await;
+        let racing = (0..200).map(|_| node.refresh(&first, NOW));
+        let all = futures_util::future::join_all(racing).await;
 
-    assert!(all.iter().all(|tokens| text(tokens) == text(&all[0])));
-    node.refresh(&all[0], NOW).await;
+        assert!(all.iter().all(|tokens| text(tokens) == text(&all[0])), "{format:?}");
+        assert!(all.iter().all(|tokens| node.accepts(tokens, NOW)), "{format:?}");
+        node.refresh(&all[0], NOW).await;
+    }
 }
 
 #[tokio::test]
 async fn reuse_after_the_grace_is_theft_and_ends_the_session() {
-    let node = Setup::default().node();
-    node.sign_up().await;
-    let first = node.login().await;
-    let second = node.refresh(&first, NOW).await;
-    let after = later(GRACE + Duration::from_secs(1));
+    for format in FORMATS {
+        let node = node(format);
+        node.sign_up().await;
+        let first = node.login().await;
+        let second = node.refresh(&first, NOW).await;
+        let after = later(GRACE + Duration::from_secs(1));
 
-    assert_eq!(node.refused(refresh(&first), after).await, ErrorCode::InvalidGrant);
+        assert_eq!(node.refused(refresh(&first), after).await, ErrorCode::InvalidGrant);
 
-    assert!(!node.accepts(&first, after));
-    assert!(!node.accepts(&second, after));
-    assert_eq!(node.refused(refresh(&second), after).await, ErrorCode::InvalidGrant);
+        assert!(!node.accepts(&first, after), "{format:?}");
+        assert!(!node.accepts(&second, after), "{format:?}");
+        assert_eq!(node.refused(refresh(&second), after).await, ErrorCode::InvalidGrant);
+    }
 }
 
 #[tokio::test]
@@ -189,7 +205,7 @@ async fn a_refresh_token_of_another_site_is_refused() {
     let tokens = node.login().await;
     let issuer = "https://b.example.com".to_owned();
     let other = Setup { policy: TokenPolicy { issuer, ..policy() }, ..Setup::default() }.node();
-    let neighbour = super::Node { auth: node.auth.clone(), site: other.site };
+    let neighbour = Node { auth: node.auth.clone(), site: other.site };
 
     assert_eq!(neighbour.refused(refresh(&tokens), NOW).await, ErrorCode::InvalidGrant);
 

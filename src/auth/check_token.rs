@@ -1,0 +1,36 @@
+//! Tells until when an access token holds, by everything that a request with it is judged by.
+
+use crate::auth::Auth;
+use crate::auth::AuthSite;
+use crate::auth::scrutiny::Scrutiny;
+use crate::clock::Now;
+use crate::operation::Outcome;
+use crate::operation::Rejection;
+use crate::secret::Secret;
+
+impl Auth {
+    /// Judges a token as a request with it would be.
+    ///
+    /// # Errors
+    /// 401 when the token is not sound or is revoked. While revocation is stale: as `when_stale`
+    /// says, 503 where that is `reject`, or where the store is asked and does not answer.
+    pub(super) async fn check_token(
+        &self,
+        site: &AuthSite,
+        token: Secret<String>,
+        now: Now,
+    ) -> Result<Outcome, Rejection> {
+        let scrutiny = Scrutiny {
+            tokens: &site.tokens,
+            revocations: Some(&self.revocations),
+            max_staleness: site.settings.max_staleness,
+            when_stale: site.settings.when_stale,
+        };
+        let standing = scrutiny.judge(token.expose(), now)?;
+        if let Some(action) = standing.stale() {
+            tracing::warn!(action, "a token was checked although revocation is stale");
+        }
+        let verified = standing.settle(&*self.store, now.wall).await?;
+        Ok(Outcome::TokenChecked { token, expires_at: verified.principal.expires_at })
+    }
+}

@@ -1,0 +1,138 @@
+//! Mailed codes: whoever knows one reads the mail of an address.
+//!
+//! A code is kept by address, whether or not an account has that address, as a keyed hash. Where
+//! there is nobody to mail to, everything is done as where there is, but the mail goes nowhere:
+//! neither the answer nor its time tells one from the other.
+
+use std::time::Duration;
+
+use crate::auth::Auth;
+use crate::auth::AuthSite;
+use crate::auth::random::Alphabet;
+use crate::auth::store_failure;
+use crate::clock::Timestamp;
+use crate::mail::Letter;
+use crate::mail::MailError;
+use crate::mail::Outbox;
+use crate::operation::Email;
+use crate::operation::ErrorCode;
+use crate::operation::Identifier;
+use crate::operation::Outcome;
+use crate::operation::Rejection;
+use crate::secret::Secret;
+use crate::store::CodePurpose;
+use crate::store::Lookup;
+use crate::store::NewCode;
+use crate::store::User;
+
+/// How long a code lives.
+const LIFETIME: Duration = Duration::from_mins(10);
+
+/// How often a code may be guessed, right or wrong.
+const GUESSES: u32 = 5;
+
+/// Digits of a code.
+const LENGTH: usize = 6;
+
+impl Auth {
+    /// Mails a code, if there is anybody to mail it to; an older one of this purpose dies.
+    pub(super) async fn request_code(
+        &self,
+        site: &AuthSite,
+        purpose: CodePurpose,
+        email: Email,
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        let mails = outbox(site)?;
+        let user = self.find_by_address(site, &email).await?;
+        let to = user.filter(|user| is_of_use(purpose, user, &email)).map(|_| &email);
+        let code = Alphabet::Digits.draw(LENGTH)?;
+        let letter = match purpose {
+            CodePurpose::Reset => Letter::ResetCode { code: code.expose() },
+            CodePurpose::Verification => Letter::VerificationCode { code: code.expose() },
+        };
+        let expires_at = now.plus(LIFETIME);
+        let mail = mails
+            .write(letter, to, site.language, &site.host, (now, expires_at))
+            .map_err(|error| mail_failure(&error))?;
+        let hash = self.hash_code(site, purpose, &email, &code);
+        let realm = site.realm.clone();
+        let code = NewCode { purpose, realm, email, hash, expires_at, guesses: GUESSES };
+        self.store.put_code(code, mail).await.map_err(|error| store_failure(&error))?;
+        mails.nudge();
+        Ok(Outcome::CodeRequested)
+    }
+
+    /// Uses a code up; answers the enabled account of the address that it went to.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidCode`] for a code that is wrong, used, expired, replaced or guessed too
+    /// often, and for an address without an account: they cost the same.
+    pub(super) async fn redeem_code(
+        &self,
+        site: &AuthSite,
+        purpose: CodePurpose,
+        (email, code): (&Email, &Secret<String>),
+        now: Timestamp,
+    ) -> Result<User, Rejection> {
+        let hash = self.hash_code(site, purpose, email, code);
+        let right = self.store.try_code(purpose, &site.realm, email, &hash, now).await;
+        if !right.map_err(|error| store_failure(&error))? {
+            return Err(refusal("wrong, used, replaced, expired, or guessed too often"));
+        }
+        let user = self.find_by_address(site, email).await?;
+        user.filter(|user| user.enabled).ok_or_else(no_account)
+    }
+
+    async fn find_by_address(
+        &self,
+        site: &AuthSite,
+        email: &Email,
+    ) -> Result<Option<User>, Rejection> {
+        let who = Identifier::Email(email.clone());
+        let user = self.store.find_user(&site.realm, &who, Lookup::Routine).await;
+        user.map_err(|error| store_failure(&error))
+    }
+
+    fn hash_code(
+        &self,
+        site: &AuthSite,
+        purpose: CodePurpose,
+        email: &Email,
+        code: &Secret<String>,
+    ) -> [u8; 32] {
+        let parts = [purpose.name(), &site.realm, email.as_str(), code.expose()];
+        self.vault.hash("code", &parts.map(str::as_bytes))
+    }
+}
+
+/// Where mails go.
+///
+/// # Errors
+/// 503 when mail is off.
+pub(super) fn outbox(site: &AuthSite) -> Result<&Outbox, Rejection> {
+    let off = || Rejection::new(ErrorCode::ServiceUnavailable, "mail is off");
+    site.settings.mails.as_deref().ok_or_else(off)
+}
+
+/// What a client is told when a mail could not be written.
+pub(super) fn mail_failure(error: &MailError) -> Rejection {
+    Rejection::new(ErrorCode::Internal, format!("a mail could not be written: {error}"))
+}
+
+/// What is answered where a code was right and its account is not there any more.
+pub(super) fn no_account() -> Rejection {
+    refusal("the code was right, but the account is disabled or gone")
+}
+
+fn is_of_use(purpose: CodePurpose, user: &User, email: &Email) -> bool {
+    let is_wanted = match purpose {
+        CodePurpose::Reset => true,
+        CodePurpose::Verification => !user.email_verified,
+    };
+    user.enabled && is_wanted && !email.is_stand_in()
+}
+
+fn refusal(reason: &'static str) -> Rejection {
+    Rejection::new(ErrorCode::InvalidCode, reason)
+}

@@ -1,0 +1,102 @@
+//! Password reset: a mailed code sets a new password, the user's own or one that is mailed.
+//!
+//! What can be refused without the code is refused before the code is spent, whoever has the
+//! address; Argon2 runs only after the code was right. The new verifier is stored in the step that
+//! ends all sessions, and only then is a made password mailed: no mail names a password that was
+//! not set. Cut short in between, the password is one that nobody knows. The client then got no
+//! answer, or 503, and a new code sets that right.
+
+use std::time::Duration;
+
+use crate::auth::Auth;
+use crate::auth::AuthSite;
+use crate::auth::code::mail_failure;
+use crate::auth::code::no_account;
+use crate::auth::code::outbox;
+use crate::auth::random::Alphabet;
+use crate::auth::store_failure;
+use crate::clock::Timestamp;
+use crate::mail::Letter;
+use crate::operation::Email;
+use crate::operation::Input;
+use crate::operation::Outcome;
+use crate::operation::Password;
+use crate::operation::Rejection;
+use crate::secret::Secret;
+use crate::store::CodePurpose;
+use crate::store::User;
+use crate::store::UserChange;
+
+/// Characters of a made password; more where the operator wants more.
+const MADE_LENGTH: usize = 16;
+
+/// How long a mail with a made password is worth sending.
+const MAIL_LIFETIME: Duration = Duration::from_hours(24);
+
+impl Auth {
+    /// Sets a password for a mailed code; with `new` absent it makes one and mails it.
+    pub(super) async fn confirm_reset(
+        &self,
+        site: &AuthSite,
+        (email, code): (&Email, &Secret<String>),
+        new: Option<&Password>,
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        let passwords = &site.settings.passwords;
+        match new {
+            Some(new) => passwords.fault_of_new(new, Input::NewPassword).map_or(Ok(()), Err)?,
+            None => outbox(site).map(|_| ())?,
+        }
+        let user = self.redeem_code(site, CodePurpose::Reset, (email, code), now).await?;
+        match new {
+            Some(new) => self.set_password(site, &user, new, now).await?,
+            None => self.mail_password(site, &user, email, now).await?,
+        }
+        tracing::info!(user = %user.id, "a password was reset by a mailed code: sessions ended");
+        Ok(Outcome::PasswordReset)
+    }
+
+    async fn set_password(
+        &self,
+        site: &AuthSite,
+        user: &User,
+        password: &Password,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        let verifier = site.settings.passwords.hash(password, Input::NewPassword).await?;
+        let change = UserChange::ResetPassword { verifier };
+        let until = Self::users_revoked_until(site, now);
+        let changed = self.store.change_user(&site.realm, user.id, change, until).await;
+        let Some((_, ended)) = changed.map_err(|error| store_failure(&error))? else {
+            return Err(no_account());
+        };
+        self.revocations.record(&ended);
+        Ok(())
+    }
+
+    async fn mail_password(
+        &self,
+        site: &AuthSite,
+        user: &User,
+        email: &Email,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        let length = MADE_LENGTH.max(site.settings.passwords.min_length());
+        let password = Password { text: Alphabet::Unambiguous.draw(length)?, may_be_hashed: false };
+        // Written first: a template that fails changes nothing.
+        let letter = Letter::TemporaryPassword { password: password.text.expose() };
+        let times = (now, now.plus(MAIL_LIFETIME));
+        let mails = outbox(site)?;
+        let mail = mails
+            .write(letter, Some(email), site.language, &site.host, times)
+            .map_err(|error| mail_failure(&error))?;
+        self.set_password(site, user, &password, now).await?;
+        self.store.queue_mail(mail).await.map_err(|error| {
+            let user = user.id;
+            tracing::error!(%user, "a password was reset, and its mail could not be queued");
+            store_failure(&error)
+        })?;
+        mails.nudge();
+        Ok(())
+    }
+}

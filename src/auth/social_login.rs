@@ -1,0 +1,217 @@
+//! Social login: opens a session for whom a provider vouches, and makes the account where there is
+//! none.
+//!
+//! Accounts are found by address, and only a verified address finds one. An account whose address
+//! nobody had proven here may be a stranger's who registered it beforehand: the join ends all that
+//! was opened before, or (`join = "proven-only"`) is refused.
+
+use std::collections::BTreeMap;
+
+use crate::auth::Auth;
+use crate::auth::AuthSite;
+use crate::auth::login::look_up_failure;
+use crate::auth::store_failure;
+use crate::clock::Timestamp;
+use crate::config::SocialJoin;
+use crate::operation::Caller;
+use crate::operation::Email;
+use crate::operation::ErrorCode;
+use crate::operation::Identifier;
+use crate::operation::IdentityError;
+use crate::operation::Outcome;
+use crate::operation::Provider;
+use crate::operation::Rejection;
+use crate::secret::Secret;
+use crate::social::Profile;
+use crate::social::SocialError;
+use crate::store::Lookup;
+use crate::store::NewUser;
+use crate::store::StoreError;
+use crate::store::User;
+use crate::store::UserChange;
+use crate::telemetry::metric;
+
+/// The address that a provider's user has here.
+#[derive(Debug)]
+enum Address {
+    /// One that the provider has verified.
+    Proven(Email),
+    /// One of our own making, for a user without any: nobody receives mail there, and nobody else
+    /// can claim it.
+    StandIn(Email),
+}
+
+impl Auth {
+    pub(super) async fn social_login(
+        &self,
+        site: &AuthSite,
+        caller: &Caller,
+        provider: Provider,
+        token: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        let outcome = self.try_social_login(site, caller, provider, token, now).await;
+        let result = outcome.as_ref().map_or_else(|rejection| rejection.code.name(), |_| "success");
+        let issuer = site.tokens.policy().issuer.clone();
+        metrics::counter!(metric::LOGINS, "site" => issuer, "result" => result).increment(1);
+        outcome
+    }
+
+    async fn try_social_login(
+        &self,
+        site: &AuthSite,
+        caller: &Caller,
+        provider: Provider,
+        token: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        let asked = site.settings.social.ask(provider, token).await;
+        let profile = asked.map_err(|error| provider_failure(&error))?;
+        let address = self.address_of(site, &profile)?;
+        let identifier = Identifier::Email(address.email().clone());
+        let mut is_new_user = false;
+        // Again for a login that raced another first login, or a change of the account.
+        for _ in 0..LOOKS {
+            let found = self.store.find_user(&site.realm, &identifier, Lookup::Login).await;
+            let user = match found.map_err(|error| look_up_failure(&error))? {
+                Some(user) if !user.enabled => return Err(refusal("the account is disabled")),
+                Some(user) => self.admit(site, provider, &address, user, now).await?,
+                None => {
+                    let made = self.make_account(site, &address, now).await?;
+                    is_new_user |= made.is_some();
+                    made
+                }
+            };
+            let Some(user) = user else { continue };
+            if let Some(opened) = self.open_session(site, caller, &user, now).await? {
+                return Ok(match opened {
+                    Outcome::TokensIssued { user, tokens, .. } => {
+                        Outcome::TokensIssued { user, tokens, is_new_user }
+                    }
+                    other => other,
+                });
+            }
+        }
+        Err(refusal("the account changed during the login"))
+    }
+
+    /// The address to look for: what the provider verified, or a stable one made of the user's id.
+    fn address_of(&self, site: &AuthSite, profile: &Profile) -> Result<Address, Rejection> {
+        let verified = profile.verified_email.clone().filter(|email| !email.is_stand_in());
+        match (verified, profile.provider) {
+            (Some(email), _) => Ok(Address::Proven(email)),
+            (None, Provider::Google) => Err(refusal("the provider has not verified the address")),
+            (None, Provider::Kakao) => {
+                let name = profile.provider.name();
+                let parts = [site.realm.as_bytes(), profile.id.as_bytes()];
+                let hash = self.vault.hash(name, &parts);
+                let hash: String =
+                    hash.iter().take(STAND_IN_BYTES).map(|byte| format!("{byte:02x}")).collect();
+                let email: Result<Email, IdentityError> =
+                    format!("{name}_{hash}@{}", Email::STAND_IN_DOMAIN).parse();
+                email.map(Address::StandIn).map_err(|error| {
+                    Rejection::new(ErrorCode::Internal, format!("the user's address: {error}"))
+                })
+            }
+        }
+    }
+
+    /// Lets a provider's user into an account that is there; `None` when it went meanwhile.
+    async fn admit(
+        &self,
+        site: &AuthSite,
+        provider: Provider,
+        address: &Address,
+        user: User,
+        now: Timestamp,
+    ) -> Result<Option<User>, Rejection> {
+        let email = match address {
+            Address::Proven(email) if !user.email_verified => email.clone(),
+            Address::Proven(_) | Address::StandIn(_) => return Ok(Some(user)),
+        };
+        if site.settings.social_join == SocialJoin::ProvenOnly {
+            return Err(refusal("nobody has proven the account's address"));
+        }
+        let (change, until) =
+            (UserChange::JoinSocial { email }, Self::users_revoked_until(site, now));
+        let joined = self.store.change_user(&site.realm, user.id, change, until).await;
+        let Some((user, revocations)) = joined.map_err(|error| store_failure(&error))? else {
+            return Ok(None);
+        };
+        if !user.email_verified {
+            return Ok(None);
+        }
+        // Without any, another login of the same user was quicker: its session lives on.
+        if !revocations.is_empty() {
+            self.revocations.record(&revocations);
+            tracing::info!(
+                target: "munjigi::audit",
+                event = "social_join",
+                user = %user.id,
+                provider = provider.name(),
+                "a provider proved an account's address; its earlier sessions ended"
+            );
+        }
+        Ok(Some(user))
+    }
+
+    /// Makes the account of a user who comes for the first time; `None` when another login of
+    /// theirs was quicker.
+    async fn make_account(
+        &self,
+        site: &AuthSite,
+        address: &Address,
+        now: Timestamp,
+    ) -> Result<Option<User>, Rejection> {
+        if !site.signup {
+            return Err(Rejection::new(ErrorCode::SignupClosed, "sign-up is closed on this site"));
+        }
+        let user = NewUser {
+            realm: site.realm.clone(),
+            email: Some(address.email().clone()),
+            email_verified: matches!(address, Address::Proven(_)),
+            username: None,
+            verifier: None,
+            roles: site.default_role.clone().into_iter().collect(),
+            permissions: Vec::new(),
+            enabled: true,
+            attributes: BTreeMap::new(),
+            created_at: now,
+        };
+        match self.store.create_user(user).await {
+            Ok(user) => Ok(Some(user)),
+            Err(StoreError::Taken) => Ok(None),
+            Err(error) => Err(store_failure(&error)),
+        }
+    }
+}
+
+impl Address {
+    const fn email(&self) -> &Email {
+        match self {
+            Self::Proven(email) | Self::StandIn(email) => email,
+        }
+    }
+}
+
+fn provider_failure(error: &SocialError) -> Rejection {
+    let code = match error {
+        SocialError::Unsupported => ErrorCode::UnsupportedProvider,
+        SocialError::Refused(_) => ErrorCode::InvalidProviderToken,
+        SocialError::Unavailable(_) => ErrorCode::ProviderUnavailable,
+    };
+    let first: &dyn std::error::Error = error;
+    let causes = std::iter::successors(Some(first), |error| error.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    Rejection::new(code, causes.join(": "))
+}
+
+/// One code for all that is known of the account, so that a token of nobody's tells as little.
+fn refusal(reason: &'static str) -> Rejection {
+    Rejection::new(ErrorCode::InvalidProviderToken, reason)
+}
+
+/// Of the keyed hash: enough that no two ids meet.
+const STAND_IN_BYTES: usize = 16;
+/// Looks at the account in one login.
+const LOOKS: usize = 3;

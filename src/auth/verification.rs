@@ -1,0 +1,32 @@
+//! Proof of an address by a mailed code.
+
+use crate::auth::Auth;
+use crate::auth::AuthSite;
+use crate::auth::code::no_account;
+use crate::auth::store_failure;
+use crate::clock::Timestamp;
+use crate::operation::Email;
+use crate::operation::Outcome;
+use crate::operation::Rejection;
+use crate::secret::Secret;
+use crate::store::CodePurpose;
+use crate::store::UserChange;
+
+impl Auth {
+    pub(super) async fn confirm_verification(
+        &self,
+        site: &AuthSite,
+        (email, code): (&Email, &Secret<String>),
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        let purpose = CodePurpose::Verification;
+        let user = self.redeem_code(site, purpose, (email, code), now).await?;
+        let change = UserChange::ProveEmail { email: email.clone() };
+        let until = Self::users_revoked_until(site, now);
+        let changed = self.store.change_user(&site.realm, user.id, change, until).await;
+        let changed = changed.map_err(|error| store_failure(&error))?;
+        // The account may have gone, or have another address, since it was found.
+        let proven = changed.is_some_and(|(user, _)| user.email_verified);
+        if proven { Ok(Outcome::EmailVerified) } else { Err(no_account()) }
+    }
+}
