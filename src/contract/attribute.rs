@@ -1,5 +1,8 @@
 //! `[attributes]`: what a user has under a contract beyond email, name and password.
 
+use toml::Spanned;
+
+use crate::config::ByteSize;
 use crate::contract::report::Report;
 use crate::contract::report::suggestion;
 use crate::contract::section::Section;
@@ -7,13 +10,22 @@ use crate::contract::slot::USER_FIELDS;
 use crate::operation::Input;
 use crate::operation::Operation;
 
-/// A text of the user's own, with its limit.
+/// A value of the user's own, with its limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Attribute {
     /// Its name in the file, in the store and in slots (`{user.NAME}`).
     pub(super) name: String,
-    /// Characters at most.
-    pub(super) max: usize,
+    /// What it holds, and how much.
+    pub(super) kind: AttributeKind,
+}
+
+/// `type = "…"` and its `max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AttributeKind {
+    /// Text of so many characters.
+    Text { max: usize },
+    /// Base64 of so many bytes.
+    Base64 { max: usize },
 }
 
 impl Attribute {
@@ -26,27 +38,49 @@ impl Attribute {
                 let title = format!("`{}` is no attribute's name", key.name);
                 report.fault(&key.span, title, "every account has that one already");
             }
-            let max = Section::of(node, report).and_then(|own| read_max(own, report));
-            attributes.extend(max.map(|max| Self { name: key.name.clone(), max }));
+            let kind = Section::of(node, report).and_then(|own| read_kind(own, report));
+            attributes.extend(kind.map(|kind| Self { name: key.name.clone(), kind }));
         }
         attributes
     }
 }
 
-fn read_max(mut section: Section<'_>, report: &mut Report) -> Option<usize> {
-    if let Some(kind) = section.needed_text("type", report)
-        && kind.get_ref() != "text"
-    {
-        let title = format!("unknown attribute type `{}`", kind.get_ref());
-        report.fault(&kind.span(), title, suggestion(kind.get_ref(), ["text"]));
-    }
-    let max = section.count("max", report);
-    if max.is_none() {
-        let hint = "the most characters that it may have";
+fn read_kind(mut section: Section<'_>, report: &mut Report) -> Option<AttributeKind> {
+    let name = section.needed_text("type", report)?;
+    if section.find("max").is_none() {
+        let hint = "the most characters of a text, or bytes of base64, that it may have";
         report.fault(&section.span, "an attribute without `max`", hint);
     }
+    let kind = match name.get_ref().as_str() {
+        "text" => {
+            let max = section.count("max", report).map(Spanned::into_inner);
+            max.map(|max| AttributeKind::Text { max })
+        }
+        "base64" => {
+            let max = section.text("max", report).and_then(|text| read_size(&text, report));
+            max.map(|max| AttributeKind::Base64 { max })
+        }
+        other => {
+            let title = format!("unknown attribute type `{other}`");
+            report.fault(&name.span(), title, suggestion(other, ["text", "base64"]));
+            return None;
+        }
+    };
     section.finish(report);
-    max.map(toml::Spanned::into_inner)
+    kind
+}
+
+fn read_size(text: &Spanned<String>, report: &mut Report) -> Option<usize> {
+    let size = text.get_ref().parse::<ByteSize>();
+    let size = size.map(|size| usize::try_from(size.0).unwrap_or(usize::MAX));
+    let told = size.map_err(|expected| {
+        report.fault(
+            &text.span(),
+            format!("`{}` is no size", text.get_ref()),
+            expected.to_string(),
+        );
+    });
+    told.ok()
 }
 
 fn is_taken(name: &str) -> bool {

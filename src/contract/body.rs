@@ -59,15 +59,15 @@ impl Body {
         let json = |bytes| json(bytes, places);
         let form = |bytes| form(bytes, places);
         let takes = |form| accept.contains(&form);
+        let looks_like_json = bytes.trim_ascii_start().first() == Some(&b'{');
         match media_type(headers)?.as_deref() {
-            // A client that names no type means the one form the document shows.
-            None if takes(Accept::Json) => json(bytes),
-            None if takes(Accept::Form) => form(bytes),
+            // A client that names no type means what its body looks like.
+            None if takes(Accept::Form) && !looks_like_json => form(bytes),
+            None if takes(Accept::Json) || takes(Accept::JsonInForm) => json(bytes),
             Some(name) if is_json(name) && (takes(Accept::Json) || takes(Accept::JsonInForm)) => {
                 json(bytes)
             }
             Some("application/x-www-form-urlencoded") => {
-                let looks_like_json = bytes.trim_ascii_start().first() == Some(&b'{');
                 if takes(Accept::JsonInForm) && (looks_like_json || !takes(Accept::Form)) {
                     json(bytes)
                 } else if takes(Accept::Form) {

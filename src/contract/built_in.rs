@@ -10,19 +10,32 @@ pub(super) struct BuiltIn {
 }
 
 /// The names, in alphabetical order.
-pub(super) const NAMES: [&str; 2] = ["standard", "zdm"];
+pub(super) const NAMES: [&str; 6] = ["auth-api", "fame", "standard", "username", "zdm", "zipcheck"];
 
 /// The file of a name.
 pub(super) fn find(name: &str) -> Option<BuiltIn> {
+    let file = |path, text| Some(BuiltIn { path, text });
     match name {
-        "standard" => Some(BuiltIn {
-            path: "config/contracts/standard.toml",
-            text: include_str!("../../config/contracts/standard.toml"),
-        }),
-        "zdm" => Some(BuiltIn {
-            path: "config/contracts/zdm.toml",
-            text: include_str!("../../config/contracts/zdm.toml"),
-        }),
+        "auth-api" => file(
+            "config/contracts/auth-api.toml",
+            include_str!("../../config/contracts/auth-api.toml"),
+        ),
+        "fame" => {
+            file("config/contracts/fame.toml", include_str!("../../config/contracts/fame.toml"))
+        }
+        "standard" => file(
+            "config/contracts/standard.toml",
+            include_str!("../../config/contracts/standard.toml"),
+        ),
+        "username" => file(
+            "config/contracts/username.toml",
+            include_str!("../../config/contracts/username.toml"),
+        ),
+        "zdm" => file("config/contracts/zdm.toml", include_str!("../../config/contracts/zdm.toml")),
+        "zipcheck" => file(
+            "config/contracts/zipcheck.toml",
+            include_str!("../../config/contracts/zipcheck.toml"),
+        ),
         _ => None,
     }
 }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use http::HeaderName;
 use http::HeaderValue;
+use http::header::SET_COOKIE;
 use toml::Spanned;
 
 use crate::config::Faults;
@@ -12,6 +14,7 @@ use crate::contract::Endpoint;
 use crate::contract::address::Address;
 use crate::contract::attribute::Attribute;
 use crate::contract::compose::Vocabulary;
+use crate::contract::cookie::Cookie;
 use crate::contract::document::Node;
 use crate::contract::document::NodeValue;
 use crate::contract::endpoint::Shared;
@@ -23,17 +26,8 @@ use crate::contract::report::suggestion;
 use crate::contract::request_id::RequestIdForm;
 use crate::contract::section::Section;
 use crate::contract::time_format::TimeFormats;
+use crate::operation::Language;
 use crate::operation::Operation;
-
-/// Operations that a contract may say it does not serve, though none can serve them yet.
-const PLANNED: [&str; 6] = [
-    "social_login",
-    "check_token",
-    "request_reset",
-    "confirm_reset",
-    "request_verification",
-    "confirm_verification",
-];
 
 /// Reads and checks a file.
 pub(super) fn compile(text: &str, path: &Path) -> Result<Contract, Faults> {
@@ -48,44 +42,36 @@ pub(super) fn compile(text: &str, path: &Path) -> Result<Contract, Faults> {
 
 fn read(mut root: Section<'_>, report: &mut Report) -> Option<Contract> {
     let name = root.needed_text("name", report).map(Spanned::into_inner);
-    // For whoever reads the file: the gateway makes no use of it.
-    root.needed_text("about", report);
+    let about = root.needed_text("about", report).map(Spanned::into_inner);
+    let language = language(root.text("language", report), report);
     let not_served = root.texts("not_served", report);
-    let tokens = match root.section("tokens", report) {
-        Some(section) => ContractTokens::read(section, report),
-        None => {
-            report.fault(&(0..0), "`[tokens]` is missing", "it names `algorithm` and `access_ttl`");
-            None
-        }
-    };
+    let tokens = tokens(root.section("tokens", report), report);
     let attributes = Attribute::read_all(root.section("attributes", report), report);
     let request_id = RequestIdForm::read(root.section("request_id", report), report);
     let times = TimeFormats::read(root.section("time", report), report);
+    let cookies = Cookie::read_all(root.section("cookies", report), report);
+    let exposed_headers = exposed_headers(root.section("cors", report), report);
     let problems = ProblemWords::read(root.section("problems", report), report);
     let envelope = Envelope::read(root.section("envelope", report), report);
-    let errors = match root.section("errors", report) {
-        Some(section) => ErrorTable::read(section, report),
-        None => {
-            report.fault(&(0..0), "`[errors]` is missing", "it gives at least `default`");
-            ErrorTable::absent()
-        }
-    };
+    let errors = errors(root.section("errors", report), report);
     let endpoints = sections(root.find("endpoint"), report);
     root.finish(report);
 
     // Without settings nobody can say which slots have values.
     let refresh = tokens.as_ref().is_none_or(|tokens| tokens.refresh_ttl.is_some());
-    let vocabulary = Vocabulary { attributes, times, refresh };
+    let default_role = tokens.as_ref().and_then(|tokens| tokens.default_role.clone());
+    let vocabulary = Vocabulary { attributes, times, refresh, default_role };
     let Envelope { success, error, success_type, error_type } = envelope;
     // Stands in for an envelope that is missing, so that the rest can be checked.
     let nothing = Node { span: 0..0, value: NodeValue::Table(Vec::new()) };
     let form = RefusalForm { envelope: error.unwrap_or(&nothing), vocabulary: &vocabulary };
     let refusals = errors.complete(form, report);
-    let shared = Shared { envelope: success, errors: &errors, form };
+    let shared = Shared { envelope: success, cookies: &cookies, errors: &errors, form };
     let spans: Vec<_> = endpoints.iter().map(|section| section.span.clone()).collect();
     let endpoints: Vec<_> =
         endpoints.into_iter().map(|section| Endpoint::read(section, shared, report)).collect();
     check_served(&not_served, &endpoints, report);
+    check_cookies(&cookies, &endpoints, report);
     let addresses: Vec<_> = endpoints.iter().flatten().map(|endpoint| &endpoint.address).collect();
     Address::check_claims(&addresses, report);
     for (endpoint, span) in endpoints.iter().zip(&spans) {
@@ -97,14 +83,69 @@ fn read(mut root: Section<'_>, report: &mut Report) -> Option<Contract> {
     }
     Some(Contract {
         name: name?,
+        about: about?,
+        language,
         tokens: tokens?,
         request_id,
+        cookies,
+        exposed_headers,
         endpoints: endpoints.into_iter().collect::<Option<_>>()?,
         refusals,
         problems,
         success_type: success_type?,
         error_type: error_type?,
     })
+}
+
+fn language(tag: Option<Spanned<String>>, report: &mut Report) -> Language {
+    let Some(tag) = tag else { return Language::default() };
+    let language = Language::from_tag(tag.get_ref());
+    if language.is_none() {
+        let known = Language::ALL.into_iter().map(Language::tag);
+        let title = format!("unknown language `{}`", tag.get_ref());
+        report.fault(&tag.span(), title, suggestion(tag.get_ref(), known));
+    }
+    language.unwrap_or_default()
+}
+
+fn tokens(section: Option<Section<'_>>, report: &mut Report) -> Option<ContractTokens> {
+    if section.is_none() {
+        report.fault(&(0..0), "`[tokens]` is missing", "it names `algorithm` and `access_ttl`");
+    }
+    ContractTokens::read(section?, report)
+}
+
+fn errors<'n>(section: Option<Section<'n>>, report: &mut Report) -> ErrorTable<'n> {
+    match section {
+        Some(section) => ErrorTable::read(section, report),
+        None => {
+            report.fault(&(0..0), "`[errors]` is missing", "it gives at least `default`");
+            ErrorTable::absent()
+        }
+    }
+}
+
+/// `[cors] expose`
+fn exposed_headers(section: Option<Section<'_>>, report: &mut Report) -> Vec<HeaderName> {
+    let Some(mut section) = section else { return Vec::new() };
+    let names = section.texts("expose", report);
+    section.finish(report);
+    let mut exposed = Vec::new();
+    for name in names {
+        match HeaderName::try_from(name.get_ref()) {
+            // Browsers keep it from scripts whatever is exposed (Fetch §2.2.6).
+            Ok(SET_COOKIE) => {
+                let hint = "no script may read it";
+                report.fault(&name.span(), "`Set-Cookie` cannot be exposed", hint);
+            }
+            Ok(header) => exposed.push(header),
+            Err(_) => {
+                let title = format!("`{}` is no header name", name.get_ref());
+                report.fault(&name.span(), title, "such as \"Authorization\"");
+            }
+        }
+    }
+    exposed
 }
 
 /// `[envelope]`, as read.
@@ -158,6 +199,21 @@ fn sections<'n>(node: Option<&'n Node>, report: &mut Report) -> Vec<Section<'n>>
     }
 }
 
+/// A cookie that no answer sets is a mistake of the file, or somebody else's.
+fn check_cookies(cookies: &[Cookie], endpoints: &[Option<Endpoint>], report: &mut Report) {
+    // An endpoint that did not read may be the one.
+    if endpoints.iter().any(Option::is_none) {
+        return;
+    }
+    for Cookie { name, span, .. } in cookies {
+        let mut changes = endpoints.iter().flatten().flat_map(|endpoint| &endpoint.cookies);
+        if !changes.any(|change| change.sets(name)) {
+            let hint = format!("set_cookies = [\"{name}\"]");
+            report.fault(span, format!("no endpoint sets the cookie `{name}`"), hint);
+        }
+    }
+}
+
 /// Every operation is served or listed, none is both.
 fn check_served(
     not_served: &[Spanned<String>],
@@ -166,7 +222,7 @@ fn check_served(
 ) {
     let serves =
         |name: &str| endpoints.iter().flatten().any(|endpoint| endpoint.operation.name() == name);
-    let known = || Operation::ALL.iter().map(|operation| operation.name()).chain(PLANNED);
+    let known = || Operation::ALL.iter().map(|operation| operation.name());
     for listed in not_served {
         let name = listed.get_ref();
         if !known().any(|own| own == name) {

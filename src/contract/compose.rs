@@ -27,6 +27,8 @@ pub(super) struct Vocabulary {
     pub(super) times: TimeFormats,
     /// Whether there are refresh tokens.
     pub(super) refresh: bool,
+    /// What `{user.role}` says of an account without any.
+    pub(super) default_role: Option<String>,
 }
 
 /// Composes the templates of one place.
@@ -203,6 +205,7 @@ impl<'v> Composer<'v> {
                 self.message_used.set(true);
                 Some(Slot::Message)
             }
+            "user.role" => Some(Slot::UserRole(self.vocabulary.default_role.clone())),
             _ => Slot::from_name(name).or_else(|| {
                 let own = name.strip_prefix("user.")?;
                 is_own(own).then(|| Slot::Attribute(own.to_owned()))

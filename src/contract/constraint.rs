@@ -13,6 +13,8 @@ pub(super) struct Constraint {
     min: Option<usize>,
     /// Characters at most.
     pub(super) max: Option<usize>,
+    /// Base64 (RFC 4648 §4) of so many bytes at most.
+    pub(super) base64_max: Option<usize>,
     /// The only texts that are taken; empty: any.
     pub(super) one_of: Vec<String>,
 }
@@ -31,6 +33,7 @@ impl Constraint {
         Self {
             min: min.map(Spanned::into_inner),
             max: max.map(Spanned::into_inner),
+            base64_max: None,
             one_of: one_of.into_iter().map(Spanned::into_inner).collect(),
         }
     }
@@ -43,9 +46,88 @@ impl Constraint {
         if (self.min.is_some() || self.max.is_some()) && !within(text.chars().count()) {
             return Err(ProblemKind::Length);
         }
+        if let Some(max) = self.base64_max
+            && decoded_length(text).ok_or(ProblemKind::Malformed)? > max
+        {
+            return Err(ProblemKind::Length);
+        }
         if !self.one_of.is_empty() && !self.one_of.iter().any(|own| own == text) {
             return Err(ProblemKind::Malformed);
         }
         Ok(())
+    }
+
+    /// A text that is taken: the proposed one, made to fit.
+    pub(super) fn sample(&self, proposed: &str) -> String {
+        if let Some(first) = self.one_of.first() {
+            let known = self.one_of.iter().find(|own| *own == proposed);
+            return known.unwrap_or(first).clone();
+        }
+        let length = proposed.chars().count();
+        let length = length.max(self.min.unwrap_or(0)).min(self.max.unwrap_or(usize::MAX));
+        proposed.chars().cycle().take(length).collect()
+    }
+}
+
+/// How many bytes base64 stands for; nothing is decoded for it.
+///
+/// Padding may be left out, as some encoders do; line breaks, the URL alphabet and the `data:`
+/// of a URL are not base64.
+fn decoded_length(text: &str) -> Option<usize> {
+    let padded = text.strip_suffix("==").or_else(|| text.strip_suffix('='));
+    let digits = padded.unwrap_or(text);
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let whole = padded.is_none() || text.len().is_multiple_of(4);
+    let rest = digits.len() % 4;
+    if !whole || rest == 1 || !digits.bytes().all(is_digit) {
+        return None;
+    }
+    Some(digits.len() / 4 * 3 + rest.saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Constraint;
+    use super::decoded_length;
+    use crate::operation::ProblemKind;
+
+    #[test]
+    fn base64_is_measured_without_decoding_it() {
+        let rows = [
+            ("AA==", Some(1)),
+            ("AA", Some(1)),
+            ("AAA=", Some(2)),
+            ("AAA", Some(2)),
+            ("AAAA", Some(3)),
+            ("+/az09AZ", Some(6)),
+            ("A", None),
+            ("AAAAA", None),
+            ("AA=", None),
+            ("AAA==", None),
+            ("AAAA=", None),
+            ("AAAA==", None),
+            ("A===", None),
+            ("====", None),
+            ("=AAA", None),
+            ("AA==AAAA", None),
+            ("AAAA\nAAAA", None),
+            ("AAA ", None),
+            ("-_AA", None),
+            ("data:image/png;base64,AAAA", None),
+            ("가가", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(decoded_length(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_limit_of_base64_is_of_its_bytes() {
+        let constraint = Constraint { base64_max: Some(5), ..Constraint::default() };
+
+        assert_eq!(constraint.check("AAAAAAA="), Ok(()));
+        assert_eq!(constraint.check("AAAAAAA"), Ok(()));
+        assert_eq!(constraint.check("AAAAAAAA"), Err(ProblemKind::Length));
+        assert_eq!(constraint.check("AAAAAAA!"), Err(ProblemKind::Malformed));
     }
 }

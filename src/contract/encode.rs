@@ -38,6 +38,11 @@ pub(super) fn encode(
             response.headers_mut().insert(name, value);
         }
     }
+    for change in &endpoint.cookies {
+        if let Some(value) = change.header(&facts, context.same_site) {
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+    }
     response
 }
 
@@ -73,6 +78,12 @@ pub(super) fn refuse(
     };
     let status = response.status();
     set_refusal_headers(response.headers_mut(), status, rejection);
+    if rejection.code == ErrorCode::DuplicateCookie {
+        let ours = endpoint.map(|endpoint| endpoint.reads.as_slice()).unwrap_or_default();
+        for cleared in ours.iter().filter_map(|cookie| cookie.cleared(context.same_site)) {
+            response.headers_mut().append(header::SET_COOKIE, cleared);
+        }
+    }
     response
 }
 

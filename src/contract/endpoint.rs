@@ -9,6 +9,8 @@ use toml::Spanned;
 use crate::contract::address::Address;
 use crate::contract::body::Accept;
 use crate::contract::compose::Composer;
+use crate::contract::cookie::Cookie;
+use crate::contract::cookie::CookieChange;
 use crate::contract::document::Node;
 use crate::contract::document::NodeValue;
 use crate::contract::input::InputRule;
@@ -37,6 +39,10 @@ pub struct Endpoint {
     pub(super) inputs: Vec<InputRule>,
     pub(super) status: StatusCode,
     pub(super) headers: Vec<(HeaderName, Text)>,
+    /// What a success does to cookies.
+    pub(super) cookies: Vec<CookieChange>,
+    /// The cookies that its inputs come from.
+    pub(super) reads: Vec<Cookie>,
     pub(super) message: Option<Text>,
     /// `None`: the answer has no body.
     pub(super) body: Option<Template>,
@@ -49,6 +55,8 @@ pub struct Endpoint {
 pub(super) struct Shared<'c> {
     /// `[envelope] success`.
     pub(super) envelope: Option<&'c Node>,
+    /// `[cookies]`.
+    pub(super) cookies: &'c [Cookie],
     /// `[errors]`.
     pub(super) errors: &'c ErrorTable<'c>,
     /// How refusals are made.
@@ -80,6 +88,12 @@ impl Endpoint {
         self.inputs.iter().any(|rule| rule.target == Target::Input(Input::AccessToken))
     }
 
+    /// Whether a request to it may rest on a cookie, which a browser sends of its own accord.
+    #[must_use]
+    pub const fn reads_cookie(&self) -> bool {
+        !self.reads.is_empty()
+    }
+
     /// Reads an `[[endpoint]]`.
     pub(super) fn read(
         mut section: Section<'_>,
@@ -104,6 +118,7 @@ impl Endpoint {
         if let Some(address) = &address {
             check_sources(&inputs, address, report);
         }
+        let reads = read_cookies(&inputs, shared.cookies, report);
         let reads_body =
             inputs.iter().flat_map(|rule| &rule.sources).any(|s| s.as_body().is_some());
         if let Some(node) = section.find("accept").filter(|_| !reads_body) {
@@ -120,15 +135,27 @@ impl Endpoint {
             None => Refusals::new(),
         };
         section.finish(report);
-        let Answer { headers, message, body } = answer?;
-        let (operation, address) = (operation?, address?);
-        Some(Self { operation, address, accept, inputs, status, headers, message, body, refusals })
+        let Answer { headers, cookies, message, body } = answer?;
+        Some(Self {
+            operation: operation?,
+            address: address?,
+            accept,
+            inputs,
+            status,
+            headers,
+            cookies,
+            reads,
+            message,
+            body,
+            refusals,
+        })
     }
 }
 
 /// What an endpoint answers when its operation succeeds.
 struct Answer {
     headers: Vec<(HeaderName, Text)>,
+    cookies: Vec<CookieChange>,
     message: Option<Text>,
     body: Option<Template>,
 }
@@ -148,6 +175,7 @@ impl Answer {
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
         let plain = Composer::new(shared.form.vocabulary, place?);
         let headers = headers.map(|own| read_headers(&own, &plain, report)).unwrap_or_default();
+        let cookies = CookieChange::read_all(section, shared.cookies, &plain, report);
         let message_span = message.as_ref().map(Spanned::span);
         let message = match message {
             Some(text) => Some(plain.text(text.get_ref(), &text.span(), report)?),
@@ -157,7 +185,7 @@ impl Answer {
             for span in own.into_iter().chain(data).map(|node| &node.span).chain(&message_span) {
                 report.fault(span, "an answer without a body has no use for this", "leave it out");
             }
-            return Some(Self { headers, message: None, body: None });
+            return Some(Self { headers, cookies, message: None, body: None });
         }
         let data_template = match data {
             Some(node) => Some(plain.template(node, report)?),
@@ -171,7 +199,12 @@ impl Answer {
                 let hint = "give `body` or `data`, or say `empty = true`";
                 report.fault(&section.span, "an endpoint without an answer", hint);
             }
-            return data_template.map(|body| Self { headers, message: None, body: Some(body) });
+            return data_template.map(|body| Self {
+                headers,
+                cookies,
+                message: None,
+                body: Some(body),
+            });
         };
         let mut composer = Composer::new(shared.form.vocabulary, place?);
         if let Some(template) = &data_template {
@@ -188,7 +221,7 @@ impl Answer {
                 report.fault(&span, title, "leave it out, or name it in the body");
             }
         }
-        Some(Self { headers, message, body: Some(body) })
+        Some(Self { headers, cookies, message, body: Some(body) })
     }
 }
 
@@ -264,6 +297,20 @@ fn read_headers(
         headers.push((name, text));
     }
     headers
+}
+
+fn read_cookies(inputs: &[InputRule], cookies: &[Cookie], report: &mut Report) -> Vec<Cookie> {
+    let named = inputs.iter().flat_map(|rule| {
+        let names = rule.sources.iter().filter_map(Source::as_cookie);
+        names.map(|name| (name, &rule.span))
+    });
+    let mut reads: Vec<Cookie> = Vec::new();
+    for (name, span) in named {
+        if !reads.iter().any(|own| own.name == name) {
+            reads.extend(Cookie::find(cookies, name, span, report));
+        }
+    }
+    reads
 }
 
 fn check_sources(inputs: &[InputRule], address: &Address, report: &mut Report) {

@@ -30,7 +30,8 @@ pub(super) struct Facts<'a> {
 enum Subject<'a> {
     Nothing,
     User(&'a UserView),
-    Tokens(&'a UserView, &'a TokenSet),
+    Tokens { user: &'a UserView, tokens: &'a TokenSet, is_new_user: bool },
+    Checked { token: &'a Secret<String>, expires_at: Timestamp },
     Sessions(&'a [SessionView]),
     Session(&'a SessionView),
     Refusal { kind: ErrorCode, fault: Option<InputFault<'a>> },
@@ -67,9 +68,18 @@ impl<'a> Facts<'a> {
     ) -> Self {
         let subject = match outcome {
             Outcome::SignedUp { user } | Outcome::Account { user } => Subject::User(user),
-            Outcome::TokensIssued { user, tokens } => Subject::Tokens(user, tokens),
+            Outcome::TokensIssued { user, tokens, is_new_user } => {
+                Subject::Tokens { user, tokens, is_new_user: *is_new_user }
+            }
+            Outcome::TokenChecked { token, expires_at } => {
+                Subject::Checked { token, expires_at: *expires_at }
+            }
             Outcome::Sessions { sessions } => Subject::Sessions(sessions.as_slice()),
-            Outcome::LoggedOut | Outcome::SessionEnded => Subject::Nothing,
+            Outcome::LoggedOut
+            | Outcome::SessionEnded
+            | Outcome::CodeRequested
+            | Outcome::PasswordReset
+            | Outcome::EmailVerified => Subject::Nothing,
         };
         Self::new(subject, status, context)
     }
@@ -117,9 +127,17 @@ impl<'a> Subject<'a> {
         match self {
             Self::Nothing => SlotValue::Nothing,
             Self::User(user) => of_user(user, slot),
-            Self::Tokens(user, tokens) => match of_tokens(tokens, slot) {
+            Self::Tokens { is_new_user, .. } if *slot == Slot::IsNewUser => {
+                SlotValue::Boolean(is_new_user)
+            }
+            Self::Tokens { user, tokens, .. } => match of_tokens(tokens, slot) {
                 SlotValue::Nothing => of_user(user, slot),
                 value => value,
+            },
+            Self::Checked { token, expires_at } => match slot {
+                Slot::Token => text(token.expose()),
+                Slot::TokenExpiresAt => SlotValue::Time(expires_at),
+                _ => SlotValue::Nothing,
             },
             Self::Sessions(sessions) => match slot {
                 Slot::Sessions => SlotValue::Sessions(sessions),
@@ -142,7 +160,9 @@ fn of_user<'a>(user: &'a UserView, slot: &'a Slot) -> SlotValue<'a> {
         Slot::UserEmail => optional(user.email.as_deref()),
         Slot::UserEmailVerified => SlotValue::Boolean(user.email_verified),
         Slot::UserUsername => optional(user.username.as_deref()),
-        Slot::UserRole => optional(user.roles.first().map(String::as_str)),
+        Slot::UserRole(default) => {
+            optional(user.roles.first().or(default.as_ref()).map(String::as_str))
+        }
         Slot::UserRoles => SlotValue::Texts(&user.roles),
         Slot::UserPermissions => SlotValue::Texts(&user.permissions),
         Slot::UserCreatedAt => SlotValue::Time(user.created_at),

@@ -5,6 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use crate::contract::attribute::Attribute;
+use crate::contract::attribute::AttributeKind;
 use crate::contract::constraint::Constraint;
 use crate::contract::document::Node;
 use crate::contract::document::NodeValue;
@@ -13,9 +14,11 @@ use crate::contract::report::suggestion;
 use crate::contract::section::Section;
 use crate::contract::section::texts;
 use crate::contract::source::Source;
+use crate::operation::ErrorCode;
 use crate::operation::Input;
 use crate::operation::InputKind;
 use crate::operation::Operation;
+use crate::operation::Provider;
 
 /// How an input of an endpoint is read.
 #[derive(Clone, Debug)]
@@ -28,6 +31,8 @@ pub(super) struct InputRule {
     pub(super) required: bool,
     /// Whether 64 hex digits may stand for the SHA-256 of a password.
     pub(super) may_be_hashed: bool,
+    /// What text of another form is answered as, unless as invalid input.
+    pub(super) malformed: Option<ErrorCode>,
     /// The contract's message when it is at fault.
     pub(super) message: Option<String>,
     /// Its limits.
@@ -74,9 +79,13 @@ impl InputRule {
                     continue;
                 }
             };
-            if let Some(attribute) = attribute {
-                let max = rule.constraint.max.map_or(attribute.max, |max| max.min(attribute.max));
-                rule.constraint.max = Some(max);
+            match attribute.map(|attribute| attribute.kind) {
+                Some(AttributeKind::Text { max }) => {
+                    let own = rule.constraint.max.unwrap_or(max);
+                    rule.constraint.max = Some(own.min(max));
+                }
+                Some(AttributeKind::Base64 { max }) => rule.constraint.base64_max = Some(max),
+                None => {}
             }
             rule.span = key.span.clone();
             rules.push(rule);
@@ -85,17 +94,13 @@ impl InputRule {
         rules
     }
 
-    /// Reads the items of `require`: checked, then dropped.
+    /// Reads the items of `require`: checked, where they are there, then dropped.
     pub(super) fn read_checks(node: Option<&Node>, report: &mut Report) -> Vec<Self> {
         match node.map(|node| (&node.value, &node.span)) {
             None => Vec::new(),
-            Some((NodeValue::List(items), _)) => items
-                .iter()
-                .map(|item| {
-                    let rule = Self::read(Target::Check, item, report);
-                    Self { required: true, span: item.span.clone(), ..rule }
-                })
-                .collect(),
+            Some((NodeValue::List(items), _)) => {
+                items.iter().map(|item| Self::read(Target::Check, item, report)).collect()
+            }
             Some((_, span)) => {
                 report.fault(
                     span,
@@ -109,10 +114,11 @@ impl InputRule {
 
     fn read(target: Target, node: &Node, report: &mut Report) -> Self {
         let mut rule = Self {
+            required: target == Target::Check,
             target,
             sources: Vec::new(),
-            required: false,
             may_be_hashed: false,
+            malformed: None,
             message: None,
             constraint: Constraint::default(),
             span: node.span.clone(),
@@ -121,9 +127,10 @@ impl InputRule {
             NodeValue::Table(_) => {
                 let Some(mut section) = Section::of(node, report) else { return rule };
                 let from = section.texts("from", report);
+                rule.required = section.flag("required", report).unwrap_or(rule.required);
                 if rule.target != Target::Check {
-                    rule.required = section.flag("required", report).unwrap_or(false);
                     rule.may_be_hashed = section.flag("may_be_hashed", report).unwrap_or(false);
+                    rule.malformed = read_malformed(&mut section, report);
                 }
                 rule.message = section.text("message", report).map(Spanned::into_inner);
                 rule.constraint = Constraint::read(&mut section, report);
@@ -159,6 +166,26 @@ impl InputRule {
             let hint = "only the present password may arrive as its SHA-256";
             report.fault(&self.span, "`may_be_hashed` on another input", hint);
         }
+        let fixed = self.sources.iter().position(|source| source.as_fixed().is_some());
+        if let Some(index) = fixed
+            && index + 1 < self.sources.len()
+        {
+            let hint = "`fixed:…` is always there: let it be the last";
+            report.fault(&self.span, "places after a `fixed:…`", hint);
+        }
+        for text in self.sources.iter().filter_map(Source::as_fixed) {
+            let (fits, hint) = match self.target {
+                Target::Input(Input::Scope) => (SCOPES.contains(&text), suggestion(text, SCOPES)),
+                Target::Input(Input::Provider) => {
+                    let names = Provider::ALL.into_iter().map(Provider::name);
+                    (Provider::from_name(text).is_some(), suggestion(text, names))
+                }
+                _ => (true, String::new()),
+            };
+            if !fits || self.constraint.check(text).is_err() {
+                report.fault(&self.span, format!("`fixed:{text}` does not do here"), hint);
+            }
+        }
     }
 
     /// The name that a client knows it by.
@@ -184,6 +211,24 @@ impl InputRule {
     }
 }
 
+/// The names that [`crate::operation::LogoutScope`] tells apart.
+const SCOPES: [&str; 3] = ["session", "refresh_tokens", "global"];
+
+/// What an operation does without, unless the contract asks for it.
+const NEEDED_IF_MAPPED: [Input; 2] = [Input::PreviousAccessToken, Input::NewPassword];
+
+fn read_malformed(section: &mut Section<'_>, report: &mut Report) -> Option<ErrorCode> {
+    let name = section.text("malformed", report)?;
+    let own = |code: &ErrorCode| code.status() < 500;
+    let code = ErrorCode::ALL.into_iter().filter(own).find(|code| code.name() == name.get_ref());
+    if code.is_none() {
+        let known = ErrorCode::ALL.into_iter().filter(own).map(ErrorCode::name);
+        let title = format!("`{}` is no error kind of a client's", name.get_ref());
+        report.fault(&name.span(), title, suggestion(name.get_ref(), known));
+    }
+    code
+}
+
 fn settle_required(
     rules: &mut [InputRule],
     operation: Operation,
@@ -197,6 +242,9 @@ fn settle_required(
             (InputKind::Required, None) => {
                 let title = format!("`{}` needs the input `{}`", operation.name(), input.name());
                 report.fault(span, title, format!("{} = \"…\"", input.name()));
+            }
+            (InputKind::Optional, Some(rule)) if NEEDED_IF_MAPPED.contains(input) => {
+                rule.required = true;
             }
             (InputKind::Optional | InputKind::OneOf, _) => {}
         }

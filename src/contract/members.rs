@@ -43,10 +43,14 @@ struct Value<'p, 'm> {
 
 impl Value<'_, '_> {
     /// Sets what ends here, and forgets what an earlier member of the same name held below.
-    fn set(&mut self, own: &Member) {
+    ///
+    /// The text is not copied again (it may be a picture): of a path given twice the first has it.
+    fn set(&mut self, own: Member) {
+        let mut own = Some(own);
         for (index, rest) in &self.paths {
             if let Some(member) = self.members.get_mut(*index) {
-                *member = if rest.is_none() { own.clone() } else { Member::Nothing };
+                let own = if rest.is_none() { own.take() } else { None };
+                *member = own.unwrap_or_default();
             }
         }
     }
@@ -71,7 +75,7 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        self.set(&Member::Mistyped);
+        self.set(Member::Mistyped);
         while let Some(key) = map.next_key::<String>()? {
             let below = |(index, rest): &(usize, Option<_>)| {
                 let (name, rest) = split(rest.unwrap_or_default());
@@ -84,23 +88,23 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        self.set(&Member::Mistyped);
+        self.set(Member::Mistyped);
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
     }
 
     fn visit_str<E: Error>(mut self, text: &str) -> Result<(), E> {
-        self.set(&Member::Text(text.to_owned()));
+        self.set(Member::Text(text.to_owned()));
         Ok(())
     }
 
     fn visit_unit<E: Error>(mut self) -> Result<(), E> {
-        self.set(&Member::Nothing);
+        self.set(Member::Nothing);
         Ok(())
     }
 
     fn visit_bool<E: Error>(mut self, _: bool) -> Result<(), E> {
-        self.set(&Member::Mistyped);
+        self.set(Member::Mistyped);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ mod built_in;
 mod compile;
 mod compose;
 mod constraint;
+mod cookie;
 mod decode;
 mod document;
 mod encode;
@@ -18,6 +19,7 @@ mod endpoint;
 mod example;
 mod facts;
 mod form;
+mod given;
 mod input;
 mod members;
 mod refusal;
@@ -38,30 +40,41 @@ use std::path::Path;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::HeaderName;
 use http::HeaderValue;
 use http::Response;
 
 use crate::clock::Timestamp;
 use crate::config::Fault;
 use crate::config::Faults;
+use crate::config::SameSite;
+use crate::contract::cookie::Cookie;
 use crate::contract::refusal::ProblemWords;
 use crate::contract::refusal::Refusals;
 use crate::contract::request_id::RequestIdForm;
 use crate::operation::Command;
+use crate::operation::Language;
 use crate::operation::Outcome;
 use crate::operation::Principal;
 use crate::operation::Rejection;
 
 pub use endpoint::Endpoint;
-pub use example::Example;
+pub use example::AnswerPlace;
+pub use example::ExampleValues;
+pub use example::InputSummary;
+pub use example::RequestExample;
 pub use tokens::ContractTokens;
 
 /// A loaded contract.
 #[derive(Debug)]
 pub struct Contract {
     name: String,
+    about: String,
+    language: Language,
     tokens: ContractTokens,
     request_id: RequestIdForm,
+    cookies: Vec<Cookie>,
+    exposed_headers: Vec<HeaderName>,
     endpoints: Vec<Endpoint>,
     refusals: Refusals,
     problems: ProblemWords,
@@ -90,6 +103,8 @@ pub struct ReplyContext<'a> {
     pub now: Timestamp,
     /// The request's id.
     pub request_id: &'a str,
+    /// `SameSite` of cookies.
+    pub same_site: SameSite,
 }
 
 impl Contract {
@@ -136,13 +151,25 @@ impl Contract {
     /// Takes the endpoints away: what is left says how a site refuses that serves none.
     #[must_use]
     pub fn without_endpoints(self) -> Self {
-        Self { name: "none".to_owned(), endpoints: Vec::new(), ..self }
+        Self { name: "none".to_owned(), endpoints: Vec::new(), cookies: Vec::new(), ..self }
     }
 
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What it is, in a sentence.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
+    /// The language of texts that the gateway adds.
+    #[must_use]
+    pub const fn language(&self) -> Language {
+        self.language
     }
 
     /// Its token settings.
@@ -157,6 +184,17 @@ impl Contract {
         &self.endpoints
     }
 
+    /// The cookies that its endpoints set or read: the gateway's own, which no backend sees.
+    pub fn cookie_names(&self) -> impl Iterator<Item = &str> {
+        self.cookies.iter().map(|cookie| cookie.name.as_str())
+    }
+
+    /// The headers that scripts of another origin may read of any answer (`[cors] expose`).
+    #[must_use]
+    pub fn exposed_headers(&self) -> &[HeaderName] {
+        &self.exposed_headers
+    }
+
     /// Makes a request id of the contract's own form (`req-…`) from random bytes.
     #[must_use]
     pub fn make_request_id(&self, random: [u8; 16]) -> String {
@@ -167,6 +205,9 @@ impl Contract {
     ///
     /// # Errors
     /// [`crate::operation::ErrorCode::InvalidInput`] with the contract's own message;
+    /// [`crate::operation::ErrorCode::UnsupportedProvider`] for an unknown provider's name;
+    /// [`crate::operation::ErrorCode::RefreshMissing`] and
+    /// [`crate::operation::ErrorCode::DuplicateCookie`] where the refresh token is a cookie;
     /// [`crate::operation::ErrorCode::SessionNotFound`] for a session id of another form;
     /// [`crate::operation::ErrorCode::MissingToken`] where a principal is needed and absent.
     pub fn decode(

@@ -20,7 +20,8 @@ pub(super) enum Slot {
     UserEmail,
     UserEmailVerified,
     UserUsername,
-    UserRole,
+    /// The first role; of an account without any, the contract's default.
+    UserRole(Option<String>),
     UserRoles,
     UserPermissions,
     UserCreatedAt,
@@ -39,6 +40,9 @@ pub(super) enum Slot {
     SessionAddress,
     SessionAgent,
     SessionCurrent,
+    IsNewUser,
+    Token,
+    TokenExpiresAt,
 }
 
 /// Where a template stands, which decides what it may draw from.
@@ -65,7 +69,7 @@ pub(super) const USER_FIELDS: [&str; 9] = [
     "last_login_at",
 ];
 
-static SLOTS: [(&str, Slot); 30] = [
+static SLOTS: [(&str, Slot); 33] = [
     ("null", Slot::Null),
     ("now", Slot::Now),
     ("request_id", Slot::RequestId),
@@ -78,7 +82,7 @@ static SLOTS: [(&str, Slot); 30] = [
     ("user.email", Slot::UserEmail),
     ("user.email_verified", Slot::UserEmailVerified),
     ("user.username", Slot::UserUsername),
-    ("user.role", Slot::UserRole),
+    ("user.role", Slot::UserRole(None)),
     ("user.roles", Slot::UserRoles),
     ("user.permissions", Slot::UserPermissions),
     ("user.created_at", Slot::UserCreatedAt),
@@ -89,6 +93,9 @@ static SLOTS: [(&str, Slot); 30] = [
     ("expires_in", Slot::ExpiresIn),
     ("refresh_token", Slot::RefreshToken),
     ("refresh_expires_at", Slot::RefreshExpiresAt),
+    ("is_new_user", Slot::IsNewUser),
+    ("token", Slot::Token),
+    ("token_expires_at", Slot::TokenExpiresAt),
     ("sessions", Slot::Sessions),
     ("session.id", Slot::SessionId),
     ("session.created_at", Slot::SessionCreatedAt),
@@ -121,7 +128,7 @@ impl Slot {
             | Self::UserEmail
             | Self::UserEmailVerified
             | Self::UserUsername
-            | Self::UserRole
+            | Self::UserRole(_)
             | Self::UserRoles
             | Self::UserPermissions
             | Self::UserCreatedAt
@@ -133,6 +140,10 @@ impl Slot {
             | Self::ExpiresIn
             | Self::RefreshToken
             | Self::RefreshExpiresAt => place.has_tokens(),
+            Self::IsNewUser => matches!(place, Place::Answer(Operation::SocialLogin)),
+            Self::Token | Self::TokenExpiresAt => {
+                matches!(place, Place::Answer(Operation::CheckToken))
+            }
             Self::SessionId => place.has_tokens() || matches!(place, Place::Item),
             Self::Sessions => matches!(place, Place::Answer(Operation::Sessions)),
             Self::SessionCreatedAt
@@ -153,6 +164,7 @@ impl Slot {
                 | Self::AccessIssuedAt
                 | Self::AccessExpiresAt
                 | Self::RefreshExpiresAt
+                | Self::TokenExpiresAt
                 | Self::SessionCreatedAt
                 | Self::SessionLastUsedAt
         )
@@ -172,6 +184,18 @@ impl Slot {
         ) || self.is_time()
     }
 
+    /// Whether its value is made here of letters, digits and `-_.`, so that a cookie can carry it.
+    pub(super) const fn fits_cookie(&self) -> bool {
+        matches!(
+            self,
+            Self::UserId
+                | Self::AccessToken
+                | Self::ExpiresIn
+                | Self::RefreshToken
+                | Self::SessionId
+        )
+    }
+
     /// Whether a contract without refresh tokens has no value for it.
     pub(super) const fn needs_refresh(&self) -> bool {
         matches!(self, Self::RefreshToken | Self::RefreshExpiresAt)
@@ -187,7 +211,8 @@ impl Place {
         use Operation::ChangePassword;
         use Operation::Login;
         use Operation::Refresh;
-        matches!(self, Self::Answer(Login | Refresh | ChangePassword))
+        use Operation::SocialLogin;
+        matches!(self, Self::Answer(Login | SocialLogin | Refresh | ChangePassword))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where in a request an input stands: `body:user.email`, `query:scope`, `bearer`.
+//! Where an input comes from: `body:user.email`, `query:scope`, `cookie:refresh`, `bearer`.
 
 use std::fmt;
 
@@ -17,11 +17,15 @@ pub(super) enum Source {
     Path(String),
     /// A request header.
     Header(HeaderName),
+    /// A cookie.
+    Cookie(String),
+    /// No place: this very text.
+    Fixed(String),
     /// The access token in `Authorization`, verified before the contract sees the request.
     Bearer,
 }
 
-const KINDS: [&str; 5] = ["body", "query", "path", "header", "bearer"];
+const KINDS: [&str; 7] = ["body", "query", "path", "header", "cookie", "fixed", "bearer"];
 
 impl Source {
     /// Reads a source, or says what to write instead.
@@ -30,10 +34,13 @@ impl Source {
         match (kind, name) {
             ("bearer", "") if text == "bearer" => Ok(Self::Bearer),
             ("bearer", _) => Err("`bearer` takes no name".to_owned()),
-            ("body" | "query" | "path" | "header", "") => Err(format!("`{kind}:NAME`")),
+            ("body" | "query" | "path" | "header" | "cookie", "") => Err(format!("`{kind}:NAME`")),
+            ("fixed", "") => Err("`fixed:TEXT`".to_owned()),
             ("body", name) => Ok(Self::Body(name.to_owned())),
             ("query", name) => Ok(Self::Query(name.to_owned())),
             ("path", name) => Ok(Self::Path(name.to_owned())),
+            ("cookie", name) => Ok(Self::Cookie(name.to_owned())),
+            ("fixed", text) => Ok(Self::Fixed(text.to_owned())),
             ("header", name) => match HeaderName::try_from(name) {
                 Ok(header) => Ok(Self::Header(header)),
                 Err(_) => Err(format!("`{name}` is no header name")),
@@ -58,10 +65,30 @@ impl Source {
         }
     }
 
+    /// The cookie's name.
+    pub(super) fn as_cookie(&self) -> Option<&str> {
+        match self {
+            Self::Cookie(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The constant.
+    pub(super) fn as_fixed(&self) -> Option<&str> {
+        match self {
+            Self::Fixed(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The name that a client knows it by.
     pub(super) fn client_name(&self) -> &str {
         match self {
-            Self::Body(name) | Self::Query(name) | Self::Path(name) => name,
+            Self::Body(name)
+            | Self::Query(name)
+            | Self::Path(name)
+            | Self::Cookie(name)
+            | Self::Fixed(name) => name,
             Self::Header(name) => name.as_str(),
             Self::Bearer => "Authorization",
         }
@@ -75,6 +102,8 @@ impl fmt::Display for Source {
             Self::Query(_) => "query",
             Self::Path(_) => "path",
             Self::Header(_) => "header",
+            Self::Cookie(_) => "cookie",
+            Self::Fixed(_) => "fixed",
             Self::Bearer => return formatter.write_str("bearer"),
         };
         write!(formatter, "{kind}:{}", self.client_name())

@@ -1,5 +1,7 @@
 //! Whatever arrives is decoded or refused, and what is refused can be told.
 
+use std::sync::LazyLock;
+
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
@@ -36,6 +38,9 @@ fn media_types() -> impl Strategy<Value = Option<Vec<u8>>> {
     ])
 }
 
+static CONTRACTS: LazyLock<Vec<Contract>> =
+    LazyLock::new(|| Contract::built_in_names().iter().map(|name| built_in(name)).collect());
+
 proptest! {
     #[test]
     fn decode_and_refuse_never_panic(
@@ -43,14 +48,16 @@ proptest! {
         media_type in media_types(),
         query in option::of("\\PC{0,24}"),
         id in "\\PC{0,24}",
+        cookie in option::of("(refresh|[a-z;= ]){0,12}"),
     ) {
         let mut headers = HeaderMap::new();
         let media_type = media_type.map(|text| HeaderValue::from_bytes(&text));
         if let Some(Ok(value)) = media_type {
             headers.insert(HeaderName::from_static("content-type"), value);
         }
-        for name in Contract::built_in_names() {
-            let contract = built_in(name);
+        let cookie = cookie.and_then(|text| HeaderValue::try_from(text).ok());
+        headers.extend(cookie.map(|text| (HeaderName::from_static("cookie"), text)));
+        for contract in CONTRACTS.iter() {
             for endpoint in contract.endpoints() {
                 let path = [("id".to_owned(), id.clone())];
                 let request = EndpointRequest {

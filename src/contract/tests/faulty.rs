@@ -10,7 +10,7 @@ use crate::operation::Operation;
 
 const GOOD: &str = r#"name = "own"
 about = "A contract of the test's own."
-not_served = ["sign_up", "refresh", "me", "sessions", "end_session", "change_password"]
+not_served = ["sign_up", "refresh", "me", "sessions", "end_session", "change_password", "check_token", "social_login", "request_reset", "confirm_reset", "request_verification", "confirm_verification"]
 [tokens]
 algorithm = "HS256"
 access_ttl = "30m"
@@ -30,7 +30,7 @@ input = { access_token = "bearer" }
 empty = true
 "#;
 
-fn faults(text: &str) -> Vec<(usize, String, String)> {
+pub(super) fn faults(text: &str) -> Vec<(usize, String, String)> {
     let Err(faults) = Contract::parse(text, Path::new("own.toml")) else { return Vec::new() };
     let place = |fault: crate::config::Fault| {
         let source = fault.source.unwrap();
@@ -48,7 +48,7 @@ fn the_good_file_has_no_fault() {
 /// What stands in the good file, what stands there instead, and the fault: line, title, hint.
 type Row = (&'static str, &'static str, usize, &'static str, &'static str);
 
-const ROWS: [Row; 50] = [
+const ROWS: [Row; 52] = [
     ("name = \"own\"", "name = 1", 1, "an integer where a string belongs", ""),
     ("name = \"own\"", "nam = \"own\"", 1, "unknown key `nam`", "did you mean `name`?"),
     ("name = \"own\"", "name = \"own", 1, "", "this is no TOML"),
@@ -104,7 +104,15 @@ const ROWS: [Row; 50] = [
     ("code = \"x\"", "code = \"x\", status = 500", 10, "`default` has no status", ""),
     ("default = {", "not_found = {", 9, "no words for the error kind `invalid_input`", "`default`"),
     ("\"login\"", "\"log_in\"", 12, "unknown operation `log_in`", "did you mean `login`?"),
-    ("\"login\"", "\"social_login\"", 12, "unknown operation `social_login`", ""),
+    ("\"login\"", "\"social_login\"", 14, "`social_login` needs the input `provider`", ""),
+    (
+        "{access_token}",
+        "{is_new_user}",
+        15,
+        "`{is_new_user}` is not known to answers of `login`",
+        "",
+    ),
+    ("{access_token}", "{token}", 15, "`{token}` is not known to answers of `login`", ""),
     ("POST /in", "PSOT /in", 13, "unknown method `PSOT`", "did you mean `POST`?"),
     ("POST /in", "/in", 13, "no method and path", ""),
     ("POST /in", "POST /in/", 13, "`/in/` is no path of an endpoint", "an empty segment"),
@@ -221,17 +229,23 @@ fn a_form_of_body_that_nobody_reads_is_told() {
 }
 
 #[test]
-fn the_example_of_the_readme_loads_and_the_readme_names_everything() {
+fn the_examples_of_the_readme_load_and_the_readme_names_everything() {
     let readme = include_str!("../../../config/contracts/README.md");
-    let example =
-        readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let mut examples =
+        readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let whole = examples.next().unwrap();
+    let [cookie, example] = [examples.next().unwrap(), examples.next().unwrap()];
     let start = GOOD.find("[[endpoint]]").unwrap();
     let end = GOOD.rfind("[[endpoint]]").unwrap();
     let text = [&GOOD[..start], example, &GOOD[end..]].concat();
     let envelope = "success = { data = \"{data}\", message = \"{message?}\" }\n[errors]";
     let text = text.replacen("[errors]", envelope, 1);
+    let described = [whole, cookie].concat().replace("{refresh_token}", "{access_token}");
+    let described = described.replacen("data = {", "set_cookies = [\"session\"]\ndata = {", 1);
 
+    assert_eq!(faults(whole), []);
     assert_eq!(faults(&text), []);
+    assert_eq!(faults(&described), []);
     let places = Operation::ALL.map(Place::Answer).into_iter().chain([Place::Item, Place::Refusal]);
     let slots = places.flat_map(Slot::names);
     let kinds = ErrorCode::ALL.into_iter().map(ErrorCode::name);

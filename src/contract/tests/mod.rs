@@ -1,10 +1,16 @@
 //! Contracts as their clients see them: literal bytes in, literal bytes out.
 
 mod arbitrary;
+mod auth_api;
+mod described;
+mod examples;
+mod fame;
 mod faulty;
 mod invented;
 mod standard;
+mod username;
 mod zdm;
+mod zipcheck;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,6 +23,7 @@ use http::Response;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::config::SameSite;
 use crate::contract::Contract;
 use crate::contract::Endpoint;
 use crate::contract::EndpointRequest;
@@ -96,7 +103,7 @@ fn refuse(contract: &Contract, code: ErrorCode) -> Response<Bytes> {
 }
 
 const fn context() -> ReplyContext<'static> {
-    ReplyContext { now: ISSUED, request_id: "req-abc123" }
+    ReplyContext { now: ISSUED, request_id: "req-abc123", same_site: SameSite::Lax }
 }
 
 fn body(response: &Response<Bytes>) -> &str {
@@ -133,7 +140,7 @@ fn tokens() -> TokenSet {
 }
 
 fn issued() -> Outcome {
-    Outcome::TokensIssued { user: user(), tokens: tokens() }
+    Outcome::TokensIssued { user: user(), tokens: tokens(), is_new_user: false }
 }
 
 fn session(agent: Option<&str>, current: bool) -> SessionView {

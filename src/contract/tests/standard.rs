@@ -22,6 +22,7 @@ use crate::contract::tests::user;
 use crate::operation::Command;
 use crate::operation::ErrorCode;
 use crate::operation::Identifier;
+use crate::operation::LogoutScope;
 use crate::operation::Operation;
 use crate::operation::Outcome;
 use crate::operation::Problem;
@@ -84,6 +85,10 @@ fn other_answers_byte_for_byte() {
         ),
         (Operation::Sessions, Outcome::Sessions { sessions: vec![] }, 200, r#"{"sessions":[]}"#),
         (Operation::EndSession, Outcome::SessionEnded, 204, ""),
+        (Operation::RequestReset, Outcome::CodeRequested, 202, "{}"),
+        (Operation::ConfirmReset, Outcome::PasswordReset, 200, "{}"),
+        (Operation::RequestVerification, Outcome::CodeRequested, 202, "{}"),
+        (Operation::ConfirmVerification, Outcome::EmailVerified, 200, "{}"),
     ];
     for (operation, outcome, status, expected) in rows {
         let response = encode(&contract, operation, &outcome);
@@ -133,10 +138,10 @@ fn commands_are_read_from_body_query_and_path() {
 
     assert!(matches!(sign_up, Ok(Command::SignUp { email: Some(_), username: None, .. })));
     assert!(
-        matches!(refresh, Ok(Command::Refresh { refresh_token }) if refresh_token.expose() == "r")
+        matches!(refresh, Ok(Command::Refresh { refresh_token, .. }) if refresh_token.expose() == "r")
     );
-    assert!(matches!(here, Ok(Command::Logout { everywhere: false, .. })));
-    assert!(matches!(everywhere, Ok(Command::Logout { everywhere: true, .. })));
+    assert!(matches!(here, Ok(Command::Logout { scope: LogoutScope::Session, .. })));
+    assert!(matches!(everywhere, Ok(Command::Logout { scope: LogoutScope::Global, .. })));
     assert!(matches!(end, Ok(Command::EndSession { session, .. }) if session == SESSION));
     assert!(matches!(
         change,
@@ -165,7 +170,7 @@ fn problem(status: u16, title: &str, detail: &str, members: &str) -> String {
 #[test]
 fn input_at_fault_names_the_field() {
     let contract = built_in("standard");
-    let rows: [(Operation, &[u8], &str, &str); 7] = [
+    let rows: [(Operation, &[u8], &str, &str); 13] = [
         (Operation::SignUp, br#"{"password":"p"}"#, "email", "is required"),
         (Operation::SignUp, br#"{"email":"a","password":"p"}"#, "email", "is malformed"),
         (Operation::SignUp, br#"{"email":"a@b.co"}"#, "password", "is required"),
@@ -178,6 +183,17 @@ fn input_at_fault_names_the_field() {
         (Operation::Login, b"{}", "email", "is required"),
         (Operation::Login, b"no", "body", "cannot be read"),
         (Operation::ChangePassword, b"{}", "old_password", "is required"),
+        (Operation::RequestReset, b"{}", "email", "is required"),
+        (Operation::RequestReset, br#"{"email":"a"}"#, "email", "is malformed"),
+        (Operation::ConfirmReset, br#"{"email":"a@b.co"}"#, "code", "is required"),
+        (
+            Operation::ConfirmReset,
+            br#"{"email":"a@b.co","code":"123456"}"#,
+            "new_password",
+            "is required",
+        ),
+        (Operation::RequestVerification, b"{}", "email", "is required"),
+        (Operation::ConfirmVerification, br#"{"email":"a@b.co"}"#, "code", "is required"),
     ];
     for (operation, sent, field, words) in rows {
         let sent = Sent { headers: &[JSON], body: sent, ..Sent::default() };
@@ -236,6 +252,15 @@ fn refresh_refusals_are_those_of_oauth_2_as_well() {
             r#""code":"invalid_input","error":"invalid_request","field":"refresh_token""#
         )
     );
+}
+
+#[test]
+fn a_wrong_code_is_told() {
+    let response = refuse(&built_in("standard"), ErrorCode::InvalidCode);
+
+    let detail = "the code is wrong, used or expired";
+    let expected = problem(400, "Bad Request", detail, r#""code":"invalid_code""#);
+    assert_eq!((response.status().as_u16(), body(&response)), (400, expected.as_str()));
 }
 
 #[test]

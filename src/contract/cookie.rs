@@ -1,0 +1,325 @@
+//! Cookies that a contract's answers set and clear, and that requests bring back: `[cookies]`.
+//!
+//! What is sent follows RFC 6265 §4.1 and is checked when the file is loaded; what comes is read by
+//! §4.2: pairs between semicolons, names exact.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::header::COOKIE;
+use toml::Spanned;
+
+use crate::config::SameSite;
+use crate::contract::compose::Composer;
+use crate::contract::facts::Facts;
+use crate::contract::report::Report;
+use crate::contract::report::suggestion;
+use crate::contract::section::Section;
+use crate::contract::template::Piece;
+use crate::contract::template::Text;
+
+/// A cookie of the contract's own.
+#[derive(Clone, Debug)]
+pub(super) struct Cookie {
+    /// Its name.
+    pub(super) name: String,
+    /// Where it stands in the file.
+    pub(super) span: Range<usize>,
+    value: Spanned<String>,
+    attributes: Vec<CookieAttribute>,
+}
+
+/// What an answer does to a cookie.
+#[derive(Clone, Debug)]
+pub(super) enum CookieChange {
+    /// Sets it to a value.
+    Set(Cookie, Text),
+    /// Takes it away.
+    Clear(Cookie),
+}
+
+/// What stands after the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum CookieAttribute {
+    /// As the file has it.
+    Fixed(String),
+    /// `Max-Age=…`, which gives way when the cookie is cleared.
+    MaxAge(String),
+    /// `SameSite` as the site's configuration says.
+    SiteSameSite(String),
+}
+
+/// What stands for the site's `cookie_same_site`.
+const SITE_SAME_SITE: &str = "{site.cookie_same_site}";
+
+/// Attributes of RFC 6265bis; `Expires` is `Max-Age` in a form that a file cannot hold.
+const ATTRIBUTES: [&str; 7] =
+    ["HttpOnly", "Secure", "Partitioned", "Path", "Domain", "Max-Age", "SameSite"];
+
+/// A cookie came more than once: nobody can say which of them is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CameTwice;
+
+impl Cookie {
+    /// Reads `[cookies]`.
+    pub(super) fn read_all(section: Option<Section<'_>>, report: &mut Report) -> Vec<Self> {
+        let Some(section) = section else { return Vec::new() };
+        let mut cookies = Vec::new();
+        for (key, node) in section.rest() {
+            if !is_token(&key.name) {
+                let title = format!("`{}` is no cookie's name", key.name);
+                report.fault(&key.span, title, "letters, digits and !#$%&'*+-.^_`|~");
+            }
+            let Some(mut own) = Section::of(node, report) else { continue };
+            let value = own.needed_text("value", report);
+            let attributes = own.needed_text("attributes", report);
+            own.finish(report);
+            let (Some(value), Some(attributes)) = (value, attributes) else { continue };
+            let (name, span) = (key.name.clone(), key.span.clone());
+            let attributes = read_attributes(&name, &attributes, report);
+            cookies.push(Self { name, span, value, attributes });
+        }
+        cookies
+    }
+
+    /// The cookie of a name; a fault where there is none.
+    pub(super) fn find(
+        cookies: &[Self],
+        name: &str,
+        span: &Range<usize>,
+        report: &mut Report,
+    ) -> Option<Self> {
+        let found = cookies.iter().find(|cookie| cookie.name == name);
+        if found.is_none() {
+            let hint = match cookies {
+                [] => format!("describe it: [cookies.{name}]"),
+                _ => suggestion(name, cookies.iter().map(|cookie| cookie.name.as_str())),
+            };
+            report.fault(span, format!("unknown cookie `{name}`"), hint);
+        }
+        found.cloned()
+    }
+
+    /// Its value in a request.
+    pub(super) fn of_request<'h>(
+        headers: &'h HeaderMap,
+        name: &str,
+    ) -> Result<Option<Cow<'h, str>>, CameTwice> {
+        let pairs = headers
+            .get_all(COOKIE)
+            .iter()
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+        let mut values = pairs.filter_map(|pair| {
+            let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            // What is no UTF-8 was not made here, and names no session.
+            Some(String::from_utf8_lossy(value))
+        });
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            (_, Some(_)) => Err(CameTwice),
+        }
+    }
+
+    /// The header that takes it away.
+    pub(super) fn cleared(&self, same_site: SameSite) -> Option<HeaderValue> {
+        // Its own `Max-Age` would win, standing later (RFC 6265 §5.3).
+        self.header("; Max-Age=0", same_site, true)
+    }
+
+    fn header(&self, value: &str, same_site: SameSite, clears: bool) -> Option<HeaderValue> {
+        let mut line = format!("{}={value}", self.name);
+        for attribute in &self.attributes {
+            let (text, end) = match attribute {
+                CookieAttribute::Fixed(text) => (text, ""),
+                CookieAttribute::MaxAge(_) if clears => continue,
+                CookieAttribute::MaxAge(text) => (text, ""),
+                CookieAttribute::SiteSameSite(text) => (text, same_site.name()),
+            };
+            line.extend(["; ", text, end]);
+        }
+        let mut header = HeaderValue::try_from(line).ok()?;
+        header.set_sensitive(true);
+        Some(header)
+    }
+}
+
+impl CookieChange {
+    /// Reads `set_cookies` and `clear_cookies` of an endpoint.
+    pub(super) fn read_all(
+        section: &mut Section<'_>,
+        cookies: &[Cookie],
+        composer: &Composer<'_>,
+        report: &mut Report,
+    ) -> Vec<Self> {
+        let mut changes: Vec<Self> = Vec::new();
+        for (key, sets) in [("set_cookies", true), ("clear_cookies", false)] {
+            for name in section.texts(key, report) {
+                let span = name.span();
+                let Some(cookie) = Cookie::find(cookies, name.get_ref(), &span, report) else {
+                    continue;
+                };
+                if changes.iter().any(|change| change.cookie().name == cookie.name) {
+                    let title = format!("`{}` is named twice", cookie.name);
+                    report.fault(&span, title, "an answer sets a cookie, or clears it, once");
+                }
+                if !sets {
+                    changes.push(Self::Clear(cookie));
+                    continue;
+                }
+                let value = &cookie.value;
+                let text = composer.text(value.get_ref(), &value.span(), report);
+                let Some(text) = text else { continue };
+                if !text.pieces.iter().all(fits) {
+                    let hint = "tokens, ids, numbers, and ASCII without spaces and \",;\\";
+                    report.fault(&value.span(), "a value that may not fit a cookie", hint);
+                }
+                changes.push(Self::Set(cookie, text));
+            }
+        }
+        changes
+    }
+
+    /// Which cookie.
+    pub(super) const fn cookie(&self) -> &Cookie {
+        match self {
+            Self::Set(cookie, _) | Self::Clear(cookie) => cookie,
+        }
+    }
+
+    /// Whether it sets the cookie of a name.
+    pub(super) fn sets(&self, name: &str) -> bool {
+        matches!(self, Self::Set(cookie, _) if cookie.name == name)
+    }
+
+    /// The header of one answer.
+    pub(super) fn header(&self, facts: &Facts<'_>, same_site: SameSite) -> Option<HeaderValue> {
+        match self {
+            Self::Set(cookie, value) => cookie.header(&value.render(facts), same_site, false),
+            Self::Clear(cookie) => cookie.cleared(same_site),
+        }
+    }
+}
+
+fn read_attributes(
+    name: &str,
+    text: &Spanned<String>,
+    report: &mut Report,
+) -> Vec<CookieAttribute> {
+    let span = text.span();
+    let mut attributes = Vec::new();
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    for item in text.get_ref().split(';').map(str::trim) {
+        let (own, value) = item.split_once('=').unwrap_or((item, ""));
+        let known = ATTRIBUTES.into_iter().find(|known| known.eq_ignore_ascii_case(own));
+        let Some(known) = known else {
+            let title = format!("unknown cookie attribute `{own}`");
+            report.fault(&span, title, suggestion(own, ATTRIBUTES));
+            continue;
+        };
+        if seen.iter().any(|(earlier, _)| *earlier == known) {
+            report.fault(&span, format!("`{known}` stands twice"), "once is enough");
+        }
+        seen.push((known, value));
+        if let Err(hint) = check_attribute(known, item, value) {
+            report.fault(&span, format!("`{item}` is no cookie attribute"), hint);
+        }
+        attributes.push(match (known, item.strip_suffix(SITE_SAME_SITE)) {
+            ("SameSite", Some(before)) => CookieAttribute::SiteSameSite(before.to_owned()),
+            ("Max-Age", _) => CookieAttribute::MaxAge(item.to_owned()),
+            _ => CookieAttribute::Fixed(item.to_owned()),
+        });
+    }
+    let value_of = |wanted: &str| seen.iter().find(|(own, _)| *own == wanted).map(|own| own.1);
+    for (needed, hint) in [
+        ("Path", "`Path=/`: without it a browser sends the cookie to some paths only"),
+        ("Secure", "clients come by HTTPS alone: nothing is lost by it"),
+    ] {
+        if value_of(needed).is_none() {
+            report.fault(&span, format!("a cookie without `{needed}`"), hint);
+        }
+    }
+    let whole_host = value_of("Path") == Some("/") && value_of("Domain").is_none();
+    if name.starts_with("__Host-") && !whole_host {
+        let hint = "browsers take such a cookie with `Path=/` and no `Domain` alone";
+        report.fault(&span, "attributes that do not go with `__Host-`", hint);
+    }
+    attributes
+}
+
+fn check_attribute(name: &str, item: &str, value: &str) -> Result<(), &'static str> {
+    let visible = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | '"' | '\\' | '{' | '}');
+    match name {
+        "HttpOnly" | "Secure" | "Partitioned" if item.contains('=') => Err("it takes no value"),
+        "Path" if !value.starts_with('/') || !value.chars().all(visible) => Err("`Path=/…`"),
+        "Domain" if value.is_empty() || !value.chars().all(visible) => Err("`Domain=example.com`"),
+        "Max-Age" if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Err("`Max-Age=` and seconds")
+        }
+        "SameSite" if value != SITE_SAME_SITE && !["Lax", "Strict", "None"].contains(&value) => {
+            Err("`SameSite={site.cookie_same_site}`, or `Lax`, `Strict`, `None`")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// RFC 6265 §4.1.1: `cookie-octet`.
+fn fits(piece: &Piece) -> bool {
+    let octet = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | ',' | ';' | '\\');
+    match piece {
+        Piece::Words(words) => words.chars().all(octet),
+        Piece::Slot(slot) => slot.slot.fits_cookie(),
+    }
+}
+
+/// RFC 9110 §5.6.2: `token`.
+fn is_token(name: &str) -> bool {
+    let tchar = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !name.is_empty() && name.chars().all(tchar)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http::HeaderValue;
+
+    use super::CameTwice;
+    use super::Cookie;
+
+    /// The lines of a request, and what is found.
+    type Row<'a> = (&'a [&'a [u8]], Result<Option<&'a str>, CameTwice>);
+
+    #[test]
+    fn a_cookie_is_read_by_its_exact_name_and_once() {
+        let rows: [Row<'_>; 13] = [
+            (&[], Ok(None)),
+            (&[b"refresh=a"], Ok(Some("a"))),
+            (&[b"x=1; refresh=a;y=2"], Ok(Some("a"))),
+            (&[b"x=1", b"refresh=a", b"y=2"], Ok(Some("a"))),
+            (&[b" ;\trefresh=a=b \t;"], Ok(Some("a=b"))),
+            (&[b"Refresh=a; refresh2=b; xrefresh=c; refresh"], Ok(None)),
+            (&[b"x=refresh=a; refresh =b"], Ok(None)),
+            (&[b"refresh=\"a\""], Ok(Some("\"a\""))),
+            (&[b"refresh="], Ok(Some(""))),
+            (&[b"refresh=\xff"], Ok(Some("\u{fffd}"))),
+            (&[b"refresh=a; refresh=a"], Err(CameTwice)),
+            (&[b"refresh=a", b"x=1; refresh=b"], Err(CameTwice)),
+            (&[b"refresh=a; refresh="], Err(CameTwice)),
+        ];
+        for (lines, expected) in rows {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("cookie", HeaderValue::from_bytes(line).unwrap());
+            }
+
+            let found = Cookie::of_request(&headers, "refresh");
+
+            assert_eq!(
+                found.as_ref().map(Option::as_deref),
+                expected.as_ref().copied(),
+                "{lines:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Sample outcomes and refusals, and where an answer holds what a client looks for.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderName;
+use http::Response;
+use http::header;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::contract::Contract;
+use crate::contract::Endpoint;
+use crate::contract::example::ExampleValues;
+use crate::contract::example::INSTANT;
+use crate::contract::example::SESSION;
+use crate::contract::example::request::needed;
+use crate::contract::input::InputRule;
+use crate::contract::source::Source;
+use crate::operation::ErrorCode;
+use crate::operation::Operation;
+use crate::operation::Outcome;
+use crate::operation::Problem;
+use crate::operation::ProblemKind;
+use crate::operation::Rejection;
+use crate::operation::SessionId;
+use crate::operation::SessionView;
+use crate::operation::TokenSet;
+use crate::operation::UserId;
+use crate::operation::UserView;
+use crate::secret::Secret;
+
+/// Where an answer holds a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerPlace {
+    /// In a member of that name, at whatever depth.
+    Member(String),
+    /// In a header, after some words.
+    Header {
+        /// Which.
+        name: HeaderName,
+        /// `Bearer `, for one.
+        prefix: String,
+    },
+    /// In a cookie of that name.
+    Cookie(String),
+}
+
+impl AnswerPlace {
+    /// Looks for a value: in the body first, then in cookies and headers.
+    #[must_use]
+    pub fn find(answer: &Response<Bytes>, value: &str) -> Option<Self> {
+        let body: Option<Value> = serde_json::from_slice(answer.body()).ok();
+        if let Some(name) = body.as_ref().and_then(|body| member_with(body, value)) {
+            return Some(Self::Member(name.to_owned()));
+        }
+        answer.headers().iter().find_map(|(name, text)| {
+            let (prefix, _) = text.to_str().ok()?.split_once(value)?;
+            if name == header::SET_COOKIE {
+                return Some(Self::Cookie(prefix.strip_suffix('=')?.to_owned()));
+            }
+            Some(Self::Header { name: name.clone(), prefix: prefix.to_owned() })
+        })
+    }
+}
+
+fn member_with<'a>(body: &'a Value, value: &str) -> Option<&'a str> {
+    let Value::Object(members) = body else { return None };
+    members.iter().find_map(|(name, member)| match member {
+        Value::String(text) if text == value => Some(name.as_str()),
+        member => member_with(member, value),
+    })
+}
+
+/// What an operation could answer.
+pub(super) fn outcome(
+    contract: &Contract,
+    operation: Operation,
+    values: &ExampleValues,
+) -> Outcome {
+    match operation {
+        Operation::SignUp => Outcome::SignedUp { user: user(contract, values) },
+        Operation::Me => Outcome::Account { user: user(contract, values) },
+        Operation::Login
+        | Operation::Refresh
+        | Operation::ChangePassword
+        | Operation::SocialLogin => Outcome::TokensIssued {
+            user: user(contract, values),
+            tokens: tokens(contract, values),
+            is_new_user: false,
+        },
+        Operation::Logout => Outcome::LoggedOut,
+        Operation::Sessions => Outcome::Sessions { sessions: vec![session()] },
+        Operation::EndSession => Outcome::SessionEnded,
+        Operation::CheckToken => Outcome::TokenChecked {
+            token: Secret::from(values.access_token.as_str()),
+            expires_at: INSTANT.plus(contract.tokens().access_ttl),
+        },
+        Operation::RequestReset | Operation::RequestVerification => Outcome::CodeRequested,
+        Operation::ConfirmReset => Outcome::PasswordReset,
+        Operation::ConfirmVerification => Outcome::EmailVerified,
+    }
+}
+
+/// A refusal of a kind, with what that kind brings along.
+pub(super) fn rejection(endpoint: Option<&Endpoint>, kind: ErrorCode) -> Rejection {
+    let problem = (kind == ErrorCode::InvalidInput).then(|| Box::new(missing_input(endpoint)));
+    let methods = endpoint.map_or("POST", |endpoint| endpoint.method().as_str());
+    Rejection {
+        problem,
+        retry_after: Some(Duration::from_secs(30)),
+        allow: vec![methods.to_owned()],
+        ..Rejection::new(kind, "an example")
+    }
+}
+
+/// The kinds of error of endpoints that rest on a cookie.
+pub(super) const KINDS_OF_COOKIES: [ErrorCode; 2] =
+    [ErrorCode::RefreshMissing, ErrorCode::DuplicateCookie];
+
+/// The kinds of error that only some operations have, by operation.
+pub(super) const fn kinds_of(operation: Operation) -> &'static [ErrorCode] {
+    use ErrorCode::InvalidCode;
+    use ErrorCode::InvalidCredentials;
+    match operation {
+        Operation::SignUp => &[ErrorCode::AccountExists, ErrorCode::SignupClosed],
+        Operation::Login => &[InvalidCredentials, ErrorCode::LookupTimeout],
+        Operation::Refresh => &[ErrorCode::InvalidGrant],
+        Operation::ChangePassword => &[InvalidCredentials],
+        Operation::EndSession => &[ErrorCode::SessionNotFound],
+        Operation::SocialLogin => &[
+            ErrorCode::UnsupportedProvider,
+            ErrorCode::InvalidProviderToken,
+            ErrorCode::ProviderUnavailable,
+        ],
+        Operation::CheckToken => &[ErrorCode::InvalidToken],
+        Operation::ConfirmReset | Operation::ConfirmVerification => &[InvalidCode],
+        Operation::Logout
+        | Operation::Me
+        | Operation::Sessions
+        | Operation::RequestReset
+        | Operation::RequestVerification => &[],
+    }
+}
+
+/// The first input that a request may lack.
+pub(super) fn first_to_be_missed(endpoint: &Endpoint) -> Option<&InputRule> {
+    needed(endpoint).find(|rule| match rule.sources.first() {
+        Some(Source::Body(_) | Source::Query(_) | Source::Header(_)) => true,
+        // Without its cookie a refresh is refused in another way; a path always has its segment.
+        _ => false,
+    })
+}
+
+fn missing_input(endpoint: Option<&Endpoint>) -> Problem {
+    let first = endpoint.and_then(first_to_be_missed);
+    Problem {
+        field: first.map_or("email", |rule| rule.client_name()).to_owned(),
+        kind: ProblemKind::Missing,
+        message: first.and_then(|rule| rule.message.clone()),
+    }
+}
+
+fn user(contract: &Contract, values: &ExampleValues) -> UserView {
+    let role = contract.tokens().default_role.as_deref().unwrap_or("user");
+    UserView {
+        id: UserId(7),
+        email: Some(values.email.clone()),
+        email_verified: true,
+        username: Some(values.username.clone()),
+        roles: vec![role.to_owned()],
+        permissions: vec!["orders:read".to_owned()],
+        attributes: contract.example_attributes(),
+        created_at: INSTANT,
+        last_login_at: Some(INSTANT),
+    }
+}
+
+fn tokens(contract: &Contract, values: &ExampleValues) -> TokenSet {
+    let settings = contract.tokens();
+    TokenSet {
+        access_token: Secret::from(values.access_token.as_str()),
+        issued_at: INSTANT,
+        access_expires_at: INSTANT.plus(settings.access_ttl),
+        refresh_token: settings.refresh_ttl.map(|_| Secret::from(values.refresh_token.as_str())),
+        refresh_expires_at: settings.refresh_ttl.map(|ttl| INSTANT.plus(ttl)),
+        session: session_id(),
+    }
+}
+
+fn session() -> SessionView {
+    SessionView {
+        id: session_id(),
+        created_at: INSTANT,
+        last_used_at: INSTANT,
+        address: "192.0.2.7".to_owned(),
+        agent: Some("curl/8.10".to_owned()),
+        current: true,
+    }
+}
+
+fn session_id() -> SessionId {
+    SessionId(SESSION.parse().unwrap_or(Uuid::nil()))
+}

@@ -1,0 +1,172 @@
+//! The inputs of one request, typed, and the command that they make.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+use crate::contract::input::InputRule;
+use crate::contract::input::Target;
+use crate::operation::Command;
+use crate::operation::Email;
+use crate::operation::ErrorCode;
+use crate::operation::Identifier;
+use crate::operation::Input;
+use crate::operation::LogoutScope;
+use crate::operation::Operation;
+use crate::operation::Password;
+use crate::operation::Principal;
+use crate::operation::Problem;
+use crate::operation::ProblemKind;
+use crate::operation::Provider;
+use crate::operation::Rejection;
+use crate::operation::SessionId;
+use crate::operation::Username;
+use crate::secret::Secret;
+
+/// What a request gave.
+#[derive(Default)]
+pub(super) struct Given {
+    principal: Option<Principal>,
+    email: Option<Email>,
+    username: Option<Username>,
+    identifier: Option<Identifier>,
+    password: Option<Password>,
+    new_password: Option<Password>,
+    role: Option<String>,
+    refresh_token: Option<Secret<String>>,
+    previous_access_token: Option<Secret<String>>,
+    scope: LogoutScope,
+    session: Option<SessionId>,
+    provider: Option<String>,
+    provider_token: Option<Secret<String>>,
+    token: Option<Secret<String>>,
+    code: Option<Secret<String>>,
+    attributes: BTreeMap<String, serde_json::Value>,
+}
+
+impl Given {
+    /// Starts with who asks.
+    pub(super) fn by(principal: Option<Principal>) -> Self {
+        Self { principal, ..Self::default() }
+    }
+
+    /// Takes the text of an input, whose limits have been checked.
+    pub(super) fn take(&mut self, rule: &InputRule, text: &str) -> Result<(), ProblemKind> {
+        let input = match &rule.target {
+            Target::Check => return Ok(()),
+            Target::Attribute(name) => {
+                let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+                if text.contains(control) {
+                    return Err(ProblemKind::Malformed);
+                }
+                self.attributes.insert(name.clone(), text.into());
+                return Ok(());
+            }
+            Target::Input(input) => *input,
+        };
+        let password = || Password { text: Secret::from(text), may_be_hashed: rule.may_be_hashed };
+        match input {
+            Input::Email => self.email = Some(parse(text)?),
+            Input::Username => self.username = Some(parse(text)?),
+            Input::Identifier => self.identifier = Some(parse(text)?),
+            Input::Password => self.password = Some(password()),
+            Input::NewPassword => self.new_password = Some(password()),
+            Input::Role => self.role = Some(text.to_owned()),
+            Input::RefreshToken => self.refresh_token = Some(Secret::from(text)),
+            Input::PreviousAccessToken => self.previous_access_token = Some(Secret::from(text)),
+            Input::Scope => self.scope = LogoutScope::from_name(text),
+            Input::SessionId => self.session = Uuid::try_parse(text).ok().map(SessionId),
+            Input::Provider => self.provider = Some(text.to_owned()),
+            Input::ProviderToken => self.provider_token = Some(Secret::from(text)),
+            Input::Token => self.token = Some(Secret::from(text)),
+            Input::Code => self.code = Some(Secret::from(text)),
+            Input::AccessToken => {}
+        }
+        Ok(())
+    }
+
+    /// The command of an operation.
+    pub(super) fn command(self, operation: Operation) -> Result<Command, Rejection> {
+        let who = |principal| needed(principal, Input::AccessToken);
+        Ok(match operation {
+            Operation::SignUp => Command::SignUp {
+                password: needed(self.password, Input::Password)?,
+                email: self.email,
+                username: self.username,
+                role: self.role,
+                attributes: self.attributes,
+            },
+            Operation::Login => Command::Login {
+                identifier: self
+                    .identifier
+                    .or_else(|| self.email.map(Identifier::Email))
+                    .or_else(|| self.username.map(Identifier::Username))
+                    .ok_or_else(|| missing(Input::Identifier))?,
+                password: needed(self.password, Input::Password)?,
+            },
+            Operation::SocialLogin => Command::SocialLogin {
+                provider: provider(&needed(self.provider, Input::Provider)?)?,
+                token: needed(self.provider_token, Input::ProviderToken)?,
+            },
+            Operation::Refresh => Command::Refresh {
+                refresh_token: needed(self.refresh_token, Input::RefreshToken)?,
+                previous_access_token: self.previous_access_token,
+            },
+            Operation::Logout => {
+                Command::Logout { principal: who(self.principal)?, scope: self.scope }
+            }
+            Operation::Me => Command::Me { principal: who(self.principal)? },
+            Operation::ChangePassword => Command::ChangePassword {
+                principal: who(self.principal)?,
+                old: needed(self.password, Input::Password)?,
+                new: needed(self.new_password, Input::NewPassword)?,
+            },
+            Operation::Sessions => Command::Sessions { principal: who(self.principal)? },
+            Operation::EndSession => Command::EndSession {
+                principal: who(self.principal)?,
+                // Text of another form names no session, as an unknown id does.
+                session: self.session.ok_or_else(|| {
+                    Rejection::new(ErrorCode::SessionNotFound, "a session id that is no UUID")
+                })?,
+            },
+            Operation::CheckToken => {
+                Command::CheckToken { token: needed(self.token, Input::Token)? }
+            }
+            Operation::RequestReset => {
+                Command::RequestReset { email: needed(self.email, Input::Email)? }
+            }
+            Operation::ConfirmReset => Command::ConfirmReset {
+                email: needed(self.email, Input::Email)?,
+                code: needed(self.code, Input::Code)?,
+                new: self.new_password,
+            },
+            Operation::RequestVerification => {
+                Command::RequestVerification { email: needed(self.email, Input::Email)? }
+            }
+            Operation::ConfirmVerification => Command::ConfirmVerification {
+                email: needed(self.email, Input::Email)?,
+                code: needed(self.code, Input::Code)?,
+            },
+        })
+    }
+}
+
+fn parse<T: FromStr>(text: &str) -> Result<T, ProblemKind> {
+    text.parse().or(Err(ProblemKind::Malformed))
+}
+
+fn provider(name: &str) -> Result<Provider, Rejection> {
+    // The name stays out of the reason: it is whatever a client sent, at any length.
+    let unknown = || Rejection::new(ErrorCode::UnsupportedProvider, "an unknown provider");
+    Provider::from_name(name).ok_or_else(unknown)
+}
+
+fn needed<T>(value: Option<T>, input: Input) -> Result<T, Rejection> {
+    value.ok_or_else(|| missing(input))
+}
+
+fn missing(input: Input) -> Rejection {
+    let (field, kind) = (input.name().to_owned(), ProblemKind::Missing);
+    Rejection::invalid_input(Problem { field, kind, message: None })
+}
