@@ -309,6 +309,7 @@ async fn handle(
                 target,
                 identity,
                 identity_names: &["xuserid".to_owned(), "xuserroles".to_owned()],
+                cookie_names: &[],
                 set_headers: &[],
                 remove_headers: &[],
                 forward_authorization: false,

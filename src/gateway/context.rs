@@ -19,6 +19,7 @@ use http::uri::PathAndQuery;
 use hyper::body::Incoming;
 
 use crate::clock::Now;
+use crate::config::SameSite;
 use crate::contract::Endpoint;
 use crate::contract::ReplyContext;
 use crate::gateway::client_address::Client;
@@ -135,8 +136,8 @@ impl Context {
     }
 
     /// What answers are encoded with.
-    pub(crate) fn reply(&self) -> ReplyContext<'_> {
-        ReplyContext { now: self.now.wall, request_id: &self.request_id }
+    pub(crate) fn reply(&self, same_site: SameSite) -> ReplyContext<'_> {
+        ReplyContext { now: self.now.wall, request_id: &self.request_id, same_site }
     }
 }
 

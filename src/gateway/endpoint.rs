@@ -13,6 +13,7 @@ use crate::gateway::body;
 use crate::gateway::context::Trail;
 use crate::gateway::context::Unread;
 use crate::gateway::context::Who;
+use crate::gateway::origin;
 use crate::gateway::path::Canonical;
 use crate::gateway::site;
 use crate::gateway::walk::Visit;
@@ -30,7 +31,7 @@ const AGENT_BYTES: usize = 256;
 /// Who asks is found out before the body is read: a refused client need not send it.
 ///
 /// # Errors
-/// What authentication, the contract's decoding or the operation refuses.
+/// 403 for a foreign page where a cookie counts; what authentication, the contract's decoding or the operation refuses.
 pub(crate) async fn serve<'a>(
     visit: Visit<'a>,
     endpoint: &'a Endpoint,
@@ -39,6 +40,10 @@ pub(crate) async fn serve<'a>(
     unread: &mut Unread,
     trail: &mut Trail<'a>,
 ) -> Result<Response<Bytes>, Rejection> {
+    if endpoint.reads_cookie() {
+        let (site, context) = (visit.site, visit.context);
+        origin::check(&parts.headers, context.authority(), site.cors.as_ref())?;
+    }
     let principal = if endpoint.needs_principal() {
         let verified = visit.authenticate(&parts.headers, RouteAuth::Required, None, trail).await?;
         verified.map(|verified| verified.principal.clone())
@@ -60,13 +65,13 @@ pub(crate) async fn serve<'a>(
     };
     let command = visit.site.contract.decode(endpoint, request)?;
     let caller = Caller { address: visit.context.client.address, agent: agent(&parts.headers) };
-    let now = visit.context.now.wall;
+    let now = visit.context.now;
     let outcome = visit.gateway.auth.run(&visit.site.auth, &caller, command, now).await?;
     if let Some(user) = account(&outcome) {
         let name = user.email.as_ref().or(user.username.as_ref());
         trail.who = Who::Account { id: user.id, name: name.cloned() };
     }
-    Ok(visit.site.contract.encode(endpoint, &outcome, visit.context.reply()))
+    Ok(visit.site.contract.encode(endpoint, &outcome, visit.context.reply(visit.site.same_site)))
 }
 
 const fn account(outcome: &Outcome) -> Option<&UserView> {
@@ -74,7 +79,13 @@ const fn account(outcome: &Outcome) -> Option<&UserView> {
         Outcome::SignedUp { user }
         | Outcome::TokensIssued { user, .. }
         | Outcome::Account { user } => Some(user),
-        Outcome::LoggedOut | Outcome::Sessions { .. } | Outcome::SessionEnded => None,
+        Outcome::LoggedOut
+        | Outcome::Sessions { .. }
+        | Outcome::SessionEnded
+        | Outcome::TokenChecked { .. }
+        | Outcome::CodeRequested
+        | Outcome::PasswordReset
+        | Outcome::EmailVerified => None,
     }
 }
 

@@ -13,13 +13,14 @@ use http::header;
 use http::uri::PathAndQuery;
 use serde::Serialize;
 
+use crate::auth::scrutiny::Scrutiny;
+use crate::auth::scrutiny::Standing;
 use crate::clock::Now;
 use crate::config::HostHeader;
 use crate::config::RouteAuth;
 use crate::config::RouteConfig;
 use crate::config::UpstreamRef;
-use crate::gateway::authenticate::Bearer;
-use crate::gateway::authenticate::Scrutiny;
+use crate::gateway::authenticate::examine;
 use crate::gateway::path::Canonical;
 use crate::gateway::site::Destination;
 use crate::gateway::site::Route;
@@ -211,16 +212,19 @@ impl Explainer<'_> {
         let when_stale = route.and_then(|route| route.config.when_stale);
         let scrutiny = Scrutiny {
             revocations: self.revocations,
-            ..scrutiny(self.snapshot, self.site, auth, when_stale)
+            ..scrutiny(self.snapshot, self.site, when_stale)
         };
-        let (verified, open) = match scrutiny.examine(&headers, self.now)? {
-            Bearer::Anonymous => (None, ", without an identity"),
-            Bearer::Known(verified) if self.revocations.is_none() => {
+        let bare_tokens = self.site.contract.tokens().bare_tokens;
+        let (verified, open) = match examine(&headers, auth, bare_tokens, &scrutiny, self.now)? {
+            None => (None, ", without an identity"),
+            Some(Standing::Known(verified)) if self.revocations.is_none() => {
                 (Some(verified), ", unless the token is revoked: no list is at hand")
             }
-            Bearer::Known(verified) => (Some(verified), ""),
-            Bearer::KnownStale(verified) => (Some(verified), ", although revocation is stale"),
-            Bearer::ToAsk(verified) => {
+            Some(Standing::Known(verified)) => (Some(verified), ""),
+            Some(Standing::KnownStale(verified)) => {
+                (Some(verified), ", although revocation is stale")
+            }
+            Some(Standing::ToAsk(verified)) => {
                 (Some(verified), ", if the store, which would be asked, knows no revocation")
             }
         };

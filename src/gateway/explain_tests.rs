@@ -11,26 +11,34 @@ use http::Method;
 use super::ExplainedTarget;
 use super::Explanation;
 use super::explain;
+use crate::auth::AuthSettings;
 use crate::auth::AuthSite;
 use crate::auth::password::PasswordPool;
+use crate::auth::throttle::Throttle;
 use crate::clock::BootTime;
 use crate::clock::Now;
 use crate::clock::Timestamp;
 use crate::config;
 use crate::config::Algorithm;
+use crate::config::LoginConfig;
+use crate::config::SocialConfig;
+use crate::config::SocialJoin;
 use crate::config::UpstreamConfig;
 use crate::config::UpstreamRef;
 use crate::config::UpstreamUrl;
+use crate::config::WhenStale;
 use crate::contract::Contract;
 use crate::gateway::snapshot::SiteParts;
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::upstream::Upstream;
 use crate::operation::Generations;
+use crate::operation::Language;
 use crate::operation::Revocation;
 use crate::operation::Revoked;
 use crate::operation::SessionId;
 use crate::operation::UserId;
 use crate::revocation::Revocations;
+use crate::social::Social;
 use crate::token::AccessToken;
 use crate::token::Grant;
 use crate::token::KeyRing;
@@ -67,14 +75,24 @@ impl Bench {
         let tokens = Arc::new(tokens("https://api.example.com"));
         let token = issue(&tokens);
         let auth = AuthSite {
+            host: "api.example.com".to_owned(),
             realm: "default".to_owned(),
             tokens: Arc::clone(&tokens),
             signup: true,
             default_role: None,
             signup_roles: Vec::new(),
             one_session: false,
-            passwords: Arc::new(PasswordPool::new(&config.password).unwrap()),
-            user_revocation_ttl: tokens.policy().access_ttl,
+            language: Language::English,
+            settings: Arc::new(AuthSettings {
+                passwords: Arc::new(PasswordPool::new(&config.password).unwrap()),
+                throttle: Arc::new(Throttle::new(&LoginConfig::default())),
+                mails: None,
+                social: Arc::new(Social::new(&SocialConfig::default()).unwrap()),
+                social_join: SocialJoin::Verified,
+                max_staleness: Duration::from_secs(5),
+                when_stale: WhenStale::Reject,
+                user_revocation_ttl: tokens.policy().access_ttl,
+            }),
         };
         let parts = vec![SiteParts { contract: Arc::new(contract), tokens, auth }];
         let mut upstreams = HashMap::new();

@@ -49,6 +49,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) identity: Vec<(HeaderName, HeaderValue)>,
     /// Names of the site's identity headers, folded to `[a-z0-9]`, sorted: what must go.
     pub(crate) identity_names: &'a [String],
+    /// Names of the contract's own cookies: what must go of `Cookie`.
+    pub(crate) cookie_names: &'a [String],
     /// Set last.
     pub(crate) set_headers: &'a [(HeaderName, HeaderValue)],
     /// Taken away.

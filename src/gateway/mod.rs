@@ -12,6 +12,8 @@ mod authorize;
 pub mod body;
 mod client_address;
 mod context;
+mod cookies;
+mod cors;
 mod endpoint;
 pub mod explain;
 pub mod forward;
@@ -20,6 +22,7 @@ pub mod framing;
 mod hop;
 mod identity;
 mod meter;
+mod origin;
 mod outgoing;
 mod pace;
 mod path;
@@ -131,6 +134,8 @@ impl Gateway {
         let context = Context::new(&parts, client, now, started, || self.make_request_id(site));
         let mut trail = Trail::new(site.map_or(&self.strangers, |site| &site.unrouted));
         let mut unread = Unread::new(body);
+        let cors = site.and_then(|site| site.cors.as_ref());
+        let marks = cors.map(|cors| cors.marks(&parts.headers));
 
         let answer = match (framing, site) {
             (Err(rejection), _) => Err(Refusal::Framing(rejection)),
@@ -138,7 +143,8 @@ impl Gateway {
             (Ok(()), Some(site)) => {
                 let visit = Visit { gateway: &self, snapshot: &snapshot, site, context: &context };
                 let walk = visit.walk(parts, &mut unread, &mut trail);
-                caught(walk).await.map_err(Refusal::Walk)
+                // Boxed, so that a connection without a request holds no room for one.
+                Box::pin(caught(walk)).await.map_err(Refusal::Walk)
             }
         };
         let (mut response, refusal) = match answer {
@@ -148,6 +154,9 @@ impl Gateway {
         if let Some(body) = unread.body.filter(|body| !body.is_end_stream()) {
             let waits = context.expects_continue && unread.untouched;
             response = body::settle(response, body, context.version, waits);
+        }
+        if let Some(marks) = marks {
+            marks.write(response.headers_mut());
         }
         if let Ok(id) = HeaderValue::from_str(&context.request_id) {
             response.headers_mut().insert(REQUEST_ID, id);
@@ -243,7 +252,7 @@ fn refuse(
 ) -> Response<ReplyBody> {
     let rendered = match (refusal, site) {
         (Refusal::Framing(rejection) | Refusal::Walk(rejection), Some(site)) => {
-            site.contract.refuse(trail.endpoint, rejection, context.reply())
+            site.contract.refuse(trail.endpoint, rejection, context.reply(site.same_site))
         }
         (Refusal::Framing(rejection) | Refusal::Walk(rejection), None) => {
             let status = StatusCode::from_u16(rejection.code.status());

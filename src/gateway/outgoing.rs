@@ -14,7 +14,6 @@ use http::Version;
 use http::header::AUTHORIZATION;
 use http::header::CONNECTION;
 use http::header::CONTENT_LENGTH;
-use http::header::COOKIE;
 use http::header::EXPECT;
 use http::header::HOST;
 use http::header::TRANSFER_ENCODING;
@@ -24,6 +23,7 @@ use http_body::Body;
 
 use crate::config::HostHeader;
 use crate::gateway::alias;
+use crate::gateway::cookies;
 use crate::gateway::forward::Plan;
 use crate::gateway::forwarded;
 use crate::gateway::forwarded::Facts;
@@ -40,7 +40,7 @@ pub(crate) fn request<B: Body>(
     let client_host = headers.remove(HOST);
     hop::strip(&mut headers);
     remove_claims(&mut headers, plan);
-    join_cookies(&mut headers);
+    cookies::keep_foreign(&mut headers, plan.cookie_names);
 
     let authority = match client_host {
         Some(host) if host == plan.authority => host,
@@ -96,18 +96,6 @@ fn remove_claims(headers: &mut HeaderMap, plan: &Plan<'_>) {
     let doomed: Vec<HeaderName> = headers.keys().filter(|name| goes(name)).cloned().collect();
     for name in doomed {
         headers.remove(name);
-    }
-}
-
-/// HTTP/2 may split `Cookie` into crumbs, HTTP/1.1 may not (RFC 9113 §8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    let mut crumbs = headers.get_all(COOKIE).iter();
-    if crumbs.next().is_none() || crumbs.next().is_none() {
-        return;
-    }
-    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-        headers.insert(COOKIE, cookie);
     }
 }
 

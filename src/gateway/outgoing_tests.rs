@@ -69,6 +69,7 @@ fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
         target: PathAndQuery::from_static("/x"),
         identity: identity.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         identity_names: &names,
+        cookie_names: &[],
         set_headers: &[],
         remove_headers: &[],
         forward_authorization: false,

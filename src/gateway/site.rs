@@ -10,8 +10,10 @@ use http::header;
 
 use crate::auth::AuthSite;
 use crate::config::RouteConfig;
+use crate::config::SameSite;
 use crate::contract::Contract;
 use crate::contract::Endpoint;
+use crate::gateway::cors::Cors;
 use crate::gateway::identity::Identity;
 use crate::gateway::meter::Meter;
 use crate::gateway::path::Canonical;
@@ -39,6 +41,12 @@ pub(crate) struct Site {
     pub(crate) identity: Identity,
     /// Whether backends get the Bearer token as well.
     pub(crate) forward_authorization: bool,
+    /// What it says to other origins, if any are configured.
+    pub(crate) cors: Option<Cors>,
+    /// `SameSite` of its cookies.
+    pub(crate) same_site: SameSite,
+    /// Names of the contract's own cookies, which no backend gets.
+    pub(crate) cookie_names: Vec<String>,
     /// Counts what no endpoint or route answered.
     pub(crate) unrouted: Meter,
     pub(super) router: Router,

@@ -15,6 +15,7 @@ use crate::config::Source;
 use crate::config::UpstreamRef;
 use crate::contract::Contract;
 use crate::contract::Endpoint;
+use crate::gateway::cors::Cors;
 use crate::gateway::identity::Identity;
 use crate::gateway::meter::Meter;
 use crate::gateway::route::JWKS_PATH;
@@ -22,6 +23,7 @@ use crate::gateway::route::Router;
 use crate::gateway::site::Route;
 use crate::gateway::site::Site;
 use crate::gateway::upstream::Upstream;
+use crate::mail::Outbox;
 use crate::token::SiteTokens;
 
 /// Sites with their routes, contracts and tokens; limits. Immutable.
@@ -84,6 +86,13 @@ impl Snapshot {
     #[must_use]
     pub fn first_site(&self) -> Option<(&Contract, &str)> {
         self.sites.first().map(|site| (&*site.contract, site.auth.realm.as_str()))
+    }
+
+    /// What writes and sends mails; `None`: mail is off.
+    #[must_use]
+    pub fn outbox(&self) -> Option<&Arc<Outbox>> {
+        // One for all sites.
+        self.sites.first()?.auth.settings.mails.as_ref()
     }
 
     /// The site for a host (lower case, without port); the most exact pattern wins.
@@ -167,6 +176,9 @@ fn compile(
         endpoints: endpoints.iter().map(meter).collect(),
         identity: Identity::new(&site.identity),
         forward_authorization: site.forward_authorization,
+        cors: Cors::new(&site.cors, &parts.contract),
+        same_site: site.cookie_same_site,
+        cookie_names: parts.contract.cookie_names().map(str::to_owned).collect(),
         unrouted: Meter::new(&name, ""),
         jwks: Bytes::from(parts.tokens.jwks().to_string()),
         jwks_meter: Meter::new(&name, JWKS_PATH),

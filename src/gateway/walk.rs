@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
@@ -10,16 +11,18 @@ use http::Request;
 use http::Response;
 use http::request::Parts;
 
+use crate::auth::scrutiny::Scrutiny;
 use crate::config::RouteAuth;
 use crate::config::WhenStale;
 use crate::gateway::Gateway;
-use crate::gateway::authenticate::Scrutiny;
+use crate::gateway::authenticate::examine;
 use crate::gateway::authorize::authorize;
 use crate::gateway::body::ReplyBody;
 use crate::gateway::context::Context;
 use crate::gateway::context::Trail;
 use crate::gateway::context::Unread;
 use crate::gateway::context::Who;
+use crate::gateway::cors;
 use crate::gateway::endpoint;
 use crate::gateway::forward::Plan;
 use crate::gateway::forward::Unforwarded;
@@ -60,6 +63,9 @@ impl<'a> Visit<'a> {
         trail: &mut Trail<'a>,
     ) -> Result<Response<ReplyBody>, Rejection> {
         let method = &self.context.method;
+        if let Some(answer) = self.preflight(&parts.headers) {
+            return Ok(reply(answer, method));
+        }
         let path = Canonical::parse(self.context.target.path())?;
         match self.site.find(method, &path)? {
             Destination::Jwks(meter) => {
@@ -80,10 +86,19 @@ impl<'a> Visit<'a> {
         }
     }
 
+    /// Answers a browser that asks whether a page of a configured origin may send a request. It
+    /// carries no token (Fetch §4.8), so that no rule of a route is asked.
+    fn preflight(self, headers: &HeaderMap) -> Option<Response<Bytes>> {
+        let preflight = self.site.cors.as_ref()?.preflight(&self.context.method, headers)?;
+        let path = Canonical::parse(self.context.target.path()).map_err(Rejection::from);
+        let served = path.and_then(|path| self.site.find(&preflight.method, &path).map(drop));
+        Some(preflight.answer(served))
+    }
+
     /// Finds out who asks, and notes it.
     ///
     /// # Errors
-    /// As [`Scrutiny::examine`], and 503 when the store was asked and did not answer.
+    /// As [`examine`], and 503 when the store was asked and did not answer.
     pub(crate) async fn authenticate(
         self,
         headers: &HeaderMap,
@@ -97,17 +112,18 @@ impl<'a> Visit<'a> {
         let started = Instant::now();
         let scrutiny = Scrutiny {
             revocations: Some(&self.gateway.auth.revocations),
-            ..scrutiny(self.snapshot, self.site, auth, when_stale)
+            ..scrutiny(self.snapshot, self.site, when_stale)
         };
         let now = self.context.now;
-        let bearer = scrutiny.examine(headers, now)?;
-        trail.stale = bearer.stale();
-        let verified = bearer.settle(&*self.gateway.auth.store, now).await?;
-        if let Some(verified) = &verified {
-            trail.verify_time = Some(started.elapsed());
-            trail.who = Who::Bearer(Arc::clone(verified));
-        }
-        Ok(verified)
+        let bare_tokens = self.site.contract.tokens().bare_tokens;
+        let Some(standing) = examine(headers, auth, bare_tokens, &scrutiny, now)? else {
+            return Ok(None);
+        };
+        trail.stale = standing.stale();
+        let verified = standing.settle(&*self.gateway.auth.store, now.wall).await?;
+        trail.verify_time = Some(started.elapsed());
+        trail.who = Who::Bearer(Arc::clone(&verified));
+        Ok(Some(verified))
     }
 
     async fn pass(
@@ -131,6 +147,7 @@ impl<'a> Visit<'a> {
             target,
             identity,
             identity_names: self.site.identity.names(),
+            cookie_names: &self.site.cookie_names,
             set_headers: &rules.set_headers,
             remove_headers: &rules.remove_headers,
             forward_authorization: self.site.forward_authorization,
@@ -149,7 +166,11 @@ impl<'a> Visit<'a> {
         match forward(Request::from_parts(parts, body), plan).await {
             Ok(forwarded) => {
                 trail.upstream_time = Some(forwarded.upstream_time);
-                Ok(forwarded.response)
+                let mut response = forwarded.response;
+                if self.site.cors.is_some() {
+                    cors::strip(response.headers_mut());
+                }
+                Ok(response)
             }
             Err(Unforwarded { rejection, body, untouched }) => {
                 *unread = Unread { body, untouched };
@@ -163,13 +184,10 @@ impl<'a> Visit<'a> {
 pub(crate) fn scrutiny<'a>(
     snapshot: &'a Snapshot,
     site: &'a Site,
-    auth: RouteAuth,
     when_stale: Option<WhenStale>,
 ) -> Scrutiny<'a> {
     let revocation = &snapshot.config.revocation;
     Scrutiny {
-        auth,
-        bare_tokens: site.contract.tokens().bare_tokens,
         tokens: &site.tokens,
         revocations: None,
         max_staleness: revocation.max_staleness,

@@ -1,0 +1,116 @@
+//! Leaves a backend the client's cookies, but not those that the site's contract sets.
+//!
+//! A contract's cookie holds a refresh token: it is between the browser and the gateway. What else
+//! stands in `Cookie` goes out byte for byte and in its order (RFC 6265 §5.4 splits at `;` alone).
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::header::COOKIE;
+
+/// Takes every cookie of these names away, and joins what is left in one line: HTTP/2 may split
+/// `Cookie` into crumbs, HTTP/1.1 may not (RFC 9113 §8.2.3).
+pub(crate) fn keep_foreign(headers: &mut HeaderMap, own: &[String]) {
+    let mut lines = headers.get_all(COOKIE).iter();
+    let (first, second) = (lines.next(), lines.next());
+    if first.is_none() || (second.is_none() && own.is_empty()) {
+        return;
+    }
+    let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    let left: Vec<Vec<u8>> = lines.filter_map(|line| without(line, own)).collect();
+    match HeaderValue::from_bytes(&left.join(&b"; "[..])) {
+        Ok(cookie) if !left.is_empty() => {
+            headers.insert(COOKIE, cookie);
+        }
+        // What is left is of the client's own bytes; were it ever refused, none of it goes out.
+        Ok(_) | Err(_) => {
+            headers.remove(COOKIE);
+        }
+    }
+}
+
+/// A line without some cookies; `None` where nothing is left.
+fn without(line: &[u8], own: &[String]) -> Option<Vec<u8>> {
+    let is_own = |pair: &&[u8]| own.iter().any(|name| has_name(pair, name));
+    let pairs = || line.split(|byte| *byte == b';');
+    if !pairs().any(|pair| is_own(&pair)) {
+        return Some(line.to_vec());
+    }
+    let left: Vec<&[u8]> = pairs().filter(|pair| !is_own(pair)).collect();
+    let left = left.join(&b';');
+    let left = left.trim_ascii();
+    (!left.is_empty()).then(|| left.to_vec())
+}
+
+fn has_name(pair: &[u8], name: &str) -> bool {
+    let mut parts = pair.splitn(2, |byte| *byte == b'=');
+    let is_named = parts.next().is_some_and(|given| given.trim_ascii() == name.as_bytes());
+    is_named && parts.next().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http::HeaderValue;
+
+    use super::keep_foreign;
+
+    fn kept(lines: &[&str], own: &[&str]) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("cookie", HeaderValue::try_from(*line).unwrap());
+        }
+        let own: Vec<String> = own.iter().map(|name| (*name).to_owned()).collect();
+        keep_foreign(&mut headers, &own);
+        let left = headers.get_all("cookie").iter();
+        left.map(|line| line.to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn only_the_contracts_own_cookies_go() {
+        let rows: [(&str, &[&str], &[&str]); 18] = [
+            ("none", &[], &[]),
+            ("alone", &["refresh=t"], &[]),
+            ("alone, open end", &["refresh=t; "], &[]),
+            ("first", &["refresh=t; a=1"], &["a=1"]),
+            ("last", &["a=1; refresh=t"], &["a=1"]),
+            ("between", &["a=1; refresh=t; b=2"], &["a=1; b=2"]),
+            ("twice", &["refresh=t; a=1; refresh=u"], &["a=1"]),
+            ("no spaces", &["a=1;refresh=t;b=2"], &["a=1;b=2"]),
+            ("spaces", &["a=1;\trefresh \t= t ;  b=2"], &["a=1;  b=2"]),
+            ("empty value", &["refresh=; a=1"], &["a=1"]),
+            ("equals signs", &["a=b=refresh=c; refresh=x=y"], &["a=b=refresh=c"]),
+            (
+                "another case",
+                &["Refresh=t; refresh2=t; xrefresh=t"],
+                &["Refresh=t; refresh2=t; xrefresh=t"],
+            ),
+            ("as a value", &["a=refresh; refresh; =refresh"], &["a=refresh; refresh; =refresh"]),
+            ("odd bytes", &["a=\"x, y\";;b ; =c;refresh=t"], &["a=\"x, y\";;b ; =c"]),
+            ("none of ours", &["a=1; b=2;"], &["a=1; b=2;"]),
+            ("crumbs", &["a=1", "refresh=t", "b=2"], &["a=1; b=2"]),
+            ("crumbs of ours", &["refresh=t", "refresh=u"], &[]),
+            ("lines", &["a=1; refresh=t", "refresh=t; b=2", "c=3"], &["a=1; b=2; c=3"]),
+        ];
+        for (name, lines, expected) in rows {
+            assert_eq!(kept(lines, &["refresh"]), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_site_without_cookies_passes_all_on() {
+        assert_eq!(kept(&["refresh=t;a=1 ;"], &[]), ["refresh=t;a=1 ;"]);
+        assert_eq!(kept(&["refresh=t", "a=1"], &[]), ["refresh=t; a=1"]);
+        assert_eq!(kept(&["session=t; a=1; refresh=t"], &["refresh", "session"]), ["a=1"]);
+    }
+
+    #[test]
+    fn bytes_beyond_ascii_stay_as_they_are() {
+        let mut headers = HeaderMap::new();
+        let line = HeaderValue::from_bytes(b"name=\xed\x95\x9c; refresh=t; b=\xff").unwrap();
+        headers.append("cookie", line);
+
+        keep_foreign(&mut headers, &["refresh".to_owned()]);
+
+        assert_eq!(headers["cookie"].as_bytes(), b"name=\xed\x95\x9c; b=\xff");
+    }
+}

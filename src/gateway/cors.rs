@@ -1,0 +1,362 @@
+//! Lets pages of configured origins read a site's answers (Fetch §3.2, the CORS protocol).
+//!
+//! A site with origins speaks for itself alone: every one of its answers, refusals and forwarded
+//! ones included, carries what the gateway says, and nothing that a backend said. An origin is
+//! compared byte for byte with the configured ones, and the configured one is what is answered.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+use http::Response;
+use http::StatusCode;
+use http::header;
+
+use crate::config::CorsConfig;
+use crate::config::Origin;
+use crate::contract::Contract;
+use crate::operation::ErrorCode;
+use crate::operation::Rejection;
+
+/// Longest list of header names that a preflight may ask for, in bytes.
+const ASKED_BYTES: usize = 4096;
+
+/// What a site says to other origins.
+#[derive(Debug)]
+pub(crate) struct Cors {
+    origins: Vec<Origin>,
+    credentials: bool,
+    exposed: Option<HeaderValue>,
+    max_age: HeaderValue,
+}
+
+/// What one request's answer is marked with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marks<'a> {
+    cors: &'a Cors,
+    origin: Option<&'a HeaderValue>,
+}
+
+/// A browser's question whether a page may send a request (Fetch §4.8).
+#[derive(Debug)]
+pub(crate) struct Preflight<'a> {
+    /// The method that it asks about.
+    pub(crate) method: Method,
+    headers: Option<HeaderValue>,
+    max_age: &'a HeaderValue,
+}
+
+impl Cors {
+    /// Compiles a site's rules; `None` where no origin is configured.
+    pub(crate) fn new(config: &CorsConfig, contract: &Contract) -> Option<Self> {
+        if config.origins.is_empty() {
+            return None;
+        }
+        let exposed = contract.exposed_headers();
+        let names: Vec<&str> = exposed.iter().map(HeaderName::as_str).collect();
+        let exposed = HeaderValue::try_from(names.join(", ")).ok();
+        Some(Self {
+            origins: config.origins.clone(),
+            credentials: config.credentials || contract.cookie_names().next().is_some(),
+            exposed: exposed.filter(|names| !names.is_empty()),
+            max_age: HeaderValue::from(config.max_age.as_secs()),
+        })
+    }
+
+    /// Whether an origin is one of the configured ones.
+    pub(crate) fn allows(&self, origin: &HeaderValue) -> bool {
+        self.find(origin).is_some()
+    }
+
+    /// What the answer to a request is marked with.
+    pub(crate) fn marks(&self, headers: &HeaderMap) -> Marks<'_> {
+        let origin = only(headers, &header::ORIGIN).and_then(|origin| self.find(origin));
+        Marks { cors: self, origin }
+    }
+
+    /// Reads a preflight of a configured origin; every other `OPTIONS` is a request like any.
+    pub(crate) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Preflight<'_>> {
+        if method != Method::OPTIONS || !self.allows(only(headers, &header::ORIGIN)?) {
+            return None;
+        }
+        let asked = only(headers, &header::ACCESS_CONTROL_REQUEST_METHOD)?;
+        Some(Preflight {
+            method: Method::from_bytes(asked.as_bytes()).ok()?,
+            headers: only(headers, &header::ACCESS_CONTROL_REQUEST_HEADERS)
+                .filter(|names| is_name_list(names.as_bytes()))
+                .cloned(),
+            max_age: &self.max_age,
+        })
+    }
+
+    fn find(&self, origin: &HeaderValue) -> Option<&HeaderValue> {
+        self.origins.iter().map(Origin::header_value).find(|known| *known == origin)
+    }
+}
+
+impl Marks<'_> {
+    /// Writes them on an answer. `Vary` stands on every one, so that no cache gives one origin
+    /// what was said to another (Fetch §3.2.5).
+    pub(crate) fn write(self, headers: &mut HeaderMap) {
+        if !varies_by_origin(headers) {
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        }
+        let Some(origin) = self.origin else { return };
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        if self.cors.credentials {
+            let yes = HeaderValue::from_static("true");
+            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+        }
+        if let Some(exposed) = &self.cors.exposed {
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed.clone());
+        }
+    }
+}
+
+impl Preflight<'_> {
+    /// The answer. A path that nothing serves is answered all the same: the page is to see its
+    /// 404, not a failed connection.
+    pub(crate) fn answer<T>(&self, served: Result<T, Rejection>) -> Response<Bytes> {
+        let methods = match served {
+            Err(refused) if refused.code == ErrorCode::MethodNotAllowed => refused.allow.join(", "),
+            Ok(_) | Err(_) => self.method.to_string(),
+        };
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let headers = response.headers_mut();
+        if let Ok(methods) = HeaderValue::try_from(methods) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+        }
+        if let Some(names) = &self.headers {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+        }
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, self.max_age.clone());
+        response
+    }
+}
+
+/// Takes away what a backend says of CORS.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    let is_cors = |name: &&HeaderName| name.as_str().starts_with("access-control-");
+    let doomed: Vec<HeaderName> = headers.keys().filter(is_cors).cloned().collect();
+    for name in doomed {
+        headers.remove(name);
+    }
+}
+
+/// The value of a header that stands there once.
+pub(crate) fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    lines.next().filter(|_| lines.next().is_none())
+}
+
+fn varies_by_origin(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::VARY).iter();
+    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).any(|name| {
+        let name = name.trim_ascii();
+        name == b"*" || name.eq_ignore_ascii_case(b"origin")
+    })
+}
+
+/// `Access-Control-Request-Headers`: names and commas (Fetch §3.2.3), so that nothing else is
+/// repeated in an answer.
+fn is_name_list(names: &[u8]) -> bool {
+    names.len() <= ASKED_BYTES
+        && names
+            .split(|byte| *byte == b',')
+            .all(|name| HeaderName::from_bytes(name.trim_ascii()).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::HeaderMap;
+    use http::HeaderName;
+    use http::HeaderValue;
+    use http::Method;
+
+    use super::Cors;
+    use super::strip;
+    use crate::config::CorsConfig;
+    use crate::contract::Contract;
+    use crate::operation::ErrorCode;
+    use crate::operation::Rejection;
+
+    type Lines<'a> = &'a [(&'static str, &'a str)];
+
+    fn headers(lines: Lines<'_>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::from_static(name), value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn cors() -> Cors {
+        let config = CorsConfig {
+            origins: vec!["https://app.example".parse().unwrap()],
+            credentials: false,
+            max_age: Duration::from_secs(60),
+        };
+        Cors::new(&config, &Contract::built_in("standard").unwrap().unwrap()).unwrap()
+    }
+
+    fn shown(headers: &HeaderMap) -> Vec<String> {
+        let line = |(name, value): (&HeaderName, &HeaderValue)| {
+            format!("{name}: {}", value.to_str().unwrap())
+        };
+        let mut lines: Vec<String> = headers.iter().map(line).collect();
+        lines.sort_unstable();
+        lines
+    }
+
+    #[test]
+    fn without_an_origin_a_site_says_nothing() {
+        let config = CorsConfig { credentials: true, ..CorsConfig::default() };
+        let contract = Contract::built_in("standard").unwrap().unwrap();
+
+        assert!(Cors::new(&config, &contract).is_none());
+    }
+
+    #[test]
+    fn no_origin_but_an_equal_one_is_answered() {
+        let cors = cors();
+        let rows: [(&str, Lines<'_>, &[&str]); 12] = [
+            ("none", &[], &["vary: Origin"]),
+            ("null", &[("origin", "null")], &["vary: Origin"]),
+            ("empty", &[("origin", "")], &["vary: Origin"]),
+            ("suffix", &[("origin", "https://evil-app.example")], &["vary: Origin"]),
+            ("prefix", &[("origin", "https://app.example.evil.example")], &["vary: Origin"]),
+            ("below", &[("origin", "https://x.app.example")], &["vary: Origin"]),
+            ("scheme", &[("origin", "http://app.example")], &["vary: Origin"]),
+            ("port", &[("origin", "https://app.example:8443")], &["vary: Origin"]),
+            ("case", &[("origin", "https://APP.example")], &["vary: Origin"]),
+            ("slash", &[("origin", "https://app.example/")], &["vary: Origin"]),
+            (
+                "two",
+                &[("origin", "https://app.example"), ("origin", "https://app.example")],
+                &["vary: Origin"],
+            ),
+            (
+                "equal",
+                &[("origin", "https://app.example")],
+                &["access-control-allow-origin: https://app.example", "vary: Origin"],
+            ),
+        ];
+        for (name, lines, expected) in rows {
+            let mut answer = HeaderMap::new();
+            cors.marks(&headers(lines)).write(&mut answer);
+            assert_eq!(shown(&answer), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn vary_keeps_what_it_said() {
+        let cors = cors();
+        let rows: [(Lines<'_>, &[&str]); 5] = [
+            (&[], &["Origin"]),
+            (&[("vary", "Accept-Encoding")], &["Accept-Encoding", "Origin"]),
+            (&[("vary", "Accept, ORIGIN")], &["Accept, ORIGIN"]),
+            (&[("vary", "*")], &["*"]),
+            (&[("vary", "X-Origin"), ("vary", "Accept")], &["X-Origin", "Accept", "Origin"]),
+        ];
+        for (lines, expected) in rows {
+            let mut answer = headers(lines);
+            cors.marks(&HeaderMap::new()).write(&mut answer);
+            let vary: Vec<&HeaderValue> = answer.get_all("vary").iter().collect();
+            assert_eq!(vary, expected);
+        }
+    }
+
+    #[test]
+    fn what_a_backend_says_of_cors_goes() {
+        let mut answer = headers(&[
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-origin", "https://evil.example"),
+            ("access-control-max-age", "1"),
+            ("access-control-something-new", "1"),
+            ("vary", "Origin"),
+            ("x-access-control-allow-origin", "kept"),
+        ]);
+
+        strip(&mut answer);
+
+        assert_eq!(shown(&answer), ["vary: Origin", "x-access-control-allow-origin: kept"]);
+    }
+
+    const ORIGIN: (&str, &str) = ("origin", "https://app.example");
+    const METHOD: (&str, &str) = ("access-control-request-method", "PUT");
+    const NAMES: &str = "access-control-request-headers";
+
+    #[test]
+    fn only_a_browsers_question_is_a_preflight() {
+        let cors = cors();
+        let rows: [(&str, Method, Lines<'_>, bool); 8] = [
+            ("whole", Method::OPTIONS, &[ORIGIN, METHOD], true),
+            ("another method", Method::GET, &[ORIGIN, METHOD], false),
+            ("no origin", Method::OPTIONS, &[METHOD], false),
+            ("nothing asked", Method::OPTIONS, &[ORIGIN], false),
+            ("asked twice", Method::OPTIONS, &[ORIGIN, METHOD, METHOD], false),
+            ("two origins", Method::OPTIONS, &[ORIGIN, ORIGIN, METHOD], false),
+            ("foreign", Method::OPTIONS, &[("origin", "https://evil.example"), METHOD], false),
+            (
+                "no method",
+                Method::OPTIONS,
+                &[ORIGIN, ("access-control-request-method", "P T")],
+                false,
+            ),
+        ];
+        for (name, method, lines, expected) in rows {
+            assert_eq!(cors.preflight(&method, &headers(lines)).is_some(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_preflight_tells_which_methods_are_served() {
+        let cors = cors();
+        let refused = |code, allow: &[&str]| {
+            let allow = allow.iter().map(|name| (*name).to_owned()).collect();
+            Err(Rejection { allow, ..Rejection::new(code, "") })
+        };
+        let rows = [
+            ("served", Ok(()), "PUT"),
+            ("not", refused(ErrorCode::MethodNotAllowed, &["GET", "POST"]), "GET, POST"),
+            ("nothing there", refused(ErrorCode::NotFound, &[]), "PUT"),
+        ];
+        for (name, served, expected) in rows {
+            let preflight = cors.preflight(&Method::OPTIONS, &headers(&[ORIGIN, METHOD])).unwrap();
+            let answer = preflight.answer(served);
+            assert_eq!(answer.status(), 204, "{name}");
+            let expected = [
+                format!("access-control-allow-methods: {expected}"),
+                "access-control-max-age: 60".into(),
+            ];
+            assert_eq!(shown(answer.headers()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_a_list_of_names_is_repeated() {
+        let cors = cors();
+        let long = vec!["x-a"; 2000].join(",");
+        let rows = [
+            ("authorization", true),
+            ("authorization,content-type, X-A", true),
+            ("", false),
+            ("a,,b", false),
+            ("a b", false),
+            ("a: b", false),
+            ("<script>", false),
+            (long.as_str(), false),
+        ];
+        for (names, is_repeated) in rows {
+            let asked = headers(&[ORIGIN, METHOD, (NAMES, names)]);
+            let answer = cors.preflight(&Method::OPTIONS, &asked).unwrap().answer(Ok(()));
+            let repeated = answer.headers().get("access-control-allow-headers");
+            let expected = is_repeated.then_some(names);
+            assert_eq!(repeated.map(|value| value.to_str().unwrap()), expected, "{names}");
+        }
+    }
+}

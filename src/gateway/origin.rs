@@ -1,0 +1,127 @@
+//! Tells whose page a request comes from, where a cookie is all that it proves itself with.
+//!
+//! A browser adds the cookie to whatever any page sends (CSRF), and says whose page it was:
+//! `Origin`, which every POST has, or else `Sec-Fetch-Site` (Fetch Metadata §2.3). What says
+//! neither is no browser, and has no cookie that its user did not give it.
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::header;
+
+use crate::gateway::cors::Cors;
+use crate::gateway::cors::only;
+use crate::operation::ErrorCode;
+use crate::operation::Rejection;
+
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// Lets a request pass that rests on a cookie, unless a foreign page sent it. The site's own pages
+/// are at home, and those of configured origins.
+///
+/// # Errors
+/// 403 for a foreign page.
+pub(crate) fn check(
+    headers: &HeaderMap,
+    authority: &str,
+    cors: Option<&Cors>,
+) -> Result<(), Rejection> {
+    let foreign = |reason| Err(Rejection::new(ErrorCode::Forbidden, reason));
+    if headers.contains_key(header::ORIGIN) {
+        let known = only(headers, &header::ORIGIN).is_some_and(|origin| {
+            is_own(origin, authority) || cors.is_some_and(|cors| cors.allows(origin))
+        });
+        return if known { Ok(()) } else { foreign("the cookie is not for a page of that origin") };
+    }
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
+    // `none` is the user's own doing: an address typed, a bookmark.
+    if sites.all(|site| site == "same-origin" || site == "none") {
+        Ok(())
+    } else {
+        foreign("the cookie is not for a page of another origin")
+    }
+}
+
+/// Whether an origin is the one that the request was sent to; it is always `https`.
+fn is_own(origin: &HeaderValue, authority: &str) -> bool {
+    let own = authority.strip_suffix(":443").unwrap_or(authority);
+    let host = origin.as_bytes().strip_prefix(b"https://");
+    !own.is_empty() && host.is_some_and(|host| host.eq_ignore_ascii_case(own.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http::HeaderName;
+
+    use super::check;
+    use crate::config::CorsConfig;
+    use crate::contract::Contract;
+    use crate::gateway::cors::Cors;
+
+    #[test]
+    fn a_page_is_foreign_unless_it_is_known() {
+        let config = CorsConfig {
+            origins: vec!["http://app.example:5173".parse().unwrap()],
+            ..CorsConfig::default()
+        };
+        let contract = Contract::built_in("standard").unwrap().unwrap();
+        let cors = Cors::new(&config, &contract).unwrap();
+        type Row = (&'static str, &'static str, &'static [(&'static str, &'static str)], bool);
+        let rows: [Row; 22] = [
+            ("no browser", "a.example", &[], true),
+            ("own", "a.example", &[("origin", "https://a.example")], true),
+            ("own port", "a.example:8443", &[("origin", "https://a.example:8443")], true),
+            ("own, 443", "a.example:443", &[("origin", "https://a.example")], true),
+            ("own, upper case", "A.example", &[("origin", "https://a.example")], true),
+            ("configured", "a.example", &[("origin", "http://app.example:5173")], true),
+            ("plain", "a.example", &[("origin", "http://a.example")], false),
+            ("another port", "a.example:8443", &[("origin", "https://a.example")], false),
+            ("another", "a.example", &[("origin", "https://b.example")], false),
+            ("prefix", "a.example", &[("origin", "https://a.example.evil.example")], false),
+            ("suffix", "a.example", &[("origin", "https://evil-a.example")], false),
+            ("null", "a.example", &[("origin", "null")], false),
+            ("empty", "a.example", &[("origin", "")], false),
+            ("no host", "", &[("origin", "https://")], false),
+            (
+                "two",
+                "a.example",
+                &[("origin", "https://a.example"), ("origin", "https://a.example")],
+                false,
+            ),
+            ("same origin", "a.example", &[("sec-fetch-site", "same-origin")], true),
+            ("user", "a.example", &[("sec-fetch-site", "none")], true),
+            ("same site", "a.example", &[("sec-fetch-site", "same-site")], false),
+            ("cross site", "a.example", &[("sec-fetch-site", "cross-site")], false),
+            ("unknown", "a.example", &[("sec-fetch-site", "")], false),
+            (
+                "the origin decides",
+                "a.example",
+                &[("origin", "https://b.example"), ("sec-fetch-site", "same-origin")],
+                false,
+            ),
+            (
+                "configured, another site",
+                "a.example",
+                &[("origin", "http://app.example:5173"), ("sec-fetch-site", "cross-site")],
+                true,
+            ),
+        ];
+        for (name, authority, lines, passes) in rows {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(HeaderName::from_static(name), value.parse().unwrap());
+            }
+            assert_eq!(check(&headers, authority, Some(&cors)).is_ok(), passes, "{name}");
+        }
+    }
+
+    #[test]
+    fn without_configured_origins_only_the_own_one_is_known() {
+        let mut headers = HeaderMap::new();
+        headers.insert("origin", "http://app.example:5173".parse().unwrap());
+        assert!(check(&headers, "a.example", None).is_err());
+
+        headers.insert("origin", "https://a.example".parse().unwrap());
+        assert!(check(&headers, "a.example", None).is_ok());
+    }
+}
