@@ -3,32 +3,34 @@
 //! The command line builds the same parts with the same functions, so that what a verb says of a
 //! site is what the running gateway does.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::Instant;
 
+use crate::app::kept::Kept;
+use crate::app::keys::key_ring;
+use crate::app::keys::vault;
+use crate::auth::AuthSettings;
 use crate::auth::AuthSite;
 use crate::auth::password::PasswordError;
-use crate::auth::password::PasswordPool;
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::config::ContractName;
 use crate::config::Fault;
 use crate::config::Faults;
 use crate::config::HostPattern;
-use crate::config::PasswordConfig;
 use crate::config::SiteConfig;
 use crate::config::Spot;
 use crate::config::StoreConfig;
 use crate::config::StoreUrl;
-use crate::config::UpstreamConfig;
-use crate::config::UpstreamRef;
 use crate::contract::Contract;
 use crate::gateway::snapshot::SiteParts;
 use crate::gateway::snapshot::Snapshot;
-use crate::gateway::upstream::Upstream;
 use crate::gateway::upstream::UpstreamError;
+use crate::mail::MailError;
+use crate::mail::Outbox;
+use crate::mail::Templates;
+use crate::social::Social;
+use crate::social::SocialSetupError;
 use crate::store::Deadlines;
 use crate::store::Durability;
 use crate::store::RedisOptions;
@@ -39,11 +41,9 @@ use crate::store::StoreError;
 use crate::token::KeyError;
 use crate::token::KeyRing;
 use crate::token::SiteTokens;
-use crate::token::StoredKey;
 use crate::token::TokenPolicy;
-
-/// The upstreams of a configuration, shared by the routes that name them.
-pub type Upstreams = HashMap<UpstreamRef, Arc<Upstream>>;
+use crate::vault::Vault;
+use crate::vault::VaultError;
 
 /// Why the parts cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +72,15 @@ pub enum AssembleError {
     /// Argon2 does not take the parameters of `[password]`.
     #[error("[password]")]
     Passwords(#[from] PasswordError),
+    /// The gateway's own keys do not work.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// Mails cannot be written.
+    #[error("[mail]")]
+    Mail(#[from] MailError),
+    /// Social providers cannot be asked.
+    #[error("[social]")]
+    Social(#[from] SocialSetupError),
     /// An upstream cannot be set up.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -143,11 +152,10 @@ pub fn contracts(config: &Config) -> Result<Vec<Arc<Contract>>, Faults> {
 pub async fn sites(
     config: &Config,
     contracts: &[Arc<Contract>],
-    passwords: &Arc<PasswordPool>,
+    settings: &Arc<AuthSettings>,
     store: &dyn Store,
     now: Timestamp,
 ) -> Result<Vec<SiteParts>, AssembleError> {
-    let longest = user_revocation_ttl(config, contracts);
     let mut parts = Vec::with_capacity(config.sites.len());
     for (site, contract) in config.sites.iter().zip(contracts) {
         let policy = policy(config, site, contract);
@@ -161,53 +169,44 @@ pub async fn sites(
             tokens.map_err(|source| AssembleError::Keys { site: site.host.to_string(), source })?;
         let tokens = Arc::new(tokens);
         let auth = AuthSite {
+            host: site.host.to_string(),
             realm: site.realm.clone(),
             tokens: Arc::clone(&tokens),
             signup: site.signup.enabled,
             default_role: contract.tokens().default_role.clone(),
             signup_roles: site.signup.roles.clone(),
             one_session: contract.tokens().one_session,
-            passwords: Arc::clone(passwords),
-            user_revocation_ttl: longest,
+            language: contract.language(),
+            settings: Arc::clone(settings),
         };
         parts.push(SiteParts { contract: Arc::clone(contract), tokens, auth });
     }
     Ok(parts)
 }
 
-/// Builds the upstreams that routes name; keeps those of `running` whose settings stay.
+/// What the sites' operations share.
 ///
 /// # Errors
-/// When an upstream cannot be set up.
-pub fn upstreams(
+/// When a mail's template or a provider's certificate authority does not read.
+pub fn settings(
     config: &Config,
-    running: Option<(&Config, &Upstreams)>,
-) -> Result<Upstreams, UpstreamError> {
-    let mut upstreams = Upstreams::new();
-    for route in config.sites.iter().flat_map(|site| &site.routes) {
-        if upstreams.contains_key(&route.upstream) {
-            continue;
-        }
-        let Some(settings) = settings(config, &route.upstream) else { continue };
-        let kept = running.and_then(|(before, upstreams)| {
-            let unchanged = self::settings(before, &route.upstream).as_ref() == Some(&settings);
-            upstreams.get(&route.upstream).filter(|_| unchanged).cloned()
-        });
-        let upstream = match kept {
-            Some(upstream) => upstream,
-            None => Arc::new(Upstream::new(&name(&route.upstream), &settings)?),
-        };
-        upstreams.insert(route.upstream.clone(), upstream);
-    }
-    Ok(upstreams)
-}
-
-/// Makes the pool of password hashes.
-///
-/// # Errors
-/// When Argon2 does not take the parameters.
-pub fn passwords(config: &PasswordConfig) -> Result<Arc<PasswordPool>, AssembleError> {
-    Ok(Arc::new(PasswordPool::new(config)?))
+    contracts: &[Arc<Contract>],
+    kept: &Kept,
+    vault: &Arc<Vault>,
+) -> Result<Arc<AuthSettings>, AssembleError> {
+    // Also where mail is off: a template at fault is said when it is written, not months later.
+    let templates = Templates::read(config.ui.templates.as_deref())?;
+    let outbox = Outbox::open(&config.mail, templates, Arc::clone(vault), kept.nudge.clone())?;
+    Ok(Arc::new(AuthSettings {
+        passwords: Arc::clone(&kept.passwords),
+        throttle: Arc::clone(&kept.throttle),
+        mails: outbox.map(Arc::new),
+        social: Arc::new(Social::new(&config.social)?),
+        social_join: config.social.join,
+        max_staleness: config.revocation.max_staleness,
+        when_stale: config.revocation.when_stale,
+        user_revocation_ttl: user_revocation_ttl(config, contracts),
+    }))
 }
 
 /// Everything that [`crate::app::App::start`] would refuse of a configuration, without touching
@@ -219,9 +218,11 @@ pub async fn check(config: &Config, now: Timestamp) -> Result<Vec<Arc<Contract>>
     let contracts = contracts(config)?;
     let memory = StoreConfig { url: StoreUrl::Memory, ..config.store.clone() };
     let store = open_store(&memory).await?;
-    let passwords = passwords(&config.password)?;
-    let parts = sites(config, &contracts, &passwords, store.as_ref(), now).await?;
-    Snapshot::build(config.clone(), parts, &upstreams(config, None)?)?;
+    let vault = vault(store.as_ref(), now).await?;
+    let kept = Kept::new(config)?;
+    let settings = settings(config, &contracts, &kept, &vault)?;
+    let parts = sites(config, &contracts, &settings, store.as_ref(), now).await?;
+    Snapshot::build(config.clone(), parts, &kept.upstreams)?;
     Ok(contracts)
 }
 
@@ -295,57 +296,6 @@ fn default_issuer(host: &HostPattern) -> String {
     match host {
         HostPattern::Exact(host) => format!("https://{host}"),
         HostPattern::Wildcard(_) | HostPattern::Any => format!("urn:munjigi:site:{host}"),
-    }
-}
-
-async fn key_ring(
-    site: &SiteConfig,
-    policy: &TokenPolicy,
-    store: &dyn Store,
-    now: Timestamp,
-) -> Result<KeyRing, AssembleError> {
-    let bad_key = |source| AssembleError::Keys { site: site.host.to_string(), source };
-    let bad_store = |source| AssembleError::Store { store: store.describe(), source };
-    if !site.tokens.keys.is_empty() {
-        return KeyRing::from_configured(&site.tokens.keys).map_err(bad_key);
-    }
-    let read = async || store.signing_keys(&policy.issuer).await;
-    let mut keys = patiently(read).await.map_err(bad_store)?;
-    if !keys.iter().any(|key| key.algorithm == policy.algorithm) {
-        let made = StoredKey::generate(policy.algorithm, now).map_err(bad_key)?;
-        let add = async || store.add_signing_key(&policy.issuer, made.clone()).await;
-        keys = patiently(add).await.map_err(bad_store)?;
-    }
-    KeyRing::from_stored(&keys).map_err(bad_key)
-}
-
-/// Asks again while the store is only slow: the deadline of one command is meant for requests, and
-/// a start on a busy disk is no reason not to start. Only for what may be done twice.
-async fn patiently<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let begun = Instant::now();
-    loop {
-        match ask().await {
-            Err(StoreError::TimedOut(_)) if begun.elapsed() < PATIENCE => {}
-            answer => return answer,
-        }
-    }
-}
-
-/// How long a slow store is asked at a start.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// `None` for a name that is not configured, which [`crate::config::load`] refuses.
-fn settings(config: &Config, upstream: &UpstreamRef) -> Option<UpstreamConfig> {
-    match upstream {
-        UpstreamRef::Named(name) => config.upstreams.get(name).cloned(),
-        UpstreamRef::Url(url) => Some(UpstreamConfig::at(url.clone())),
-    }
-}
-
-fn name(upstream: &UpstreamRef) -> String {
-    match upstream {
-        UpstreamRef::Named(name) => name.clone(),
-        UpstreamRef::Url(url) => url.to_string(),
     }
 }
 

@@ -5,6 +5,8 @@
 //! drains within the grace.
 
 pub mod assemble;
+pub mod kept;
+pub mod keys;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +21,6 @@ use tokio::task::JoinHandle;
 use crate::admin::Admin;
 use crate::admin::Metrics;
 use crate::auth::Auth;
-use crate::auth::password::PasswordPool;
 use crate::clock::Now;
 use crate::clock::Timestamp;
 use crate::config::Config;
@@ -35,12 +36,14 @@ use crate::edge::tls::TlsError;
 use crate::gateway::Gateway;
 use crate::gateway::access_log::AccessLog;
 use crate::gateway::snapshot::Snapshot;
+use crate::mail::Courier;
 use crate::revocation::Revocations;
 use crate::store::Store;
 use crate::telemetry::log::Shape;
+use crate::vault::Vault;
 
 use assemble::AssembleError;
-use assemble::Upstreams;
+use kept::Kept;
 
 /// A running gateway.
 #[derive(Debug)]
@@ -54,16 +57,9 @@ pub struct App {
     admin: Option<SocketAddr>,
     /// Of the HTTPS listeners and their connections.
     drain: Drain,
-    /// Of what must go on while requests in flight end: health, the feed, purging.
+    /// Of what must go on while requests in flight end: health, the feed, mails, purging.
     beside: Drain,
     tasks: Vec<JoinHandle<()>>,
-}
-
-/// What outlives a snapshot: open connections and running hashes belong to it.
-#[derive(Debug)]
-struct Kept {
-    upstreams: Upstreams,
-    passwords: Arc<PasswordPool>,
 }
 
 /// Why a gateway does not start, or does not take a new configuration.
@@ -105,11 +101,9 @@ impl App {
         let metrics = Metrics::install();
         let now = Now::read().wall;
         let store = assemble::open_store(&config.store).await?;
-        let kept = Kept {
-            upstreams: assemble::upstreams(&config, None).map_err(AssembleError::from)?,
-            passwords: assemble::passwords(&config.password)?,
-        };
-        let snapshot = snapshot(&config, store.as_ref(), &kept, now).await?;
+        let vault = keys::vault(store.as_ref(), now).await?;
+        let kept = Kept::new(&config)?;
+        let snapshot = snapshot(&config, store.as_ref(), &kept, &vault, now).await?;
         let server_config = tls::server_config(&config.tls, &config.folder, &config.server.listen)?;
 
         let (drain, beside) = (Drain::new(), Drain::new());
@@ -118,10 +112,14 @@ impl App {
             None => AccessLog::off(),
         };
         let revocations = Arc::new(Revocations::new(config.revocation.capacity));
-        let auth = Auth { store: Arc::clone(&store), revocations };
+        let auth = Auth { store: Arc::clone(&store), revocations, vault };
         let gateway = Arc::new(Gateway::new(snapshot, auth, access_log));
 
         let mut tasks = start_feed(&store, &gateway.auth.revocations, &beside);
+        let courier = Courier::new(Arc::clone(&store), kept.nudge.clone());
+        let current = Arc::clone(&gateway);
+        let outbox = move || current.snapshot.load().outbox().cloned();
+        tasks.push(tokio::spawn(courier.run(outbox, beside.guard())));
         tasks.push(tokio::spawn(purge_hourly(store, beside.signal())));
         let mut app = Self {
             gateway,
@@ -171,16 +169,9 @@ impl App {
         if !changes.is_empty() {
             return Err(AppError::RestartNeeded(changes));
         }
-        let upstreams = assemble::upstreams(&config, Some((&current.config, &kept.upstreams)))
-            .map_err(AssembleError::from)?;
-        let passwords = if config.password == current.config.password {
-            Arc::clone(&kept.passwords)
-        } else {
-            assemble::passwords(&config.password)?
-        };
-        let next_kept = Kept { upstreams, passwords };
-        let store = self.gateway.auth.store.as_ref();
-        let next = snapshot(&config, store, &next_kept, Now::read().wall).await?;
+        let next_kept = kept.renewed(&current.config, &config)?;
+        let Auth { store, vault, .. } = &self.gateway.auth;
+        let next = snapshot(&config, store.as_ref(), &next_kept, vault, Now::read().wall).await?;
         let tls = tls::server_config(&config.tls, &config.folder, &config.server.listen)?;
         self.gateway.snapshot.store(Arc::new(next));
         self.tls.store(tls);
@@ -245,10 +236,12 @@ async fn snapshot(
     config: &Config,
     store: &dyn Store,
     kept: &Kept,
+    vault: &Arc<Vault>,
     now: Timestamp,
 ) -> Result<Snapshot, AssembleError> {
     let contracts = assemble::contracts(config)?;
-    let parts = assemble::sites(config, &contracts, &kept.passwords, store, now).await?;
+    let settings = assemble::settings(config, &contracts, kept, vault)?;
+    let parts = assemble::sites(config, &contracts, &settings, store, now).await?;
     Ok(Snapshot::build(config.clone(), parts, &kept.upstreams)?)
 }
 

@@ -1,0 +1,103 @@
+//! What outlives a snapshot while its settings stay: open connections, running hashes, counts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::app::assemble::AssembleError;
+use crate::auth::password::PasswordPool;
+use crate::auth::throttle::Throttle;
+use crate::config::Config;
+use crate::config::UpstreamConfig;
+use crate::config::UpstreamRef;
+use crate::gateway::upstream::Upstream;
+use crate::gateway::upstream::UpstreamError;
+use crate::mail::Nudge;
+
+/// The upstreams of a configuration, shared by the routes that name them.
+pub type Upstreams = HashMap<UpstreamRef, Arc<Upstream>>;
+
+/// What a reload keeps where its settings stay.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Argon2.
+    pub passwords: Arc<PasswordPool>,
+    /// How often one may try.
+    pub throttle: Arc<Throttle>,
+    /// Upstreams.
+    pub upstreams: Upstreams,
+    /// Wakes the courier.
+    pub nudge: Nudge,
+}
+
+impl Kept {
+    /// Makes everything anew.
+    ///
+    /// # Errors
+    /// When Argon2 does not take its parameters, or an upstream cannot be set up.
+    pub fn new(config: &Config) -> Result<Self, AssembleError> {
+        Ok(Self {
+            passwords: Arc::new(PasswordPool::new(&config.password)?),
+            throttle: Arc::new(Throttle::new(&config.login)),
+            upstreams: upstreams(config, None)?,
+            nudge: Nudge::default(),
+        })
+    }
+
+    /// Makes anew what `config` settles otherwise than `before`, and keeps the rest.
+    ///
+    /// # Errors
+    /// As [`Kept::new`].
+    pub fn renewed(&self, before: &Config, config: &Config) -> Result<Self, AssembleError> {
+        let passwords = if config.password == before.password {
+            Arc::clone(&self.passwords)
+        } else {
+            Arc::new(PasswordPool::new(&config.password)?)
+        };
+        let throttle = if config.login == before.login {
+            Arc::clone(&self.throttle)
+        } else {
+            Arc::new(Throttle::new(&config.login))
+        };
+        let upstreams = upstreams(config, Some((before, &self.upstreams)))?;
+        Ok(Self { passwords, throttle, upstreams, nudge: self.nudge.clone() })
+    }
+}
+
+/// Builds the upstreams that routes name; keeps those of `running` whose settings stay.
+fn upstreams(
+    config: &Config,
+    running: Option<(&Config, &Upstreams)>,
+) -> Result<Upstreams, UpstreamError> {
+    let mut upstreams = Upstreams::new();
+    for route in config.sites.iter().flat_map(|site| &site.routes) {
+        if upstreams.contains_key(&route.upstream) {
+            continue;
+        }
+        let Some(settings) = upstream_settings(config, &route.upstream) else { continue };
+        let kept = running.and_then(|(before, upstreams)| {
+            let unchanged = upstream_settings(before, &route.upstream).as_ref() == Some(&settings);
+            upstreams.get(&route.upstream).filter(|_| unchanged).cloned()
+        });
+        let upstream = match kept {
+            Some(upstream) => upstream,
+            None => Arc::new(Upstream::new(&name(&route.upstream), &settings)?),
+        };
+        upstreams.insert(route.upstream.clone(), upstream);
+    }
+    Ok(upstreams)
+}
+
+/// `None` for a name that is not configured, which [`crate::config::load`] refuses.
+fn upstream_settings(config: &Config, upstream: &UpstreamRef) -> Option<UpstreamConfig> {
+    match upstream {
+        UpstreamRef::Named(name) => config.upstreams.get(name).cloned(),
+        UpstreamRef::Url(url) => Some(UpstreamConfig::at(url.clone())),
+    }
+}
+
+fn name(upstream: &UpstreamRef) -> String {
+    match upstream {
+        UpstreamRef::Named(name) => name.clone(),
+        UpstreamRef::Url(url) => url.to_string(),
+    }
+}
