@@ -14,6 +14,7 @@ use crate::edge::tls;
 
 use super::context::Context;
 use super::output::causes;
+use super::output::count;
 
 #[derive(Serialize)]
 struct Report {
@@ -78,8 +79,4 @@ fn certificate_faults(config: &Config) -> Vec<Fault> {
         })
     };
     config.tls.certs.iter().filter_map(fault).collect()
-}
-
-fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use anyhow::bail;
 
 use crate::app::assemble;
-use crate::auth::password::PasswordPool;
+use crate::app::kept::Kept;
+use crate::app::keys;
 use crate::clock::Now;
 use crate::clock::Timestamp;
 use crate::config;
@@ -44,8 +45,8 @@ pub(crate) struct Opened {
     pub(crate) store: Arc<dyn Store>,
     /// Its sites, in the order of the configuration.
     pub(crate) sites: Vec<SiteParts>,
-    /// Its password hashing.
-    pub(crate) passwords: Arc<PasswordPool>,
+    /// What its operations run with.
+    pub(crate) kept: Kept,
     /// Until when a revocation of a user must be remembered.
     pub(crate) revoked_until: Timestamp,
 }
@@ -80,14 +81,16 @@ impl Context {
         // A person waits longer than a request may.
         let timeout = config.store.timeout.max(PATIENCE);
         let store = assemble::open_store(&StoreConfig { timeout, ..config.store.clone() }).await?;
-        let passwords = assemble::passwords(&config.password)?;
         let (open, now) = (store.as_ref(), self.now.wall);
-        let sites = assemble::sites(&config, &contracts, &passwords, open, now).await?;
+        let kept = Kept::new(&config)?;
+        let vault = keys::vault(open, now).await?;
+        let settings = assemble::settings(&config, &contracts, &kept, &vault)?;
+        let sites = assemble::sites(&config, &contracts, &settings, open, now).await?;
         let longest = assemble::user_revocation_ttl(&config, &contracts);
         // The leeway covers gateways whose clocks are behind this one.
         let leeway = config.sites.iter().map(|site| site.tokens.leeway).max().unwrap_or_default();
         let revoked_until = self.now.wall.plus(longest).plus(leeway);
-        Ok(Opened { config, store, sites, passwords, revoked_until })
+        Ok(Opened { config, store, sites, kept, revoked_until })
     }
 }
 

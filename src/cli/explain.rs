@@ -8,7 +8,6 @@ use http::Method;
 use http::Uri;
 use tokio::sync::mpsc;
 
-use crate::app::assemble;
 use crate::drain::Drain;
 use crate::gateway::explain::ExplainedTarget;
 use crate::gateway::explain::Explanation;
@@ -42,7 +41,6 @@ fn url_with_host(text: &str) -> Result<Uri, &'static str> {
 pub(crate) async fn explain(args: ExplainArgs, context: &Context) -> anyhow::Result<()> {
     let token = args.token.as_deref().map(read_token).transpose()?;
     let opened = context.open().await?;
-    let upstreams = assemble::upstreams(&opened.config, None)?;
     let revocations = Arc::new(Revocations::new(opened.config.revocation.capacity));
     let (events, feed) = mpsc::channel(64);
     let store = Arc::clone(&opened.store);
@@ -53,7 +51,7 @@ pub(crate) async fn explain(args: ExplainArgs, context: &Context) -> anyhow::Res
     let run = tokio::spawn(async move { list.run(feed, guard).await });
     let ready = tokio::time::timeout(READY_DEADLINE, revocations.ready()).await;
     ready.context("the store did not tell its revocations in time")?;
-    let snapshot = Snapshot::build(opened.config, opened.sites, &upstreams)?;
+    let snapshot = Snapshot::build(opened.config, opened.sites, &opened.kept.upstreams)?;
     let explanation = explain_request(
         &snapshot,
         Some(&revocations),

@@ -5,6 +5,7 @@
 
 mod check;
 mod context;
+mod contract;
 mod dev;
 mod explain;
 mod output;
@@ -61,6 +62,9 @@ enum Verb {
     /// Say what the gateway would do with a request, and why
     #[command(after_help = EXPLAIN)]
     Explain(explain::ExplainArgs),
+    /// Show the auth APIs that are built in, or check one of your own
+    #[command(subcommand, after_help = CONTRACT)]
+    Contract(contract::ContractVerb),
     /// Make, show and change accounts
     #[command(subcommand, after_help = USER)]
     User(user::UserVerb),
@@ -103,6 +107,7 @@ async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<()> {
         Verb::Run => Box::pin(run::run(context)).await,
         Verb::Check => Box::pin(check::check(context)).await,
         Verb::Explain(args) => Box::pin(explain::explain(args, context)).await,
+        Verb::Contract(verb) => contract::contract(verb, context),
         Verb::User(verb) => Box::pin(user::user(verb, context)).await,
         Verb::Token(verb) => Box::pin(token::token(verb, context)).await,
         Verb::Session(verb) => Box::pin(session::session(verb, context)).await,
@@ -147,13 +152,22 @@ const EXPLAIN: &str = "\
 Examples:
   munjigi explain GET https://api.example.com/orders/7
   munjigi explain DELETE https://api.example.com/admin/x --token - < token.txt";
+const CONTRACT: &str = "\
+A contract is the shape of an auth API as its clients know it: paths, fields, envelopes, messages and
+tokens. It is a TOML file: several are built in, and yours is one more.
+
+Examples:
+  munjigi contract list
+  munjigi contract show standard
+  munjigi contract check ./contracts/acme.toml";
 const USER: &str = "\
 Works beside a running gateway, which learns of the change by itself.
 
 Examples:
   munjigi user add --email root@example.com --role admin
   munjigi user passwd root@example.com --password-stdin < password.txt
-  munjigi user disable root@example.com";
+  munjigi user disable root@example.com
+  munjigi user import users.csv --dry-run";
 const TOKEN: &str = "\
 Examples:
   token=$(munjigi token issue --user root@example.com --ttl 5m)
@@ -172,6 +186,25 @@ mod tests {
     use clap::CommandFactory;
 
     use super::Cli;
+
+    /// A verb, or the verbs under it.
+    fn without_example(verb: &clap::Command, path: &str) -> Vec<String> {
+        let path = format!("{path} {}", verb.get_name());
+        let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let own = !help.contains("Example");
+        let below = verb.get_subcommands().flat_map(|below| without_example(below, &path));
+        own.then(|| path.clone()).into_iter().chain(below).collect()
+    }
+
+    #[test]
+    fn the_help_of_every_verb_has_an_example() {
+        let command = Cli::command();
+        let verbs = command.get_subcommands();
+        let lacking: Vec<String> =
+            verbs.flat_map(|verb| without_example(verb, "munjigi")).collect();
+
+        assert!(lacking.is_empty(), "{lacking:#?}");
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

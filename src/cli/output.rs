@@ -1,5 +1,6 @@
 //! What the command line prints: data on standard output, words about it on standard error.
 
+use std::io::ErrorKind;
 use std::io::IsTerminal;
 use std::io::Write;
 
@@ -35,9 +36,12 @@ impl Output {
     /// Prints one line (or several) on standard output.
     pub(crate) fn line(self, text: &str) -> anyhow::Result<()> {
         let mut stdout = std::io::stdout().lock();
-        writeln!(stdout, "{}", text.trim_end_matches('\n'))?;
-        stdout.flush()?;
-        Ok(())
+        let written = writeln!(stdout, "{}", text.trim_end_matches('\n'));
+        match written.and_then(|()| stdout.flush()) {
+            // Whoever reads (`head`, a pager) has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            written => Ok(written?),
+        }
     }
 
     /// Says on standard error what went wrong, with every cause.
@@ -86,4 +90,9 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A number with its noun.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

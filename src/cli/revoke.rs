@@ -19,10 +19,15 @@ use super::token::read_token;
 #[derive(Debug, Subcommand)]
 pub(crate) enum RevokeVerb {
     /// End one access token
+    #[command(after_help = "Example:\n  munjigi revoke token - < token.txt")]
     Token(TokenArgs),
     /// End one session: its refresh token and its access tokens
+    #[command(
+        after_help = "Example:\n  munjigi revoke session 6f1c2a4e-0d3b-4c5d-8e9f-a0b1c2d3e4f5"
+    )]
     Session(SessionArgs),
     /// End all of a user's sessions, on every site of the realm
+    #[command(after_help = "Example:\n  munjigi revoke user you@example.com")]
     User(UserArgs),
 }
 

@@ -15,6 +15,7 @@ use super::output::table;
 #[derive(Debug, Subcommand)]
 pub(crate) enum SessionVerb {
     /// List a user's sessions on every site
+    #[command(after_help = "Example:\n  munjigi session list you@example.com")]
     List(ListArgs),
 }
 

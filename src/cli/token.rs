@@ -23,8 +23,10 @@ use super::session::rfc3339;
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenVerb {
     /// Make an access token for a user, in a session of its own; prints the token alone
+    #[command(after_help = "Example:\n  munjigi token issue --user you@example.com --ttl 5m")]
     Issue(IssueArgs),
     /// Say what is in a token, and whether a site accepts it
+    #[command(after_help = "Example:\n  munjigi token inspect - < token.txt")]
     Inspect(InspectArgs),
 }
 

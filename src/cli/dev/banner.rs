@@ -7,10 +7,12 @@ use anyhow::Context as _;
 
 use crate::app::App;
 use crate::contract::Contract;
-use crate::contract::Example;
 use crate::operation::Operation;
+use crate::store::Lookup;
 
 use super::settings::Settings;
+use super::walk;
+use super::walk::Walk;
 
 /// The banner.
 #[derive(Debug)]
@@ -22,18 +24,25 @@ pub(crate) struct Banner<'a> {
     pub(crate) ready_in: Duration,
 }
 
-const EMAIL: &str = "you@example.com";
-const PASSWORD: &str = "correct horse 1";
-
 impl Banner<'_> {
     /// Draws it.
     pub(crate) async fn text(&self, app: &App) -> anyhow::Result<String> {
         let snapshot = app.gateway().snapshot.load_full();
         let (contract, realm) = snapshot.first_site().context("no site")?;
-        let users = app.gateway().auth.store.list_users(realm, None, 1).await?;
-        let mut text = self.head();
+        let account = walk::account(contract)?;
+        let found = app.gateway().auth.store.find_user(realm, &account, Lookup::Routine).await?;
+        let munjigi = self.munjigi();
+        let walk = Walk {
+            contract,
+            munjigi: (!self.settings.memory).then_some(munjigi.as_str()),
+            has_account: found.is_some(),
+            cookies: &self.file.with_file_name("cookies.txt"),
+        };
+        let mut text = self.head(contract);
         text.push_str("\n  Try it:\n");
-        for (line, remark) in self.lines(contract, !users.is_empty()) {
+        let (port, ca) = (self.settings.listen.port(), self.ca.display());
+        let export = format!("export CA=\"--cacert {ca}\" G=https://localhost:{port}");
+        for (line, remark) in std::iter::once((export, "")).chain(walk.lines()) {
             let line = if remark.is_empty() { line } else { format!("{line:<58} # {remark}") };
             text.push_str(&format!("    {line}\n"));
         }
@@ -41,7 +50,7 @@ impl Banner<'_> {
         Ok(text)
     }
 
-    fn head(&self) -> String {
+    fn head(&self, served: &Contract) -> String {
         let Settings { listen, contract, upstream, memory, .. } = self.settings;
         let port = listen.port();
         let taken = if port == self.asked_port {
@@ -59,6 +68,13 @@ impl Banner<'_> {
         } else {
             "data/dev/munjigi.db           embedded; no Redis needed".to_owned()
         };
+        let mails = [Operation::RequestReset, Operation::RequestVerification];
+        let mail = if mails.iter().any(|operation| served.endpoint(*operation).is_some()) {
+            let folder = self.file.with_file_name("mail");
+            format!("\x20 Mail       {:<29} caught, not sent\n", folder.display())
+        } else {
+            String::new()
+        };
         let ready = self.ready_in.as_millis();
         let version = env!("CARGO_PKG_VERSION");
         format!(
@@ -69,52 +85,11 @@ impl Banner<'_> {
              \x20 Upstream   {upstream}\n\
              \x20 Admin      http://{admin}         /livez /readyz /metrics\n\
              \x20 Store      {store}\n\
+             {mail}\
              \x20 CA         {ca}\n",
             admin = self.settings.admin,
             ca = self.ca.display(),
         )
-    }
-
-    /// The lines of one walk through the main job, made from what the contract serves.
-    fn lines(&self, contract: &Contract, has_users: bool) -> Vec<(String, &'static str)> {
-        let port = self.settings.listen.port();
-        let ca = self.ca.display();
-        let mut lines = vec![
-            (format!("export CA=\"--cacert {ca}\" G=https://localhost:{port}"), ""),
-            ("curl $CA $G/api/hello".to_owned(), "401: no token"),
-        ];
-        let example = |operation| contract.example(operation, EMAIL, PASSWORD);
-        if !has_users {
-            lines.push(match example(Operation::SignUp) {
-                Some(example) => (call(&example), ""),
-                None => (self.add_user(), "accounts are made by the operator here"),
-            });
-        }
-        let with_token = "-H \"Authorization: Bearer $T\"";
-        if let Some(example) = example(Operation::Login)
-            && let Some(member) = &example.access_token_member
-        {
-            let login = call(&example).replacen("curl", "curl -s", 1);
-            lines
-                .push((format!("T=$({login} | sed 's/.*\"{member}\":\"\\([^\"]*\\).*/\\1/')"), ""));
-            let seen = "200: see what your backend receives";
-            lines.push((format!("curl $CA $G/api/hello {with_token}"), seen));
-        }
-        match example(Operation::Logout) {
-            Some(example) => {
-                let Example { method, path, .. } = example;
-                lines.push((format!("curl $CA $G{path} -X {method} {with_token}"), ""));
-            }
-            // The gateway learns from its store what the command line did, five times a second.
-            None => lines.push((format!("{} revoke token $T; sleep 0.5", self.munjigi()), "")),
-        }
-        let revoked = "401: revoked, effective at once";
-        lines.push((format!("curl $CA $G/api/hello {with_token}"), revoked));
-        lines
-    }
-
-    fn add_user(&self) -> String {
-        format!("echo '{PASSWORD}' | {} user add --email {EMAIL} --password-stdin", self.munjigi())
     }
 
     /// This binary as it was started, working on this run's configuration.
@@ -123,12 +98,5 @@ impl Banner<'_> {
         let here = std::env::current_dir().unwrap_or_default();
         let program = program.strip_prefix(here).unwrap_or(&program);
         format!("{} --config {}", program.display(), self.file.display())
-    }
-}
-
-fn call(example: &Example) -> String {
-    match &example.json {
-        Some(json) => format!("curl $CA $G{} --json '{json}'", example.path),
-        None => format!("curl $CA $G{} -X {}", example.path, example.method),
     }
 }

@@ -35,6 +35,9 @@ impl Settings<'_> {
              [store]\n\
              url = \"{store}\"\n\
              \n\
+             [mail]\n\
+             url = \"dir:mail\"\n\
+             \n\
              [log]\n\
              level = \"warn\"\n\
              format = \"text\"\n\

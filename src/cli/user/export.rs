@@ -1,0 +1,96 @@
+//! `munjigi user export`: every account of a realm, as `user import` takes them.
+
+use std::io::BufWriter;
+use std::io::Stdout;
+use std::io::Write;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::cli::context::Opened;
+use crate::cli::user::RealmArgs;
+use crate::cli::user::account::Record;
+use crate::cli::user::rows::Format;
+use crate::operation::Identifier;
+use crate::store::Lookup;
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// How to write them
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+    /// Write what passwords are checked with as well: keep such a file as safe as the store
+    #[arg(long)]
+    with_hashes: bool,
+    #[command(flatten)]
+    realm: RealmArgs,
+}
+
+/// How many accounts are listed at once.
+const PAGE: usize = 500;
+
+pub(super) async fn export(args: &ExportArgs, opened: &Opened) -> anyhow::Result<()> {
+    let realm = &args.realm.realm;
+    let mut writer = Writer::new(args.format)?;
+    let mut after = None;
+    loop {
+        let page = opened.store.list_users(realm, after, PAGE).await?;
+        for listed in &page {
+            // A list leaves attributes out: they may be megabytes.
+            let who = Identifier::Id(listed.id);
+            let user = opened.store.find_user(realm, &who, Lookup::Routine).await?;
+            // It may have been removed since.
+            let Some(user) = user else { continue };
+            writer.write(&Record::of(user, args.with_hashes))?;
+        }
+        after = page.last().map(|user| user.id);
+        if page.len() < PAGE {
+            return writer.end();
+        }
+    }
+}
+
+/// Standard output in one of the formats.
+enum Writer {
+    Csv(Box<csv::Writer<BufWriter<Stdout>>>),
+    Jsonl(BufWriter<Stdout>),
+}
+
+impl Writer {
+    fn new(format: Format) -> anyhow::Result<Self> {
+        let output = BufWriter::new(std::io::stdout());
+        Ok(match format {
+            Format::Csv => {
+                let mut writer = csv::Writer::from_writer(output);
+                writer.write_record(Record::COLUMNS)?;
+                Self::Csv(Box::new(writer))
+            }
+            Format::Jsonl => Self::Jsonl(output),
+        })
+    }
+
+    fn write(&mut self, record: &Record) -> anyhow::Result<()> {
+        match self {
+            Self::Csv(writer) => {
+                let columns = record.columns()?.context(
+                    "a role or permission with a `;` or spaces about it does not go into CSV; \
+                     use --format jsonl",
+                )?;
+                writer.write_record(columns)?;
+            }
+            Self::Jsonl(writer) => {
+                serde_json::to_writer(&mut *writer, record)?;
+                writer.write_all(b"\n")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(self) -> anyhow::Result<()> {
+        match self {
+            Self::Csv(mut writer) => writer.flush()?,
+            Self::Jsonl(mut writer) => writer.flush()?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! `munjigi user import`: accounts of another product, with the password hashes that they have.
+
+use std::io::IsTerminal;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use anyhow::bail;
+use clap::Args;
+use clap::ValueEnum;
+use futures_util::StreamExt;
+use futures_util::stream;
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
+use serde::Serialize;
+
+use crate::cli::context::Context;
+use crate::cli::context::Opened;
+use crate::cli::user::RealmArgs;
+use crate::cli::user::account::RowFault;
+use crate::cli::user::rows::Format;
+use crate::cli::user::rows::Row;
+use crate::cli::user::rows::Rows;
+use crate::clock::Timestamp;
+use crate::operation::Identifier;
+use crate::store::Lookup;
+use crate::store::NewUser;
+use crate::store::StoreError;
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The file: .csv, .jsonl or .ndjson; `-` is standard input
+    file: PathBuf,
+    /// What the file is, where its name does not say
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Check every line and change nothing; two lines of one name are not noticed
+    #[arg(long)]
+    dry_run: bool,
+    /// What to do about an account that exists
+    #[arg(long, value_enum, default_value_t = OnConflict::Skip)]
+    on_conflict: OnConflict,
+    #[command(flatten)]
+    realm: RealmArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OnConflict {
+    /// Leave it as it is, and count it
+    Skip,
+    /// Count it among the lines that failed
+    Fail,
+}
+
+pub(super) const HELP: &str = "\
+Fields: email, username (one of them at least), password_hash, roles, permissions, email_verified,
+enabled, attributes (JSON), created_at (RFC 3339); in CSV lists are separated by `;`. What `user
+export --with-hashes` writes has `verifier` in place of `password_hash`.
+
+password_hash takes Argon2, bcrypt, scrypt and PBKDF2, in PHC strings and as Django ({algorithm}$…)
+and Spring ({id}…) write them. Each is checked as it is until the account's next login with its
+plain password, which makes it an Argon2id hash of ours. Every line at fault is named; the others
+are imported. Exit status: 0 all good, 1 if a line failed.
+
+Examples:
+  munjigi user import users.csv --dry-run
+  munjigi user export --with-hashes | munjigi --config new.toml user import - --format jsonl";
+
+/// What came of a file.
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    rows: u64,
+    imported: u64,
+    skipped: u64,
+    failed: u64,
+    dry_run: bool,
+}
+
+/// What came of a line.
+enum Settled {
+    Imported,
+    Exists,
+    Failed(RowFault),
+}
+
+/// How many lines are on their way to the store at once: it writes them together.
+const AT_ONCE: usize = 64;
+
+pub(super) async fn import(
+    args: &ImportArgs,
+    context: &Context,
+    opened: &Opened,
+) -> anyhow::Result<()> {
+    let rows = Rows::open(&args.file, args.format)?;
+    let progress = Progress::new(rows.length)?;
+    let position = rows.position();
+    let now = context.now.wall;
+    let mut summary = Summary { dry_run: args.dry_run, ..Summary::default() };
+    let mut settled =
+        stream::iter(rows).map(|row| settle(row, args, opened, now)).buffered(AT_ONCE);
+    while let Some(outcome) = settled.next().await {
+        let (line, outcome) = outcome.with_context(|| stopped(&summary))?;
+        summary.rows += 1;
+        let fault = match outcome {
+            Settled::Imported => {
+                summary.imported += 1;
+                None
+            }
+            Settled::Exists if args.on_conflict == OnConflict::Skip => {
+                summary.skipped += 1;
+                None
+            }
+            Settled::Exists => Some(RowFault::Exists),
+            Settled::Failed(fault) => Some(fault),
+        };
+        if let Some(fault) = fault {
+            summary.failed += 1;
+            progress.say(&format!("line {line}: {fault}"))?;
+        }
+        progress.at(position());
+    }
+    progress.end();
+    context.output.data(&summary, Summary::text)?;
+    if summary.failed > 0 {
+        bail!("{} of {} lines failed", summary.failed, summary.rows);
+    }
+    Ok(())
+}
+
+/// Makes one line's account, or only looks whether it could be made.
+async fn settle(
+    row: anyhow::Result<Row>,
+    args: &ImportArgs,
+    opened: &Opened,
+    now: Timestamp,
+) -> anyhow::Result<(u64, Settled)> {
+    let Row { line, record } = row?;
+    let realm = &args.realm.realm;
+    let new = match record.and_then(|record| record.new_user(realm, now)) {
+        Ok(new) => new,
+        Err(fault) => return Ok((line, Settled::Failed(fault))),
+    };
+    let made = if args.dry_run {
+        would_make(&new, opened).await
+    } else {
+        opened.store.create_user(new).await.map(|_| ())
+    };
+    match made {
+        Ok(()) => Ok((line, Settled::Imported)),
+        Err(StoreError::Taken) => Ok((line, Settled::Exists)),
+        // The others would fail as well.
+        Err(error) => Err(error).with_context(|| format!("line {line}")),
+    }
+}
+
+async fn would_make(new: &NewUser, opened: &Opened) -> Result<(), StoreError> {
+    let email = new.email.clone().map(Identifier::Email);
+    for name in email.into_iter().chain(new.username.clone().map(Identifier::Username)) {
+        if opened.store.find_user(&new.realm, &name, Lookup::Routine).await?.is_some() {
+            return Err(StoreError::Taken);
+        }
+    }
+    Ok(())
+}
+
+fn stopped(summary: &Summary) -> String {
+    let imported = summary.imported;
+    format!("stopped after {imported} accounts or a few more; a second import skips those")
+}
+
+impl Summary {
+    fn text(&self) -> String {
+        let Self { rows, imported, skipped, failed, dry_run } = self;
+        let done = if *dry_run { "could be imported" } else { "imported" };
+        format!("{rows} accounts: {imported} {done}, {skipped} exist already, {failed} failed")
+    }
+}
+
+/// A bar on a terminal; nothing elsewhere.
+struct Progress(Option<ProgressBar>);
+
+impl Progress {
+    fn new(length: Option<u64>) -> anyhow::Result<Self> {
+        if !std::io::stderr().is_terminal() {
+            return Ok(Self(None));
+        }
+        let (bar, template) = match length {
+            Some(length) => {
+                (ProgressBar::new(length), "{wide_bar} {bytes}/{total_bytes} {eta} left")
+            }
+            None => (ProgressBar::new_spinner(), "{spinner} {bytes} read"),
+        };
+        bar.set_style(ProgressStyle::with_template(template)?);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Ok(Self(Some(bar)))
+    }
+
+    fn at(&self, bytes: u64) {
+        self.0.iter().for_each(|bar| bar.set_position(bytes));
+    }
+
+    /// Says something of a line, above the bar.
+    fn say(&self, text: &str) -> anyhow::Result<()> {
+        match &self.0 {
+            Some(bar) => bar.println(text),
+            None => writeln!(std::io::stderr().lock(), "{text}")?,
+        }
+        Ok(())
+    }
+
+    fn end(&self) {
+        self.0.iter().for_each(ProgressBar::finish_and_clear);
+    }
+}
