@@ -85,19 +85,21 @@ async fn a_disabled_account_is_a_wrong_password() {
 #[tokio::test(flavor = "multi_thread")]
 async fn junk_in_an_account_is_a_failure_of_ours_and_lets_nobody_in() {
     let (gateway, mut client) = start("").await;
+    write(&gateway, "INSERT INTO attributes (user, text) SELECT id, '{}' FROM users");
     let tokens = login(&mut client).await.json();
     let access = tokens["access_token"].as_str().unwrap();
     let refresh = json!({ "refresh_token": tokens["refresh_token"] }).to_string();
     for (column, junk, good) in [
+        ("attributes.text", "'[]'", "'{}'"),
         ("roles", "'{'", "'[]'"),
         ("roles", "'{\"admin\": true}'", "'[]'"),
         ("roles", "'[1]'", "'[]'"),
         ("permissions", "'null'", "'[]'"),
-        ("attributes", "'[]'", "'{}'"),
         ("generation", "-1", "0"),
         ("email", "'no address'", "'you@example.com'"),
     ] {
-        write(&gateway, &format!("UPDATE users SET {column} = {junk}"));
+        let (table, field) = column.split_once('.').unwrap_or(("users", column));
+        write(&gateway, &format!("UPDATE {table} SET {field} = {junk}"));
         let me = request("GET", "/auth/me").bearer(access).send(&mut client).await;
         assert_eq!(me.status, 500, "{column} = {junk}: {}", me.text());
         let renewed = request("POST", "/auth/refresh").json(&refresh).send(&mut client).await;
@@ -105,7 +107,7 @@ async fn junk_in_an_account_is_a_failure_of_ours_and_lets_nobody_in() {
         let again = login(&mut client).await;
         let expected = if column == "email" { 401 } else { 500 };
         assert_eq!(again.status, expected, "{column} = {junk}: {}", again.text());
-        write(&gateway, &format!("UPDATE users SET {column} = {good}"));
+        write(&gateway, &format!("UPDATE {table} SET {field} = {good}"));
     }
     let renewed = request("POST", "/auth/refresh").json(&refresh).send(&mut client).await;
     assert_eq!(renewed.status, 200, "nothing was used up: {}", renewed.text());

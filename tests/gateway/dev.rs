@@ -85,7 +85,7 @@ async fn the_banners_lines_walk_through_the_main_job() {
 
     let (statuses, printed) = dev.paste(folder.path()).await;
 
-    assert_eq!(statuses, ["401", "201", "200", "200", "200", "401"], "{printed}");
+    assert_eq!(statuses, ["401", "201", "200", "200", "200", "200", "401"], "{printed}");
     assert!(printed.contains("\"x-user-email\": \"you@example.com\""), "{printed}");
     dev.stop().await;
 
@@ -93,7 +93,7 @@ async fn the_banners_lines_walk_through_the_main_job() {
     let lines = again.lines().join("\n");
     assert!(!lines.contains("signup"), "an account exists, and the line is still there: {lines}");
     let (statuses, printed) = again.paste(folder.path()).await;
-    assert_eq!(statuses, ["401", "200", "200", "200", "401"], "{printed}");
+    assert_eq!(statuses, ["401", "200", "200", "200", "200", "401"], "{printed}");
     again.stop().await;
 
     let fresh = Dev::start(folder.path(), &["--fresh"]).await;
@@ -101,25 +101,164 @@ async fn the_banners_lines_walk_through_the_main_job() {
     fresh.stop().await;
 }
 
+/// A contract, the statuses of its walk, and what its lines print on the way.
+type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_contract_without_sign_up_says_how_accounts_are_made() {
+async fn every_contract_is_walked_through_from_no_token_to_a_revoked_one() {
+    let rows: [Row; 6] = [
+        (
+            "standard",
+            &["401", "201", "200", "200", "200", "200", "401"],
+            &["\"x-user-email\": \"you@example.com\"", "\"refresh_token\""],
+        ),
+        (
+            "zdm",
+            &["401", "201", "200", "401"],
+            &["\"x-user-email\": \"you@example.com\"", "revoked token"],
+        ),
+        (
+            "auth-api",
+            &["401", "200", "200", "200", "200", "200", "401"],
+            &["\"x-user-roles\": \"user\"", "\"refreshToken\""],
+        ),
+        (
+            "username",
+            &["401", "200", "200", "200", "200", "401"],
+            &["\"x-user-name\": \"you\"", "\"accessTokenExpiresIn\""],
+        ),
+        (
+            "zipcheck",
+            &["401", "200", "200", "200", "200", "200", "401"],
+            &["\"x-user-email\": \"you@example.com\"", "authorization: Bearer "],
+        ),
+        (
+            "fame",
+            &["401", "200", "200", "200", "200", "401"],
+            &["\"valid-until\"", "\"refreshToken\"", "revoked token"],
+        ),
+    ];
+    let walks = rows.map(|row| tokio::spawn(walk(row)));
+    for walk in walks {
+        walk.await.unwrap();
+    }
+}
+
+async fn walk((name, expected, parts): Row) {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path(), &["--contract", "zdm"]).await;
+    let dev = Dev::start(folder.path(), &["--contract", name]).await;
 
     let (statuses, printed) = dev.paste(folder.path()).await;
 
-    assert_eq!(statuses, ["401", "201", "200", "401"], "{printed}");
+    let lines = dev.lines().join("\n");
+    assert_eq!(statuses, expected, "{name}:\n{lines}\n{printed}");
+    for part in parts {
+        assert!(printed.contains(part), "{name}: {part} is missing:\n{lines}\n{printed}");
+    }
     dev.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_keeps_nothing() {
+async fn the_account_of_a_walk_is_made_once_for_each_way_to_name_it() {
     let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path(), &["--memory"]).await;
-
+    let dev = Dev::start(folder.path(), &["--contract", "zdm"]).await;
+    assert!(dev.lines().join("\n").contains("user add --email you@example.com"));
     let (statuses, printed) = dev.paste(folder.path()).await;
-
-    assert_eq!(statuses, ["401", "201", "200", "200", "200", "401"], "{printed}");
+    assert_eq!(statuses.len(), 4, "{printed}");
     dev.stop().await;
-    assert!(!folder.path().join("data/dev/munjigi.db").exists());
+
+    let again = Dev::start(folder.path(), &["--contract", "standard"]).await;
+    let (statuses, printed) = again.paste(folder.path()).await;
+    assert_eq!(statuses, ["401", "200", "200", "200", "200", "401"], "{printed}");
+    again.stop().await;
+
+    let file = folder.path().join("own.toml");
+    std::fs::write(&file, OWN).unwrap();
+    let own = Dev::start(folder.path(), &["--contract", "own.toml"]).await;
+    let (statuses, printed) = own.paste(folder.path()).await;
+    assert_eq!(statuses, ["401", "201", "200", "200", "200", "204", "401"], "{printed}");
+    own.stop().await;
+}
+
+/// Tokens in headers of their own, both ways.
+const OWN: &str = r#"
+name = "own"
+about = "Tokens in headers, a form for a body."
+not_served = [
+    "me", "sessions", "end_session", "change_password", "social_login", "check_token",
+    "request_reset", "confirm_reset", "request_verification", "confirm_verification",
+]
+
+[tokens]
+algorithm = "ES256"
+access_ttl = "10m"
+refresh_ttl = "1d"
+
+[envelope]
+error = { reason = "{error.kind}" }
+
+[errors]
+default = {}
+
+[[endpoint]]
+operation = "sign_up"
+path = "PUT /people"
+status = 201
+input = { username = "body:account.name", password = "body:account.secret" }
+data = { number = "{user.id}" }
+
+[[endpoint]]
+operation = "login"
+path = "POST /session"
+accept = ["form", "json"]
+input = { username = "body:user name", password = "body:password" }
+headers = { X-Own-Token = "Token {access_token}", X-Own-Next = "{refresh_token}" }
+data = { name = "{user.username}" }
+
+[[endpoint]]
+operation = "refresh"
+path = "POST /session/next"
+input = { refresh_token = "header:X-Own-Next" }
+headers = { X-Own-Token = "Token {access_token}" }
+data = {}
+
+[[endpoint]]
+operation = "logout"
+path = "DELETE /session"
+status = 204
+input = { access_token = "bearer" }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mails_are_caught_where_a_contract_sends_any() {
+    for (contract, sends) in [("zipcheck", true), ("zdm", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let dev = Dev::start(folder.path(), &["--contract", contract]).await;
+
+        let banner = dev.banner.join("\n");
+        assert_eq!(banner.contains("Mail       data/dev/mail"), sends, "{contract}: {banner}");
+        let file = std::fs::read_to_string(folder.path().join("data/dev/munjigi.toml")).unwrap();
+        assert!(file.contains("[mail]\nurl = \"dir:mail\"\n"), "{contract}: {file}");
+        dev.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_keeps_nothing() {
+    let rows: [(&str, &[&str]); 2] = [
+        ("standard", &["401", "201", "200", "200", "200", "200", "401"]),
+        // No verb reaches the memory of another process: the account is there, and stays in.
+        ("zdm", &["401", "201", "200"]),
+    ];
+    for (contract, expected) in rows {
+        let folder = tempfile::tempdir().unwrap();
+        let dev = Dev::start(folder.path(), &["--memory", "--contract", contract]).await;
+
+        let (statuses, printed) = dev.paste(folder.path()).await;
+
+        assert_eq!(statuses, expected, "{contract}: {printed}");
+        assert!(!dev.lines().join("\n").contains("--config"), "{contract}: {:?}", dev.lines());
+        dev.stop().await;
+        assert!(!folder.path().join("data/dev/munjigi.db").exists());
+    }
 }

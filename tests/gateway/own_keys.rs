@@ -198,7 +198,9 @@ async fn a_token_without_a_use_is_refused_under_keys_of_the_gateways_own() {
     munjigi::token::install_crypto();
     let database = rusqlite::Connection::open(gateway.folder.path().join("munjigi.db")).unwrap();
     let (kid, secret): (String, Vec<u8>) = database
-        .query_row("SELECT kid, material FROM keys", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row("SELECT kid, material FROM keys WHERE issuer = 'https://localhost'", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .unwrap();
     let issued = gateway.munjigi(&["token", "issue", "--user", "you@example.com"]).await;
     let token = String::from_utf8(issued.stdout).unwrap().trim().to_owned();

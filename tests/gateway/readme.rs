@@ -14,18 +14,24 @@ fn blocks(language: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_configuration_is_whole_and_good() {
     let folder = tempfile::tempdir().unwrap();
-    let [text] = blocks("toml").try_into().unwrap();
+    let [whole, more] = blocks("toml").try_into().unwrap();
     let file = folder.path().join("munjigi.toml");
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(&file, &whole).unwrap();
     let certs = folder.path().join("certs");
     std::fs::create_dir(&certs).unwrap();
     let pair = rcgen::generate_simple_self_signed(["api.example.com".to_owned()]).unwrap();
     std::fs::write(certs.join("api.example.com.pem"), pair.cert.pem()).unwrap();
     std::fs::write(certs.join("api.example.com.key"), pair.signing_key.serialize_pem()).unwrap();
 
-    let output = munjigi(&file, &["check"], "").await;
-
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let cors = "contract = \"standard\"\ncors = { origins = [\"https://app.example.com\"] }\n\
+                cookie_same_site = \"none\"\n";
+    let with_cors = whole.replace("contract = \"standard\"\n", cors);
+    assert_ne!(with_cors, whole);
+    for text in [whole.clone(), whole + &more, with_cors] {
+        std::fs::write(&file, text).unwrap();
+        let output = munjigi(&file, &["check"], "").await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

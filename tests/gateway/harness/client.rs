@@ -96,6 +96,14 @@ impl Client {
         Self { sender }
     }
 
+    /// Another client on the same connection, for requests at the same time (HTTP/2 alone).
+    pub(crate) fn sibling(&self) -> Self {
+        match &self.sender {
+            Sender::H1(_) => panic!("HTTP/1.1 answers one request at a time"),
+            Sender::H2(sender) => Self { sender: Sender::H2(sender.clone()) },
+        }
+    }
+
     /// Sends a request made by [`request`] and reads the whole answer.
     pub(crate) async fn send(&mut self, request: Request<Outgoing>) -> Reply {
         let reply = self.try_send(request).await;

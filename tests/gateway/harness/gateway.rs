@@ -75,6 +75,9 @@ impl Setup {
         let password = "[password]\nmemory = \"64KiB\"\niterations = 1\n";
         let own = |table: &str| self.tables.contains(table);
         let password = if own("[password]") { "" } else { password };
+        // Tests try often, and from one address.
+        let login = "[login]\nrate_limit = \"off\"\nlock_after = 0\n";
+        let login = if own("[login]") { "" } else { login };
         let tables = self.tables.replace("{upstream}", &upstream.url());
         let server = if own("[server]") {
             String::new()
@@ -84,7 +87,7 @@ impl Setup {
         let store =
             if own("[store]") { String::new() } else { format!("[store]\nurl = \"{url}\"\n") };
         format!(
-            "{server}\n{store}\n{password}\n[site.\"localhost\"]\ncontract = \"{}\"\n{}\n\
+            "{server}\n{store}\n{password}\n{login}\n[site.\"localhost\"]\ncontract = \"{}\"\n{}\n\
              routes = [\n{routes}\n]\n\n{tables}\n",
             self.contract, self.site
         )

@@ -1,7 +1,7 @@
 //! A backend that shows what it received, and one that misbehaves on request.
 //!
 //! `/…` describes the request as JSON; a path with `stall`, `reset`, `huge/N`, `early`,
-//! `status/N`, `garbage`, `sse` or `ws` as its last parts does what its name says.
+//! `status/N`, `cors`, `sse` or `ws` as its last parts does what its name says.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -104,6 +104,7 @@ async fn answer(
         (_, "stall") => std::future::pending().await,
         (_, "reset") => Err("reset".into()),
         (_, "early") => Ok(full("too much\n", 413)),
+        (_, "cors") => Ok(open_to_all()),
         (_, "sse") => Ok(events()),
         (_, "ws") => Ok(websocket(request)),
         ("status", status) => Ok(full("", status.parse()?)),
@@ -134,6 +135,16 @@ fn full(text: &str, status: u16) -> Response<Body> {
     let body = Full::new(Bytes::copy_from_slice(text.as_bytes()));
     let body = body.map_err(|never: Infallible| match never {}).boxed();
     Response::builder().status(status).header("x-upstream", "yes").body(body).unwrap()
+}
+
+/// What says of itself that every page may read it.
+fn open_to_all() -> Response<Body> {
+    let mut response = full("", 200);
+    let headers = response.headers_mut();
+    headers.insert("access-control-allow-origin", "*".parse().unwrap());
+    headers.insert("access-control-allow-credentials", "true".parse().unwrap());
+    headers.insert("vary", "Accept-Encoding".parse().unwrap());
+    response
 }
 
 fn huge(size: usize) -> Response<Body> {

@@ -1,0 +1,200 @@
+//! `zipcheck`, held to the product's own document, byte for byte.
+
+use crate::harness::Client;
+use crate::harness::Reply;
+use crate::harness::Setup;
+use crate::harness::assert_case;
+use crate::harness::assert_transcript;
+use crate::harness::everywhere;
+use crate::harness::request;
+
+const SIGNUP: &str = r#"{"email":"user@email.com","password":"password123","nickname":"zipuser"}"#;
+const LOGIN: &str = r#"{"email":"user@email.com","password":"password123"}"#;
+const FIVE_MIB: usize = 5 * 1024 * 1024;
+
+fn setup() -> Setup {
+    let tables = "[mail]\nurl = \"dir:mail\"\n".to_owned();
+    Setup { tables, ..Setup::contract("zipcheck") }
+}
+
+async fn post(client: &mut Client, path: &str, body: &str) -> Reply {
+    request("POST", path).json(body).send(client).await
+}
+
+async fn reissue(client: &mut Client, cookie: &str) -> Reply {
+    request("POST", "/auth/reissue").header("cookie", cookie).send(client).await
+}
+
+/// Logs in; gives the access and the refresh token.
+async fn login(client: &mut Client) -> (String, String) {
+    let reply = post(client, "/auth/login", LOGIN).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let access = reply.header("authorization").strip_prefix("Bearer ").unwrap().to_owned();
+    let cookie = reply.header("set-cookie").strip_prefix("refresh=").unwrap();
+    (access, cookie.split(';').next().unwrap().to_owned())
+}
+
+/// A refusal with whatever words.
+fn refusal(status: u16) -> String {
+    let body = r#"{"success":false,"message":"<message>","data":null}"#;
+    format!("{status}\ncontent-type: application/json\n\n{body}")
+}
+
+/// A refusal in the document's words.
+fn refused(status: u16, message: &str) -> String {
+    refusal(status).replace("<message>", message)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documents_life_of_an_account() {
+    everywhere(setup(), async |_, mut client| {
+        let reply = post(&mut client, "/auth/signup", SIGNUP).await;
+        assert_transcript(
+            &reply,
+            r#"200
+            content-type: application/json
+            cache-control: no-store
+
+            {"success":true,"message":"회원가입 완료","data":null}"#,
+        );
+
+        let reply = post(&mut client, "/auth/login", LOGIN).await;
+        let first = assert_transcript(
+            &reply,
+            r#"200
+            content-type: application/json
+            cache-control: no-store
+            authorization: Bearer <access>
+            set-cookie: refresh=<refresh>; HttpOnly; Path=/; Secure; SameSite=Lax
+
+            {"success":true,"data":{"userId":<id>,"email":"user@email.com","nickname":"zipuser",
+            "role":"ROLE_USER","accessToken":"<access>","profileImage":null}}"#,
+        );
+        first["id"].parse::<i64>().expect("an integer");
+        let hello = request("GET", "/hello").bearer(&first["access"]).send(&mut client).await;
+        assert_eq!(hello.status, 200);
+
+        let cookie = format!("a=1; refresh={}; b=2", first["refresh"]);
+        let reply = reissue(&mut client, &cookie).await;
+        let second = assert_transcript(
+            &reply,
+            r#"200
+            content-type: application/json
+            cache-control: no-store
+            authorization: Bearer <access>
+            set-cookie: refresh=<refresh>; HttpOnly; Path=/; Secure; SameSite=Lax
+
+            {"success":true,"message":"토큰이 재발급되었습니다.","data":null}"#,
+        );
+        assert_ne!(first["refresh"], second["refresh"]);
+        let hello = request("GET", "/hello").bearer(&second["access"]).send(&mut client).await;
+        assert_eq!(hello.status, 200);
+
+        let logout = request("POST", "/auth/logout").bearer(&second["access"]);
+        let reply = logout.send(&mut client).await;
+        assert_transcript(
+            &reply,
+            r#"200
+            content-type: application/json
+            set-cookie: refresh=; Max-Age=0; HttpOnly; Path=/; Secure; SameSite=Lax
+
+            {"success":true,"message":"로그아웃 완료","data":null}"#,
+        );
+        let hello = request("GET", "/hello").bearer(&second["access"]).send(&mut client).await;
+        assert_transcript(&hello, &refusal(401));
+        let cookie = format!("refresh={}", second["refresh"]);
+        assert_transcript(&reissue(&mut client, &cookie).await, &refusal(401));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_error_has_the_documents_shape() {
+    everywhere(setup(), async |_, mut client| {
+        post(&mut client, "/auth/signup", SIGNUP).await;
+        let wrong = "이메일 또는 비밀번호가 올바르지 않습니다.";
+        let (signup, login) = ("/auth/signup", "/auth/login");
+        let (reset, confirm) = ("/auth/password/reset", "/auth/password/reset-confirm");
+        let rows = [
+            (signup, SIGNUP, 409, "<message>"),
+            (signup, r#"{"email":"b@email.com","password":"short","nickname":"n"}"#, 400, "<message>"),
+            (signup, r#"{"email":"b@email.com","password":"password123"}"#, 400, "<message>"),
+            (signup, r#"{"password":"password123","nickname":"n"}"#, 400, "<message>"),
+            (signup, r#"{"email":"b@email.com","password":"password123","nickname":"n","profileImage":"?"}"#, 400, "<message>"),
+            (signup, "{", 400, "<message>"),
+            (login, r#"{"email":"user@email.com","password":"wrong one"}"#, 400, wrong),
+            (login, r#"{"email":"nobody@email.com","password":"password123"}"#, 400, wrong),
+            (login, r#"{"email":"user@email.com"}"#, 400, "<message>"),
+            (login, "[]", 400, "<message>"),
+            (reset, "{}", 400, "<message>"),
+            (reset, r#"{"email":"no address"}"#, 400, "<message>"),
+            (confirm, r#"{"email":"user@email.com"}"#, 400, "<message>"),
+            (confirm, r#"{"email":"user@email.com","code":"000000"}"#, 400, "<message>"),
+            (confirm, r#"{"email":"nobody@email.com","code":"000000"}"#, 400, "<message>"),
+        ];
+        for (path, body, status, message) in rows {
+            let reply = post(&mut client, path, body).await;
+            assert_case(&format!("{path} {body}"), &reply, &refused(status, message));
+        }
+        let reply = request("POST", "/auth/logout").send(&mut client).await;
+        assert_transcript(&reply, &refusal(401));
+        let reply = request("GET", "/auth/login").send(&mut client).await;
+        assert_transcript(&reply, &refusal(405));
+        let reply = request("GET", "/hello").send(&mut client).await;
+        assert_transcript(&reply, &refusal(401));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_refresh_token_travels_in_its_cookie_alone() {
+    everywhere(setup(), async |_, mut client| {
+        post(&mut client, "/auth/signup", SIGNUP).await;
+        let (_, refresh) = login(&mut client).await;
+        let missing = refused(401, "리프레시 토큰이 없습니다.");
+        for cookie in ["other=1", "refresh=", "Refresh=x", "xrefresh=x"] {
+            assert_transcript(&reissue(&mut client, cookie).await, &missing);
+        }
+        let in_body = format!(r#"{{"refresh":"{refresh}"}}"#);
+        assert_transcript(&post(&mut client, "/auth/reissue", &in_body).await, &missing);
+        let unknown = "refresh=c0ffee00-0000-4000-8000-000000000000";
+        assert_transcript(&reissue(&mut client, unknown).await, &refusal(401));
+
+        let twice = format!("refresh={refresh}; refresh={refresh}");
+        let cleared = refusal(401).replace(
+            "\n\n",
+            "\nset-cookie: refresh=; Max-Age=0; HttpOnly; Path=/; Secure; SameSite=Lax\n\n",
+        );
+        assert_transcript(&reissue(&mut client, &twice).await, &cleared);
+
+        let reply = reissue(&mut client, &format!("refresh={refresh}")).await;
+        assert_eq!(reply.status, 200, "a refused cookie spent the token");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_image_comes_back_as_it_was_up_to_five_mebibytes() {
+    use base64::Engine;
+    let standard = base64::engine::general_purpose::STANDARD;
+    everywhere(setup(), async |_, mut client| {
+        let sign_up = |email: &str, bytes: usize| {
+            let image = standard.encode(vec![0xab; bytes]);
+            let body = format!(
+                r#"{{"email":"{email}","password":"password123","nickname":"n","profileImage":"{image}"}}"#
+            );
+            (body, image)
+        };
+        let (body, _) = sign_up("big@email.com", FIVE_MIB + 1);
+        assert_transcript(&post(&mut client, "/auth/signup", &body).await, &refusal(400));
+        let (body, image) = sign_up("user@email.com", FIVE_MIB);
+        let reply = post(&mut client, "/auth/signup", &body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+
+        let reply = post(&mut client, "/auth/login", LOGIN).await;
+
+        assert_eq!(reply.status, 200);
+        assert!(reply.json()["data"]["profileImage"] == image.as_str(), "another image");
+    })
+    .await;
+}
