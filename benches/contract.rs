@@ -12,6 +12,7 @@ use http::HeaderMap;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use munjigi::clock::Timestamp;
+use munjigi::config::SameSite;
 use munjigi::contract::Contract;
 use munjigi::contract::EndpointRequest;
 use munjigi::contract::ReplyContext;
@@ -31,7 +32,8 @@ fn login(criterion: &mut Criterion) {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let outcome = issued();
-    let context = ReplyContext { now: NOW, request_id: "req-0123456789abcdef" };
+    let context =
+        ReplyContext { now: NOW, request_id: "req-0123456789abcdef", same_site: SameSite::Lax };
     let rejection = Rejection::new(ErrorCode::InvalidToken, "expired");
     for name in Contract::built_in_names() {
         let contract = Contract::built_in(name).expect("a built-in").expect("it loads");
@@ -72,6 +74,7 @@ fn issued() -> Outcome {
             created_at: NOW,
             last_login_at: Some(NOW),
         },
+        is_new_user: false,
         tokens: TokenSet {
             access_token: Secret::new("x".repeat(400)),
             issued_at: NOW,
