@@ -61,10 +61,24 @@ pub(super) fn compose(
     Ok(message.body(body(&draft.body, form))?)
 }
 
+/// Quoted-printable on the wire, where a code still reads as it is; a file is for people.
 fn body(text: &str, form: Form) -> Body {
-    let readable = (form == Form::Readable)
-        .then(|| Body::new_with_encoding(text.to_owned(), ContentTransferEncoding::EightBit).ok());
-    readable.flatten().unwrap_or_else(|| Body::new(text.to_owned()))
+    match form {
+        Form::Wire if text.is_ascii() => Body::new(text.to_owned()),
+        Form::Wire => {
+            let encoding = ContentTransferEncoding::QuotedPrintable;
+            Body::new_with_encoding(text.to_owned(), encoding)
+                .unwrap_or_else(|_refused| Body::new(text.to_owned()))
+        }
+        // The library would rather have short lines, which Korean in UTF-8 has not.
+        Form::Readable => {
+            let lines = text.lines().flat_map(|line| [line.as_bytes(), b"\r\n"]);
+            Body::dangerous_pre_encoded(
+                lines.collect::<Vec<_>>().concat(),
+                ContentTransferEncoding::EightBit,
+            )
+        }
+    }
 }
 
 const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitted");
@@ -111,11 +125,13 @@ mod tests {
 
     #[test]
     fn korean_goes_out_as_ascii_and_into_files_as_it_reads() {
+        let body = format!("{}\n\n123456\n", "본문".repeat(40));
         let (wire, readable) =
-            (formatted(Form::Wire, "제목", "본문\n"), formatted(Form::Readable, "제목", "본문\n"));
+            (formatted(Form::Wire, "제목", &body), formatted(Form::Readable, "제목", &body));
 
         assert!(wire.is_ascii(), "{wire}");
-        assert!(readable.contains("\r\n\r\n본문\r\n"), "{readable}");
+        assert!(wire.contains("\r\n123456\r\n"), "{wire}");
+        assert!(readable.ends_with("본문\r\n\r\n123456\r\n"), "{readable}");
     }
 
     #[test]
