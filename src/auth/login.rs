@@ -28,9 +28,7 @@ impl Auth {
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
         let outcome = self.try_login(site, caller, identifier, password, now).await;
-        let result = outcome.as_ref().map_or_else(|rejection| rejection.code.name(), |_| "success");
-        let issuer = site.tokens.policy().issuer.clone();
-        metrics::counter!(metric::LOGINS, "site" => issuer, "result" => result).increment(1);
+        count(site, &outcome);
         outcome
     }
 
@@ -93,6 +91,13 @@ impl Auth {
             tracing::warn!(user = %user.id, reason = %rejection, "a verifier was not renewed");
         }
     }
+}
+
+/// Counts a login, of whatever kind.
+pub(super) fn count(site: &AuthSite, outcome: &Result<Outcome, Rejection>) {
+    let result = outcome.as_ref().map_or_else(|rejection| rejection.code.name(), |_| "success");
+    let issuer = site.tokens.policy().issuer.clone();
+    metrics::counter!(metric::LOGINS, "site" => issuer, "result" => result).increment(1);
 }
 
 pub(super) fn look_up_failure(error: &StoreError) -> Rejection {

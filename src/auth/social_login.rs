@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::auth::Auth;
 use crate::auth::AuthSite;
+use crate::auth::login::count;
 use crate::auth::login::look_up_failure;
 use crate::auth::store_failure;
 use crate::clock::Timestamp;
@@ -29,7 +30,6 @@ use crate::store::NewUser;
 use crate::store::StoreError;
 use crate::store::User;
 use crate::store::UserChange;
-use crate::telemetry::metric;
 
 /// The address that a provider's user has here.
 #[derive(Debug)]
@@ -51,9 +51,7 @@ impl Auth {
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
         let outcome = self.try_social_login(site, caller, provider, token, now).await;
-        let result = outcome.as_ref().map_or_else(|rejection| rejection.code.name(), |_| "success");
-        let issuer = site.tokens.policy().issuer.clone();
-        metrics::counter!(metric::LOGINS, "site" => issuer, "result" => result).increment(1);
+        count(site, &outcome);
         outcome
     }
 

@@ -55,19 +55,3 @@ pub(super) fn guess(
     connection.prepare_cached("DELETE FROM codes WHERE id = ?1")?.execute([id])?;
     Ok(true)
 }
-
-/// Deletes at most `limit` codes that expired before `now`; how many it deleted.
-pub(super) fn purge(
-    connection: &Connection,
-    now: Timestamp,
-    limit: usize,
-) -> Result<usize, StoreError> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let purged = connection
-        .prepare_cached(
-            "DELETE FROM codes WHERE id IN (
-                 SELECT id FROM codes WHERE expires_at < ?1 LIMIT ?2)",
-        )?
-        .execute([now.as_millis(), limit])?;
-    Ok(purged)
-}

@@ -10,9 +10,7 @@ use crate::store::MOST_MAILS;
 use crate::store::NewMail;
 use crate::store::QueuedMail;
 use crate::store::StoreError;
-
-/// Expired mails that one taking deletes at most: other operations wait meanwhile.
-const EXPIRED_BATCH: usize = 500;
+use crate::store::sqlite::expired;
 
 /// Queues a mail, unless the queue is full.
 pub(super) fn queue(connection: &Connection, mail: &NewMail) -> Result<(), StoreError> {
@@ -43,7 +41,7 @@ pub(super) fn take(
     hidden_until: Timestamp,
     limit: usize,
 ) -> Result<Vec<QueuedMail>, StoreError> {
-    purge(connection, now, EXPIRED_BATCH)?;
+    expired::delete(connection, expired::MAILS, now)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let due: Vec<QueuedMail> = connection
         .prepare_cached(
@@ -74,22 +72,6 @@ pub(super) fn postpone(
 pub(super) fn delete(connection: &Connection, id: Uuid) -> Result<(), StoreError> {
     connection.prepare_cached("DELETE FROM mails WHERE id = ?1")?.execute([id.as_bytes()])?;
     Ok(())
-}
-
-/// Deletes at most `limit` mails that have expired at `now`; how many it deleted.
-pub(super) fn purge(
-    connection: &Connection,
-    now: Timestamp,
-    limit: usize,
-) -> Result<usize, StoreError> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let purged = connection
-        .prepare_cached(
-            "DELETE FROM mails WHERE seq IN (
-                 SELECT seq FROM mails WHERE expires_at <= ?1 LIMIT ?2)",
-        )?
-        .execute([now.as_millis(), limit])?;
-    Ok(purged)
 }
 
 fn mail(row: &Row<'_>) -> rusqlite::Result<QueuedMail> {

@@ -3,6 +3,7 @@
 mod accounts;
 mod codes;
 mod database;
+mod expired;
 mod fault;
 mod feed;
 mod keys;
@@ -77,9 +78,6 @@ pub struct SqliteStore {
     writer: Writer,
     deadlines: Deadlines,
 }
-
-/// Rows that one transaction of a purge deletes at most: other processes wait for it.
-const PURGE_BATCH: usize = 500;
 
 impl SqliteStore {
     /// Version of the schema that this program reads and writes.
@@ -320,8 +318,9 @@ impl Store for SqliteStore {
     }
 
     async fn purge(&self, now: Timestamp) -> Result<(), StoreError> {
-        for purge in [sessions::purge, revocations::purge, codes::purge, mails::purge] {
-            while self.write(move |connection| purge(connection, now, PURGE_BATCH)).await? > 0 {}
+        for statement in expired::STATEMENTS {
+            let batch = move |connection: &Connection| expired::delete(connection, statement, now);
+            while self.write(batch).await? > 0 {}
         }
         Ok(())
     }

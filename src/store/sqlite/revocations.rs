@@ -63,22 +63,6 @@ pub(super) fn site_generation(connection: &Connection, issuer: &str) -> Result<u
     unsigned(generation.unwrap_or(0))
 }
 
-/// Deletes at most `limit` revocations that expired before `now`; how many it deleted.
-pub(super) fn purge(
-    connection: &Connection,
-    now: Timestamp,
-    limit: usize,
-) -> Result<usize, StoreError> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let purged = connection
-        .prepare_cached(
-            "DELETE FROM revocations WHERE seq IN (
-                 SELECT seq FROM revocations WHERE expires_at < ?1 LIMIT ?2)",
-        )?
-        .execute([now.as_millis(), limit])?;
-    Ok(purged)
-}
-
 fn raise_site(connection: &Connection, issuer: &str, generation: u64) -> Result<(), StoreError> {
     connection
         .prepare_cached(

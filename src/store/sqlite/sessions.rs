@@ -114,34 +114,6 @@ pub(super) fn revocation(issuer: &str, session: SessionId, expires_at: Timestamp
     Revocation { revoked: Revoked::Session { issuer: issuer.to_owned(), session }, expires_at }
 }
 
-/// Deletes at most `limit` rows of sessions that expired before `now`; how many it deleted.
-///
-/// A session can have had thousands of refresh tokens: those go first, by the same limit.
-pub(super) fn purge(
-    connection: &Connection,
-    now: Timestamp,
-    limit: usize,
-) -> Result<usize, StoreError> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let tokens = connection
-        .prepare_cached(
-            "DELETE FROM refresh WHERE hash IN (
-                 SELECT hash FROM sessions JOIN refresh ON refresh.session = sessions.id
-                 WHERE expires_at < ?1 LIMIT ?2)",
-        )?
-        .execute([now.as_millis(), limit])?;
-    if tokens > 0 {
-        return Ok(tokens);
-    }
-    let sessions = connection
-        .prepare_cached(
-            "DELETE FROM sessions WHERE id IN (
-                 SELECT id FROM sessions WHERE expires_at < ?1 LIMIT ?2)",
-        )?
-        .execute([now.as_millis(), limit])?;
-    Ok(sessions)
-}
-
 pub(super) const COLUMNS: &str = "sessions.id, user, realm, issuer, created_at, last_used_at, \
                                   expires_at, ends_at, address, agent";
 
