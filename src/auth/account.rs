@@ -19,7 +19,7 @@ impl Auth {
         site: &AuthSite,
         principal: &Principal,
     ) -> Result<Outcome, Rejection> {
-        let user = self.account_of(site, principal).await?;
+        let user = self.account_of(site, principal, Lookup::Whole).await?;
         Ok(Outcome::Account { user: UserView::from(&user) })
     }
 
@@ -28,10 +28,11 @@ impl Auth {
         &self,
         site: &AuthSite,
         principal: &Principal,
+        lookup: Lookup,
     ) -> Result<User, Rejection> {
         let user = user_of(principal).ok_or_else(no_account)?;
         let who = Identifier::Id(user);
-        let user = self.store.find_user(&site.realm, &who, Lookup::Routine).await;
+        let user = self.store.find_user(&site.realm, &who, lookup).await;
         user.map_err(|error| store_failure(&error))?
             .filter(|user| user.enabled)
             .ok_or_else(|| refusal("the token's user is disabled or gone"))

@@ -12,6 +12,7 @@ use crate::operation::Outcome;
 use crate::operation::Password;
 use crate::operation::Principal;
 use crate::operation::Rejection;
+use crate::store::Lookup;
 use crate::store::UserChange;
 
 impl Auth {
@@ -26,7 +27,7 @@ impl Auth {
         if let Some(rejection) = site.settings.passwords.fault_of_new(new, Input::NewPassword) {
             return Err(rejection);
         }
-        let user = self.account_of(site, principal).await?;
+        let user = self.account_of(site, principal, Lookup::Routine).await?;
         // As at a login: who has stolen a token gets no more guesses than who has none.
         let (throttle, account) = (&site.settings.throttle, Account::Known(user.id));
         let guess = throttle.guess(&site.realm, account, caller.address, now).await?;

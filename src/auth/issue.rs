@@ -9,11 +9,13 @@ use crate::auth::store_failure;
 use crate::clock::Timestamp;
 use crate::operation::Caller;
 use crate::operation::Generations;
+use crate::operation::Identifier;
 use crate::operation::Outcome;
 use crate::operation::Rejection;
 use crate::operation::SessionId;
 use crate::operation::TokenSet;
 use crate::operation::UserView;
+use crate::store::Lookup;
 use crate::store::NewSession;
 use crate::store::Session;
 use crate::store::User;
@@ -21,9 +23,14 @@ use crate::token::AccessToken;
 use crate::token::Grant;
 
 impl Auth {
-    /// Opens a session for a user who has just proven who they are.
+    /// Opens a session for a user who has just proven who they are, and shows them their account.
     ///
-    /// `None` when the account was disabled, or its generation raised, since `user` was read.
+    /// The attributes are read here and not with the account: before the proof, the time that they
+    /// take would tell a stranger of the account. And before the session is opened, so that none is
+    /// left over where they cannot be read.
+    ///
+    /// `None` when the account was disabled or removed, or its generation raised, since `user` was
+    /// read.
     pub(super) async fn open_session(
         &self,
         site: &AuthSite,
@@ -31,6 +38,7 @@ impl Auth {
         user: &User,
         now: Timestamp,
     ) -> Result<Option<Outcome>, Rejection> {
+        let Some(shown) = self.shown(site, user, now).await? else { return Ok(None) };
         let policy = site.tokens.policy();
         let id = SessionId(Uuid::new_v4());
         let ends_at = now.plus(policy.session_ttl);
@@ -70,8 +78,24 @@ impl Auth {
             refresh_expires_at: refresh_ends,
             session: id,
         };
-        let user = UserView { last_login_at: Some(now), ..UserView::from(user) };
-        Ok(Some(Outcome::TokensIssued { user, tokens, is_new_user: false }))
+        Ok(Some(Outcome::TokensIssued { user: shown, tokens, is_new_user: false }))
+    }
+
+    /// The account with its attributes, as it is after a login at `now`; `None` when it is gone.
+    async fn shown(
+        &self,
+        site: &AuthSite,
+        user: &User,
+        now: Timestamp,
+    ) -> Result<Option<UserView>, Rejection> {
+        let whole =
+            self.store.find_user(&site.realm, &Identifier::Id(user.id), Lookup::Whole).await;
+        let whole = whole.map_err(|error| store_failure(&error))?;
+        Ok(whole.map(|User { attributes, .. }| UserView {
+            attributes,
+            last_login_at: Some(now),
+            ..UserView::from(user)
+        }))
     }
 
     /// Makes an access token of a session that ends at the given instant.

@@ -112,7 +112,7 @@ impl Auth {
             return Err(refusal("the session is revoked"));
         }
         let who = Identifier::Id(session.user);
-        let user = self.store.find_user(&site.realm, &who, Lookup::Routine).await;
+        let user = self.store.find_user(&site.realm, &who, Lookup::Whole).await;
         let user = user
             .map_err(|error| store_failure(&error))?
             .filter(|user| user.enabled)

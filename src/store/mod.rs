@@ -56,7 +56,10 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Taken`] when the realm has the email address or user name already.
     async fn create_user(&self, user: NewUser) -> Result<User, StoreError>;
 
-    /// Finds an account.
+    /// Finds an account; with its attributes for [`Lookup::Whole`] alone.
+    ///
+    /// By email address or user name, the others take as many steps for one that nobody has as for
+    /// one that somebody has, however large the account is: their time must not tell which it is.
     async fn find_user(
         &self,
         realm: &str,
@@ -78,8 +81,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`crate::operation::Revoked::User`] until `revoked_until` is recorded; where
     /// [`UserChange::ends_sessions`], all the user's sessions go as well. A change that does not
     /// apply (as its variant says) changes and ends nothing. Answers the account as it is now (as it
-    /// was, for [`UserChange::Remove`]) and the revocations that were recorded; `None` when there is
-    /// no such account.
+    /// was, for [`UserChange::Remove`]) without attributes, and the revocations that were recorded;
+    /// `None` when there is no such account.
     async fn change_user(
         &self,
         realm: &str,
@@ -228,13 +231,15 @@ pub trait Store: Send + Sync + 'static {
 /// Mails that may wait at once, in all.
 pub const MOST_MAILS: usize = 10_000;
 
-/// Which deadline a user look-up has.
+/// What a user look-up is for: its deadline, and whether it reads the attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// The look-up of a login: `lookup_timeout`.
+    /// The look-up of a login: `lookup_timeout`, without attributes.
     Login,
-    /// Any other: `timeout`.
+    /// Any other that does not show the account: `timeout`, without attributes.
     Routine,
+    /// To show the account to its owner or to an operator: `timeout`, with attributes.
+    Whole,
 }
 
 /// What a store tells a node about revocations.

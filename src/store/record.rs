@@ -36,8 +36,8 @@ pub struct User {
     pub enabled: bool,
     /// Session generation: raised whenever all access tokens of the user end.
     pub generation: u64,
-    /// Attributes that contracts ask for; empty in what `list_users` answers, for they may be
-    /// megabytes.
+    /// Attributes that contracts ask for. They may be megabytes: only `create_user` and a whole
+    /// look-up answer them, elsewhere this is empty.
     pub attributes: BTreeMap<String, serde_json::Value>,
     /// When the account was made.
     pub created_at: Timestamp,

@@ -85,12 +85,10 @@ async fn a_disabled_account_is_a_wrong_password() {
 #[tokio::test(flavor = "multi_thread")]
 async fn junk_in_an_account_is_a_failure_of_ours_and_lets_nobody_in() {
     let (gateway, mut client) = start("").await;
-    write(&gateway, "INSERT INTO attributes (user, text) SELECT id, '{}' FROM users");
     let tokens = login(&mut client).await.json();
     let access = tokens["access_token"].as_str().unwrap();
     let refresh = json!({ "refresh_token": tokens["refresh_token"] }).to_string();
     for (column, junk, good) in [
-        ("attributes.text", "'[]'", "'{}'"),
         ("roles", "'{'", "'[]'"),
         ("roles", "'{\"admin\": true}'", "'[]'"),
         ("roles", "'[1]'", "'[]'"),
@@ -98,8 +96,7 @@ async fn junk_in_an_account_is_a_failure_of_ours_and_lets_nobody_in() {
         ("generation", "-1", "0"),
         ("email", "'no address'", "'you@example.com'"),
     ] {
-        let (table, field) = column.split_once('.').unwrap_or(("users", column));
-        write(&gateway, &format!("UPDATE {table} SET {field} = {junk}"));
+        write(&gateway, &format!("UPDATE users SET {column} = {junk}"));
         let me = request("GET", "/auth/me").bearer(access).send(&mut client).await;
         assert_eq!(me.status, 500, "{column} = {junk}: {}", me.text());
         let renewed = request("POST", "/auth/refresh").json(&refresh).send(&mut client).await;
@@ -107,10 +104,30 @@ async fn junk_in_an_account_is_a_failure_of_ours_and_lets_nobody_in() {
         let again = login(&mut client).await;
         let expected = if column == "email" { 401 } else { 500 };
         assert_eq!(again.status, expected, "{column} = {junk}: {}", again.text());
-        write(&gateway, &format!("UPDATE {table} SET {field} = {good}"));
+        write(&gateway, &format!("UPDATE users SET {column} = {good}"));
     }
     let renewed = request("POST", "/auth/refresh").json(&refresh).send(&mut client).await;
     assert_eq!(renewed.status, 200, "nothing was used up: {}", renewed.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn junk_in_attributes_opens_no_session_and_tells_no_stranger() {
+    let (gateway, mut client) = start("").await;
+    let access = login(&mut client).await.json()["access_token"].as_str().unwrap().to_owned();
+    write(&gateway, "DELETE FROM sessions; INSERT INTO attributes VALUES (1, '[]')");
+    let wrong = r#"{"email": "you@example.com", "password": "wrong horse 1"}"#;
+
+    let refused = request("POST", "/auth/login").json(wrong).send(&mut client).await;
+    let me = request("GET", "/auth/me").bearer(&access).send(&mut client).await;
+    let again = login(&mut client).await;
+
+    assert_eq!(refused.status, 401, "{}", refused.text());
+    assert_eq!(me.status, 500, "{}", me.text());
+    assert_eq!(again.status, 500, "{}", again.text());
+    let database = rusqlite::Connection::open(gateway.folder.path().join("munjigi.db")).unwrap();
+    let count = "SELECT count(*) FROM sessions";
+    let opened: i64 = database.query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(opened, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

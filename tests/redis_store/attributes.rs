@@ -6,6 +6,7 @@ use munjigi::operation::RefreshHash;
 use munjigi::store::Lookup;
 use munjigi::store::NewUser;
 use munjigi::store::Rotation;
+use munjigi::store::UserChange;
 
 use crate::fixture::HOUR;
 use crate::fixture::REALM;
@@ -29,7 +30,7 @@ async fn traffic(server: &RedisServer) -> u64 {
 }
 
 #[tokio::test]
-async fn only_a_look_up_moves_them() {
+async fn only_a_whole_look_up_moves_them() {
     let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let attributes = BTreeMap::from([("profile_image".to_owned(), "i".repeat(7_000_000).into())]);
@@ -37,6 +38,14 @@ async fn only_a_look_up_moves_them() {
     let ann = store.create_user(new).await.expect("an account");
     let made = traffic(&server).await;
 
+    for lookup in [Lookup::Login, Lookup::Routine] {
+        let found = store.find_user(REALM, &by_email("ann"), lookup).await.expect("an answer");
+        assert_eq!(found.map(|user| user.attributes.len()), Some(0), "{lookup:?}");
+    }
+    let rights =
+        UserChange::SetRights { roles: vec!["editor".to_owned()], permissions: Vec::new() };
+    let changed = store.change_user(REALM, ann.id, rights, until()).await.expect("an answer");
+    assert_eq!(changed.map(|(user, _)| user.roles), Some(vec!["editor".to_owned()]));
     let new = login(&ann, 1);
     let session = new.session.id;
     store.open_session(new, until()).await.expect("a login");
@@ -48,7 +57,7 @@ async fn only_a_look_up_moves_them() {
     assert_eq!(listed.iter().map(|user| user.attributes.len()).collect::<Vec<_>>(), [0]);
     let moved = traffic(&server).await - made;
     assert!(moved < 100_000, "{moved} bytes");
-    let found = store.find_user(REALM, &by_email("ann"), Lookup::Login).await;
+    let found = store.find_user(REALM, &by_email("ann"), Lookup::Whole).await;
     let found = found.expect("an answer").expect("the account");
     assert!(found.attributes == ann.attributes, "other attributes are found");
 }

@@ -6,6 +6,7 @@ mod connecting;
 mod feed;
 mod fixture;
 mod left_overs;
+mod look_ups;
 mod mail;
 mod outages;
 #[path = "../support/redis.rs"]

@@ -29,6 +29,7 @@ use crate::fixture::stands;
 use crate::fixture::until;
 use crate::fixture::user;
 use crate::fixture::user_now;
+use crate::fixture::without_attributes;
 
 fn new_password() -> UserChange {
     UserChange::SetPassword { verifier: "$new".to_owned() }
@@ -43,7 +44,7 @@ async fn ends_all(store: &Arc<dyn Store>, user: &User, what: UserChange, expecte
     let (answered, revocations) = change(store, user, what).await;
 
     let expected = User { last_login_at: before.last_login_at, ..expected };
-    assert_eq!(answered, expected);
+    assert_eq!(answered, without_attributes(&expected));
     assert_eq!(user_now(store, user.id).await, expected);
     let revoked = of_user(user.id, expected.generation);
     assert_eq!(revocations, std::slice::from_ref(&revoked));
@@ -63,7 +64,7 @@ async fn ends_nothing(store: &Arc<dyn Store>, user: &User, what: UserChange, exp
     let (answered, revocations) = change(store, user, what).await;
 
     let expected = User { last_login_at: before.last_login_at, ..expected };
-    assert_eq!(answered, expected);
+    assert_eq!(answered, without_attributes(&expected));
     assert_eq!(user_now(store, user.id).await, expected);
     assert_eq!(revocations, []);
     assert_eq!(stands(store, &of_user(user.id, 0)).await, None);
@@ -108,7 +109,7 @@ pub(crate) async fn a_reset_proves_no_address_where_there_is_none(store: &Arc<dy
     let (answered, _) = change(store, &ann, reset).await;
 
     assert!(!answered.email_verified);
-    assert_eq!(user_now(store, ann.id).await, answered);
+    assert_eq!(without_attributes(&user_now(store, ann.id).await), answered);
 }
 
 pub(crate) async fn a_proven_address_ends_nothing(store: &Arc<dyn Store>) {
@@ -134,7 +135,7 @@ pub(crate) async fn a_social_login_that_joins_ends_sessions_and_tokens(store: &A
     let now = user_now(store, ann.id).await;
     let session = open(store, &now, "joined").await;
     let (again, revocations) = change(store, &ann, UserChange::JoinSocial { email }).await;
-    assert_eq!(again, user_now(store, ann.id).await);
+    assert_eq!(again, without_attributes(&user_now(store, ann.id).await));
     assert_eq!(again.generation, 1);
     assert_eq!(revocations, []);
     assert_eq!(sessions(store, &ann).await, [session.id]);
@@ -154,7 +155,7 @@ pub(crate) async fn an_address_that_is_not_the_accounts_changes_and_ends_nothing
 
         let (answered, revocations) = change(store, &owner, what.clone()).await;
 
-        assert_eq!(answered, before, "{what:?}");
+        assert_eq!(answered, without_attributes(&before), "{what:?}");
         assert_eq!(user_now(store, owner.id).await, before, "{what:?}");
         assert_eq!(revocations, [], "{what:?}");
         assert_eq!(sessions(store, &owner).await.len(), 1, "{what:?}");
@@ -171,7 +172,7 @@ pub(crate) async fn ending_refresh_tokens_ends_sessions_and_no_access_token(
 
     let (answered, revocations) = change(store, &ann, UserChange::EndRefreshTokens).await;
 
-    assert_eq!(answered, before);
+    assert_eq!(answered, without_attributes(&before));
     assert_eq!(user_now(store, ann.id).await, before);
     assert_eq!(revocations, []);
     assert_eq!(stands(store, &of_user(ann.id, 0)).await, None);
@@ -219,7 +220,7 @@ pub(crate) async fn disabling_ends_sessions_and_tokens_and_enabling_nothing(
 }
 
 pub(crate) async fn a_right_taken_ends_tokens_but_no_session(store: &Arc<dyn Store>) {
-    let mut ann = user(store, "ann").await;
+    let ann = user(store, "ann").await;
     let session = open(store, &ann, "here").await;
     for (roles, permissions) in [
         (vec!["user".to_owned()], vec!["orders:read".to_owned()]),
@@ -233,12 +234,12 @@ pub(crate) async fn a_right_taken_ends_tokens_but_no_session(store: &Arc<dyn Sto
         let (changed, revocations) = change(store, &ann, rights).await;
 
         let generation = before.generation + 1;
-        assert_eq!(changed, User { roles, permissions, generation, ..before });
-        assert_eq!(user_now(store, ann.id).await, changed);
+        let expected = User { roles, permissions, generation, ..before };
+        assert_eq!(changed, without_attributes(&expected));
+        assert_eq!(user_now(store, ann.id).await, expected);
         assert_eq!(revocations, [of_user(ann.id, generation)]);
         assert_eq!(stands(store, &revocations[0]).await, Some(generation));
         assert_eq!(sessions(store, &ann).await, [session.id]);
-        ann = changed;
     }
 }
 
@@ -265,7 +266,7 @@ pub(crate) async fn removal_ends_everything(store: &Arc<dyn Store>) {
 
     let (answered, revocations) = change(store, &ann, UserChange::Remove).await;
 
-    assert_eq!(answered, before);
+    assert_eq!(answered, without_attributes(&before));
     assert_eq!(revocations, [of_user(ann.id, 1)]);
     assert_eq!(stands(store, &revocations[0]).await, Some(1));
     let found = store.find_user(REALM, &Identifier::Id(ann.id), Lookup::Routine).await;

@@ -103,10 +103,15 @@ pub(crate) async fn user(store: &Arc<dyn Store>, name: &str) -> User {
 
 pub(crate) async fn user_now(store: &Arc<dyn Store>, user: UserId) -> User {
     store
-        .find_user(REALM, &Identifier::Id(user), Lookup::Routine)
+        .find_user(REALM, &Identifier::Id(user), Lookup::Whole)
         .await
         .expect("a look-up")
         .expect("the account")
+}
+
+/// As all but a whole look-up answer an account.
+pub(crate) fn without_attributes(user: &User) -> User {
+    User { attributes: BTreeMap::new(), ..user.clone() }
 }
 
 pub(crate) async fn change(

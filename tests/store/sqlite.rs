@@ -19,6 +19,7 @@ use munjigi::store::Rotation;
 use munjigi::store::SqliteStore;
 use munjigi::store::Store;
 use munjigi::store::StoreError;
+use munjigi::store::UserChange;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -28,6 +29,7 @@ use crate::fixture::HOUR;
 use crate::fixture::ISSUER;
 use crate::fixture::REALM;
 use crate::fixture::at;
+use crate::fixture::change;
 use crate::fixture::code;
 use crate::fixture::hash;
 use crate::fixture::mail;
@@ -40,6 +42,7 @@ use crate::fixture::rotate;
 use crate::fixture::stands;
 use crate::fixture::user;
 use crate::fixture::user_now;
+use crate::fixture::without_attributes;
 
 /// Deadlines short enough to wait for.
 const SHORT: Deadlines =
@@ -170,6 +173,27 @@ async fn a_login_and_a_refresh_write_no_attribute() {
     assert!(matches!(rotation, Rotation::Rotated(_)), "{rotation:?}");
     let log = std::fs::metadata(folder.path().join("munjigi.db-wal")).expect("the log").len();
     assert!((1..500_000).contains(&log), "{log} bytes were written");
+}
+
+#[tokio::test]
+async fn only_a_whole_look_up_reads_attributes() {
+    let (_folder, path) = file();
+    let store = at_path(&path, DEADLINES).expect("a store");
+    let ann = store.create_user(new_user_with_image("ann")).await.expect("an account");
+    let other = Connection::open(&path).expect("a connection");
+    other.execute_batch("ALTER TABLE attributes RENAME TO elsewhere").expect("a change");
+
+    let email = Identifier::Email(ann.email.clone().expect("an email"));
+    for lookup in [Lookup::Login, Lookup::Routine] {
+        let found = store.find_user(REALM, &email, lookup).await.expect("a look-up");
+        assert_eq!(found, Some(without_attributes(&ann)), "{lookup:?}");
+    }
+    let verifier = "$reset".to_owned();
+    let (reset, _) = change(&store, &ann, UserChange::ResetPassword { verifier }).await;
+
+    assert_eq!(reset.generation, 1);
+    let whole = store.find_user(REALM, &email, Lookup::Whole).await;
+    assert!(matches!(whole, Err(StoreError::Unavailable(_))), "{whole:?}");
 }
 
 #[tokio::test]

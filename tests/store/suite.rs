@@ -55,6 +55,7 @@ conformance! {
         accounts::a_removed_account_frees_its_names,
         accounts::a_list_pages_by_number,
         accounts::an_account_with_megabytes_of_attributes_lives_as_any_other,
+        accounts::only_a_whole_look_up_answers_attributes,
         changes::a_change_of_an_unknown_account_is_none,
         changes::a_new_password_ends_sessions_and_tokens,
         changes::a_reset_password_ends_sessions_and_tokens_and_proves_the_address,

@@ -1,5 +1,7 @@
 //! The account, and the change of its password.
 
+use std::collections::BTreeMap;
+
 use super::EMAIL;
 use super::NOW;
 use super::Node;
@@ -8,6 +10,7 @@ use super::Setup;
 use super::login;
 use super::plain;
 use super::refresh;
+use super::sign_up;
 use crate::operation::Command;
 use crate::operation::ErrorCode;
 use crate::operation::Outcome;
@@ -35,6 +38,34 @@ async fn me_shows_the_account() {
     assert_eq!(shown.roles, ["user"]);
     assert_eq!(shown.last_login_at, Some(NOW));
     assert!(!shown.email_verified);
+}
+
+#[tokio::test]
+async fn whoever_has_proven_who_they_are_is_shown_their_attributes() {
+    let node = Setup::default().node();
+    let attributes = BTreeMap::from([("phone".to_owned(), serde_json::json!("+82 2 1234 5678"))]);
+    let mut new = sign_up(EMAIL, None);
+    if let Command::SignUp { attributes: asked, .. } = &mut new {
+        asked.clone_from(&attributes);
+    }
+    node.run(new, NOW).await.unwrap();
+    let tokens = node.login().await;
+    let principal = node.principal(&tokens);
+
+    for (name, command) in [
+        ("login", login(EMAIL, PASSWORD)),
+        ("refresh", refresh(&tokens)),
+        ("me", Command::Me { principal }),
+        ("change of the password", change(&node, &tokens, PASSWORD, NEW_PASSWORD)),
+    ] {
+        let outcome = node.run(command, NOW).await;
+
+        let Ok(Outcome::Account { user } | Outcome::TokensIssued { user, .. }) = outcome else {
+            panic!("{name}: {outcome:?}")
+        };
+        assert_eq!(user.attributes, attributes, "{name}");
+        assert_eq!(user.last_login_at, Some(NOW), "{name}");
+    }
 }
 
 #[tokio::test]

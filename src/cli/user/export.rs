@@ -38,7 +38,7 @@ pub(super) async fn export(args: &ExportArgs, opened: &Opened) -> anyhow::Result
         for listed in &page {
             // A list leaves attributes out: they may be megabytes.
             let who = Identifier::Id(listed.id);
-            let user = opened.store.find_user(realm, &who, Lookup::Routine).await?;
+            let user = opened.store.find_user(realm, &who, Lookup::Whole).await?;
             // It may have been removed since.
             let Some(user) = user else { continue };
             writer.write(&Record::of(user, args.with_hashes))?;

@@ -160,9 +160,9 @@ impl Store for RedisStore {
     ) -> Result<Option<User>, StoreError> {
         let deadline = match lookup {
             Lookup::Login => self.deadlines.lookup,
-            Lookup::Routine => self.deadlines.command,
+            Lookup::Routine | Lookup::Whole => self.deadlines.command,
         };
-        let found = self.within(deadline, self.look_user_up(realm, who)).await?;
+        let found = self.within(deadline, self.look_user_up(realm, who, lookup)).await?;
         found.map(UserRecord::complete).transpose()
     }
 
@@ -183,10 +183,7 @@ impl Store for RedisStore {
         revoked_until: Timestamp,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
         let work = self.alter_user(realm, user, &change, revoked_until);
-        let Some((record, revocations)) = self.within(self.deadlines.command, work).await? else {
-            return Ok(None);
-        };
-        Ok(Some((record.complete()?, revocations)))
+        self.within(self.deadlines.command, work).await
     }
 
     async fn open_session(

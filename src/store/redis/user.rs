@@ -14,6 +14,7 @@ use crate::operation::RevocationKey;
 use crate::operation::Revoked;
 use crate::operation::UserId;
 use crate::operation::Username;
+use crate::store::Lookup;
 use crate::store::NewUser;
 use crate::store::RedisStore;
 use crate::store::StoreError;
@@ -33,6 +34,9 @@ static CREATE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/create_user.lua")));
 static CHANGE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/change_user.lua")));
+
+/// The account to ask for where a name is nobody's; numbers begin with one.
+const NOBODY: UserId = UserId(0);
 
 /// How many accounts are asked for at once.
 const PAGE: usize = 64;
@@ -96,20 +100,23 @@ impl RedisStore {
         Ok(earliest.min(i64::MAX - MAKE_WITHIN))
     }
 
+    /// By name in two steps, whether or not anybody has the name: their count would tell.
     pub(super) async fn look_user_up(
         &self,
         realm: &str,
         who: &Identifier,
+        lookup: Lookup,
     ) -> Result<Option<UserRecord>, StoreError> {
-        let name = match who {
-            Identifier::Id(id) => return self.user_record(realm, *id).await,
-            Identifier::Email(email) => Name::Email(email),
-            Identifier::Username(username) => Name::Username(username),
+        let id = match who {
+            Identifier::Id(id) => Some(*id),
+            Identifier::Email(email) => self.claimant(realm, Name::Email(email)).await?,
+            Identifier::Username(name) => self.claimant(realm, Name::Username(name)).await?,
         };
-        let Some(id) = self.claimant(realm, name).await? else {
-            return Ok(None);
+        let id = id.unwrap_or(NOBODY);
+        let record = match lookup {
+            Lookup::Login | Lookup::Routine => self.user_record(realm, id).await?,
+            Lookup::Whole => self.whole_user_record(realm, id).await?,
         };
-        let record = self.user_record(realm, id).await?;
         // A claim may have outlived its account.
         Ok(record.filter(|UserRecord { user, .. }| match who {
             Identifier::Email(email) => user.email.as_ref() == Some(email),
@@ -118,28 +125,28 @@ impl RedisStore {
         }))
     }
 
-    pub(super) async fn user_record(
+    async fn whole_user_record(
         &self,
         realm: &str,
         user: UserId,
     ) -> Result<Option<UserRecord>, StoreError> {
         let key = self.keys.user(realm, user);
         let fields: HashMap<String, String> = self.command(redis::cmd("HGETALL").arg(key)).await?;
-        UserRecord::read(fields)
+        UserRecord::read_whole(fields)
     }
 
     /// An account but for its attributes, which are not read.
-    async fn user_without_attributes(
+    async fn user_record(
         &self,
         realm: &str,
         user: UserId,
-    ) -> Result<Option<User>, StoreError> {
+    ) -> Result<Option<UserRecord>, StoreError> {
         let mut ask = redis::cmd("HMGET");
         ask.arg(self.keys.user(realm, user)).arg(&BUT_ATTRIBUTES);
         let values: Vec<Option<String>> = self.command(&ask).await?;
         let named = BUT_ATTRIBUTES.iter().map(|name| (*name).to_owned()).zip(values);
         let fields = named.filter_map(|(name, value)| Some((name, value?))).collect();
-        Ok(UserRecord::read(fields)?.map(|record| record.user))
+        UserRecord::read(&fields)
     }
 
     pub(super) async fn page_of_users(
@@ -158,8 +165,9 @@ impl RedisStore {
             page.arg(self.keys.roster(realm)).arg(from).arg("+inf");
             page.arg("LIMIT").arg(0).arg(wanted);
             let ids: Vec<i64> = self.command(&page).await?;
-            let found = ids.iter().map(|id| self.user_without_attributes(realm, UserId(*id)));
-            users.extend(try_join_all(found).await?.into_iter().flatten());
+            let found = ids.iter().map(|id| self.user_record(realm, UserId(*id)));
+            let found = try_join_all(found).await?.into_iter().flatten();
+            users.extend(found.map(|record| record.user));
             if ids.len() < wanted {
                 break;
             }
@@ -180,41 +188,40 @@ impl RedisStore {
         id: UserId,
         change: &UserChange,
         revoked_until: Timestamp,
-    ) -> Result<Option<(UserRecord, Vec<Revocation>)>, StoreError> {
+    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
         let mut revocations = Vec::new();
         for _ in 0..ATTEMPTS {
-            let Some(record) = self.user_record(realm, id).await? else {
+            let Some(UserRecord { user: before, version, .. }) =
+                self.user_record(realm, id).await?
+            else {
                 return Ok(None);
             };
-            let before = &record.user;
             // Once the tokens are revoked, the sessions end and the generation follows, even where
             // somebody else's change has made this one needless.
             let is_begun = !revocations.is_empty();
-            let applied = change.applied_to(before).or_else(|| is_begun.then(|| before.clone()));
+            let applied = change.applied_to(&before).or_else(|| is_begun.then(|| before.clone()));
             let Some(mut after) = applied else {
-                return Ok(Some((record, revocations)));
+                return Ok(Some((before, revocations)));
             };
-            if change.ends_tokens(before) {
+            if change.ends_tokens(&before) {
                 revocations.clear();
                 after.generation =
-                    self.raise_floor(before, revoked_until, &mut revocations).await?;
+                    self.raise_floor(&before, revoked_until, &mut revocations).await?;
             }
             let is_removal = matches!(change, UserChange::Remove);
             let mut script = CHANGE.prepare_invoke();
             script.key(self.keys.user(realm, id)).key(self.keys.sessions(realm, id));
-            script.arg(&record.version).arg(if is_removal { "remove" } else { "keep" });
+            script.arg(version).arg(if is_removal { "remove" } else { "keep" });
             script.arg(u8::from(change.ends_sessions()));
             // An account that stays as it is has no field to set, and HSET wants one.
-            script.arg("id").arg(id.0).arg(fields_changed(before, &after)?);
+            script.arg("id").arg(id.0).arg(fields_changed(&before, &after)?);
             let outcome: String = self.script(&script).await?;
             match (outcome.as_str(), is_removal) {
-                ("done", false) => {
-                    return Ok(Some((UserRecord { user: after, ..record }, revocations)));
-                }
+                ("done", false) => return Ok(Some((after, revocations))),
                 // Absent: removed by another, or by this step itself, whose answer was lost.
                 ("done" | "absent", true) => {
-                    self.forget_names(before).await?;
-                    return Ok(Some((record, revocations)));
+                    self.forget_names(&before).await?;
+                    return Ok(Some((before, revocations)));
                 }
                 ("absent", false) => return Ok(None),
                 ("changed", _) => {}

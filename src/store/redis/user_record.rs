@@ -46,10 +46,18 @@ pub(super) const BUT_ATTRIBUTES: [&str; 13] = [
 ];
 
 impl UserRecord {
-    /// Reads a hash, or its [`BUT_ATTRIBUTES`]; `None` where there is none.
-    pub(super) fn read(mut fields: HashMap<String, String>) -> Result<Option<Self>, StoreError> {
+    /// Reads a whole hash; `None` where there is none.
+    pub(super) fn read_whole(
+        mut fields: HashMap<String, String>,
+    ) -> Result<Option<Self>, StoreError> {
         let attributes = fields.remove("attributes");
-        let fields = &fields;
+        let Some(record) = Self::read(&fields)? else { return Ok(None) };
+        let attributes = attributes.ok_or_else(|| corrupt("user", "attributes"))?;
+        Ok(Some(Self { attributes: Some(attributes), ..record }))
+    }
+
+    /// Reads the [`BUT_ATTRIBUTES`] of a hash; `None` where there is none.
+    pub(super) fn read(fields: &HashMap<String, String>) -> Result<Option<Self>, StoreError> {
         if fields.is_empty() {
             return Ok(None);
         }
@@ -69,12 +77,12 @@ impl UserRecord {
             last_login_at: optional(fields, "last_login_at")?.map(Timestamp::from_millis),
         };
         let version = required(fields, "version")?.to_owned();
-        Ok(Some(Self { user, version, attributes }))
+        Ok(Some(Self { user, version, attributes: None }))
     }
 
-    /// The account with its attributes.
+    /// The account, with its attributes where they were asked for.
     pub(super) fn complete(self) -> Result<User, StoreError> {
-        let text = self.attributes.ok_or_else(|| corrupt("user", "attributes"))?;
+        let Some(text) = self.attributes else { return Ok(self.user) };
         Ok(User { attributes: parse_json("attributes", &text)?, ..self.user })
     }
 }

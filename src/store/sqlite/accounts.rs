@@ -18,6 +18,7 @@ use crate::operation::Revocation;
 use crate::operation::Revoked;
 use crate::operation::UserId;
 use crate::operation::Username;
+use crate::store::Lookup;
 use crate::store::NewUser;
 use crate::store::StoreError;
 use crate::store::User;
@@ -26,7 +27,7 @@ use crate::store::sqlite::fault::signed;
 use crate::store::sqlite::fault::unsigned;
 use crate::store::sqlite::revocations;
 
-/// An account, and its attributes as they are stored.
+/// An account, and its attributes as they are stored, where they were asked for.
 ///
 /// They may be megabytes of JSON: reading and writing those is the asker's work, not that of a
 /// thread that others wait for.
@@ -91,16 +92,20 @@ pub(super) fn find(
     connection: &Connection,
     realm: &str,
     who: &Identifier,
+    lookup: Lookup,
 ) -> Result<Option<Account>, StoreError> {
     let (column, value): (_, &dyn ToSql) = match who {
         Identifier::Id(id) => ("id", &id.0),
         Identifier::Email(email) => ("email", &email.as_str()),
         Identifier::Username(name) => ("username", &name.as_str()),
     };
+    let (text, table) = match lookup {
+        Lookup::Login | Lookup::Routine => ("NULL AS text", "users"),
+        Lookup::Whole => ("text", "users LEFT JOIN attributes ON attributes.user = users.id"),
+    };
     connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS}, text FROM users LEFT JOIN attributes ON attributes.user = users.id
-             WHERE realm = ?1 AND {column} = ?2"
+            "SELECT {COLUMNS}, {text} FROM {table} WHERE realm = ?1 AND {column} = ?2"
         ))?
         .query_and_then(params![realm, value], |row| {
             Ok(Account { user: user(row)?, attributes: row.get("text")? })
@@ -132,14 +137,14 @@ pub(super) fn change(
     id: UserId,
     change: &UserChange,
     revoked_until: Timestamp,
-) -> Result<Option<(Account, Vec<Revocation>)>, StoreError> {
-    let Some(account) = find(connection, realm, &Identifier::Id(id))? else { return Ok(None) };
+) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
+    let found = find(connection, realm, &Identifier::Id(id), Lookup::Routine)?;
+    let Some(Account { user: before, .. }) = found else { return Ok(None) };
     let mut revocations = Vec::new();
-    let Some(mut after) = change.applied_to(&account.user) else {
-        return Ok(Some((account, revocations)));
+    let Some(mut after) = change.applied_to(&before) else {
+        return Ok(Some((before, revocations)));
     };
-    let before = &account.user;
-    if change.ends_tokens(before) {
+    if change.ends_tokens(&before) {
         after.generation = before.generation.saturating_add(1);
         let generation = after.generation;
         let revoked = Revoked::User { realm: realm.to_owned(), user: id, generation };
@@ -151,10 +156,10 @@ pub(super) fn change(
     }
     if matches!(change, UserChange::Remove) {
         connection.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([id.0])?;
-        return Ok(Some((account, revocations)));
+        return Ok(Some((before, revocations)));
     }
     update(connection, &after)?;
-    Ok(Some((Account { user: after, ..account }, revocations)))
+    Ok(Some((after, revocations)))
 }
 
 /// The generation of an account that may log in; `None` when there is none.

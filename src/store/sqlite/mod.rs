@@ -149,10 +149,10 @@ impl Store for SqliteStore {
     ) -> Result<Option<User>, StoreError> {
         let deadline = match lookup {
             Lookup::Login => self.deadlines.lookup,
-            Lookup::Routine => self.deadlines.command,
+            Lookup::Routine | Lookup::Whole => self.deadlines.command,
         };
         let (realm, who) = (realm.to_owned(), who.clone());
-        let query = move |connection: &Connection| accounts::find(connection, &realm, &who);
+        let query = move |connection: &Connection| accounts::find(connection, &realm, &who, lookup);
         let found = self.readers.ask(deadline, query).await?;
         found.map(Account::complete).transpose()
     }
@@ -175,11 +175,10 @@ impl Store for SqliteStore {
         revoked_until: Timestamp,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
         let realm = realm.to_owned();
-        let write = move |connection: &Connection| {
+        self.write(move |connection| {
             accounts::change(connection, &realm, user, &change, revoked_until)
-        };
-        let Some((account, revocations)) = self.write(write).await? else { return Ok(None) };
-        Ok(Some((account.complete()?, revocations)))
+        })
+        .await
     }
 
     async fn open_session(
