@@ -21,8 +21,10 @@ const PASSWORD: &str = "password123";
 /// A contract with mail, on SQLite or Redis.
 fn setup(contract: &str, smtp: &SmtpServer, redis: Option<&RedisServer>) -> Setup {
     let url = format!("smtp://127.0.0.1:{}", smtp.port);
-    let store = redis.map(|redis| format!("[store]\nurl = \"{}\"\n", redis.url()));
-    let tables = format!("{}[mail]\nurl = \"{url}\"\n", store.unwrap_or_default());
+    let store = redis.map_or_else(|| "sqlite:munjigi.db".to_owned(), RedisServer::url);
+    // Two hundred at once on a busy machine are not what the deadline is for.
+    let tables =
+        format!("[store]\nurl = \"{store}\"\ntimeout = \"10s\"\n[mail]\nurl = \"{url}\"\n");
     Setup { tables, ..Setup::contract(contract) }
 }
 
@@ -185,18 +187,15 @@ async fn two_hundred_guesses_at_once_are_five() {
         let code = secret_of_mail(smtp, 1).await;
         let shared = gateway.client(Version::H2).await;
         let mut guesses = JoinSet::new();
-        for number in 0..200 {
-            let mut client = shared.sibling();
-            // The right one is the last: were more than five judged, it would be among them.
-            let guess = if number == 199 { code.clone() } else { wrong(&code) };
+        for _ in 0..200 {
+            let (mut client, guess) = (shared.sibling(), wrong(&code));
             guesses.spawn(async move {
                 let body = json!({ "email": EMAIL, "code": guess });
                 post(&mut client, "/auth/verify-confirm", &body).await.status.as_u16()
             });
         }
         let answers = guesses.join_all().await;
-        let refused = answers.iter().filter(|status| **status == 400).count();
-        assert!(refused >= 199, "{answers:?}");
+        assert!(answers.iter().all(|status| *status == 400), "{answers:?}");
 
         let right = json!({ "email": EMAIL, "code": code });
         let late = post(&mut client, "/auth/verify-confirm", &right).await;
