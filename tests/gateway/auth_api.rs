@@ -1,7 +1,12 @@
 //! `auth-api`, held to the product's own document, byte for byte.
 
+use serde_json::json;
+
 use crate::harness::Client;
+use crate::harness::Double;
 use crate::harness::Gateway;
+use crate::harness::Person;
+use crate::harness::ProviderReply;
 use crate::harness::Setup;
 use crate::harness::Version;
 use crate::harness::assert_case;
@@ -233,4 +238,63 @@ async fn an_account_that_an_operator_made_shows_the_documents_role() {
 
     assert_eq!(reply.json()["data"]["role"], "user", "{}", reply.text());
     assert_eq!(reply.json()["data"]["provider"], "email");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn social_login_answers_as_the_document_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let providers = Double::start(folder.path()).await;
+    let own = providers.tables("\"web.apps.example\"", "1234");
+    let ca = folder.path().join("ca.pem");
+    let tables = format!("[social]\nca = \"{}\"\n{own}", ca.display());
+    let google = |client, email, verified| Person::google(client, email, email, json!(verified));
+    providers.knows("good", google("web.apps.example", "new@example.com", true));
+    providers.knows("known", google("web.apps.example", "user@example.com", true));
+    providers.knows("foreign", google("another.example", "user@example.com", true));
+    providers.knows("unverified", google("web.apps.example", "user@example.com", false));
+    let kakao = Person::kakao(1234, 77, json!({ "has_email": false }));
+    providers.knows("kakao", kakao.clone());
+    providers.knows("away", Person { userinfo: ProviderReply::Json(500, json!({})), ..kakao });
+    everywhere(Setup { tables, ..setup() }, async |_, mut client| {
+        sign(&mut client).await;
+        let (_, refresh) = login(&mut client).await;
+        for (provider, token, is_new) in [
+            ("google", "good", true),
+            ("google", "good", false),
+            ("google", "known", false),
+            ("kakao", "kakao", true),
+            ("kakao", "kakao", false),
+        ] {
+            let body = json!({ "provider": provider, "accessToken": token }).to_string();
+            let social = request("POST", "/api/auth/social/login").json(&body);
+            let reply = social.send(&mut client).await;
+            let answered = format!(
+                "200\ncontent-type: application/json\ncache-control: no-store\n\n\
+                 {{\"message\":\"로그인 성공\",\"data\":{{\"userId\":<id>,\"accessToken\":\"<access>\",\
+                 \"refreshToken\":\"<refresh>\",\"isNewUser\":{is_new}}},\
+                 \"statusCode\":200,\"success\":true}}"
+            );
+            let found = assert_case(token, &reply, &answered);
+            found["id"].parse::<i64>().expect("an integer");
+            assert!(is_uuid_v4(&found["refresh"]));
+            let hello = request("GET", "/api/hello").bearer(&found["access"]);
+            assert_eq!(hello.send(&mut client).await.status, 200);
+        }
+        let body = refresh_body(&refresh);
+        let reply = request("POST", "/api/auth/refresh").json(&body).send(&mut client).await;
+        assert_case("the join ends what was never proven", &reply, &refusal(401));
+        for (provider, token, status) in [
+            ("naver", "good", 400),
+            ("kakao", "", 400),
+            ("google", "unknown", 401),
+            ("google", "foreign", 401),
+            ("google", "unverified", 401),
+            ("kakao", "away", 500),
+        ] {
+            let body = json!({ "provider": provider, "accessToken": token }).to_string();
+            let social = request("POST", "/api/auth/social/login").json(&body);
+            assert_case(token, &social.send(&mut client).await, &refusal(status));
+        }
+    })
+    .await;
 }

@@ -223,3 +223,21 @@ async fn permissions_travel_in_the_token_and_open_routes() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_token_is_401_when_checked() {
+    let tables = "[site.\"localhost\".tokens]\naccess_ttl = \"1s\"\n".to_owned();
+    let gateway = Gateway::start(Setup { tables, ..setup() }).await;
+    add_user(&gateway).await;
+    let mut client = gateway.client(crate::harness::Version::H2).await;
+    let (token, _) = login(&mut client).await;
+    let body = format!("token={token}");
+
+    let reply = crate::harness::eventually("the token expires", async || {
+        let reply = post(&mut client, "checkTokenValidity", FORM, &body).await;
+        (reply.status != 200).then_some(reply)
+    })
+    .await;
+
+    assert_transcript(&reply, &refusal(401));
+}
