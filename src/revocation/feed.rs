@@ -30,6 +30,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Parts purged a tick: each has its turn every 64 s, and only one is locked at a time.
 const SHARDS_A_TICK: u8 = 4;
 
+/// How often streams are looked at whose tokens expire.
+const SWEEP: Duration = Duration::from_millis(200);
+
 impl Revocations {
     /// Takes in what the store tells, purges what has expired, and keeps the metrics, until
     /// `guard` is signalled or the feed ends.
@@ -37,26 +40,35 @@ impl Revocations {
         let mut follower = Follower::default();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sweeps = tokio::time::interval(SWEEP);
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = guard.signalled() => return,
                 event = events.recv() => match event {
-                    Some(event) => follower.take(self, event),
+                    Some(event) => follower.take(self, event, Now::read()),
                     None => return,
                 },
                 _ = ticks.tick() => follower.tick(self, Now::read()),
+                _ = sweeps.tick() => self.streams.end_expired(Now::read().wall),
             }
         }
     }
 }
 
 impl Follower {
-    fn take(&mut self, list: &Revocations, event: FeedEvent) {
+    fn take(&mut self, list: &Revocations, event: FeedEvent, now: Now) {
         match event {
             FeedEvent::Revoked(entries) => list.apply(&entries),
             FeedEvent::Contact { asked_at } => {
+                let before = list.last_contact();
                 list.note_contact(asked_at);
                 if std::mem::take(&mut self.interrupted) {
+                    // What was recorded meanwhile and has expired was not told.
+                    if let Some(before) = before {
+                        let since = now.wall.minus(now.boot.since(before));
+                        list.streams.end_unknown(since, now.wall);
+                    }
                     tracing::info!(entries = list.len(), "the revocation feed goes on");
                 }
             }
@@ -99,6 +111,7 @@ impl Revocations {
         metrics::gauge!(metric::REVOCATION_ENTRIES).set(self.len() as f64);
         metrics::gauge!(metric::REVOCATION_BYTES).set(self.bytes() as f64);
         metrics::gauge!(metric::REVOCATION_CAPACITY).set(self.capacity as f64);
+        metrics::gauge!(metric::STREAMS).set(self.streams.len() as f64);
         if let Some(contact) = self.last_contact() {
             metrics::gauge!(metric::REVOCATION_AGE).set(now.since(contact).as_secs_f64());
         }

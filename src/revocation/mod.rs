@@ -12,6 +12,7 @@
 mod expiry;
 mod feed;
 mod shard;
+mod streams;
 mod table;
 
 use std::sync::PoisonError;
@@ -37,6 +38,11 @@ use crate::token::RevocationKeys;
 use expiry::Expiry;
 use shard::Count;
 use shard::Shard;
+use streams::Streams;
+
+pub use streams::Ended;
+pub use streams::Holder;
+pub use streams::Lease;
 
 /// What this node knows of revocations, and how fresh that knowledge is.
 #[derive(Debug)]
@@ -51,6 +57,7 @@ pub struct Revocations {
     /// The [`Expiry`] of the last entry that was left out; zero: none was.
     incomplete_until: AtomicU32,
     read: watch::Sender<bool>,
+    streams: Streams,
 }
 
 /// By what a token is revoked.
@@ -100,6 +107,7 @@ impl Revocations {
             contact: AtomicU64::new(0),
             incomplete_until: AtomicU32::new(0),
             read: watch::Sender::new(false),
+            streams: Streams::default(),
         }
     }
 
@@ -150,13 +158,14 @@ impl Revocations {
     ///
     /// They are taken whatever the capacity: what was answered here holds here.
     pub fn record(&self, revocations: &[Revocation]) {
-        for revocation in revocations {
-            let entry = FeedEntry::from(revocation);
+        let entries: Vec<_> = revocations.iter().map(FeedEntry::from).collect();
+        for entry in &entries {
             let mut shard = self.write_shard(&entry.key);
-            if !shard.extend(&entry) {
-                self.insert(&mut shard, &entry);
+            if !shard.extend(entry) {
+                self.insert(&mut shard, entry);
             }
         }
+        self.streams.end_revoked(&entries);
     }
 
     /// Takes in what the store tells, in order.
@@ -172,6 +181,19 @@ impl Revocations {
                 self.leave_out(entry);
             }
         }
+        self.streams.end_revoked(entries);
+    }
+
+    /// Registers a stream that goes on under a token: the lease ends when the stream must.
+    ///
+    /// It has ended already where the token was revoked since it was checked.
+    #[must_use]
+    pub fn lease(&self, holder: Holder, now: Timestamp) -> Lease {
+        let mut lease = self.streams.open(holder);
+        if self.check(&holder.keys, now).is_some() {
+            lease.refuse(Ended::Revoked);
+        }
+        lease
     }
 
     /// Notes that everything recorded before `asked_at` has been taken in.

@@ -58,6 +58,8 @@ metrics! {
     REVOCATION_CAPACITY "munjigi_revocation_capacity" Gauge Count "Most revocations that may be held."
     REVOCATION_AGE "munjigi_revocation_contact_age_seconds" Gauge Seconds "Age of the last contact with the store."
     REVOCATION_INTERRUPTIONS "munjigi_revocation_interruptions_total" Counter Count "Interruptions of the revocation feed, by cause."
+    STREAMS "munjigi_streams" Gauge Count "Open WebSockets and long bodies that go on under a token."
+    STREAMS_ENDED "munjigi_streams_ended_total" Counter Count "Streams ended before their time, by reason."
     STALE_DECISIONS "munjigi_stale_decisions_total" Counter Count "Requests decided on stale revocations, by what was done."
     MAILS "munjigi_mails_total" Counter Count "Mails, by result: sent, postponed, given up."
     MAIL_SECONDS "munjigi_mail_seconds" Histogram Seconds "From a mail queued to its receipt by the mail server."

@@ -1,0 +1,321 @@
+//! Streams that go on under a token after their answer has begun: WebSockets, long bodies.
+//!
+//! A stream is registered when it is known to last, so that a short exchange costs nothing here.
+//! Its [`Lease`] says when it must end: a revocation covers it, whether or not its token has
+//! expired since, or its token expires. A revocation that is recorded before a lease is taken is
+//! found in the list, and one that is recorded after it finds the lease: none falls between.
+//!
+//! In eight parts, each under a short lock, never held over an `.await`. There is one sweep for
+//! all that expires, and no timer a stream. What ends early deregisters by being dropped, so that
+//! memory is bounded by what is open.
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::sync::atomic::fence;
+use std::task::Context;
+use std::task::Poll;
+
+use tokio::sync::oneshot;
+
+use crate::clock::Timestamp;
+use crate::operation::RevocationKey;
+use crate::store::FeedEntry;
+use crate::telemetry::metric;
+use crate::token::RevocationKeys;
+
+/// Whose a stream is, and how long it may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// What its token can be revoked by.
+    pub keys: RevocationKeys,
+    /// `iat` of its token.
+    pub issued_at: Timestamp,
+    /// From when its token is not accepted any more.
+    pub expires_at: Timestamp,
+    /// Whether the stream ends when its token expires.
+    pub ends_with_token: bool,
+}
+
+/// Why a stream must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Its token, or what that belongs to, was revoked.
+    Revoked,
+    /// Its token has expired.
+    Expired,
+    /// Its token has expired, and a revocation may have come and gone while there was no news.
+    Unknown,
+}
+
+/// A stream's leave to go on; dropping it deregisters the stream.
+#[derive(Debug)]
+pub struct Lease {
+    shard: Arc<Shard>,
+    number: u64,
+    notice: oneshot::Receiver<Ended>,
+    ended: Option<Ended>,
+}
+
+/// All streams that are open.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    shards: [Arc<Shard>; SHARDS],
+}
+
+const SHARDS: usize = 8;
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// Lets a revocation pass by what is empty.
+    open: AtomicUsize,
+    register: Mutex<Register>,
+}
+
+#[derive(Debug, Default)]
+struct Register {
+    streams: HashMap<u64, Stream>,
+    /// Every key of every stream, with the stream's number.
+    keys: BTreeSet<(RevocationKey, u64)>,
+    next: u64,
+    /// No stream ends with its token before; `None`: none does.
+    soonest: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    holder: Holder,
+    /// `None` once it was told to end.
+    notice: Option<oneshot::Sender<Ended>>,
+}
+
+impl Ended {
+    /// As metrics and logs name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Revoked => "the token was revoked meanwhile",
+            Self::Expired => "the token expired meanwhile",
+            Self::Unknown => "the token expired while revocations were out of sight",
+        })
+    }
+}
+
+impl Holder {
+    /// Whether an entry of the feed refuses the token: as [`super::Revocations::check`] decides.
+    fn is_refused_by(&self, entry: &FeedEntry) -> bool {
+        let Self { keys, .. } = self;
+        if entry.floor == 0 {
+            return [Some(keys.token), keys.session, Some(keys.key)].contains(&Some(entry.key));
+        }
+        let is_below = |key, generation| key == Some(entry.key) && generation < entry.floor;
+        is_below(keys.user, keys.generations.user)
+            || is_below(Some(keys.site), keys.generations.site)
+    }
+
+    fn all_keys(&self) -> impl Iterator<Item = RevocationKey> {
+        self.keys.named().map(|(_, key, _)| key)
+    }
+
+    fn ends_at(&self) -> Option<Timestamp> {
+        self.ends_with_token.then_some(self.expires_at)
+    }
+
+    /// Whether a revocation of the token can have been made since `since` and have expired by
+    /// `now`: it is remembered for as long as such a token lives, or until this one expires.
+    fn may_have_missed(&self, since: Timestamp, now: Timestamp) -> bool {
+        let life = self.expires_at.since(self.issued_at);
+        self.expires_at <= now && (self.expires_at >= since || now.since(since) >= life)
+    }
+}
+
+impl Lease {
+    /// Whether the stream must end, and why.
+    pub fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
+        if self.ended.is_none() {
+            match Pin::new(&mut self.notice).poll(context) {
+                Poll::Pending => return Poll::Pending,
+                // The other half goes only with this lease, or when it says something.
+                Poll::Ready(told) => self.ended = Some(told.unwrap_or(Ended::Unknown)),
+            }
+        }
+        self.ended.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Waits until the stream must end; cancel-safe.
+    pub async fn ended(&mut self) -> Ended {
+        poll_fn(|context| self.poll_ended(context)).await
+    }
+
+    /// Says whether the stream must end already.
+    pub fn has_ended(&mut self) -> Option<Ended> {
+        if self.ended.is_none() {
+            self.ended = self.notice.try_recv().ok();
+        }
+        self.ended
+    }
+
+    /// Ends it before it began.
+    pub(super) fn refuse(&mut self, ended: Ended) {
+        self.ended = Some(ended);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.shard.change(|register| register.remove(self.number));
+    }
+}
+
+impl Streams {
+    /// Registers a stream. Whoever looks at the list after this call misses no revocation.
+    #[expect(clippy::indexing_slicing, reason = "a remainder by the length is an index")]
+    pub(super) fn open(&self, holder: Holder) -> Lease {
+        let shard = &self.shards[usize::from(holder.keys.token.0[0]) % SHARDS];
+        let (sender, notice) = oneshot::channel();
+        let stream = Stream { holder, notice: Some(sender) };
+        let number = shard.change(|register| register.add(stream));
+        // With the fence in `end_revoked`: of a stream that is registered here and a revocation
+        // that is recorded there at the same time, one at least sees the other.
+        fence(Ordering::SeqCst);
+        Lease { shard: Arc::clone(shard), number, notice, ended: None }
+    }
+
+    /// Ends what was revoked. The list must have taken the entries in before.
+    pub(super) fn end_revoked(&self, entries: &[FeedEntry]) {
+        fence(Ordering::SeqCst);
+        self.end(Ended::Revoked, |register| register.refused_by(entries));
+    }
+
+    /// Ends what ends with a token that has expired.
+    pub(super) fn end_expired(&self, now: Timestamp) {
+        self.end(Ended::Expired, |register| register.expired(now));
+    }
+
+    /// Ends what may have been revoked by something that expired while no news came, from `since`
+    /// until now. A token that has not expired is covered by what was read again.
+    pub(super) fn end_unknown(&self, since: Timestamp, now: Timestamp) {
+        self.end(Ended::Unknown, |register| {
+            let missed = |stream: &&mut Stream| stream.holder.may_have_missed(since, now);
+            register.streams.values_mut().filter(missed).filter_map(Stream::give_notice).collect()
+        });
+    }
+
+    /// The number of streams that are open.
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.open.load(Ordering::Relaxed)).sum()
+    }
+
+    fn end(&self, ended: Ended, choose: impl Fn(&mut Register) -> Vec<oneshot::Sender<Ended>>) {
+        for shard in &self.shards {
+            if shard.open.load(Ordering::Acquire) == 0 {
+                continue;
+            }
+            let chosen = choose(&mut shard.lock());
+            if chosen.is_empty() {
+                continue;
+            }
+            let count = u64::try_from(chosen.len()).unwrap_or(u64::MAX);
+            metrics::counter!(metric::STREAMS_ENDED, "reason" => ended.name()).increment(count);
+            for notice in chosen {
+                // A stream that has just ended by itself does not listen any more.
+                let _unheard = notice.send(ended);
+            }
+        }
+    }
+}
+
+impl Shard {
+    fn change<T>(&self, change: impl FnOnce(&mut Register) -> T) -> T {
+        let mut register = self.lock();
+        let result = change(&mut register);
+        self.open.store(register.streams.len(), Ordering::Release);
+        result
+    }
+
+    // A register is whole after every step of its methods.
+    fn lock(&self) -> MutexGuard<'_, Register> {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Register {
+    fn add(&mut self, stream: Stream) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.keys.extend(stream.holder.all_keys().map(|key| (key, number)));
+        self.soonest = earlier(self.soonest, stream.holder.ends_at());
+        self.streams.insert(number, stream);
+        number
+    }
+
+    fn remove(&mut self, number: u64) {
+        let Some(stream) = self.streams.remove(&number) else { return };
+        for key in stream.holder.all_keys() {
+            self.keys.remove(&(key, number));
+        }
+    }
+
+    fn refused_by(&mut self, entries: &[FeedEntry]) -> Vec<oneshot::Sender<Ended>> {
+        let mut chosen = Vec::new();
+        for entry in entries {
+            for (_, number) in self.keys.range((entry.key, 0)..=(entry.key, u64::MAX)) {
+                let stream = self.streams.get_mut(number);
+                let refused = stream.filter(|stream| stream.holder.is_refused_by(entry));
+                chosen.extend(refused.and_then(Stream::give_notice));
+            }
+        }
+        chosen
+    }
+
+    /// Looks at all streams, but only when one of them is due.
+    fn expired(&mut self, now: Timestamp) -> Vec<oneshot::Sender<Ended>> {
+        if self.soonest.is_none_or(|soonest| soonest > now) {
+            return Vec::new();
+        }
+        let (mut chosen, mut soonest) = (Vec::new(), None);
+        for stream in self.streams.values_mut().filter(|stream| stream.notice.is_some()) {
+            let ends_at = stream.holder.ends_at();
+            if ends_at.is_some_and(|ends_at| ends_at <= now) {
+                chosen.extend(stream.give_notice());
+            } else {
+                soonest = earlier(soonest, ends_at);
+            }
+        }
+        self.soonest = soonest;
+        chosen
+    }
+}
+
+impl Stream {
+    fn give_notice(&mut self) -> Option<oneshot::Sender<Ended>> {
+        self.notice.take()
+    }
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    [one, other].into_iter().flatten().min()
+}
+
+#[cfg(test)]
+#[path = "streams_tests.rs"]
+mod tests;

@@ -1,0 +1,198 @@
+//! Leases end by exactly what covers them, and leave nothing behind.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Ended;
+use super::Holder;
+use super::Lease;
+use super::Streams;
+use crate::clock::Timestamp;
+use crate::operation::Generations;
+use crate::operation::Revocation;
+use crate::operation::RevocationKey;
+use crate::operation::Revoked;
+use crate::operation::SessionId;
+use crate::operation::TokenId;
+use crate::operation::UserId;
+use crate::revocation::Revocations;
+use crate::store::FeedEntry;
+use crate::token::RevocationKeys;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+const ISSUER: &str = "https://api.example.com";
+
+fn later(seconds: u64) -> Timestamp {
+    NOW.plus(Duration::from_secs(seconds))
+}
+
+fn session(number: u128) -> SessionId {
+    SessionId(uuid::Uuid::from_u128(number))
+}
+
+fn holder(number: u64) -> Holder {
+    let keys = RevocationKeys {
+        token: RevocationKey::of_token(ISSUER, &TokenId(number.to_string())),
+        session: Some(RevocationKey::of_session(ISSUER, session(number.into()))),
+        user: Some(RevocationKey::of_user("default", UserId(7))),
+        site: RevocationKey::of_site(ISSUER),
+        key: RevocationKey::of_key(ISSUER, "k1"),
+        generations: Generations { user: 3, site: 2 },
+    };
+    Holder { keys, issued_at: NOW, expires_at: later(60), ends_with_token: true }
+}
+
+fn user(generation: u64) -> Revoked {
+    Revoked::User { realm: "default".to_owned(), user: UserId(7), generation }
+}
+
+fn entry(revoked: &Revoked, expires_at: Timestamp) -> FeedEntry {
+    FeedEntry { key: revoked.key(), floor: revoked.floor(), expires_at }
+}
+
+fn ended(leases: &mut [Lease]) -> Vec<Option<Ended>> {
+    leases.iter_mut().map(Lease::has_ended).collect()
+}
+
+#[test]
+fn a_revocation_ends_exactly_what_it_covers() {
+    let issuer = || ISSUER.to_owned();
+    let token = |id: &str| Revoked::Token { issuer: issuer(), token: TokenId(id.to_owned()) };
+    let both = [Some(Ended::Revoked); 2];
+    let first = [Some(Ended::Revoked), None];
+    let none = [None; 2];
+    let rows = [
+        ("the token", token("1"), first),
+        ("another token", token("9"), none),
+        ("the session", Revoked::Session { issuer: issuer(), session: session(1) }, first),
+        ("a higher floor of the user", user(4), both),
+        ("the user's own generation", user(3), none),
+        ("a higher floor of the site", Revoked::Site { issuer: issuer(), generation: 3 }, both),
+        ("the site's own generation", Revoked::Site { issuer: issuer(), generation: 2 }, none),
+        ("the signing key", Revoked::Key { issuer: issuer(), key: "k1".to_owned() }, both),
+        ("another signing key", Revoked::Key { issuer: issuer(), key: "k2".to_owned() }, none),
+    ];
+    for (name, revoked, expected) in rows {
+        let streams = Streams::default();
+        let mut leases = [streams.open(holder(1)), streams.open(holder(2))];
+        // One that has expired itself: the token it is about may have, and its stream goes on.
+        streams.end_revoked(&[entry(&revoked, NOW.minus(Duration::from_secs(9)))]);
+        assert_eq!(ended(&mut leases), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_list_says_the_same_as_the_leases() {
+    for generation in 0..6 {
+        let list = Revocations::new(10);
+        let mut lease = list.lease(holder(1), NOW);
+        list.record(&[Revocation { revoked: user(generation), expires_at: later(9) }]);
+        let is_revoked = list.check(&holder(1).keys, NOW).is_some();
+        assert_eq!(lease.has_ended().is_some(), is_revoked, "{generation}");
+        assert_eq!(list.lease(holder(1), NOW).has_ended().is_some(), is_revoked, "{generation}");
+    }
+}
+
+#[test]
+fn an_entry_that_the_list_has_no_room_for_ends_streams_all_the_same() {
+    let list = Revocations::new(0);
+    let mut lease = list.lease(holder(1), NOW);
+
+    list.apply(&[entry(&user(4), later(9))]);
+
+    assert_eq!(lease.has_ended(), Some(Ended::Revoked));
+}
+
+#[test]
+fn a_stream_ends_with_its_token_where_that_is_wanted() {
+    let streams = Streams::default();
+    let goes_on = Holder { ends_with_token: false, ..holder(3) };
+    let long = Holder { expires_at: later(90), ..holder(2) };
+    let mut leases = [streams.open(holder(1)), streams.open(long), streams.open(goes_on)];
+
+    streams.end_expired(later(60).minus(Duration::from_millis(1)));
+    assert_eq!(ended(&mut leases), [None; 3]);
+    streams.end_expired(later(60));
+    assert_eq!(ended(&mut leases), [Some(Ended::Expired), None, None]);
+    streams.end_expired(later(90));
+    assert_eq!(ended(&mut leases), [Some(Ended::Expired), Some(Ended::Expired), None]);
+    streams.end_revoked(&[entry(&user(4), later(9))]);
+    assert_eq!(leases[2].has_ended(), Some(Ended::Revoked), "long after its token expired");
+}
+
+#[test]
+fn after_a_silence_only_what_may_have_been_missed_ends() {
+    let goes_on = |expires: u64| Holder {
+        expires_at: later(expires),
+        ends_with_token: false,
+        ..holder(expires)
+    };
+    let rows = [
+        ("its token has not expired", 130, 100, 120, false),
+        ("its token expired meanwhile", 110, 100, 120, true),
+        ("a revocation lasts longer than the silence", 60, 100, 120, false),
+        ("a revocation can have come and gone", 60, 100, 161, true),
+    ];
+    for (name, expires, since, now, expected) in rows {
+        let streams = Streams::default();
+        let mut lease = streams.open(goes_on(expires));
+        streams.end_unknown(later(since), later(now));
+        assert_eq!(lease.has_ended(), expected.then_some(Ended::Unknown), "{name}");
+    }
+}
+
+#[test]
+fn what_has_ended_by_itself_is_forgotten() {
+    let streams = Streams::default();
+    let leases: Vec<_> = (0..1000).map(|number| streams.open(holder(number))).collect();
+    assert_eq!(streams.len(), 1000);
+    streams.end_revoked(&[entry(&user(4), later(9))]);
+
+    drop(leases);
+
+    assert_eq!(streams.len(), 0);
+    for shard in &streams.shards {
+        let register = shard.lock();
+        assert!(register.streams.is_empty() && register.keys.is_empty(), "{register:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_is_woken_once_and_told_again() {
+    let streams = Arc::new(Streams::default());
+    let mut lease = streams.open(holder(1));
+    let waiting = tokio::spawn(async move { (lease.ended().await, lease.ended().await) });
+    tokio::task::yield_now().await;
+
+    streams.end_revoked(&[entry(&user(4), later(9))]);
+
+    assert_eq!(waiting.await.unwrap(), (Ended::Revoked, Ended::Revoked));
+}
+
+#[test]
+fn no_revocation_falls_between_the_list_and_a_lease() {
+    for _ in 0..300 {
+        let list = Revocations::new(10);
+        let go = AtomicBool::new(false);
+        let wait = || {
+            while !go.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        };
+        let mut lease = std::thread::scope(|scope| {
+            let leasing = scope.spawn(|| {
+                wait();
+                list.lease(holder(1), NOW)
+            });
+            scope.spawn(|| {
+                wait();
+                list.apply(&[entry(&user(4), later(9))]);
+            });
+            go.store(true, Ordering::Relaxed);
+            leasing.join().unwrap()
+        });
+        assert_eq!(lease.has_ended(), Some(Ended::Revoked));
+    }
+}
