@@ -73,6 +73,7 @@ pub use password::PasswordConfig;
 pub use rate::Rate;
 pub(crate) use reader::Reader;
 pub use restart::restart_only_changes;
+pub use revocation::CloseStreams;
 pub use revocation::RevocationConfig;
 pub use revocation::WhenStale;
 pub use route::HostHeader;

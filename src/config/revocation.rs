@@ -13,6 +13,24 @@ pub struct RevocationConfig {
     pub when_stale: WhenStale,
     /// Most revocations held; default 10 000 000, beyond it new ones are refused. A change needs a restart (R).
     pub capacity: usize,
+    /// When open streams end; default `expired`. A reload applies it to those that are opened then.
+    pub close_streams: CloseStreams,
+}
+
+/// When a WebSocket or a long body ends before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseStreams {
+    /// When its token, or what that belongs to, is revoked.
+    Revoked,
+    /// Then, and when its token expires.
+    Expired,
+    /// Never.
+    Off,
+}
+
+impl CloseStreams {
+    pub(crate) const CHOICES: [(&str, Self); 3] =
+        [("revoked", Self::Revoked), ("expired", Self::Expired), ("off", Self::Off)];
 }
 
 /// What happens to a request when revocation is stale.
@@ -37,6 +55,7 @@ impl Default for RevocationConfig {
             max_staleness: Duration::from_secs(5),
             when_stale: WhenStale::Reject,
             capacity: 10_000_000,
+            close_streams: CloseStreams::Expired,
         }
     }
 }
@@ -48,6 +67,11 @@ impl RevocationConfig {
             max_staleness: table.duration("max_staleness", default.max_staleness),
             when_stale: table.choice("when_stale", default.when_stale, &WhenStale::CHOICES),
             capacity: table.integer("capacity", default.capacity, 1..=4_000_000_000),
+            close_streams: table.choice(
+                "close_streams",
+                default.close_streams,
+                &CloseStreams::CHOICES,
+            ),
         };
         table.end();
         config

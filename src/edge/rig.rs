@@ -320,6 +320,7 @@ async fn handle(
                 trusted_peer: false,
                 request_id: "req-1",
                 limits: &limits,
+                watch: None,
             };
             match forward(request, plan).await {
                 Ok(forwarded) => forwarded.response,

@@ -78,6 +78,14 @@ impl ReplyBody {
         Self { kind: Kind::Stream(answer), rest: None }
     }
 
+    /// The upstream's body, where it is still to come.
+    pub(crate) const fn streaming(&mut self) -> Option<&mut Answer> {
+        match &mut self.kind {
+            Kind::Stream(answer) => Some(answer),
+            Kind::Empty | Kind::Full(_) => None,
+        }
+    }
+
     /// Takes charge of a request body that is still being forwarded.
     pub(crate) fn carry(&mut self, upload: Arc<Upload>) {
         self.rest = Some(Rest(Source::Forwarded(upload)));

@@ -36,7 +36,9 @@ use crate::gateway::upstream::Answer;
 use crate::gateway::upstream::Exchange;
 use crate::gateway::upstream::Failure;
 use crate::gateway::upstream::Upstream;
+use crate::gateway::watch::Watch;
 use crate::operation::Rejection;
+use crate::revocation::Lease;
 
 /// Where a request goes, and what is changed on the way.
 #[derive(Debug)]
@@ -71,6 +73,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) request_id: &'a str,
     /// Body limits.
     pub(crate) limits: &'a LimitsConfig,
+    /// By what streams are ended before their time; `None`: by nothing.
+    pub(crate) watch: Option<Watch<'a>>,
 }
 
 /// An upstream's answer, and how long it took to come.
@@ -115,7 +119,8 @@ pub(crate) async fn forward(
         Err(failure) => return Err(refused(refuse(upstream, failure), body)),
     };
 
-    let (body, upload) = ClientBody::new(body, plan.limits);
+    let watch = plan.watch;
+    let (body, upload) = ClientBody::new(body, plan.limits, watch);
     let request = outgoing::request(parts, body, &mut plan, handshake.is_some());
     let start = Instant::now();
     let sent = upstream.send(request, upload.as_deref()).await;
@@ -129,16 +134,18 @@ pub(crate) async fn forward(
 
     let reusable = !has_two_lengths(response.headers());
     let exchange = Exchange { link, upstream: Arc::clone(upstream), place, reusable };
+    let of_upload = || upload_rest.as_ref().and_then(|upload| upload.take_lease());
+    let lease = || of_upload().or_else(|| watch.map(Watch::lease));
     let response = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let switched = match handshake {
-            Some(handshake) => Box::pin(handshake.open(response, exchange)).await,
+            Some(handshake) => Box::pin(handshake.open(response, exchange, lease())).await,
             None => Err(Failure::Switched),
         };
         switched.map_err(|failure| unforwarded(upstream, failure, upload_rest))?
     } else {
         let answer = reply(response, exchange, &method, upload.clone());
-        let mut response =
-            answer.await.map_err(|failure| unforwarded(upstream, failure, upload_rest))?;
+        let answer = answer.await.and_then(|answer| hold(answer, lease));
+        let mut response = answer.map_err(|failure| unforwarded(upstream, failure, upload_rest))?;
         if let Some(upload) = upload {
             settle_upload(&mut response, upload, version);
         }
@@ -194,6 +201,22 @@ async fn reply(
         Poll::Pending => ReplyBody::stream(Box::new(answer)),
     };
     Ok(Response::from_parts(parts, body))
+}
+
+/// Ties a body that is still to come to its lease; a whole one needs none.
+fn hold(
+    mut response: Response<ReplyBody>,
+    lease: impl FnOnce() -> Option<Lease>,
+) -> Result<Response<ReplyBody>, Failure> {
+    if let Some(answer) = response.body_mut().streaming()
+        && let Some(mut lease) = lease()
+    {
+        if let Some(ended) = lease.has_ended() {
+            return Err(Failure::Ended(ended));
+        }
+        answer.hold(lease);
+    }
+    Ok(response)
 }
 
 /// The upstream answered before it had the whole body: the same as an early answer of ours.

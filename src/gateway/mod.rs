@@ -36,6 +36,8 @@ pub mod tunnel;
 mod upload;
 pub mod upstream;
 mod walk;
+mod watch;
+mod websocket_frame;
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;

@@ -80,6 +80,7 @@ fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
         trusted_peer: false,
         request_id: "id",
         limits: &LimitsConfig::default(),
+        watch: None,
     };
     let (parts, ()) = asked.into_parts();
     request(parts, Empty::<bytes::Bytes>::new(), &mut plan, false).headers().clone()

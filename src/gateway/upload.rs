@@ -13,6 +13,7 @@ use std::sync::PoisonError;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
@@ -25,8 +26,12 @@ use tokio::time::Sleep;
 use crate::config::LimitsConfig;
 use crate::gateway::pace::Pace;
 use crate::gateway::pace::TooSlow;
+use crate::gateway::watch::LaterLease;
+use crate::gateway::watch::Watch;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
+use crate::revocation::Ended;
+use crate::revocation::Lease;
 
 /// A request's body as the upstream connection reads it; trailers are dropped.
 #[derive(Debug)]
@@ -63,6 +68,8 @@ struct State {
     stage: Option<Stage>,
     fault: Option<Fault>,
     rest: Option<Incoming>,
+    /// Of a body that lasts, until all of it was handed over.
+    lease: Option<Lease>,
 }
 
 struct Streaming {
@@ -72,11 +79,27 @@ struct Streaming {
     pace: Pace,
     timer: Option<Pin<Box<Sleep>>>,
     upload: Arc<Upload>,
+    /// `None` once the body has a lease, or where none is needed.
+    unleased: Option<Unleased>,
 }
+
+/// A body that may still be a short one.
+struct Unleased {
+    later: LaterLease,
+    /// Until when it is waited for without a lease; `None`: it was not waited for.
+    until: Option<Instant>,
+}
+
+/// A body that comes whole within this time needs no lease.
+const SHORT: Duration = Duration::from_millis(100);
 
 impl ClientBody {
     /// Wraps a request's body; there is no [`Upload`] of a body that is empty.
-    pub(crate) fn new(body: Incoming, limits: &LimitsConfig) -> (Self, Option<Arc<Upload>>) {
+    pub(crate) fn new(
+        body: Incoming,
+        limits: &LimitsConfig,
+        watch: Option<Watch<'_>>,
+    ) -> (Self, Option<Arc<Upload>>) {
         if body.is_end_stream() {
             return (Self(None), None);
         }
@@ -87,6 +110,7 @@ impl ClientBody {
             pace: Pace::new(limits),
             timer: None,
             upload: Arc::clone(&upload),
+            unleased: watch.map(|watch| Unleased { later: watch.later(), until: None }),
         };
         (Self(Some(Box::new(streaming))), Some(upload))
     }
@@ -113,12 +137,22 @@ impl Upload {
         self.lock().fault.clone()
     }
 
+    /// Whether the body must not go on; for whoever waits for its answer.
+    pub(crate) fn poll_ended(&self, context: &mut Context<'_>) -> Poll<Ended> {
+        self.lock().lease.as_mut().map_or(Poll::Pending, |lease| lease.poll_ended(context))
+    }
+
+    /// Takes the lease of a body that lasts, for the answer to go on under.
+    pub(crate) fn take_lease(&self) -> Option<Lease> {
+        self.lock().lease.take()
+    }
+
     /// Takes what was not read of the body, once the upstream connection has let go of it.
     pub(crate) fn take_rest(&self) -> Option<Incoming> {
         self.lock().rest.take()
     }
 
-    // The lock guards three fields, is held over no call that can panic, and never contended:
+    // The lock guards four fields, is held over no call that can panic, and never contended:
     // both sides run in the request's own task.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -218,24 +252,58 @@ impl Streaming {
             .ok()
             .and_then(|bytes| self.left.checked_sub(bytes))
             .ok_or(Fault::TooLarge)?;
-        let stage = if self.is_over() { Stage::Done(now) } else { Stage::Upstream(now) };
-        self.upload.lock().stage = Some(stage);
+        if self.is_over() {
+            self.done(now);
+        } else {
+            self.upload.lock().stage = Some(Stage::Upstream(now));
+            self.lease();
+        }
         Ok(data)
     }
 
     fn ended(&mut self) -> Poll<Option<Result<Bytes, Fault>>> {
         self.body = None;
-        self.upload.lock().stage = Some(Stage::Done(Instant::now()));
+        self.done(Instant::now());
         Poll::Ready(None)
+    }
+
+    fn done(&mut self, now: Instant) {
+        self.unleased = None;
+        let mut state = self.upload.lock();
+        state.stage = Some(Stage::Done(now));
+        let lease = state.lease.take();
+        drop(state);
+        // Deregistered here, after the lock.
+        drop(lease);
+    }
+
+    /// Takes a lease where there is none: the body is not a short one.
+    fn lease(&mut self) {
+        if let Some(Unleased { later, .. }) = self.unleased.take() {
+            let lease = later();
+            self.upload.lock().lease = Some(lease);
+        }
+    }
+
+    /// Until when a body may be waited for without a lease; takes one when that has passed.
+    fn unleased_until(&mut self, now: Instant) -> Option<Instant> {
+        let until = *self.unleased.as_mut()?.until.get_or_insert(now + SHORT);
+        if until <= now {
+            self.lease();
+            return None;
+        }
+        Some(until)
     }
 
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         self.upload.lock().stage = Some(Stage::Client);
         loop {
-            let until = match self.pace.waiting(Instant::now()) {
+            let now = Instant::now();
+            let until = match self.pace.waiting(now) {
                 Ok(until) => until,
                 Err(slow) => return Poll::Ready(Some(Err(Fault::Slow(slow)))),
             };
+            let until = self.unleased_until(now).map_or(until, |short| short.min(until));
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
             // A timer that is set too early only looks again: cheaper than setting it each time.
             if timer.deadline() > until || timer.is_elapsed() {
@@ -253,6 +321,8 @@ impl Drop for Streaming {
         {
             self.upload.lock().rest = Some(body);
         }
+        // Nothing more of it goes to the upstream.
+        drop(self.upload.take_lease());
     }
 }
 

@@ -33,6 +33,7 @@ use crate::gateway::site::Destination;
 use crate::gateway::site::Route;
 use crate::gateway::site::Site;
 use crate::gateway::snapshot::Snapshot;
+use crate::gateway::watch::Watch;
 use crate::operation::ErrorCode;
 use crate::operation::Principal;
 use crate::operation::Rejection;
@@ -126,6 +127,15 @@ impl<'a> Visit<'a> {
         Ok(Some(verified))
     }
 
+    /// How the streams of this request are ended.
+    fn watch<'b>(self, verified: &'b Verified) -> Option<Watch<'b>>
+    where
+        'a: 'b,
+    {
+        let close = self.snapshot.config.revocation.close_streams;
+        Watch::of(verified, &self.gateway.auth.revocations, close, self.context.now.wall)
+    }
+
     async fn pass(
         self,
         route: &'a Route,
@@ -158,6 +168,7 @@ impl<'a> Visit<'a> {
             trusted_peer: self.context.client.through_trusted,
             request_id: &self.context.request_id,
             limits: &self.snapshot.config.limits,
+            watch: verified.as_deref().and_then(|verified| self.watch(verified)),
         };
         let Some(body) = unread.body.take() else {
             return Err(Rejection::new(ErrorCode::Internal, "the body was taken before"));

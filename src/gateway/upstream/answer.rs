@@ -24,6 +24,8 @@ use crate::gateway::upload::Stage;
 use crate::gateway::upload::Upload;
 use crate::gateway::upstream::Link;
 use crate::gateway::upstream::Upstream;
+use crate::revocation::Ended;
+use crate::revocation::Lease;
 
 /// A body, and what ends with it.
 pub(crate) struct Answer {
@@ -33,8 +35,22 @@ pub(crate) struct Answer {
     /// `None` when the body is over.
     exchange: Option<Exchange>,
     upload: Option<Arc<Upload>>,
+    /// Ends the body before its time.
+    lease: Option<Lease>,
     waiting_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why a body was ended in its midst.
+///
+/// hyper resets an HTTP/2 stream with the code that it finds among the sources: CANCEL says that
+/// nothing failed and, unlike `REFUSED_STREAM`, does not ask for the same again (RFC 9113 §7).
+#[derive(Debug, thiserror::Error)]
+#[error("{ended}")]
+struct Cut {
+    ended: Ended,
+    #[source]
+    reset: h2::Error,
 }
 
 /// What an answer holds while it comes.
@@ -53,8 +69,15 @@ impl Answer {
     /// Begins to read a body.
     pub(crate) fn new(body: Incoming, exchange: Exchange, upload: Option<Arc<Upload>>) -> Self {
         let exchange = Some(exchange);
-        let mut answer =
-            Self { body, first: None, exchange, upload, waiting_since: None, timer: None };
+        let mut answer = Self {
+            body,
+            first: None,
+            exchange,
+            upload,
+            lease: None,
+            waiting_since: None,
+            timer: None,
+        };
         if answer.body.is_end_stream() {
             answer.end();
         }
@@ -82,11 +105,20 @@ impl Answer {
         self.first = Some(data);
     }
 
+    /// Goes on only as long as the lease does.
+    pub(crate) fn hold(&mut self, lease: Lease) {
+        self.lease = Some(lease);
+    }
+
     /// Reads the next part, waiting at most `idle_timeout` for a byte either way.
     pub(crate) fn poll_data(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Bytes>>> {
+        if let Some(Poll::Ready(ended)) = self.lease.as_mut().map(|lease| lease.poll_ended(context))
+        {
+            return Poll::Ready(Some(Err(self.cut(ended))));
+        }
         if let Some(data) = self.first.take() {
             return Poll::Ready(Some(Ok(data)));
         }
@@ -124,7 +156,16 @@ impl Answer {
         }
     }
 
+    /// Ends it in its midst: the rest reaches nobody, and the connection goes with it.
+    fn cut(&mut self, ended: Ended) -> io::Error {
+        let upstream = self.exchange.as_ref().map(|exchange| exchange.upstream.name());
+        tracing::debug!(upstream, reason = ended.name(), "an answer was ended in its midst");
+        (self.first, self.exchange, self.lease) = (None, None, None);
+        io::Error::other(Cut { ended, reset: h2::Reason::CANCEL.into() })
+    }
+
     fn end(&mut self) {
+        self.lease = None;
         let Some(Exchange { mut link, upstream, place, reusable }) = self.exchange.take() else {
             return;
         };

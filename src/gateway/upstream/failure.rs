@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::gateway::upload::Fault;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
+use crate::revocation::Ended;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,9 @@ pub(crate) enum Failure {
     /// The client's body is at fault.
     #[error("{0}")]
     Upload(#[source] Fault),
+    /// The client's token may not go on.
+    #[error("{0}")]
+    Ended(Ended),
 }
 
 impl Failure {
@@ -56,6 +60,7 @@ impl Failure {
             Self::Silent => "silent",
             Self::Stalled => "stalled",
             Self::Upload(_) => "client",
+            Self::Ended(_) => "ended",
         }
     }
 
@@ -63,6 +68,7 @@ impl Failure {
     pub(crate) fn rejection(self, upstream: &str) -> Rejection {
         let code = match self {
             Self::Upload(fault) => return fault.rejection(),
+            Self::Ended(_) => ErrorCode::InvalidToken,
             Self::Full => ErrorCode::ServiceUnavailable,
             Self::Connect(_)
             | Self::Closed(_)

@@ -89,6 +89,10 @@ impl Link {
                     Box::new(Unanswered { failure, unsent })
                 }));
             }
+            if let Some(Poll::Ready(ended)) = upload.map(|upload| upload.poll_ended(context)) {
+                let failure = Failure::Ended(ended);
+                return Poll::Ready(Err(Box::new(Unanswered { failure, unsent: None })));
+            }
             while timer.as_mut().poll(context).is_ready() {
                 let now = Instant::now();
                 let (until, failure) = match upload.map(Upload::stage) {

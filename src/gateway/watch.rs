@@ -1,0 +1,60 @@
+//! What the lasting streams of one request are registered with, so that a revocation ends them.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::config::CloseStreams;
+use crate::revocation::Holder;
+use crate::revocation::Lease;
+use crate::revocation::Revocations;
+use crate::token::Verified;
+
+/// A verified request whose streams are to be ended with its token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watch<'a> {
+    revocations: &'a Arc<Revocations>,
+    verified: &'a Verified,
+    ends_with_token: bool,
+    now: Timestamp,
+}
+
+/// Takes a lease later, when a stream turns out to last.
+pub(crate) type LaterLease = Box<dyn FnOnce() -> Lease + Send>;
+
+impl<'a> Watch<'a> {
+    /// Of the bearer of a token; `None` where streams are never ended.
+    pub(crate) const fn of(
+        verified: &'a Verified,
+        revocations: &'a Arc<Revocations>,
+        close: CloseStreams,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let ends_with_token = match close {
+            CloseStreams::Off => return None,
+            CloseStreams::Revoked => false,
+            CloseStreams::Expired => true,
+        };
+        Some(Self { revocations, verified, ends_with_token, now })
+    }
+
+    /// Registers a stream.
+    pub(crate) fn lease(self) -> Lease {
+        self.revocations.lease(self.holder(), self.now)
+    }
+
+    /// Registers a stream later, or never.
+    pub(crate) fn later(self) -> LaterLease {
+        let (revocations, holder, now) = (Arc::clone(self.revocations), self.holder(), self.now);
+        Box::new(move || revocations.lease(holder, now))
+    }
+
+    fn holder(&self) -> Holder {
+        let principal = &self.verified.principal;
+        Holder {
+            keys: self.verified.revocation,
+            issued_at: principal.issued_at,
+            expires_at: principal.expires_at,
+            ends_with_token: self.ends_with_token,
+        }
+    }
+}
