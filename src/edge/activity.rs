@@ -3,6 +3,9 @@
 //! hyper's own `header_read_timeout` would end idle connections with it, costs a timer a request,
 //! and HTTP/2 has none; so one clock of our own watches a connection, whatever its protocol.
 
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
@@ -15,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::config::LimitsConfig;
 use crate::drain::Guard;
+use crate::revocation::Sign;
 use crate::telemetry::metric;
 
 /// The state of one connection, shared by its socket, its requests and its clock.
@@ -33,6 +37,10 @@ pub(super) struct Activity {
     polled_at: AtomicU64,
     abrupt: AtomicBool,
     fragment: AtomicBool,
+    /// Whether `sign` need be looked at.
+    is_tied: AtomicBool,
+    /// Whether the answer under way must end (HTTP/1.1, where there is one at a time).
+    sign: Mutex<Option<Sign>>,
     open: Gauge,
     _place: OwnedSemaphorePermit,
     guard: Guard,
@@ -79,6 +87,8 @@ impl Activity {
             polled_at: AtomicU64::new(0),
             abrupt: AtomicBool::new(false),
             fragment: AtomicBool::new(false),
+            is_tied: AtomicBool::new(false),
+            sign: Mutex::new(None),
             open,
             _place: place,
             guard,
@@ -144,6 +154,21 @@ impl Activity {
         };
     }
 
+    /// Ties the connection to the answer under way: it is cut when that must end, though its
+    /// client takes nothing.
+    pub(super) fn tie(&self, sign: Sign) {
+        *self.sign() = Some(sign);
+        self.is_tied.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the answer is over.
+    pub(super) fn untie(&self) {
+        if self.is_tied.load(Ordering::Relaxed) {
+            self.is_tied.store(false, Ordering::Relaxed);
+            *self.sign() = None;
+        }
+    }
+
     /// Says whether no request is under way.
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) == 0
@@ -167,6 +192,9 @@ impl Activity {
     /// Decides, at an instant.
     pub(super) fn verdict(&self, now: Instant) -> Verdict {
         if self.in_flight.load(Ordering::Relaxed) > 0 {
+            if self.must_end() {
+                return Verdict::Cut;
+            }
             if self.unpolled.load(Ordering::Relaxed) == 0 {
                 // The last request may end without the connection being woken.
                 return Verdict::Wait(now + self.stall.min(self.idle));
@@ -180,6 +208,15 @@ impl Activity {
         }
         let until = self.instant(&self.idle_since) + self.idle;
         if until <= now { Verdict::Idle } else { Verdict::Wait(until) }
+    }
+
+    fn must_end(&self) -> bool {
+        self.is_tied.load(Ordering::Relaxed) && self.sign().as_ref().is_some_and(Sign::is_given)
+    }
+
+    // The lock guards one field, and is held over no call that can panic.
+    fn sign(&self) -> MutexGuard<'_, Option<Sign>> {
+        self.sign.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn instant(&self, millis: &AtomicU64) -> Instant {

@@ -49,6 +49,11 @@ impl Reply {
     pub(super) fn new(body: ReplyBody, in_flight: InFlight, http2: bool) -> Self {
         let mut reply =
             Self { body, in_flight: Some(in_flight), waits_for_room: http2.then_some(false) };
+        if let (None, Some(sign), Some(in_flight)) =
+            (reply.waits_for_room, reply.body.sign(), &reply.in_flight)
+        {
+            in_flight.0.tie(sign);
+        }
         let ends = reply.body.is_end_stream();
         reply.note(!ends);
         reply
@@ -89,6 +94,9 @@ impl Drop for Reply {
         self.note(false);
         let rest = self.body.finish();
         let in_flight = self.in_flight.take();
+        if let Some(in_flight) = &in_flight {
+            in_flight.0.untie();
+        }
         // The head is written by now: hyper lets go of a body after that. The drain is bounded,
         // and counts as the request, so the connection's clock and the stop signal wait for it.
         if let (Some(rest), Ok(runtime)) = (rest, Handle::try_current()) {

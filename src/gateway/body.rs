@@ -31,6 +31,7 @@ use crate::operation::ErrorCode;
 use crate::operation::Problem;
 use crate::operation::ProblemKind;
 use crate::operation::Rejection;
+use crate::revocation::Sign;
 
 /// The body of an answer: a whole one of ours, or the upstream's as it streams.
 ///
@@ -82,6 +83,15 @@ impl ReplyBody {
     pub(crate) const fn streaming(&mut self) -> Option<&mut Answer> {
         match &mut self.kind {
             Kind::Stream(answer) => Some(answer),
+            Kind::Empty | Kind::Full(_) => None,
+        }
+    }
+
+    /// Says to the connection when the body must end, though it is not asked for more of it.
+    #[must_use]
+    pub fn sign(&self) -> Option<Sign> {
+        match &self.kind {
+            Kind::Stream(answer) => answer.sign(),
             Kind::Empty | Kind::Full(_) => None,
         }
     }

@@ -43,6 +43,7 @@ use streams::Streams;
 pub use streams::Ended;
 pub use streams::Holder;
 pub use streams::Lease;
+pub use streams::Sign;
 
 /// What this node knows of revocations, and how fresh that knowledge is.
 #[derive(Debug)]

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::atomic::fence;
@@ -64,7 +65,13 @@ pub struct Lease {
     number: u64,
     notice: oneshot::Receiver<Ended>,
     ended: Option<Ended>,
+    sign: Sign,
 }
+
+/// Whether a stream must end, for who cannot ask its lease: a connection whose client takes
+/// nothing, so that nobody comes to the stream.
+#[derive(Clone, Debug, Default)]
+pub struct Sign(Arc<AtomicBool>);
 
 /// All streams that are open.
 #[derive(Debug, Default)]
@@ -96,6 +103,7 @@ struct Stream {
     holder: Holder,
     /// `None` once it was told to end.
     notice: Option<oneshot::Sender<Ended>>,
+    sign: Sign,
 }
 
 impl Ended {
@@ -174,9 +182,23 @@ impl Lease {
         self.ended
     }
 
+    /// Says the same to others, once it was said that the stream must end.
+    #[must_use]
+    pub fn sign(&self) -> Sign {
+        self.sign.clone()
+    }
+
     /// Ends it before it began.
     pub(super) fn refuse(&mut self, ended: Ended) {
         self.ended = Some(ended);
+    }
+}
+
+impl Sign {
+    /// Whether the stream must end.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        self.0.load(Ordering::Acquire)
     }
 }
 
@@ -192,12 +214,13 @@ impl Streams {
     pub(super) fn open(&self, holder: Holder) -> Lease {
         let shard = &self.shards[usize::from(holder.keys.token.0[0]) % SHARDS];
         let (sender, notice) = oneshot::channel();
-        let stream = Stream { holder, notice: Some(sender) };
+        let sign = Sign::default();
+        let stream = Stream { holder, notice: Some(sender), sign: sign.clone() };
         let number = shard.change(|register| register.add(stream));
         // With the fence in `end_revoked`: of a stream that is registered here and a revocation
         // that is recorded there at the same time, one at least sees the other.
         fence(Ordering::SeqCst);
-        Lease { shard: Arc::clone(shard), number, notice, ended: None }
+        Lease { shard: Arc::clone(shard), number, notice, ended: None, sign }
     }
 
     /// Ends what was revoked. The list must have taken the entries in before.
@@ -308,6 +331,7 @@ impl Register {
 
 impl Stream {
     fn give_notice(&mut self) -> Option<oneshot::Sender<Ended>> {
+        self.sign.0.store(true, Ordering::Release);
         self.notice.take()
     }
 }

@@ -52,6 +52,7 @@ mod secrets;
 mod social;
 mod stale;
 mod standard;
+mod streams;
 mod tokens;
 mod upstreams;
 mod username;

@@ -26,6 +26,7 @@ use crate::gateway::upstream::Link;
 use crate::gateway::upstream::Upstream;
 use crate::revocation::Ended;
 use crate::revocation::Lease;
+use crate::revocation::Sign;
 
 /// A body, and what ends with it.
 pub(crate) struct Answer {
@@ -108,6 +109,11 @@ impl Answer {
     /// Goes on only as long as the lease does.
     pub(crate) fn hold(&mut self, lease: Lease) {
         self.lease = Some(lease);
+    }
+
+    /// Whether it must end, for who drives the client's connection.
+    pub(crate) fn sign(&self) -> Option<Sign> {
+        self.lease.as_ref().map(Lease::sign)
     }
 
     /// Reads the next part, waiting at most `idle_timeout` for a byte either way.
