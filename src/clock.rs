@@ -88,6 +88,19 @@ impl BootTime {
     }
 }
 
+/// Names the time since one boot: [`BootTime`] of another is not to be compared with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootId(pub [u8; 16]);
+
+impl BootId {
+    /// Reads the kernel's name for this boot; `None` where it gives none.
+    #[must_use]
+    pub fn read() -> Option<Self> {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        uuid::Uuid::parse_str(text.trim()).ok().map(|id| Self(id.into_bytes()))
+    }
+}
+
 /// Both clocks, read once for one decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {

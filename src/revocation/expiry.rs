@@ -16,6 +16,11 @@ impl Expiry {
         Self(u32::try_from(seconds).unwrap_or(u32::MAX))
     }
 
+    /// The instant at which that second has passed.
+    pub(super) fn instant(self) -> Timestamp {
+        Timestamp::from_seconds(i64::from(self.0))
+    }
+
     /// As an entry keeps it.
     pub(super) const fn to_bytes(self) -> [u8; 4] {
         self.0.to_le_bytes()

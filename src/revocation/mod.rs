@@ -19,6 +19,7 @@ use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::RwLockReadGuard;
 use std::sync::RwLockWriteGuard;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
@@ -59,6 +60,8 @@ pub struct Revocations {
     incomplete_until: AtomicU32,
     read: watch::Sender<bool>,
     streams: Streams,
+    /// What is here was read from the node's own file, and stands for the store until that answers.
+    restored: AtomicBool,
 }
 
 /// By what a token is revoked.
@@ -90,7 +93,8 @@ pub enum Freshness {
     Unread,
 }
 
-const SHARDS: usize = 256;
+/// How many parts the list has.
+pub const SHARDS: usize = 256;
 
 /// Expired entries are kept this much longer, so that a clock stepped back a little revives
 /// nothing that was refused before.
@@ -109,6 +113,7 @@ impl Revocations {
             incomplete_until: AtomicU32::new(0),
             read: watch::Sender::new(false),
             streams: Streams::default(),
+            restored: AtomicBool::new(false),
         }
     }
 
@@ -146,9 +151,14 @@ impl Revocations {
     /// Says how fresh the list is, by the clock that goes on while the process is stopped.
     #[must_use]
     pub fn freshness(&self, now: BootTime, max_staleness: Duration) -> Freshness {
-        let Some(contact) = self.last_contact() else { return Freshness::Unread };
+        let Some(contact) = self.last_contact() else {
+            // The last contact was before this boot: at least that long ago.
+            let age = now.since(BootTime::default());
+            let is_restored = self.restored.load(Ordering::Acquire);
+            return if is_restored { Freshness::Stale { age } } else { Freshness::Unread };
+        };
         let age = now.since(contact);
-        if age > max_staleness || self.incomplete_until.load(Ordering::Acquire) != 0 {
+        if age > max_staleness || !self.is_complete() {
             Freshness::Stale { age }
         } else {
             Freshness::Fresh
@@ -172,15 +182,7 @@ impl Revocations {
     /// Takes in what the store tells, in order.
     pub fn apply(&self, entries: &[FeedEntry]) {
         for entry in entries {
-            let mut shard = self.write_shard(&entry.key);
-            if shard.extend(entry) {
-                continue;
-            }
-            if self.len() < self.capacity {
-                self.insert(&mut shard, entry);
-            } else {
-                self.leave_out(entry);
-            }
+            self.apply_to(&mut self.write_shard(&entry.key), entry);
         }
         self.streams.end_revoked(entries);
     }
@@ -195,6 +197,45 @@ impl Revocations {
             lease.refuse(Ended::Revoked);
         }
         lease
+    }
+
+    /// Takes in what the store tells, in order; answers what of it was not known before.
+    #[must_use]
+    pub fn learn(&self, entries: &[FeedEntry]) -> Vec<FeedEntry> {
+        let is_new = |entry: &&FeedEntry| {
+            let mut shard = self.write_shard(&entry.key);
+            let is_known = shard.covers(entry);
+            if !is_known {
+                self.apply_to(&mut shard, entry);
+            }
+            !is_known
+        };
+        let learnt = entries.iter().filter(is_new).copied().collect();
+        self.streams.end_revoked(entries);
+        learnt
+    }
+
+    /// Takes what is here for what the store told before the process began: complete up to
+    /// `contact`, or up to an instant before this boot.
+    pub fn restore(&self, contact: Option<BootTime>) {
+        self.restored.store(true, Ordering::Release);
+        if let Some(asked_at) = contact {
+            self.note_contact(asked_at);
+        }
+        self.read.send_replace(true);
+    }
+
+    /// The entries of one of the [`SHARDS`] parts, those included that expired but were not purged
+    /// yet; an expiry may be rounded up to the second.
+    #[must_use]
+    pub fn part(&self, number: u8) -> Vec<FeedEntry> {
+        self.shards.get(usize::from(number)).map(|shard| read(shard).entries()).unwrap_or_default()
+    }
+
+    /// Whether nothing was left out for want of room.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.incomplete_until.load(Ordering::Acquire) == 0
     }
 
     /// Notes that everything recorded before `asked_at` has been taken in.
@@ -243,6 +284,17 @@ impl Revocations {
     fn last_contact(&self) -> Option<BootTime> {
         let millis = self.contact.load(Ordering::Acquire);
         (millis != 0).then(|| BootTime::from_millis(millis))
+    }
+
+    fn apply_to(&self, shard: &mut Shard, entry: &FeedEntry) {
+        if shard.extend(entry) {
+            return;
+        }
+        if self.len() < self.capacity {
+            self.insert(shard, entry);
+        } else {
+            self.leave_out(entry);
+        }
     }
 
     fn insert(&self, shard: &mut Shard, entry: &FeedEntry) {

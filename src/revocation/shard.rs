@@ -46,6 +46,35 @@ impl Shard {
             .is_some_and(|floor| generation < floor.generation && floor.expires >= now)
     }
 
+    /// Whether an entry would change nothing.
+    pub(super) fn covers(&self, entry: &FeedEntry) -> bool {
+        let expires = Expiry::of(entry.expires_at);
+        if entry.floor == 0 {
+            return self.table.find(&entry.key).is_some_and(|held| held >= expires);
+        }
+        let held = self.floors.get(&entry.key);
+        held.is_some_and(|held| held.generation >= entry.floor && held.expires >= expires)
+    }
+
+    /// All entries, expired ones included; an expiry may be rounded up to the second.
+    pub(super) fn entries(&self) -> Vec<FeedEntry> {
+        let keys = self.table.entries().map(|(key, expires)| FeedEntry {
+            key,
+            floor: 0,
+            expires_at: expires.instant(),
+        });
+        let floors = self.floors.iter().map(|(key, floor)| FeedEntry {
+            key: *key,
+            floor: floor.generation,
+            expires_at: floor.expires.instant(),
+        });
+        let mut entries: Vec<_> = keys.chain(floors).collect();
+        // By the first bytes, not the last, which choose the slot: a table that grows by entries in
+        // the order of their slots would pile them all up at its beginning.
+        entries.sort_unstable_by_key(|entry| entry.key);
+        entries
+    }
+
     /// Takes in an entry whose key is here: the later expiry and the higher floor count.
     pub(super) fn extend(&mut self, entry: &FeedEntry) -> bool {
         let expires = Expiry::of(entry.expires_at);

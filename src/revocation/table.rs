@@ -64,6 +64,11 @@ impl Table {
         self.put(Entry::new(key, expires));
     }
 
+    /// All entries, expired ones included.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (RevocationKey, Expiry)> {
+        self.taken().map(|entry| (RevocationKey(entry.key), entry.expiry()))
+    }
+
     /// Whether an entry expired before `now`.
     pub(super) fn has_expired(&self, now: Expiry) -> bool {
         self.taken().any(|entry| entry.expiry() < now)
