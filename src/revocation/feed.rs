@@ -59,6 +59,7 @@ impl Revocations {
 impl Follower {
     fn take(&mut self, list: &Revocations, event: FeedEvent, now: Now) {
         match event {
+            FeedEvent::Attached { .. } => {}
             FeedEvent::Revoked(entries) => list.apply(&entries),
             FeedEvent::Contact { asked_at } => {
                 let before = list.last_contact();

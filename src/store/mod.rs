@@ -245,6 +245,12 @@ pub enum Lookup {
 /// What a store tells a node about revocations.
 #[derive(Clone, Debug)]
 pub enum FeedEvent {
+    /// A connection was made. What the store of this lineage was once told it still has; another
+    /// lineage may have lost some of it.
+    Attached {
+        /// Of the data and of the process that holds it; only ever compared.
+        lineage: String,
+    },
     /// These are recorded.
     Revoked(Vec<FeedEntry>),
     /// Everything recorded before this instant has been sent.
@@ -323,4 +329,16 @@ pub enum StoreError {
         /// Newest schema known here.
         known: i64,
     },
+}
+
+impl StoreError {
+    /// Whether the store is only away: the same may succeed another time, without anybody's help.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::TimedOut(_) => true,
+            Self::Unavailable(source) => redis::is_outage(source.as_ref()),
+            Self::Taken | Self::Full | Self::Corrupt(_) | Self::Newer { .. } => false,
+        }
+    }
 }

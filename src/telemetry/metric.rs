@@ -60,6 +60,7 @@ metrics! {
     REVOCATION_INTERRUPTIONS "munjigi_revocation_interruptions_total" Counter Count "Interruptions of the revocation feed, by cause."
     STREAMS "munjigi_streams" Gauge Count "Open WebSockets and long bodies that go on under a token."
     STREAMS_ENDED "munjigi_streams_ended_total" Counter Count "Streams ended before their time, by reason."
+    REVOCATION_LAG "munjigi_revocation_lag_entries" Gauge Count "Revocations that the store had recorded and this node had not read, at the last question (Redis)."
     STALE_DECISIONS "munjigi_stale_decisions_total" Counter Count "Requests decided on stale revocations, by what was done."
     MAILS "munjigi_mails_total" Counter Count "Mails, by result: sent, postponed, given up."
     MAIL_SECONDS "munjigi_mail_seconds" Histogram Seconds "From a mail queued to its receipt by the mail server."

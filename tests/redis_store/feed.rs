@@ -64,7 +64,7 @@ impl Follower {
                 FeedEvent::Interrupted { cause } => news.interruptions.push(cause),
                 // One of this very millisecond may have been asked for before.
                 FeedEvent::Contact { asked_at } if asked_at > instant => return news,
-                FeedEvent::Contact { .. } => {}
+                FeedEvent::Contact { .. } | FeedEvent::Attached { .. } => {}
             }
         }
     }
@@ -247,6 +247,7 @@ async fn a_large_set_is_sent_whole_in_bounded_events() {
                 assert!(entries.len() <= 4096, "{} at once", entries.len());
                 sent.extend(entries.into_iter().map(|entry| entry.key));
             }
+            FeedEvent::Attached { .. } => {}
             FeedEvent::Contact { .. } => break,
             FeedEvent::Interrupted { cause } => panic!("{cause}"),
         }

@@ -52,6 +52,7 @@ impl Follower {
             let event = tokio::time::timeout(DEADLINE, self.events.recv()).await;
             match event.expect("an event in time").expect("an open feed") {
                 FeedEvent::Revoked(entries) => self.seen.extend(entries),
+                FeedEvent::Attached { .. } => {}
                 FeedEvent::Contact { asked_at } => return asked_at,
                 FeedEvent::Interrupted { cause } => panic!("interrupted: {cause}"),
             }

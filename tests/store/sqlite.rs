@@ -293,7 +293,7 @@ fn follow(store: &Arc<dyn Store>) -> mpsc::Receiver<FeedEvent> {
 async fn interruption(events: &mut mpsc::Receiver<FeedEvent>) -> FeedInterruption {
     loop {
         match next(events).await {
-            FeedEvent::Contact { .. } => {}
+            FeedEvent::Contact { .. } | FeedEvent::Attached { .. } => {}
             FeedEvent::Interrupted { cause } => return cause,
             FeedEvent::Revoked(entries) => panic!("{entries:?} before the interruption"),
         }

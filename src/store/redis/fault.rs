@@ -2,6 +2,7 @@
 
 use redis::ErrorKind;
 use redis::RedisError;
+use redis::ServerErrorKind;
 
 use crate::store::StoreError;
 
@@ -48,6 +49,21 @@ impl From<RedisError> for StoreError {
             _ => Self::Unavailable(Box::new(error)),
         }
     }
+}
+
+/// Whether nobody was there to answer: another time the same may be done.
+pub(in crate::store) fn is_outage(error: &(dyn std::error::Error + 'static)) -> bool {
+    let Some(error) = error.downcast_ref::<RedisError>() else { return false };
+    let passing = [
+        ServerErrorKind::BusyLoading,
+        ServerErrorKind::ClusterDown,
+        ServerErrorKind::MasterDown,
+        ServerErrorKind::TryAgain,
+        ServerErrorKind::ReadOnly,
+    ];
+    error.is_io_error()
+        || error.is_unrecoverable_error() && error.kind() == ErrorKind::Io
+        || passing.iter().any(|kind| error.kind() == ErrorKind::Server(*kind))
 }
 
 /// A record's field that does not read.

@@ -15,6 +15,7 @@ mod feed;
 mod keyspace;
 mod login;
 mod mail;
+mod refill;
 mod revocation;
 mod rotation;
 mod server;
@@ -67,6 +68,8 @@ use crate::store::redis::keyspace::Keyspace;
 use crate::store::redis::user_record::UserRecord;
 use crate::token::StoredKey;
 
+pub(super) use fault::is_outage;
+
 /// How a Redis is reached.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
@@ -108,14 +111,30 @@ impl RedisStore {
     /// When the URL does not read, the server does not answer within the deadline, its
     /// `maxmemory-policy` would evict keys, or a newer version has written there.
     pub async fn connect(options: RedisOptions) -> Result<Self, StoreError> {
-        let store = Self {
-            link: Link::new(&options)?,
+        let store = Self::prepare(&options)?;
+        store.check().await?;
+        Ok(store)
+    }
+
+    /// Prepares to connect, when something is asked first.
+    ///
+    /// # Errors
+    /// When the URL does not read.
+    pub fn prepare(options: &RedisOptions) -> Result<Self, StoreError> {
+        Ok(Self {
+            link: Link::new(options)?,
             keys: Keyspace::new(&options.prefix),
             deadlines: options.deadlines,
             address: without_credentials(&options.url),
-        };
-        store.within(store.deadlines.command, store.check_server()).await?;
-        Ok(store)
+        })
+    }
+
+    /// Checks that the server can keep the promise.
+    ///
+    /// # Errors
+    /// As [`RedisStore::connect`].
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.within(self.deadlines.command, self.check_server()).await
     }
 
     /// Runs an operation under its deadline; one that runs out casts doubt on the connection.

@@ -25,7 +25,7 @@ static PURGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scri
 const LOG_LENGTH: usize = 100_000;
 
 /// Most revocations that one script takes: a script keeps all others waiting.
-const BATCH: usize = 500;
+pub(super) const BATCH: usize = 500;
 
 /// Scores are doubles, which hold integers up to this exactly.
 const LATEST: i64 = (1 << 53) - 1;
@@ -54,22 +54,34 @@ impl Recorded {
 impl RedisStore {
     /// Records revocations in order; those of one batch at once.
     pub(super) async fn append(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
-        let keys = self.keys.revocations();
         for batch in revocations.chunks(BATCH) {
-            let mut script = APPEND.prepare_invoke();
-            script.key(&keys.set).key(&keys.floors).key(&keys.sequence);
-            script.key(&keys.log).key(&keys.generation).key(&keys.sites).arg(LOG_LENGTH);
-            for Revocation { revoked, expires_at } in batch {
-                let site = match revoked {
+            let entries = batch.iter().map(|revocation| {
+                let site = match &revocation.revoked {
                     Revoked::Site { issuer, .. } => issuer,
                     _ => "",
                 };
-                script.arg(revoked.key().0.as_slice()).arg(revoked.floor());
-                script.arg(score(*expires_at)).arg(site);
-            }
-            self.script::<()>(&script).await?;
+                (FeedEntry::from(revocation), site)
+            });
+            self.append_batch(entries).await?;
         }
         Ok(())
+    }
+
+    /// Records at most [`BATCH`] entries, each with the issuer of its site, where it is of one;
+    /// answers how many of them changed anything.
+    pub(super) async fn append_batch(
+        &self,
+        entries: impl Iterator<Item = (FeedEntry, &str)>,
+    ) -> Result<usize, StoreError> {
+        let keys = self.keys.revocations();
+        let mut script = APPEND.prepare_invoke();
+        script.key(&keys.set).key(&keys.floors).key(&keys.sequence);
+        script.key(&keys.log).key(&keys.generation).key(&keys.sites).arg(LOG_LENGTH);
+        for (entry, site) in entries {
+            script.arg(entry.key.0.as_slice()).arg(entry.floor);
+            script.arg(score(entry.expires_at)).arg(site);
+        }
+        self.script(&script).await
     }
 
     /// Looks keys up, in their order.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use redis::RedisError;
+use uuid::Uuid;
 
 use crate::store::RedisStore;
 use crate::store::StoreError;
@@ -65,7 +66,21 @@ impl RedisStore {
     }
 }
 
-fn is_forbidden(error: &RedisError) -> bool {
+/// Names what a server holds: its data by `generation`, itself by `INFO replication`.
+///
+/// A process that was started anew, and a replica that was promoted, has another replication id:
+/// it may lack the newest of what was acknowledged. Where INFO is not allowed, no two names are the
+/// same.
+pub(super) fn lineage_of(generation: &str, info: Option<&str>) -> String {
+    let process = info.and_then(|info| {
+        info.lines().find_map(|line| line.trim_end().strip_prefix("master_replid:"))
+    });
+    let process = process.map_or_else(|| Uuid::new_v4().to_string(), ToOwned::to_owned);
+    format!("{generation}/{process}")
+}
+
+/// Whether the server does not let its user ask that.
+pub(super) fn is_forbidden(error: &RedisError) -> bool {
     // Servers that rename the command away call it unknown.
     error.code() == Some("NOPERM") || error.to_string().contains("unknown command")
 }

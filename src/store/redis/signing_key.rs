@@ -43,18 +43,30 @@ impl RedisStore {
         issuer: &str,
         key: &StoredKey,
     ) -> Result<Vec<StoredKey>, StoreError> {
-        let record = KeyRecord {
-            material: STANDARD.encode(key.material.expose()),
-            created_at: key.created_at,
-        };
-        let text = serde_json::to_string(&record)
-            .map_err(|error| StoreError::Corrupt(format!("signing key: {error}")))?;
         let mut script = ADD.prepare_invoke();
         script.key(self.keys.signing_keys(issuer));
-        script.arg(key.algorithm.name()).arg(&key.kid).arg(text);
+        script.arg(key.algorithm.name()).arg(&key.kid).arg(write_key(key)?);
         self.script::<()>(&script).await?;
         self.keys_of_site(issuer).await
     }
+
+    /// Adds a key unless there is one of its name, whatever others there are.
+    pub(super) async fn put_key_of_site(
+        &self,
+        issuer: &str,
+        key: &StoredKey,
+    ) -> Result<(), StoreError> {
+        let mut put = redis::cmd("HSETNX");
+        put.arg(self.keys.signing_keys(issuer));
+        put.arg(format!("{}:{}", key.algorithm.name(), key.kid)).arg(write_key(key)?);
+        self.command(&put).await
+    }
+}
+
+fn write_key(key: &StoredKey) -> Result<String, StoreError> {
+    let material = STANDARD.encode(key.material.expose());
+    serde_json::to_string(&KeyRecord { material, created_at: key.created_at })
+        .map_err(|error| StoreError::Corrupt(format!("signing key: {error}")))
 }
 
 fn read_key(field: &str, text: &str) -> Option<StoredKey> {

@@ -36,6 +36,9 @@ use crate::store::redis::feed::log::read_log;
 use crate::store::redis::keyspace::Keyspace;
 use crate::store::redis::keyspace::RevocationKeys;
 use crate::store::redis::revocation::parse_entry;
+use crate::store::redis::server::is_forbidden;
+use crate::store::redis::server::lineage_of;
+use crate::telemetry::metric;
 
 static BEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/beat.lua")));
 static SNAPSHOT: LazyLock<Script> =
@@ -55,7 +58,9 @@ const EVENT: usize = 4096;
 
 /// Between two attempts to reach a store that is away: doubled from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LAST_PAUSE: Duration = Duration::from_secs(2);
+///
+/// The last is shorter than a node that may lack something waits for the others after an outage.
+const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A follower of the log.
 pub(super) struct Feed<'a> {
@@ -148,6 +153,8 @@ impl<'a> Feed<'a> {
             let cause = FeedInterruption::Swapped;
             send(events, FeedEvent::Interrupted { cause }).await?;
         }
+        let lineage = self.lineage(&mut asking, &start.generation).await?;
+        send(events, FeedEvent::Attached { lineage }).await?;
         let sequence = self.send_set(&mut asking, start.sequence, events).await?;
         self.known = Some(Position { sequence, ..start });
         self.contact(asked_at, events).await?;
@@ -178,6 +185,8 @@ impl<'a> Feed<'a> {
                 }
                 _ = clock.tick() => {
                     let (asked_at, newest) = self.beat(&mut asking).await?;
+                    let lag = newest.sequence.saturating_sub(self.sequence());
+                    metrics::gauge!(metric::REVOCATION_LAG).set(lag as f64);
                     self.catch_up(&mut asking, &newest, events).await?;
                     self.contact(asked_at, events).await?;
                 }
@@ -264,6 +273,22 @@ impl<'a> Feed<'a> {
         script.arg(Uuid::new_v4().to_string()).arg(BEAT_KEPT);
         let (generation, sequence) = self.in_time(script.invoke_async(asking)).await?;
         Ok((asked_at, Position { generation, sequence }))
+    }
+
+    async fn lineage(
+        &self,
+        asking: &mut MultiplexedConnection,
+        generation: &str,
+    ) -> Result<String, End> {
+        let mut ask = redis::cmd("INFO");
+        let info = self.in_time(async {
+            match ask.arg("replication").query_async::<String>(asking).await {
+                Ok(info) => Ok(Some(info)),
+                Err(error) if is_forbidden(&error) => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        Ok(lineage_of(generation, info.await?.as_deref()))
     }
 
     async fn contact(

@@ -1,7 +1,9 @@
 -- Records revocations: the set, the log and the sites' generations, in one step.
 -- KEYS: set, floors, sequence, log, generation of the store, sites.
 -- ARGV: length of the log; then for each: key, floor, expiry, issuer of a site or ''.
--- A repeat is harmless: the set keeps the highest floor and the latest expiry of a key.
+-- Answers how many changed anything: the set keeps the highest floor and the latest expiry of a
+-- key, and what it has already is not logged again, so that a repeat, and several nodes that put
+-- the same back at once, tell followers nothing new.
 if redis.call('EXISTS', KEYS[3]) == 0 and redis.call('EXISTS', KEYS[4]) == 1 then
   -- The counter was lost alone: the log begins anew, and followers see another store.
   redis.call('DEL', KEYS[4], KEYS[5])
@@ -10,19 +12,29 @@ local function raise(hash, field, floor)
   local held = redis.call('HGET', hash, field)
   if not held or tonumber(held) < tonumber(floor) then
     redis.call('HSET', hash, field, floor)
+    return true
   end
+  return false
 end
+local new = 0
 for i = 2, #ARGV, 4 do
   local key, floor, expires, site = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local held = redis.call('ZSCORE', KEYS[1], key)
+  -- To the second, as followers keep it.
+  local changed = not held
+    or math.ceil(tonumber(held) / 1000) < math.ceil(tonumber(expires) / 1000)
   redis.call('ZADD', KEYS[1], 'GT', expires, key)
   if floor ~= '0' then
-    raise(KEYS[2], key, floor)
+    changed = raise(KEYS[2], key, floor) or changed
   end
   if site ~= '' then
     raise(KEYS[6], site, floor)
   end
-  local seq = redis.call('INCR', KEYS[3])
-  redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[1], string.format('%d-0', seq),
-    'key', key, 'floor', floor, 'expires', expires)
+  if changed then
+    new = new + 1
+    local seq = redis.call('INCR', KEYS[3])
+    redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[1], string.format('%d-0', seq),
+      'key', key, 'floor', floor, 'expires', expires)
+  end
 end
-return redis.status_reply('OK')
+return new
