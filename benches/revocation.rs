@@ -16,6 +16,8 @@ use std::time::Instant;
 use munjigi::clock::Now;
 use munjigi::clock::Timestamp;
 use munjigi::drain::Drain;
+use munjigi::journal::Journal;
+use munjigi::journal::OnDamage;
 use munjigi::operation::Generations;
 use munjigi::operation::Revocation;
 use munjigi::operation::RevocationKey;
@@ -42,6 +44,8 @@ fn main() {
     match row.map(|at| arguments.split_at(at).1) {
         Some([_, kind, size, ..]) if kind == "memory" => measure_list(size.parse().expect("size")),
         Some([_, kind, path, ..]) if kind == "ready" => measure_ready(Path::new(path)),
+        Some([_, kind, path, ..]) if kind == "fill" => fill_journal(Path::new(path)),
+        Some([_, kind, path, ..]) if kind == "journal" => measure_journal(Path::new(path)),
         _ => print_table(),
     }
 }
@@ -60,6 +64,9 @@ fn print_table() {
     runtime().block_on(fill(&path));
     println!("stored {STORED} revocations in SQLite in {:.1} s", filled.elapsed().as_secs_f64());
     print!("{}", child(&["ready", &path.to_string_lossy()]));
+    let path = folder.path().join("munjigi.journal");
+    child(&["fill", &path.to_string_lossy()]);
+    print!("{}", child(&["journal", &path.to_string_lossy()]));
 }
 
 fn child(arguments: &[&str]) -> String {
@@ -164,6 +171,35 @@ fn measure_ready(path: &Path) {
     println!(
         "ready with {entries} entries from SQLite after {} s",
         noted(ready.as_secs_f64(), 2.0)
+    );
+}
+
+/// A journal that is made where there is none holds what is in the list.
+fn fill_journal(path: &Path) {
+    let list = Arc::new(Revocations::new(usize::MAX));
+    let expires_at = Now::read().wall.plus(Duration::from_hours(1));
+    let mut numbers = Random(1);
+    for _ in 0..STORED / 1_000 {
+        let entries: Vec<FeedEntry> =
+            (0..1_000).map(|_| FeedEntry { key: numbers.key(), floor: 0, expires_at }).collect();
+        list.apply(&entries);
+    }
+    let journal = Journal::open(path, "munjigi:", OnDamage::Refuse, &list).expect("a journal");
+    drop(journal);
+}
+
+fn measure_journal(path: &Path) {
+    let list = Arc::new(Revocations::new(usize::MAX));
+    let bytes = path.metadata().expect("a journal").len();
+    let started = Instant::now();
+    let journal = Journal::open(path, "munjigi:", OnDamage::Refuse, &list).expect("a journal");
+    let read = started.elapsed().as_secs_f64();
+    drop(journal);
+    println!(
+        "read {} entries from a journal of {:.1} MB in {} s",
+        list.len(),
+        bytes as f64 / 1e6,
+        noted(read, 2.0)
     );
 }
 

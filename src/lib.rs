@@ -13,6 +13,7 @@ pub mod contract;
 pub mod drain;
 pub mod edge;
 pub mod gateway;
+pub mod journal;
 pub mod mail;
 pub mod operation;
 pub mod reload;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Each may use only those above it.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "secret",
     "vault",
     "clock",
@@ -20,6 +20,7 @@ const ORDER: [&str; 20] = [
     "token",
     "store",
     "revocation",
+    "journal",
     "mail",
     "social",
     "auth",

@@ -57,7 +57,6 @@ async fn bench() {
     let redis = RedisServer::start().await;
     let backend = serve_backend().await;
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("munjigi.toml");
     let text = format!(
         "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"\"\n[store]\nurl = \"{}\"\n\
          [password]\nmemory = \"64KiB\"\niterations = 1\n\
@@ -65,8 +64,12 @@ async fn bench() {
          routes = [{{ path = \"/*\", upstream = \"{backend}\" }}]\n",
         redis.url()
     );
-    std::fs::write(&file, text).unwrap();
-    let gateways = [Process::gateway(&file), Process::gateway(&file)];
+    let gateways = ["first", "second"].map(|name| {
+        let file = folder.path().join(format!("{name}.toml"));
+        let own = format!("[revocation]\njournal = \"{name}.journal\"\n");
+        std::fs::write(&file, format!("{own}{text}")).unwrap();
+        Process::gateway(&file)
+    });
     let ca = folder.path().join("certs/dev/ca.pem");
     let mut first = connect(&gateways[0], &ca).await;
     let mut second = connect(&gateways[1], &ca).await;

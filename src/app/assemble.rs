@@ -26,9 +26,14 @@ use crate::contract::Contract;
 use crate::gateway::snapshot::SiteParts;
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::upstream::UpstreamError;
+use crate::journal::Journal;
+use crate::journal::JournalError;
+use crate::journal::Journaled;
+use crate::journal::OnDamage;
 use crate::mail::MailError;
 use crate::mail::Outbox;
 use crate::mail::Templates;
+use crate::revocation::Revocations;
 use crate::social::Social;
 use crate::social::SocialSetupError;
 use crate::store::Deadlines;
@@ -60,6 +65,12 @@ pub enum AssembleError {
         #[source]
         source: StoreError,
     },
+    /// The node's own file cannot be used.
+    #[error("[revocation] journal")]
+    Journal(#[from] Box<JournalError>),
+    /// A thread that was to read a file ended early.
+    #[error("the start was interrupted")]
+    Task(#[source] tokio::task::JoinError),
     /// A key that the store holds does not work.
     #[error("keys of site `{site}`")]
     Keys {
@@ -103,19 +114,46 @@ pub async fn open_store(config: &StoreConfig) -> Result<Arc<dyn Store>, Assemble
             ("in memory".to_owned(), opened.map(|store| Arc::new(store) as Arc<dyn Store>))
         }
         StoreUrl::Redis(url) => {
-            let options = RedisOptions {
-                url: url.clone(),
-                username: config.username.clone(),
-                password: config.password.clone(),
-                ca: config.ca.clone(),
-                prefix: config.prefix.clone(),
-                deadlines,
-            };
-            let opened = RedisStore::connect(options).await;
+            let opened = RedisStore::connect(redis_options(config, url)).await;
             (url.clone(), opened.map(|store| Arc::new(store) as Arc<dyn Store>))
         }
     };
     opened.map_err(|source| AssembleError::Store { store: name, source })
+}
+
+/// Opens the store of a gateway: a Redis together with this node's own file, which is read into
+/// `list`.
+///
+/// # Errors
+/// When either cannot be opened. A Redis that is away is no error where the file has keys.
+pub async fn open_journaled(
+    config: &Config,
+    list: &Arc<Revocations>,
+    on_damage: OnDamage,
+) -> Result<(Arc<dyn Store>, Option<Arc<Journaled>>), AssembleError> {
+    let (StoreUrl::Redis(url), Some(path)) = (&config.store.url, &config.revocation.journal) else {
+        return Ok((open_store(&config.store).await?, None));
+    };
+    let (path, prefix) = (path.clone(), config.store.prefix.clone());
+    let list_to_fill = Arc::clone(list);
+    let opening = move || Journal::open(&path, &prefix, on_damage, &list_to_fill).map_err(Box::new);
+    let journal = tokio::task::spawn_blocking(opening).await.map_err(AssembleError::Task)??;
+    let bad_store = |source| AssembleError::Store { store: url.clone(), source };
+    let store = RedisStore::prepare(&redis_options(&config.store, url)).map_err(bad_store)?;
+    let joined = Journaled::open(store, journal, Arc::clone(list)).await.map_err(bad_store)?;
+    let joined = Arc::new(joined);
+    Ok((Arc::<Journaled>::clone(&joined), Some(joined)))
+}
+
+fn redis_options(config: &StoreConfig, url: &str) -> RedisOptions {
+    RedisOptions {
+        url: url.to_owned(),
+        username: config.username.clone(),
+        password: config.password.clone(),
+        ca: config.ca.clone(),
+        prefix: config.prefix.clone(),
+        deadlines: Deadlines { command: config.timeout, lookup: config.lookup_timeout },
+    }
 }
 
 /// Everything that can be checked without a store: the contracts that the sites name, and the

@@ -23,11 +23,11 @@ use crate::vault::VaultError;
 pub async fn vault(store: &dyn Store, now: Timestamp) -> Result<Arc<Vault>, AssembleError> {
     let bad_key = |source| AssembleError::Keys { site: VAULT.to_owned(), source };
     let bad_store = |source| AssembleError::Store { store: store.describe(), source };
-    let read = async || store.signing_keys(VAULT).await;
+    let read = || store.signing_keys(VAULT);
     let mut keys = patiently(read).await.map_err(bad_store)?;
     if keys.is_empty() {
         let made = StoredKey::generate(Algorithm::Hs512, now).map_err(bad_key)?;
-        let add = async || store.add_signing_key(VAULT, made.clone()).await;
+        let add = || store.add_signing_key(VAULT, made.clone());
         keys = patiently(add).await.map_err(bad_store)?;
     }
     let first = keys.first().ok_or(VaultError::Unusable)?;
@@ -46,11 +46,11 @@ pub(super) async fn key_ring(
     if !site.tokens.keys.is_empty() {
         return KeyRing::from_configured(&site.tokens.keys).map_err(bad_key);
     }
-    let read = async || store.signing_keys(&policy.issuer).await;
+    let read = || store.signing_keys(&policy.issuer);
     let mut keys = patiently(read).await.map_err(bad_store)?;
     if !keys.iter().any(|key| key.algorithm == policy.algorithm) {
         let made = StoredKey::generate(policy.algorithm, now).map_err(bad_key)?;
-        let add = async || store.add_signing_key(&policy.issuer, made.clone()).await;
+        let add = || store.add_signing_key(&policy.issuer, made.clone());
         keys = patiently(add).await.map_err(bad_store)?;
     }
     KeyRing::from_stored(&keys).map_err(bad_key)
@@ -58,7 +58,10 @@ pub(super) async fn key_ring(
 
 /// Asks again while the store is only slow: the deadline of one command is meant for requests, and
 /// a start on a busy disk is no reason not to start. Only for what may be done twice.
-async fn patiently<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+async fn patiently<T, Answer>(ask: impl Fn() -> Answer) -> Result<T, StoreError>
+where
+    Answer: Future<Output = Result<T, StoreError>>,
+{
     let begun = Instant::now();
     loop {
         match ask().await {

@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
@@ -36,6 +37,8 @@ use crate::edge::tls::TlsError;
 use crate::gateway::Gateway;
 use crate::gateway::access_log::AccessLog;
 use crate::gateway::snapshot::Snapshot;
+use crate::journal::Journaled;
+use crate::journal::OnDamage;
 use crate::mail::Courier;
 use crate::revocation::Revocations;
 use crate::store::Store;
@@ -52,7 +55,9 @@ pub struct App {
     tls: Arc<ArcSwap<rustls::ServerConfig>>,
     /// What a reload keeps where its settings stay; held over a whole reload, so that two never
     /// mix.
-    kept: Mutex<Kept>,
+    kept: Arc<Mutex<Kept>>,
+    /// The store, where this node has a file of its own beside it.
+    journaled: Option<Arc<Journaled>>,
     listening: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     /// Of the HTTPS listeners and their connections.
@@ -97,10 +102,23 @@ impl App {
     /// # Errors
     /// Says which part cannot be built or which address is taken.
     pub async fn start(config: Config, access_log: Option<Shape>) -> Result<Self, AppError> {
+        Self::start_on(config, access_log, OnDamage::Refuse).await
+    }
+
+    /// Starts a gateway as [`App::start`] does, on a journal that may be damaged.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_on(
+        config: Config,
+        access_log: Option<Shape>,
+        on_damage: OnDamage,
+    ) -> Result<Self, AppError> {
         // Handles of counters are taken when the snapshot is built: the recorder stands before.
         let metrics = Metrics::install();
         let now = Now::read().wall;
-        let store = assemble::open_store(&config.store).await?;
+        let revocations = Arc::new(Revocations::new(config.revocation.capacity));
+        let (store, journaled) = assemble::open_journaled(&config, &revocations, on_damage).await?;
         let vault = keys::vault(store.as_ref(), now).await?;
         let kept = Kept::new(&config)?;
         let snapshot = snapshot(&config, store.as_ref(), &kept, &vault, now).await?;
@@ -111,7 +129,6 @@ impl App {
             Some(shape) => AccessLog::start(shape, drain.guard()).map_err(AppError::AccessLog)?,
             None => AccessLog::off(),
         };
-        let revocations = Arc::new(Revocations::new(config.revocation.capacity));
         let auth = Auth { store: Arc::clone(&store), revocations, vault };
         let gateway = Arc::new(Gateway::new(snapshot, auth, access_log));
 
@@ -121,10 +138,21 @@ impl App {
         let outbox = move || current.snapshot.load().outbox().cloned();
         tasks.push(tokio::spawn(courier.run(outbox, beside.guard())));
         tasks.push(tokio::spawn(purge_hourly(store, beside.signal())));
+        let kept = Arc::new(Mutex::new(kept));
+        if let Some(journaled) = &journaled {
+            let renewal = renew_keys(
+                Arc::clone(&gateway),
+                Arc::clone(&kept),
+                journaled.keys_changed(),
+                beside.signal(),
+            );
+            tasks.push(tokio::spawn(renewal));
+        }
         let mut app = Self {
             gateway,
             tls: Arc::new(ArcSwap::new(server_config)),
-            kept: Mutex::new(kept),
+            kept,
+            journaled,
             listening: Vec::new(),
             admin: None,
             drain,
@@ -181,7 +209,7 @@ impl App {
 
     /// Stops accepting, lets requests in flight end within the grace, and ends what runs beside.
     pub async fn stop(self) -> Drained {
-        let Self { drain, beside, tasks, gateway, .. } = self;
+        let Self { drain, beside, tasks, gateway, journaled, .. } = self;
         let grace = gateway.snapshot.load().config.server.shutdown_grace;
         let drained = drain.finish(grace).await;
         beside.finish(BESIDE_GRACE).await;
@@ -189,6 +217,9 @@ impl App {
             task.abort();
             // Aborted or done, it has ended: that is all that is waited for.
             drop(task.await);
+        }
+        if let Some(journaled) = journaled {
+            journaled.close().await;
         }
         let flushed = tokio::task::spawn_blocking(move || gateway.access_log.flush());
         if let Err(error) = flushed.await {
@@ -258,6 +289,33 @@ fn start_feed(
         tokio::spawn(async move { store.follow(events).await }),
         tokio::spawn(async move { revocations.run(feed, guard).await }),
     ]
+}
+
+/// Builds the snapshot anew whenever the signing keys that it was built of may have changed: a node
+/// may have started with the keys of its own file, or next to one that put others back.
+async fn renew_keys(
+    gateway: Arc<Gateway>,
+    kept: Arc<Mutex<Kept>>,
+    mut changed: watch::Receiver<()>,
+    mut stop: Signal,
+) {
+    loop {
+        tokio::select! {
+            () = stop.given() => return,
+            changed = changed.changed() => if changed.is_err() { return },
+        }
+        let kept = kept.lock().await;
+        let current = gateway.snapshot.load_full();
+        let Auth { store, vault, .. } = &gateway.auth;
+        let now = Now::read().wall;
+        match snapshot(&current.config, store.as_ref(), &kept, vault, now).await {
+            Ok(next) => {
+                gateway.snapshot.store(Arc::new(next));
+                tracing::info!("the signing keys were read again");
+            }
+            Err(error) => tracing::error!(error = %error, "the signing keys do not read"),
+        }
+    }
 }
 
 /// Deletes what has expired, once an hour; a failure is said, and tried again an hour later.

@@ -55,7 +55,7 @@ enum Verb {
     Dev(dev::DevArgs),
     /// Run the gateway
     #[command(after_help = RUN)]
-    Run,
+    Run(run::RunArgs),
     /// Check the configuration and say everything that is wrong with it, at once
     #[command(after_help = CHECK)]
     Check,
@@ -88,7 +88,7 @@ pub fn main() -> ExitCode {
     let output = Output::new(cli.json);
     let context = Context::new(cli.config, output);
     let runtime = match &cli.verb {
-        Verb::Run => run::runtime(&context),
+        Verb::Run(_) => run::runtime(&context),
         _ => run::default_runtime(),
     };
     let done = runtime.and_then(|runtime| runtime.block_on(dispatch(cli.verb, &context)));
@@ -104,7 +104,7 @@ pub fn main() -> ExitCode {
 async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<()> {
     match verb {
         Verb::Dev(args) => Box::pin(dev::dev(args, context)).await,
-        Verb::Run => Box::pin(run::run(context)).await,
+        Verb::Run(args) => Box::pin(run::run(args, context)).await,
         Verb::Check => Box::pin(check::check(context)).await,
         Verb::Explain(args) => Box::pin(explain::explain(args, context)).await,
         Verb::Contract(verb) => contract::contract(verb, context),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::Args;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
@@ -14,6 +15,7 @@ use crate::app::App;
 use crate::config::LogConfig;
 use crate::config::LogFormat;
 use crate::drain::Drained;
+use crate::journal::OnDamage;
 use crate::reload;
 use crate::telemetry::log;
 use crate::telemetry::log::Shape;
@@ -35,13 +37,21 @@ pub(crate) fn default_runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")
 }
 
-pub(crate) async fn run(context: &Context) -> anyhow::Result<()> {
+#[derive(Debug, Default, Args)]
+pub(crate) struct RunArgs {
+    /// Start although the journal is damaged: what still reads is taken, the file is set aside
+    #[arg(long)]
+    accept_loss: bool,
+}
+
+pub(crate) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<()> {
     let file = context.file()?;
     let config = context.config()?;
     start_log(&config.log)?;
     let signals = Signals::listen()?;
     let access_log = access_log(&config.log);
-    let app = App::start(config, access_log).await?;
+    let on_damage = if args.accept_loss { OnDamage::AcceptLoss } else { OnDamage::Refuse };
+    let app = App::start_on(config, access_log, on_damage).await?;
     let listening: Vec<String> = app.listening().iter().map(ToString::to_string).collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

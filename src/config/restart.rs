@@ -19,6 +19,7 @@ pub fn restart_only_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         ("store.password", old.store.password != new.store.password),
         ("store.ca", old.store.ca != new.store.ca),
         ("revocation.capacity", old.revocation.capacity != new.revocation.capacity),
+        ("revocation.journal", old.revocation.journal != new.revocation.journal),
         ("log.level", old.log.level != new.log.level),
         ("log.format", old.log.format != new.log.format),
         ("log.access", old.log.access != new.log.access),

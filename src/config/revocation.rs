@@ -1,5 +1,6 @@
 //! `[revocation]`: how long a node decides alone, and how much it remembers.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::Table;
@@ -15,6 +16,8 @@ pub struct RevocationConfig {
     pub capacity: usize,
     /// When open streams end; default `expired`. A reload applies it to those that are opened then.
     pub close_streams: CloseStreams,
+    /// This node's own file beside a Redis store; default `munjigi.journal`, `None`: off. A change needs a restart (R).
+    pub journal: Option<PathBuf>,
 }
 
 /// When a WebSocket or a long body ends before its time.
@@ -49,6 +52,8 @@ impl WhenStale {
         [("reject", Self::Reject), ("accept", Self::Accept), ("ask", Self::Ask)];
 }
 
+const DEFAULT_JOURNAL: &str = "munjigi.journal";
+
 impl Default for RevocationConfig {
     fn default() -> Self {
         Self {
@@ -56,6 +61,7 @@ impl Default for RevocationConfig {
             when_stale: WhenStale::Reject,
             capacity: 10_000_000,
             close_streams: CloseStreams::Expired,
+            journal: Some(PathBuf::from(DEFAULT_JOURNAL)),
         }
     }
 }
@@ -72,6 +78,9 @@ impl RevocationConfig {
                 default.close_streams,
                 &CloseStreams::CHOICES,
             ),
+            journal: table.read("journal", Some(table.resolve_path(DEFAULT_JOURNAL)), |item| {
+                if item.is_empty_text() { Some(None) } else { item.path().map(Some) }
+            }),
         };
         table.end();
         config

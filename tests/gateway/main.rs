@@ -11,7 +11,6 @@
 
 mod harness;
 #[path = "../support/redis.rs"]
-#[expect(dead_code, reason = "no server is killed or given arguments here")]
 mod redis;
 
 mod accounts;
@@ -37,6 +36,7 @@ mod http2;
 mod http2_heads;
 mod identity;
 mod import;
+mod journal;
 mod lifecycle;
 mod limits;
 mod logs;

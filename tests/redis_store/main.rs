@@ -5,6 +5,7 @@ mod attributes;
 mod connecting;
 mod feed;
 mod fixture;
+mod journal;
 mod left_overs;
 mod look_ups;
 mod mail;

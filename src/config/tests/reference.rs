@@ -74,7 +74,8 @@ fn the_defaults_are_those_of_the_code() {
     assert_eq!(config.tls, TlsConfig::default());
     let url = StoreUrl::Sqlite(folder.path().join("munjigi.db"));
     assert_eq!(config.store, StoreConfig { url, ..StoreConfig::default() });
-    assert_eq!(config.revocation, RevocationConfig::default());
+    let journal = Some(folder.path().join("munjigi.journal"));
+    assert_eq!(config.revocation, RevocationConfig { journal, ..RevocationConfig::default() });
     assert_eq!(config.password, PasswordConfig::default());
     assert_eq!(config.login, LoginConfig::default());
     let (google, kakao) = (Some(ProviderConfig::google()), Some(ProviderConfig::kakao()));

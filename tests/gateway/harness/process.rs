@@ -25,8 +25,31 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `munjigi run` on a configuration file and waits until it listens.
     pub(crate) async fn run(config: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_munjigi"))
-            .args(["--config".as_ref(), config.as_os_str(), "run".as_ref()])
+        Self::run_with(config, &["run"]).await
+    }
+
+    /// Starts it with this verb and its arguments.
+    pub(crate) async fn run_with(config: &Path, verb: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_munjigi"));
+        command.arg("--config").arg(config).args(verb);
+        Self::listening(command).await
+    }
+
+    /// Starts it with a signal ignored, as a service manager may.
+    pub(crate) async fn run_ignoring(config: &Path, signal: &str) -> Self {
+        let mut command = Command::new("sh");
+        let script = format!("trap '' {signal}; exec \"$0\" --config \"$1\" run");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_munjigi")]).arg(config);
+        Self::listening(command).await
+    }
+
+    /// The process's number.
+    pub(crate) fn pid(&self) -> String {
+        self.child.id().expect("munjigi runs").to_string()
+    }
+
+    async fn listening(mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -60,8 +83,7 @@ impl Process {
 
     /// Sends a signal by name (`TERM`, `HUP`, `STOP`, `CONT`).
     pub(crate) async fn signal(&self, name: &str) {
-        let pid = self.child.id().expect("munjigi runs").to_string();
-        let status = Command::new("kill").args(["-s", name, &pid]).status().await.unwrap();
+        let status = Command::new("kill").args(["-s", name, &self.pid()]).status().await.unwrap();
         assert!(status.success());
     }
 

@@ -1,0 +1,229 @@
+//! The journal's file: found, locked, begun, and replaced whole.
+//!
+//! It begins with what it is, its version and the prefix of the store's keys; frames follow. It is
+//! mode 0600, for it holds signing keys, and locked (`flock`) as long as a gateway has it open. A
+//! file is begun beside its place and renamed onto it, so that none is ever found half begun.
+
+use std::fs;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::fs::Permissions;
+use std::fs::TryLockError;
+use std::io;
+use std::io::ErrorKind;
+use std::io::Read;
+use std::io::Seek;
+use std::io::SeekFrom;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::journal::JournalError;
+use crate::journal::frame::frame;
+use crate::journal::frame::whole;
+
+/// The layout that is written here; a file of another one is refused.
+const VERSION: u32 = 1;
+
+const MAGIC: &[u8; 12] = b"munjigi jrnl";
+
+/// An open journal, written at its end.
+#[derive(Debug)]
+pub(super) struct Journalled {
+    pub(super) file: File,
+    /// Where the next frame goes.
+    pub(super) end: u64,
+}
+
+/// A journal that is written beside the one that it will replace.
+#[derive(Debug)]
+pub(super) struct Draft {
+    written: Journalled,
+    place: PathBuf,
+    target: PathBuf,
+}
+
+/// Whether a draft may take the place of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Onto {
+    /// There is none: one that another process put there meanwhile stays.
+    Nothing,
+    /// The one that this process has locked.
+    Own,
+}
+
+impl Journalled {
+    /// Appends a frame; nothing is known of what is on the disk until [`Journalled::sync`].
+    pub(super) fn append(&mut self, records: &[u8]) -> io::Result<()> {
+        let bytes = frame(records, self.end);
+        self.file.write_all(&bytes)?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Waits until what was appended is on the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Cuts what follows `end`, and appends from there.
+    pub(super) fn cut(mut file: File, end: u64) -> io::Result<Self> {
+        file.set_len(end)?;
+        file.sync_all()?;
+        file.seek(SeekFrom::Start(end))?;
+        Ok(Self { file, end })
+    }
+}
+
+/// Opens and locks the file; `None` where there is none.
+pub(super) fn open(path: &Path) -> Result<Option<File>, JournalError> {
+    loop {
+        let file = match OpenOptions::new().read(true).write(true).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(JournalError::file("open", path, source)),
+        };
+        lock(&file, path)?;
+        // Whoever had it may have renamed another onto it before letting go.
+        if is_at(&file, path) {
+            let own = Permissions::from_mode(0o600);
+            file.set_permissions(own).map_err(|source| JournalError::file("open", path, source))?;
+            return Ok(Some(file));
+        }
+    }
+}
+
+/// Checks what a file begins with; answers where its frames begin.
+pub(super) fn read_header(mut file: &File, path: &Path, prefix: &str) -> Result<u64, JournalError> {
+    let bad = |source| JournalError::file("read", path, source);
+    let damaged = || JournalError::Damaged { path: path.to_owned(), place: 0 };
+    let mut begin = Vec::new();
+    file.seek(SeekFrom::Start(0)).map_err(bad)?;
+    file.take(MOST_HEADER).read_to_end(&mut begin).map_err(bad)?;
+    let rest = begin.strip_prefix(MAGIC).ok_or_else(damaged)?;
+    let (version, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
+    let found = u32::from_le_bytes(*version);
+    // Twice: a version that was damaged must not pass for another one.
+    let (again, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
+    if u32::from_le_bytes(*again) != !found {
+        return Err(damaged());
+    }
+    if found != VERSION {
+        return Err(JournalError::Version { path: path.to_owned(), found, known: VERSION });
+    }
+    let expected = header(prefix);
+    if begin.get(..expected.len()) == Some(expected.as_slice()) {
+        return Ok(expected.len() as u64);
+    }
+    let other = whole(rest, NAMED_AT).ok_or_else(damaged)?;
+    let prefix = String::from_utf8_lossy(other.trim_ascii_end()).into_owned();
+    Err(JournalError::Other { path: path.to_owned(), prefix })
+}
+
+impl Draft {
+    /// Begins a draft for `target`.
+    pub(super) fn begin(target: &Path, prefix: &str) -> Result<Self, JournalError> {
+        let place = beside(target, "new");
+        let failed = |source| JournalError::file("write", &place, source);
+        let file = loop {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            let file = options.open(&place).map_err(failed)?;
+            lock(&file, target)?;
+            // Another process may have finished it, which made it a journal.
+            if is_at(&file, &place) {
+                break file;
+            }
+        };
+        let mut written = Journalled::cut(file, 0).map_err(failed)?;
+        let header = header(prefix);
+        written.file.write_all(&header).map_err(failed)?;
+        written.end = header.len() as u64;
+        Ok(Self { written, place, target: target.to_owned() })
+    }
+
+    pub(super) fn append(&mut self, records: &[u8]) -> io::Result<()> {
+        self.written.append(records)
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.written.sync()
+    }
+
+    /// Puts it in its place, durably.
+    pub(super) fn finish(self, onto: Onto) -> Result<Journalled, JournalError> {
+        let failed = |source| JournalError::file("replace", &self.target, source);
+        self.written.file.sync_all().map_err(failed)?;
+        match onto {
+            Onto::Own => fs::rename(&self.place, &self.target).map_err(failed)?,
+            Onto::Nothing => {
+                fs::hard_link(&self.place, &self.target).map_err(failed)?;
+                fs::remove_file(&self.place).map_err(failed)?;
+            }
+        }
+        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = File::open(folder.unwrap_or_else(|| Path::new(".")));
+        folder.and_then(|folder| folder.sync_all()).map_err(failed)?;
+        Ok(self.written)
+    }
+
+    /// Where it is written.
+    pub(super) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Gives it up.
+    pub(super) fn discard(self) {
+        // What stays is overwritten by the next draft.
+        drop(fs::remove_file(&self.place));
+    }
+}
+
+/// Keeps a damaged file for who wants to look at it.
+pub(super) fn set_aside(path: &Path) -> Result<PathBuf, JournalError> {
+    let aside = beside(path, "damaged");
+    fs::rename(path, &aside).map_err(|source| JournalError::file("set aside", path, source))?;
+    Ok(aside)
+}
+
+/// What a file begins with: what it is, its version, and a frame that names the prefix.
+fn header(prefix: &str) -> Vec<u8> {
+    let mut header = MAGIC.to_vec();
+    header.extend(VERSION.to_le_bytes());
+    header.extend((!VERSION).to_le_bytes());
+    // A line, so that an empty prefix makes a frame too.
+    header.extend(frame(format!("{prefix}\n").as_bytes(), NAMED_AT));
+    header
+}
+
+/// Magic and version, twice.
+const NAMED_AT: u64 = 12 + 8;
+
+/// Far longer than any header.
+const MOST_HEADER: u64 = 1 << 16;
+
+fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(JournalError::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(JournalError::file("lock", path, source)),
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let names = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata().map(names), fs::metadata(path).map(names)) {
+        (Ok(open), Ok(there)) => open == there,
+        _ => false,
+    }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(ending);
+    path.with_file_name(name)
+}

@@ -1,0 +1,66 @@
+//! What a node remembers beside the revocations, which are in the list already.
+
+use std::collections::BTreeMap;
+
+use crate::journal::record::LastContact;
+use crate::journal::record::Record;
+use crate::token::StoredKey;
+
+/// What the journal says, but for revocations.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Image {
+    /// Signing keys by issuer, and the vault's secret, as the store last told them.
+    pub(super) keys: BTreeMap<String, Vec<StoredKey>>,
+    /// Generations of sites, above zero, by issuer.
+    pub(super) sites: BTreeMap<String, u64>,
+    /// The highest number of an account that was seen.
+    pub(super) number: i64,
+    /// The last contact with the store.
+    pub(super) contact: Option<LastContact>,
+    /// The store that has everything that is here.
+    pub(super) lineage: Option<String>,
+}
+
+impl Image {
+    /// Takes a record in; answers whether it changed anything.
+    pub(super) fn take(&mut self, record: &Record) -> bool {
+        match record {
+            Record::Revoked(_) => true,
+            Record::Site { issuer, generation } => {
+                let held = self.sites.entry(issuer.clone()).or_default();
+                let rises = generation > held;
+                *held = (*held).max(*generation);
+                rises
+            }
+            Record::Keys { issuer, keys } => {
+                let held = self.keys.insert(issuer.clone(), keys.clone());
+                held.as_ref() != Some(keys)
+            }
+            Record::Number(number) => {
+                let rises = *number > self.number;
+                self.number = self.number.max(*number);
+                rises
+            }
+            Record::Contact(contact) => self.contact.replace(*contact) != Some(*contact),
+            Record::Lineage(lineage) => {
+                self.lineage.replace(lineage.clone()).as_ref() != Some(lineage)
+            }
+        }
+    }
+
+    /// The records that make it; the contact comes last, for it vouches for all before.
+    pub(super) fn records(&self) -> Vec<Record> {
+        let keys = self
+            .keys
+            .iter()
+            .map(|(issuer, keys)| Record::Keys { issuer: issuer.clone(), keys: keys.clone() });
+        let sites = self.sites.iter().map(|(issuer, generation)| Record::Site {
+            issuer: issuer.clone(),
+            generation: *generation,
+        });
+        let number = (self.number > 0).then_some(Record::Number(self.number));
+        let lineage = self.lineage.clone().map(Record::Lineage);
+        let contact = self.contact.map(Record::Contact);
+        keys.chain(sites).chain(number).chain(lineage).chain(contact).collect()
+    }
+}

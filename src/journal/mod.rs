@@ -1,0 +1,349 @@
+//! The node's own file: what it knows of revocations, kept where a Redis may lose it.
+//!
+//! A revocation is acknowledged only once it is in this file, on the disk, *and* the store has taken
+//! it. So the loss of either alone loses nothing: a node starts from its file while Redis is away,
+//! and puts what a Redis has lost back ([`Journaled`]). The file also holds the sites' signing keys,
+//! the highest account number seen, and when the store was last in contact.
+//!
+//! Revocations themselves are held in memory once only, in the list: the file is what the list
+//! would be read from. Hence the one rule here: an entry is in the list before it is appended.
+
+mod file;
+mod frame;
+mod image;
+mod record;
+mod refill;
+mod store;
+mod writer;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+
+use crate::clock::BootId;
+use crate::clock::Now;
+use crate::revocation::Revocations;
+use crate::store::FeedEntry;
+use crate::telemetry::metric;
+
+use file::Draft;
+use file::Journalled;
+use file::Onto;
+use frame::End;
+use frame::LONGEST;
+use image::Image;
+use record::LastContact;
+use record::Record;
+use writer::Job;
+use writer::Writer;
+
+pub use store::Journaled;
+
+/// The open journal of this node.
+#[derive(Debug)]
+pub struct Journal {
+    jobs: mpsc::Sender<Job>,
+    image: Arc<Mutex<Image>>,
+    list: Arc<Revocations>,
+    boot_id: Option<BootId>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What is done about a journal that is damaged in the middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDamage {
+    /// It is refused.
+    Refuse,
+    /// What still reads is taken, and the damaged file is set aside (`munjigi run --accept-loss`).
+    AcceptLoss,
+}
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The system refused.
+    #[error("cannot {verb} the journal {}", .path.display())]
+    File {
+        /// What was to be done.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error(
+        "the journal {} is in use by another process: give every gateway a file of its own \
+         ([revocation] journal)", .path.display()
+    )]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It was written by another version.
+    #[error("the journal {} has version {found}, this gateway knows {known}", .path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The one known here.
+        known: u32,
+    },
+    /// It is of a store with other keys.
+    #[error(
+        "the journal {} is of a store with the prefix `{prefix}`: name another file in \
+         [revocation] journal", .path.display()
+    )]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// The other store's prefix.
+        prefix: String,
+    },
+    /// It was written once and does not read any more.
+    #[error(
+        "the journal {} is damaged at byte {place}: revocations may be lost; `munjigi run \
+         --accept-loss` takes what still reads", .path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the damage begins.
+        place: u64,
+    },
+    /// The thread that writes it is gone.
+    #[error("the journal is closed")]
+    Closed,
+    /// The disk took too long.
+    #[error("the journal was not written within {0:?}")]
+    Slow(Duration),
+    /// It could not be written before, and not been made anew since.
+    #[error("the journal cannot be written")]
+    Broken(#[source] Arc<Self>),
+}
+
+/// How long an acknowledgement waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Appends that wait at most; beyond, who appends waits.
+const QUEUE: usize = 1024;
+
+impl JournalError {
+    fn file(verb: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::File { verb, path: path.to_owned(), source }
+    }
+}
+
+impl Journal {
+    /// Opens the journal, reads it into `list`, and starts the thread that writes it; makes it where
+    /// there is none. `prefix` is that of the store's keys. It blocks.
+    ///
+    /// # Errors
+    /// When another process has it, it is another version's or store's, or it is damaged other than
+    /// at its torn end.
+    pub fn open(
+        path: &Path,
+        prefix: &str,
+        on_damage: OnDamage,
+        list: &Arc<Revocations>,
+    ) -> Result<Self, JournalError> {
+        let boot_id = BootId::read();
+        let (journal, image) = match file::open(path)? {
+            Some(file) => read(file, path, prefix, on_damage, list)?,
+            None => {
+                let image = Image::default();
+                let journal = begin(path, prefix, list, &image, Onto::Nothing)?;
+                (journal, image)
+            }
+        };
+        if let Some(contact) = &image.contact {
+            list.restore(contact.within(boot_id, Now::read().boot));
+        }
+        metrics::gauge!(metric::JOURNAL_BYTES).set(journal.end as f64);
+        let image = Arc::new(Mutex::new(image));
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let writer = Writer {
+            path: path.to_owned(),
+            prefix: prefix.to_owned(),
+            list: Arc::clone(list),
+            image: Arc::clone(&image),
+            journal,
+            broken: None,
+            compaction: None,
+            compact_after: Instant::now(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(queue))
+            .map_err(|source| JournalError::file("start a thread for", path, source))?;
+        let list = Arc::clone(list);
+        Ok(Self { jobs, image, list, boot_id, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Brings everything to the disk and lets go of the file; later appends fail.
+    pub(crate) async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.jobs.send(Job::Close(done)).await.is_ok() {
+            // Nothing is sent: that the other side is dropped is what is waited for.
+            drop(tokio::time::timeout(PATIENCE, closed).await);
+        }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.is_finished() && thread.join().is_err()) {
+            tracing::error!("the journal's thread panicked");
+        }
+    }
+
+    /// Appends records that are in the list already, where they are revocations; the answer means
+    /// that they are on the disk.
+    async fn keep(&self, records: &[Record]) -> Result<(), JournalError> {
+        let (synced, answer) = oneshot::channel();
+        let kept = async {
+            self.append(records, Some(synced)).await?;
+            match answer.await {
+                Ok(outcome) => outcome.map_err(JournalError::Broken),
+                Err(_dropped) => Err(JournalError::Closed),
+            }
+        };
+        match tokio::time::timeout(PATIENCE, kept).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => Err(JournalError::Slow(PATIENCE)),
+        }
+    }
+
+    /// Appends records without waiting for the disk; a failure is told by the thread.
+    async fn note(&self, records: &[Record]) {
+        // Closed: the gateway is stopping.
+        drop(self.append(records, None).await);
+    }
+
+    /// Appends revocations that are in the list, as [`Journal::note`] does.
+    async fn note_entries(&self, entries: &[FeedEntry]) {
+        let records: Vec<_> = entries.iter().copied().map(Record::Revoked).collect();
+        self.note(&records).await;
+    }
+
+    /// Notes that the list has everything that the store acknowledged before an instant.
+    async fn note_contact(&self, asked_at: crate::clock::BootTime) {
+        if !self.list.is_complete() {
+            return;
+        }
+        let boot_id = self.boot_id.map_or([0; 16], |boot| boot.0);
+        let contact = LastContact { wall: Now::read().wall, boot: asked_at, boot_id };
+        self.note(&[Record::Contact(contact)]).await;
+    }
+
+    async fn append(
+        &self,
+        records: &[Record],
+        synced: Option<oneshot::Sender<Result<(), Arc<JournalError>>>>,
+    ) -> Result<(), JournalError> {
+        let mut frames = vec![Vec::new()];
+        {
+            let mut image = self.image();
+            for record in records {
+                image.take(record);
+                if frames.last().is_some_and(|frame| frame.len() > LONGEST / 2) {
+                    frames.push(Vec::new());
+                }
+                if let Some(frame) = frames.last_mut() {
+                    record.write(frame);
+                }
+            }
+        }
+        frames.retain(|frame| !frame.is_empty());
+        let last = frames.pop().unwrap_or_default();
+        let jobs = frames.into_iter().map(|records| Job::Append { records, synced: None });
+        for job in jobs.chain([Job::Append { records: last, synced }]) {
+            self.jobs.send(job).await.map_err(|_closed| JournalError::Closed)?;
+        }
+        Ok(())
+    }
+
+    /// What is remembered beside the revocations.
+    fn image(&self) -> MutexGuard<'_, Image> {
+        self.image.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a journal that is there.
+fn read(
+    file: File,
+    path: &Path,
+    prefix: &str,
+    on_damage: OnDamage,
+    list: &Arc<Revocations>,
+) -> Result<(Journalled, Image), JournalError> {
+    let failed = |source| JournalError::file("read", path, source);
+    let mut image = Image::default();
+    let mut take = |records: &[u8]| {
+        let mut entries = Vec::new();
+        let read = Record::read_all(records, |record| match record {
+            Record::Revoked(entry) => entries.push(entry),
+            other => {
+                image.take(&other);
+            }
+        });
+        list.apply(&entries);
+        read.is_some()
+    };
+    let end = match file::read_header(&file, path, prefix) {
+        Ok(begin) => frame::read_all(&file, begin, &mut take).map_err(failed)?,
+        Err(JournalError::Damaged { place, .. }) => End::Damaged(place),
+        Err(error) => return Err(error),
+    };
+    match end {
+        End::Whole => {
+            let length = file.metadata().map_err(failed)?.len();
+            Ok((Journalled::cut(file, length).map_err(failed)?, image))
+        }
+        End::Torn(place) => {
+            let length = file.metadata().map_err(failed)?.len();
+            tracing::warn!(
+                file = %path.display(), place, bytes = length - place,
+                "the end of the journal was never completely written, and is cut"
+            );
+            Ok((Journalled::cut(file, place).map_err(failed)?, image))
+        }
+        End::Damaged(place) if on_damage == OnDamage::Refuse => {
+            Err(JournalError::Damaged { path: path.to_owned(), place })
+        }
+        End::Damaged(place) => {
+            let lost = frame::salvage(&file, place, &mut take).map_err(failed)?;
+            // What is lost may be a revocation: nothing is known until the store was read.
+            image.contact = None;
+            let aside = file::set_aside(path)?;
+            tracing::error!(
+                file = %path.display(), place, bytes = lost, aside = %aside.display(),
+                "the journal is damaged: what still reads was taken, and the file set aside"
+            );
+            Ok((begin(path, prefix, list, &image, Onto::Nothing)?, image))
+        }
+    }
+}
+
+fn begin(
+    path: &Path,
+    prefix: &str,
+    list: &Revocations,
+    image: &Image,
+    onto: Onto,
+) -> Result<Journalled, JournalError> {
+    let draft = Draft::begin(path, prefix)?;
+    writer::fill(draft, path, list, &Mutex::new(image.clone()), onto)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,307 @@
+//! Follows the store's feed, and gives a store that lost data what this node knows.
+//!
+//! Everything that the feed tells goes into the list, then into the journal, then on. At every
+//! connection the store says of which lineage it is. One that this node has not given everything
+//! to, because it was wiped, restarted, restored from an old copy, or was a replica until now, may
+//! lack the newest: keys, numbers and this node's newest revocations are put back at once, the whole
+//! list after them. All of it may be repeated, by every node: a set only grows.
+//!
+//! Other nodes do the same, and a node may lack what another acknowledged while it was away. So
+//! contact with a store that has changed counts only after [`SETTLING`], in which the others put
+//! back the newest of theirs.
+
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use crate::clock::BootTime;
+use crate::clock::Now;
+use crate::journal::record::Record;
+use crate::journal::store::Journaled;
+use crate::operation::Revocation;
+use crate::operation::RevocationKey;
+use crate::operation::UserId;
+use crate::revocation::SHARDS;
+use crate::store::FeedEntry;
+use crate::store::FeedEvent;
+use crate::store::FeedInterruption;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::telemetry::metric;
+
+/// How long after a change of the store contact counts again: others find it within a second of
+/// its return, and put their newest back first.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// How often the keys are asked for again: another node may have put others back, or made them.
+const KEYS_EVERY: Duration = Duration::from_secs(5);
+
+/// Between two attempts to put something back: doubled from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Enough to keep the reader of a long first read busy, little enough to bound memory.
+const QUEUE: usize = 64;
+
+type Work<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// What a node does beside reading the feed.
+struct Relay<'a> {
+    node: &'a Journaled,
+    /// What must be back before contact counts.
+    first: Option<Work<'a>>,
+    /// The rest.
+    rest: Option<Work<'a>>,
+    /// A contact that came meanwhile.
+    held: Option<BootTime>,
+    /// Contact does not count before.
+    settled_at: Option<Instant>,
+    /// When the keys are asked for again.
+    keys_at: Instant,
+    /// The store contradicted what was read of it before.
+    is_contradicted: bool,
+    /// Keys of sites: in the feed they have no name.
+    sites: Vec<(RevocationKey, String)>,
+}
+
+impl Journaled {
+    /// Follows the feed, and sends it on, until `events` closes.
+    pub(super) async fn relay(&self, events: &mpsc::Sender<FeedEvent>) {
+        let (sender, mut news) = mpsc::channel(QUEUE);
+        let relay = async {
+            Relay::new(self).run(&mut news, events).await;
+            // The store's side ends when nobody listens any more.
+            drop(news);
+        };
+        tokio::join!(self.store.follow(sender), relay);
+    }
+
+    /// Puts keys, numbers and generations back.
+    pub(super) async fn restore_names(&self) -> Result<(), StoreError> {
+        let image = self.journal.image().clone();
+        for (issuer, keys) in &image.keys {
+            self.store.restore_signing_keys(issuer, keys).await?;
+        }
+        for (issuer, generation) in &image.sites {
+            self.store.raise_site_generation(issuer, *generation).await?;
+        }
+        if image.number > 0 {
+            self.store.raise_user_numbers(UserId(image.number)).await?;
+        }
+        Ok(())
+    }
+
+    /// What every connection begins with, until it is done.
+    async fn restore_first(&self, is_changed: bool) {
+        let mut patience = Patience::default();
+        while let Err(error) = self.try_restore_first(is_changed).await {
+            patience.wait_after(&error).await;
+        }
+    }
+
+    async fn try_restore_first(&self, is_changed: bool) -> Result<(), StoreError> {
+        if is_changed || !self.is_checked.load(Ordering::Acquire) {
+            self.store.check().await?;
+            self.is_checked.store(true, Ordering::Release);
+        }
+        if is_changed {
+            self.restore_names().await?;
+        }
+        // An answer may have been lost with the connection, or given by a server that was one no
+        // longer.
+        let recent: Vec<Revocation> = self.recent().iter().cloned().collect();
+        let now = Now::read().wall;
+        let recent: Vec<_> = recent.into_iter().filter(|one| one.expires_at > now).collect();
+        if !recent.is_empty() {
+            self.store.revoke(&recent).await?;
+        }
+        self.ask_for_keys().await
+    }
+
+    /// Asks for the keys again: they may be others by now.
+    async fn ask_for_keys(&self) -> Result<(), StoreError> {
+        let known = self.journal.image().keys.clone();
+        let mut is_changed = false;
+        for (issuer, known) in known {
+            let keys = self.stored_keys(&issuer).await?;
+            is_changed |= keys != known;
+            self.note_keys(&issuer, &keys).await;
+        }
+        if is_changed {
+            self.keys_changed.send_replace(());
+        }
+        Ok(())
+    }
+
+    /// Puts the whole list back; then the store of this lineage has everything.
+    async fn restore_rest(&self, lineage: String, sites: Vec<(RevocationKey, String)>) {
+        let mut restored = 0;
+        for number in 0..SHARDS {
+            let now = Now::read().wall;
+            let mut part = self.list.part(u8::try_from(number).unwrap_or(u8::MAX));
+            part.retain(|entry| entry.expires_at > now);
+            let mut patience = Patience::default();
+            restored += loop {
+                match self.store.restore_revocations(&part, &sites).await {
+                    Ok(restored) => break restored,
+                    Err(error) => patience.wait_after(&error).await,
+                }
+            };
+        }
+        if restored > 0 {
+            metrics::counter!(metric::STORE_REFILLS).increment(1);
+            tracing::warn!(restored, "the store had lost revocations, which were put back");
+        }
+        // If it is not written, it will all be put back once more.
+        self.journal.note(&[Record::Lineage(lineage)]).await;
+    }
+}
+
+impl<'a> Relay<'a> {
+    fn new(node: &'a Journaled) -> Self {
+        Self {
+            node,
+            first: None,
+            rest: None,
+            held: None,
+            settled_at: None,
+            keys_at: Instant::now() + KEYS_EVERY,
+            is_contradicted: false,
+            sites: Vec::new(),
+        }
+    }
+
+    async fn run(mut self, news: &mut mpsc::Receiver<FeedEvent>, events: &mpsc::Sender<FeedEvent>) {
+        loop {
+            let event = tokio::select! {
+                () = events.closed() => return,
+                () = finished(&mut self.first) => {
+                    self.first = None;
+                    match self.held.take() {
+                        Some(asked_at) => FeedEvent::Contact { asked_at },
+                        None => continue,
+                    }
+                }
+                () = finished(&mut self.rest), if self.first.is_none() => {
+                    self.rest = None;
+                    continue;
+                }
+                event = news.recv() => match event {
+                    Some(event) => event,
+                    None => return,
+                },
+            };
+            if self.take(&event).await && events.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Takes an event in; says whether it goes on.
+    async fn take(&mut self, event: &FeedEvent) -> bool {
+        match event {
+            FeedEvent::Attached { lineage } => self.attach(lineage),
+            FeedEvent::Revoked(entries) => {
+                let fresh = self.node.list.learn(entries);
+                let sites = self.sites_of(&fresh);
+                if !fresh.is_empty() {
+                    self.node.journal.note_entries(&fresh).await;
+                }
+                if !sites.is_empty() {
+                    self.node.journal.note(&sites).await;
+                }
+            }
+            FeedEvent::Contact { asked_at } => {
+                let is_settled = self.settled_at.is_none_or(|at| at <= Instant::now());
+                if self.first.is_some() {
+                    self.held = Some(*asked_at);
+                }
+                if self.first.is_some() || !is_settled {
+                    return false;
+                }
+                self.settled_at = None;
+                self.node.journal.note_contact(*asked_at).await;
+                if self.rest.is_none() && self.keys_at <= Instant::now() {
+                    self.keys_at = Instant::now() + KEYS_EVERY;
+                    self.name_sites();
+                    let node = self.node;
+                    // An outage is met by the feed as well, which begins with the keys then.
+                    self.rest = Some(Box::pin(async move { drop(node.ask_for_keys().await) }));
+                }
+            }
+            FeedEvent::Interrupted { cause } => {
+                self.is_contradicted |= *cause == FeedInterruption::Swapped;
+            }
+        }
+        true
+    }
+
+    fn attach(&mut self, lineage: &str) {
+        let node = self.node;
+        let had_any = node.journal.image().lineage.is_some();
+        let is_contradicted = std::mem::take(&mut self.is_contradicted);
+        let is_changed = is_contradicted || !node.is_known(lineage);
+        self.name_sites();
+        self.held = None;
+        self.first = Some(Box::pin(node.restore_first(is_changed)));
+        if is_changed {
+            if had_any {
+                self.settled_at = Some(Instant::now() + SETTLING);
+            }
+            let sites = self.sites.clone();
+            self.rest = Some(Box::pin(node.restore_rest(lineage.to_owned(), sites)));
+        }
+    }
+
+    fn name_sites(&mut self) {
+        let image = self.node.journal.image();
+        let issuers = image.keys.keys().chain(image.sites.keys());
+        self.sites =
+            issuers.map(|issuer| (RevocationKey::of_site(issuer), issuer.clone())).collect();
+    }
+
+    /// Generations of sites, which are remembered beyond the revocations that raised them.
+    fn sites_of(&self, entries: &[FeedEntry]) -> Vec<Record> {
+        let floors = entries.iter().filter(|entry| entry.floor > 0);
+        let named = floors.filter_map(|entry| {
+            let (_, issuer) = self.sites.iter().find(|(key, _)| *key == entry.key)?;
+            Some(Record::Site { issuer: issuer.clone(), generation: entry.floor })
+        });
+        named.collect()
+    }
+}
+
+/// Waits for work, where there is any.
+async fn finished(work: &mut Option<Work<'_>>) {
+    match work {
+        Some(work) => work.await,
+        None => pending().await,
+    }
+}
+
+/// The wait between attempts; whoever waits for them gives them up when the store is met anew.
+struct Patience {
+    pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { pause: FIRST_PAUSE }
+    }
+}
+
+impl Patience {
+    async fn wait_after(&mut self, error: &StoreError) {
+        if !error.is_outage() {
+            let cause = std::error::Error::source(error).map(ToString::to_string);
+            let cause = cause.unwrap_or_default();
+            tracing::error!(error = %error, cause, "the store does not take back what it lost");
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LAST_PAUSE);
+    }
+}

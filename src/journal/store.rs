@@ -1,0 +1,413 @@
+//! A Redis store whose revocations, keys and numbers this node remembers as well.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::journal::Journal;
+use crate::journal::JournalError;
+use crate::journal::record::Record;
+use crate::operation::Email;
+use crate::operation::Identifier;
+use crate::operation::RefreshHash;
+use crate::operation::Revocation;
+use crate::operation::RevocationKey;
+use crate::operation::Revoked;
+use crate::operation::SessionId;
+use crate::operation::UserId;
+use crate::revocation::Revocations;
+use crate::store::CodePurpose;
+use crate::store::FeedEntry;
+use crate::store::FeedEvent;
+use crate::store::Lookup;
+use crate::store::NewCode;
+use crate::store::NewMail;
+use crate::store::NewSession;
+use crate::store::NewUser;
+use crate::store::QueuedMail;
+use crate::store::RedisStore;
+use crate::store::Rotation;
+use crate::store::Session;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::Successor;
+use crate::store::User;
+use crate::store::UserChange;
+use crate::token::StoredKey;
+
+/// The store, the list and the journal of one node.
+pub struct Journaled {
+    pub(super) store: RedisStore,
+    pub(super) list: Arc<Revocations>,
+    pub(super) journal: Journal,
+    /// The newest revocations of this node: the likeliest to be lost by a fail-over.
+    recent: Mutex<VecDeque<Revocation>>,
+    /// Whether the server was found to keep its promises since it was last known.
+    pub(super) is_checked: AtomicBool,
+    pub(super) keys_changed: watch::Sender<()>,
+}
+
+/// How many revocations of this node count as recent.
+const RECENT: usize = 4096;
+
+impl fmt::Debug for Journaled {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Journaled").field(&self.store).finish()
+    }
+}
+
+impl From<JournalError> for StoreError {
+    fn from(error: JournalError) -> Self {
+        Self::Unavailable(Box::new(error))
+    }
+}
+
+impl Journaled {
+    /// Joins a store with what this node remembers.
+    ///
+    /// A store that is away is waited for elsewhere, if the journal knows keys: then the node goes
+    /// on with those, and follows `when_stale`.
+    ///
+    /// # Errors
+    /// When the server cannot keep the promise, or is away and there is nothing to go on with.
+    pub async fn open(
+        store: RedisStore,
+        journal: Journal,
+        list: Arc<Revocations>,
+    ) -> Result<Self, StoreError> {
+        let joined = Self {
+            store,
+            list,
+            journal,
+            recent: Mutex::new(VecDeque::new()),
+            is_checked: AtomicBool::new(false),
+            keys_changed: watch::Sender::new(()),
+        };
+        match joined.meet().await {
+            Ok(()) => {}
+            Err(error) if error.is_outage() && !joined.journal.image().keys.is_empty() => {
+                tracing::warn!(
+                    store = %joined.store.describe(), error = %error,
+                    "the store is away: the node goes on with what its own file says"
+                );
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(joined)
+    }
+
+    /// Learns whenever the signing keys may have changed after they were asked for.
+    #[must_use]
+    pub fn keys_changed(&self) -> watch::Receiver<()> {
+        self.keys_changed.subscribe()
+    }
+
+    /// Brings the journal to the disk and lets go of its file.
+    pub async fn close(&self) {
+        self.journal.close().await;
+    }
+
+    /// Checks the server, and puts the keys back first: a store that lost them must not be given
+    /// new ones.
+    async fn meet(&self) -> Result<(), StoreError> {
+        self.store.check().await?;
+        self.is_checked.store(true, Ordering::Release);
+        let lineage = self.store.lineage().await?;
+        if !self.is_known(&lineage) {
+            self.restore_names().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether everything here was once given to the store of this lineage.
+    pub(super) fn is_known(&self, lineage: &str) -> bool {
+        self.journal.image().lineage.as_deref() == Some(lineage)
+    }
+
+    /// The newest revocations of this node, oldest first.
+    pub(super) fn recent(&self) -> MutexGuard<'_, VecDeque<Revocation>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes revocations into the list, then into the journal; the answer means that they are on
+    /// the disk.
+    async fn keep(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        if revocations.is_empty() {
+            return Ok(());
+        }
+        self.list.record(revocations);
+        let mut records = Vec::with_capacity(revocations.len());
+        for revocation in revocations {
+            records.push(Record::Revoked(FeedEntry::from(revocation)));
+            if let Revoked::Site { issuer, generation } = &revocation.revoked {
+                records.push(Record::Site { issuer: issuer.clone(), generation: *generation });
+            }
+        }
+        {
+            let mut recent = self.recent();
+            recent.extend(revocations.iter().cloned());
+            let old = recent.len().saturating_sub(RECENT);
+            recent.drain(..old);
+        }
+        Ok(self.journal.keep(&records).await?)
+    }
+
+    /// Records here and there at once; both must succeed.
+    async fn both<T>(
+        &self,
+        revocations: &[Revocation],
+        store: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        // Whatever the store does: who asked for it is refused here, also after a restart.
+        let (kept, stored) = join(self.keep(revocations), store).await;
+        let stored = stored?;
+        kept?;
+        Ok(stored)
+    }
+
+    async fn note_number(&self, user: UserId) {
+        let record = Record::Number(user.0);
+        if user.0 > self.journal.image().number {
+            self.journal.note(&[record]).await;
+        }
+    }
+
+    /// Remembers the keys of an issuer as the store tells them.
+    ///
+    /// That they are not on the disk is no reason not to use them; the journal's thread tells it.
+    pub(super) async fn note_keys(&self, issuer: &str, keys: &[StoredKey]) {
+        if !keys.is_empty() && self.keys_of(issuer) != keys {
+            let record = Record::Keys { issuer: issuer.to_owned(), keys: keys.to_vec() };
+            drop(self.journal.keep(&[record]).await);
+        }
+    }
+
+    /// The keys of an issuer that this node remembers.
+    fn keys_of(&self, issuer: &str) -> Vec<StoredKey> {
+        self.journal.image().keys.get(issuer).cloned().unwrap_or_default()
+    }
+
+    /// The keys that the store has; those that this node remembers where it has lost its own.
+    pub(super) async fn stored_keys(&self, issuer: &str) -> Result<Vec<StoredKey>, StoreError> {
+        let stored = self.store.signing_keys(issuer).await?;
+        let known = self.keys_of(issuer);
+        if !stored.is_empty() || known.is_empty() {
+            return Ok(stored);
+        }
+        self.store.restore_signing_keys(issuer, &known).await?;
+        self.store.signing_keys(issuer).await
+    }
+}
+
+/// The longest a start waits for the keys of a store before it takes those of the journal.
+const KEYS_PATIENCE: Duration = Duration::from_secs(2);
+
+#[async_trait]
+impl Store for Journaled {
+    async fn create_user(&self, user: NewUser) -> Result<User, StoreError> {
+        let user = self.store.create_user(user).await?;
+        self.note_number(user.id).await;
+        Ok(user)
+    }
+
+    async fn find_user(
+        &self,
+        realm: &str,
+        who: &Identifier,
+        lookup: Lookup,
+    ) -> Result<Option<User>, StoreError> {
+        let found = self.store.find_user(realm, who, lookup).await?;
+        if let Some(user) = &found {
+            self.note_number(user.id).await;
+        }
+        Ok(found)
+    }
+
+    async fn list_users(
+        &self,
+        realm: &str,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<User>, StoreError> {
+        self.store.list_users(realm, after, limit).await
+    }
+
+    async fn change_user(
+        &self,
+        realm: &str,
+        user: UserId,
+        change: UserChange,
+        revoked_until: Timestamp,
+    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
+        let changed = self.store.change_user(realm, user, change, revoked_until).await?;
+        if let Some((_, revocations)) = &changed {
+            self.keep(revocations).await?;
+        }
+        Ok(changed)
+    }
+
+    async fn open_session(
+        &self,
+        session: NewSession,
+        revoked_until: Timestamp,
+    ) -> Result<Option<Vec<Revocation>>, StoreError> {
+        let opened = self.store.open_session(session, revoked_until).await?;
+        if let Some(revocations) = &opened {
+            self.keep(revocations).await?;
+        }
+        Ok(opened)
+    }
+
+    async fn find_session_by_refresh(
+        &self,
+        issuer: &str,
+        presented: &RefreshHash,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        self.store.find_session_by_refresh(issuer, presented, now).await
+    }
+
+    async fn rotate(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+        successor: Successor,
+        grace: Duration,
+        revoked_until: Timestamp,
+    ) -> Result<Rotation, StoreError> {
+        let rotation =
+            self.store.rotate(session, presented, successor, grace, revoked_until).await?;
+        if let Rotation::Reused(revocations) = &rotation {
+            self.keep(revocations).await?;
+        }
+        Ok(rotation)
+    }
+
+    async fn list_sessions(
+        &self,
+        realm: &str,
+        user: UserId,
+        issuer: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.store.list_sessions(realm, user, issuer, now).await
+    }
+
+    async fn end_session(
+        &self,
+        session: SessionId,
+        revocations: &[Revocation],
+    ) -> Result<bool, StoreError> {
+        self.both(revocations, self.store.end_session(session, revocations)).await
+    }
+
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        self.both(revocations, self.store.revoke(revocations)).await
+    }
+
+    async fn find_revocation(
+        &self,
+        key: RevocationKey,
+        now: Timestamp,
+    ) -> Result<Option<u64>, StoreError> {
+        self.store.find_revocation(key, now).await
+    }
+
+    /// A generation below one that was seen would sign tokens that are refused at once.
+    async fn site_generation(&self, issuer: &str) -> Result<u64, StoreError> {
+        let stored = self.store.site_generation(issuer).await?;
+        let known = self.journal.image().sites.get(issuer).copied().unwrap_or(0);
+        if stored > known {
+            let record = Record::Site { issuer: issuer.to_owned(), generation: stored };
+            self.journal.note(&[record]).await;
+        }
+        Ok(stored.max(known))
+    }
+
+    /// While the store is away, the keys that this node remembers.
+    async fn signing_keys(&self, issuer: &str) -> Result<Vec<StoredKey>, StoreError> {
+        let asked = tokio::time::timeout(KEYS_PATIENCE, self.stored_keys(issuer)).await;
+        match asked.unwrap_or(Err(StoreError::TimedOut(KEYS_PATIENCE))) {
+            Ok(keys) => {
+                self.note_keys(issuer, &keys).await;
+                Ok(keys)
+            }
+            Err(error) if error.is_outage() => {
+                let known = self.keys_of(issuer);
+                if known.is_empty() { Err(error) } else { Ok(known) }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn add_signing_key(
+        &self,
+        issuer: &str,
+        key: StoredKey,
+    ) -> Result<Vec<StoredKey>, StoreError> {
+        let keys = self.store.add_signing_key(issuer, key).await?;
+        self.note_keys(issuer, &keys).await;
+        Ok(keys)
+    }
+
+    async fn put_code(&self, code: NewCode, mail: NewMail) -> Result<(), StoreError> {
+        self.store.put_code(code, mail).await
+    }
+
+    async fn try_code(
+        &self,
+        purpose: CodePurpose,
+        realm: &str,
+        email: &Email,
+        hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.store.try_code(purpose, realm, email, hash, now).await
+    }
+
+    async fn queue_mail(&self, mail: NewMail) -> Result<(), StoreError> {
+        self.store.queue_mail(mail).await
+    }
+
+    async fn take_mails(
+        &self,
+        now: Timestamp,
+        hidden_until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<QueuedMail>, StoreError> {
+        self.store.take_mails(now, hidden_until, limit).await
+    }
+
+    async fn postpone_mail(&self, id: Uuid, until: Timestamp) -> Result<(), StoreError> {
+        self.store.postpone_mail(id, until).await
+    }
+
+    async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError> {
+        self.store.drop_mail(id).await
+    }
+
+    async fn purge(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.store.purge(now).await
+    }
+
+    async fn follow(&self, events: mpsc::Sender<FeedEvent>) {
+        self.relay(&events).await;
+    }
+
+    fn describe(&self) -> String {
+        self.store.describe()
+    }
+}
