@@ -3,6 +3,7 @@
 use crate::auth::Auth;
 use crate::auth::AuthSite;
 use crate::auth::store_failure;
+use crate::clock::Timestamp;
 use crate::operation::ErrorCode;
 use crate::operation::Identifier;
 use crate::operation::Outcome;
@@ -12,6 +13,7 @@ use crate::operation::UserId;
 use crate::operation::UserView;
 use crate::store::Lookup;
 use crate::store::User;
+use crate::store::UserChange;
 
 impl Auth {
     pub(super) async fn me(
@@ -21,6 +23,22 @@ impl Auth {
     ) -> Result<Outcome, Rejection> {
         let user = self.account_of(site, principal, Lookup::Whole).await?;
         Ok(Outcome::Account { user: UserView::from(&user) })
+    }
+
+    /// Changes an account, and refuses here what ends with that; `None` when it is gone.
+    pub(super) async fn change_account(
+        &self,
+        site: &AuthSite,
+        user: UserId,
+        change: UserChange,
+        revoked_until: Timestamp,
+    ) -> Result<Option<User>, Rejection> {
+        let changed = self.store.change_user(&site.realm, user, change, revoked_until).await;
+        let changed = changed.map_err(|error| store_failure(&error))?;
+        Ok(changed.map(|(user, ended)| {
+            self.revocations.record(&ended);
+            user
+        }))
     }
 
     /// Finds the account that a token speaks for.

@@ -2,7 +2,6 @@
 
 use crate::auth::Auth;
 use crate::auth::AuthSite;
-use crate::auth::store_failure;
 use crate::auth::throttle::Account;
 use crate::clock::Timestamp;
 use crate::operation::Caller;
@@ -44,11 +43,9 @@ impl Auth {
         let verifier = site.settings.passwords.hash(new, Input::NewPassword).await?;
         let change = UserChange::SetPassword { verifier };
         let until = Self::users_revoked_until(site, now).max(principal.expires_at);
-        let changed = self.store.change_user(&site.realm, user.id, change, until).await;
-        let Some((user, ended)) = changed.map_err(|error| store_failure(&error))? else {
+        let Some(user) = self.change_account(site, user.id, change, until).await? else {
             return Err(Rejection::new(ErrorCode::InvalidToken, "the token's user is gone"));
         };
-        self.revocations.record(&ended);
         self.open_session(site, caller, &user, now).await?.ok_or_else(|| {
             Rejection::new(ErrorCode::InvalidToken, "the account changed once more meanwhile")
         })

@@ -66,12 +66,8 @@ impl Auth {
         let verifier = site.settings.passwords.hash(password, Input::NewPassword).await?;
         let change = UserChange::ResetPassword { verifier };
         let until = Self::users_revoked_until(site, now);
-        let changed = self.store.change_user(&site.realm, user.id, change, until).await;
-        let Some((_, ended)) = changed.map_err(|error| store_failure(&error))? else {
-            return Err(no_account());
-        };
-        self.revocations.record(&ended);
-        Ok(())
+        let changed = self.change_account(site, user.id, change, until).await?;
+        changed.map(drop).ok_or_else(no_account)
     }
 
     async fn mail_password(

@@ -3,7 +3,6 @@
 use crate::auth::Auth;
 use crate::auth::AuthSite;
 use crate::auth::code::no_account;
-use crate::auth::store_failure;
 use crate::clock::Timestamp;
 use crate::operation::Email;
 use crate::operation::Outcome;
@@ -23,10 +22,9 @@ impl Auth {
         let user = self.redeem_code(site, purpose, (email, code), now).await?;
         let change = UserChange::ProveEmail { email: email.clone() };
         let until = Self::users_revoked_until(site, now);
-        let changed = self.store.change_user(&site.realm, user.id, change, until).await;
-        let changed = changed.map_err(|error| store_failure(&error))?;
+        let changed = self.change_account(site, user.id, change, until).await?;
         // The account may have gone, or have another address, since it was found.
-        let proven = changed.is_some_and(|(user, _)| user.email_verified);
+        let proven = changed.is_some_and(|user| user.email_verified);
         if proven { Ok(Outcome::EmailVerified) } else { Err(no_account()) }
     }
 }
