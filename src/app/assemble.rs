@@ -205,11 +205,10 @@ pub async fn sites(
         };
         let tokens =
             tokens.map_err(|source| AssembleError::Keys { site: site.host.to_string(), source })?;
-        let tokens = Arc::new(tokens);
         let auth = AuthSite {
             host: site.host.to_string(),
             realm: site.realm.clone(),
-            tokens: Arc::clone(&tokens),
+            tokens: Arc::new(tokens),
             signup: site.signup.enabled,
             default_role: contract.tokens().default_role.clone(),
             signup_roles: site.signup.roles.clone(),
@@ -217,7 +216,7 @@ pub async fn sites(
             language: contract.language(),
             settings: Arc::clone(settings),
         };
-        parts.push(SiteParts { contract: Arc::clone(contract), tokens, auth });
+        parts.push(SiteParts { contract: Arc::clone(contract), auth });
     }
     Ok(parts)
 }

@@ -2,7 +2,6 @@
 
 use crate::auth::Auth;
 use crate::auth::AuthSite;
-use crate::auth::scrutiny::Scrutiny;
 use crate::clock::Now;
 use crate::operation::Outcome;
 use crate::operation::Rejection;
@@ -20,12 +19,7 @@ impl Auth {
         token: Secret<String>,
         now: Now,
     ) -> Result<Outcome, Rejection> {
-        let scrutiny = Scrutiny {
-            tokens: &site.tokens,
-            revocations: Some(&self.revocations),
-            max_staleness: site.settings.max_staleness,
-            when_stale: site.settings.when_stale,
-        };
+        let scrutiny = site.scrutiny(Some(&self.revocations), None);
         let standing = scrutiny.judge(token.expose(), now)?;
         if let Some(action) = standing.stale() {
             tracing::warn!(action, "a token was checked although revocation is stale");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
+use crate::auth::AuthSite;
 use crate::clock::Now;
 use crate::clock::Timestamp;
 use crate::config::WhenStale;
@@ -49,6 +50,22 @@ pub(crate) enum Standing {
     KnownStale(Arc<Verified>),
     /// The store must be asked whether it is revoked (`when_stale = "ask"`).
     ToAsk(Arc<Verified>),
+}
+
+impl AuthSite {
+    /// What a token of the site is held against; a route may have its own `when_stale`.
+    pub(crate) fn scrutiny<'a>(
+        &'a self,
+        revocations: Option<&'a Revocations>,
+        when_stale: Option<WhenStale>,
+    ) -> Scrutiny<'a> {
+        Scrutiny {
+            tokens: &self.tokens,
+            revocations,
+            max_staleness: self.settings.max_staleness,
+            when_stale: when_stale.unwrap_or(self.settings.when_stale),
+        }
+    }
 }
 
 impl Scrutiny<'_> {

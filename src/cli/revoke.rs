@@ -77,7 +77,7 @@ async fn token(args: &TokenArgs, context: &Context, opened: &Opened) -> anyhow::
     let token = read_token(&args.token)?;
     let mut refusals = Vec::new();
     for (config, site) in opened.config.sites.iter().zip(&opened.sites) {
-        match site.tokens.verify(&token, context.now.wall) {
+        match site.auth.tokens.verify(&token, context.now.wall) {
             Ok(verified) => {
                 let principal = &verified.principal;
                 let revoked = Revoked::Token {
@@ -85,7 +85,7 @@ async fn token(args: &TokenArgs, context: &Context, opened: &Opened) -> anyhow::
                     token: principal.token.clone(),
                 };
                 // The leeway covers gateways whose clocks are behind this one.
-                let expires_at = principal.expires_at.plus(site.tokens.policy().leeway);
+                let expires_at = principal.expires_at.plus(site.auth.tokens.policy().leeway);
                 let revocation = Revocation { revoked, expires_at };
                 opened.store.revoke(&[revocation]).await?;
                 return Ok(Done { revoked: "token", name: principal.token.to_string() });
@@ -103,7 +103,7 @@ async fn session(session: Uuid, opened: &Opened) -> anyhow::Result<Done> {
         .sites
         .iter()
         .map(|site| Revocation {
-            revoked: Revoked::Session { issuer: site.tokens.policy().issuer.clone(), session },
+            revoked: Revoked::Session { issuer: site.auth.tokens.policy().issuer.clone(), session },
             expires_at: opened.revoked_until,
         })
         .collect();

@@ -71,7 +71,7 @@ pub(crate) async fn token(verb: TokenVerb, context: &Context) -> anyhow::Result<
 
 async fn issue(args: &IssueArgs, context: &Context, opened: &Opened) -> anyhow::Result<()> {
     let site = opened.site(args.site.as_deref())?;
-    let policy = site.tokens.policy();
+    let policy = site.auth.tokens.policy();
     let now = context.now.wall;
     let ttl = args.ttl.unwrap_or(policy.access_ttl);
     if ttl > policy.access_ttl {
@@ -110,7 +110,7 @@ async fn issue(args: &IssueArgs, context: &Context, opened: &Opened) -> anyhow::
         permissions: &user.permissions,
         not_after: Some(now.plus(ttl)),
     };
-    let token = site.tokens.issue_access(grant, now)?;
+    let token = site.auth.tokens.issue_access(grant, now)?;
     let new = NewSession {
         session,
         refresh: None,
@@ -127,7 +127,7 @@ async fn inspect(args: &InspectArgs, context: &Context, opened: &Opened) -> anyh
     let now = context.now.wall;
     let mut refusals = Vec::new();
     for (config, site) in opened.config.sites.iter().zip(&opened.sites) {
-        let verified = match site.tokens.verify(&token, now) {
+        let verified = match site.auth.tokens.verify(&token, now) {
             Ok(verified) => verified,
             Err(error) => {
                 refusals.push(format!("{}: {error}", config.host));

@@ -13,9 +13,10 @@ pub struct PasswordConfig {
     pub iterations: u32,
     /// Argon2id lanes; default 1. A reload applies it.
     pub parallelism: u32,
-    /// Hashes at once; default 0 = cores. Bounds memory in a login storm..
+    /// Hashes at once; default 0 = cores. Bounds memory in a login storm. A
+    /// reload applies it.
     pub concurrency: usize,
-    /// Logins that wait for one; default 64, beyond it 503..
+    /// Logins that wait for one; default 64, beyond it 503. A reload applies it.
     pub queue: usize,
     /// Shortest password in characters; default 8. A reload applies it.
     pub min_length: usize,

@@ -31,7 +31,8 @@ const AGENT_BYTES: usize = 256;
 /// Who asks is found out before the body is read: a refused client need not send it.
 ///
 /// # Errors
-/// 403 for a foreign page where a cookie counts; what authentication, the contract's decoding or the operation refuses.
+/// 403 for a foreign page where a cookie counts; what authentication, the contract's decoding or
+/// the operation refuses.
 pub(crate) async fn serve<'a>(
     visit: Visit<'a>,
     endpoint: &'a Endpoint,

@@ -13,7 +13,6 @@ use http::header;
 use http::uri::PathAndQuery;
 use serde::Serialize;
 
-use crate::auth::scrutiny::Scrutiny;
 use crate::auth::scrutiny::Standing;
 use crate::clock::Now;
 use crate::config::HostHeader;
@@ -27,7 +26,6 @@ use crate::gateway::site::Route;
 use crate::gateway::site::Site;
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::walk::admit;
-use crate::gateway::walk::scrutiny;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
 use crate::revocation::Revocations;
@@ -210,10 +208,7 @@ impl Explainer<'_> {
             headers.insert(header::AUTHORIZATION, line);
         }
         let when_stale = route.and_then(|route| route.config.when_stale);
-        let scrutiny = Scrutiny {
-            revocations: self.revocations,
-            ..scrutiny(self.snapshot, self.site, when_stale)
-        };
+        let scrutiny = self.site.auth.scrutiny(self.revocations, when_stale);
         let bare_tokens = self.site.contract.tokens().bare_tokens;
         let (verified, open) = match examine(&headers, auth, bare_tokens, &scrutiny, self.now)? {
             None => (None, ", without an identity"),

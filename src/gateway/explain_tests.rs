@@ -94,7 +94,7 @@ impl Bench {
                 user_revocation_ttl: tokens.policy().access_ttl,
             }),
         };
-        let parts = vec![SiteParts { contract: Arc::new(contract), tokens, auth }];
+        let parts = vec![SiteParts { contract: Arc::new(contract), auth }];
         let mut upstreams = HashMap::new();
         for route in &config.sites[0].routes {
             let UpstreamRef::Url(url) = &route.upstream else {

@@ -24,7 +24,6 @@ use crate::gateway::route::Target;
 use crate::gateway::upstream::Upstream;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
-use crate::token::SiteTokens;
 
 /// A site, compiled.
 #[derive(Debug)]
@@ -33,8 +32,6 @@ pub(crate) struct Site {
     pub(crate) name: Arc<str>,
     /// The shape of its auth API and of its refusals.
     pub(crate) contract: Arc<Contract>,
-    /// Its tokens.
-    pub(crate) tokens: Arc<SiteTokens>,
     /// What operations need to know of it.
     pub(crate) auth: AuthSite,
     /// Its identity headers.

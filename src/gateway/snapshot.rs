@@ -24,7 +24,6 @@ use crate::gateway::site::Route;
 use crate::gateway::site::Site;
 use crate::gateway::upstream::Upstream;
 use crate::mail::Outbox;
-use crate::token::SiteTokens;
 
 /// Sites with their routes, contracts and tokens; limits. Immutable.
 #[derive(Debug)]
@@ -40,8 +39,6 @@ pub struct Snapshot {
 pub struct SiteParts {
     /// Its contract.
     pub contract: Arc<Contract>,
-    /// Its tokens.
-    pub tokens: Arc<SiteTokens>,
     /// What operations need to know of it.
     pub auth: AuthSite,
 }
@@ -180,10 +177,9 @@ fn compile(
         same_site: site.cookie_same_site,
         cookie_names: parts.contract.cookie_names().map(str::to_owned).collect(),
         unrouted: Meter::new(&name, ""),
-        jwks: Bytes::from(parts.tokens.jwks().to_string()),
+        jwks: Bytes::from(parts.auth.tokens.jwks().to_string()),
         jwks_meter: Meter::new(&name, JWKS_PATH),
         contract: parts.contract,
-        tokens: parts.tokens,
         auth: parts.auth,
         router,
         routes,

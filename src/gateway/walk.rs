@@ -11,7 +11,6 @@ use http::Request;
 use http::Response;
 use http::request::Parts;
 
-use crate::auth::scrutiny::Scrutiny;
 use crate::config::RouteAuth;
 use crate::config::WhenStale;
 use crate::gateway::Gateway;
@@ -111,10 +110,8 @@ impl<'a> Visit<'a> {
             return Ok(None);
         }
         let started = Instant::now();
-        let scrutiny = Scrutiny {
-            revocations: Some(&self.gateway.auth.revocations),
-            ..scrutiny(self.snapshot, self.site, when_stale)
-        };
+        let revocations = &self.gateway.auth.revocations;
+        let scrutiny = self.site.auth.scrutiny(Some(revocations), when_stale);
         let now = self.context.now;
         let bare_tokens = self.site.contract.tokens().bare_tokens;
         let Some(standing) = examine(headers, auth, bare_tokens, &scrutiny, now)? else {
@@ -188,21 +185,6 @@ impl<'a> Visit<'a> {
                 Err(rejection)
             }
         }
-    }
-}
-
-/// What a site's tokens are held against, without a list of revocations.
-pub(crate) fn scrutiny<'a>(
-    snapshot: &'a Snapshot,
-    site: &'a Site,
-    when_stale: Option<WhenStale>,
-) -> Scrutiny<'a> {
-    let revocation = &snapshot.config.revocation;
-    Scrutiny {
-        tokens: &site.tokens,
-        revocations: None,
-        max_staleness: revocation.max_staleness,
-        when_stale: when_stale.unwrap_or(revocation.when_stale),
     }
 }
 
