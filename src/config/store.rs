@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::config::Expected;
 use crate::config::Item;
+use crate::config::RedisUrl;
 use crate::config::Table;
-use crate::config::host::is_host_name;
 use crate::config::path::percent_decode;
 use crate::secret::Secret;
 
@@ -29,6 +29,16 @@ pub struct StoreConfig {
     pub password: Secret<String>,
     /// Redis: CA file to trust beside the machine's own; default none. A change needs a restart (R).
     pub ca: Option<PathBuf>,
+    /// Redis: this gateway's certificate, where the server asks for one; with `key`; default none.
+    /// A change needs a restart (R).
+    pub cert: Option<PathBuf>,
+    /// Redis: the key of `cert`; default none. A change needs a restart (R).
+    pub key: Option<PathBuf>,
+    /// Redis: the sentinels' password; default empty: none. A change needs a restart (R).
+    pub sentinel_password: Secret<String>,
+    /// Redis: replicas that must have a revocation before it is acknowledged; default 0. A change
+    /// needs a restart (R).
+    pub wait_replicas: usize,
 }
 
 /// `[store] url`
@@ -38,7 +48,7 @@ pub enum StoreUrl {
     Sqlite(PathBuf),
     /// `sqlite::memory:`: goes with the process.
     Memory,
-    /// `redis://…` or `rediss://…`, without credentials.
+    /// `redis://…` and its kin ([`RedisUrl`]), without credentials.
     Redis(String),
 }
 
@@ -60,6 +70,10 @@ impl Default for StoreConfig {
             username: String::new(),
             password: Secret::from(""),
             ca: None,
+            cert: None,
+            key: None,
+            sentinel_password: Secret::from(""),
+            wait_replicas: 0,
         }
     }
 }
@@ -72,6 +86,20 @@ impl StoreConfig {
             table.read("url", Address::without_credentials(StoreUrl::Sqlite(url)), |item| {
                 item.parse(|text| Address::parse(text, |path| table.resolve_path(path)))
             });
+        // A certificate that is never looked at must not seem to be.
+        let is_plain = matches!(&address.url, StoreUrl::Redis(url) if !url.starts_with("rediss"));
+        let of_tls = |key| {
+            table.optional(key, |item: &Item<'_>| {
+                if is_plain {
+                    item.fault(format!("`{key}` without TLS"), "write rediss… in `url`");
+                }
+                item.path()
+            })
+        };
+        let (ca, cert, key) = (of_tls("ca"), of_tls("cert"), of_tls("key"));
+        if cert.is_some() != key.is_some() {
+            table.absence("a client certificate is `cert` and `key`", "set both or neither");
+        }
         let config = Self {
             url: address.url,
             prefix: table.parse("prefix", default.prefix, prefix),
@@ -88,7 +116,11 @@ impl StoreConfig {
             password: Some(table.secret("password"))
                 .filter(|password| !password.expose().is_empty())
                 .unwrap_or_else(|| Secret::new(address.password)),
-            ca: table.optional("ca", Item::path),
+            ca,
+            cert,
+            key,
+            sentinel_password: table.secret("sentinel_password"),
+            wait_replicas: table.integer("wait_replicas", default.wait_replicas, 0..=100),
         };
         table.end();
         config
@@ -107,12 +139,13 @@ impl Address {
         if let Some(file) = text.strip_prefix("sqlite:").filter(|file| !file.is_empty()) {
             return Ok(Self::without_credentials(StoreUrl::Sqlite(resolve(file))));
         }
-        for scheme in ["redis://", "rediss://"] {
-            if let Some(rest) = text.strip_prefix(scheme) {
-                return Self::redis(scheme, rest);
-            }
+        match RedisUrl::SCHEMES.into_iter().find_map(|it| Some((it, text.strip_prefix(it)?))) {
+            Some((scheme, rest)) => Self::redis(scheme, rest),
+            None => Err(Expected::new(
+                "expected sqlite:FILE, redis://HOST:PORT, redis+sentinel://HOST:PORT,HOST:PORT/NAME \
+                 or redis+cluster://HOST:PORT,HOST:PORT; rediss… for TLS",
+            )),
         }
-        Err(Expected::new("expected sqlite:FILE, redis://HOST:PORT or rediss://HOST:PORT"))
     }
 
     fn redis(scheme: &str, rest: &str) -> Result<Self, Expected> {
@@ -123,33 +156,16 @@ impl Address {
                 "percent-encode `/`, `?` and `#` in a password, or set `password`",
             ));
         }
-        let (credentials, server) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (credentials, servers) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (username, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-        let database = tail.split('?').next().unwrap_or_default().trim_start_matches('/');
-        if !is_server(server) || !database.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(Expected::new(format!(
-                "expected {scheme}HOST:PORT, then /DATABASE if any"
-            )));
-        }
+        let url = format!("{scheme}{servers}{tail}");
+        url.parse::<RedisUrl>()?;
         Ok(Self {
-            url: StoreUrl::Redis(format!("{scheme}{server}{tail}")),
+            url: StoreUrl::Redis(url),
             username: credential(username)?,
             password: credential(password)?,
         })
     }
-}
-
-/// `HOST`, `HOST:PORT`, `[IPV6]:PORT`
-fn is_server(text: &str) -> bool {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (text, None),
-    };
-    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => is_host_name(host),
-    };
-    is_host && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port != 0))
 }
 
 fn credential(text: &str) -> Result<String, Expected> {
@@ -196,6 +212,8 @@ mod tests {
                 "p@w",
             ),
             ("redis://u@h", "redis://h", "u", ""),
+            ("redis+sentinel://u:p@a:1,b/n", "redis+sentinel://a:1,b/n", "u", "p"),
+            ("rediss+cluster://:p@a,b", "rediss+cluster://a,b", "", "p"),
         ] {
             let found = parse(text);
 
@@ -226,7 +244,8 @@ mod tests {
             "redis://h/name",
             "redis://u:p/w@h",
             "redis://u:%zz@h",
-            "redis+cluster://h",
+            "redis+cluster://h/1",
+            "redis+sentinel://h",
             "REDIS://h",
         ] {
             assert!(parse(text).is_none(), "{text}");
