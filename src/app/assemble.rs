@@ -38,6 +38,7 @@ use crate::social::Social;
 use crate::social::SocialSetupError;
 use crate::store::Deadlines;
 use crate::store::Durability;
+use crate::store::Examination;
 use crate::store::RedisOptions;
 use crate::store::RedisStore;
 use crate::store::SqliteStore;
@@ -145,14 +146,38 @@ pub async fn open_journaled(
     Ok((Arc::<Journaled>::clone(&joined), Some(joined)))
 }
 
+/// Looks at the store that a configuration names, and changes nothing that is in it; an empty Redis
+/// is marked with the layout of its keys.
+///
+/// # Errors
+/// [`AssembleError::Store`] when the gateway would not start on it.
+pub async fn examine_store(config: &StoreConfig) -> Result<Examination, AssembleError> {
+    let (name, examined) = match &config.url {
+        StoreUrl::Sqlite(path) => (path.display().to_string(), SqliteStore::examine(path)),
+        StoreUrl::Memory => ("in memory".to_owned(), Ok(Examination::default())),
+        StoreUrl::Redis(url) => {
+            let examined = async {
+                let options = redis_options(config, url);
+                RedisStore::connect(options).await?.examine().await
+            };
+            (url.clone(), examined.await)
+        }
+    };
+    examined.map_err(|source| AssembleError::Store { store: name, source })
+}
+
 fn redis_options(config: &StoreConfig, url: &str) -> RedisOptions {
+    let deadlines = Deadlines { command: config.timeout, lookup: config.lookup_timeout };
     RedisOptions {
-        url: url.to_owned(),
         username: config.username.clone(),
         password: config.password.clone(),
+        sentinel_password: config.sentinel_password.clone(),
         ca: config.ca.clone(),
+        cert: config.cert.clone(),
+        key: config.key.clone(),
+        wait_replicas: config.wait_replicas,
         prefix: config.prefix.clone(),
-        deadlines: Deadlines { command: config.timeout, lookup: config.lookup_timeout },
+        ..RedisOptions::new(url, deadlines)
     }
 }
 

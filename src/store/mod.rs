@@ -6,6 +6,7 @@
 //! An operation that touches a user or session and revocations writes the revocations first where
 //! the backend cannot do both at once, so that a crash between is safe.
 
+mod examination;
 mod record;
 mod redis;
 mod sqlite;
@@ -27,6 +28,8 @@ use crate::operation::SessionId;
 use crate::operation::UserId;
 use crate::token::StoredKey;
 
+pub use examination::Examination;
+pub use examination::Fact;
 pub use record::CodePurpose;
 pub use record::Deadlines;
 pub use record::NewCode;

@@ -3,90 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use munjigi::clock::BootTime;
-use munjigi::clock::Now;
 use munjigi::operation::Revocation;
-use munjigi::operation::RevocationKey;
 use munjigi::store::Deadlines;
 use munjigi::store::FeedEvent;
 use munjigi::store::FeedInterruption;
 use munjigi::store::Store;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use crate::fixture::eventually;
 use crate::fixture::of_token;
+use crate::follower::Follower;
 use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
-
-/// A follower of a store; it stops when this is dropped.
-struct Follower {
-    events: mpsc::Receiver<FeedEvent>,
-    task: JoinHandle<()>,
-}
-
-/// What came until a contact that was asked for after the wait began.
-#[derive(Debug, Default)]
-struct News {
-    keys: Vec<RevocationKey>,
-    interruptions: Vec<FeedInterruption>,
-}
-
-impl News {
-    fn has(&self, revocation: &Revocation) -> bool {
-        self.keys.contains(&revocation.revoked.key())
-    }
-
-    fn was_interrupted(&self, is_it: impl Fn(&FeedInterruption) -> bool) -> bool {
-        self.interruptions.iter().any(is_it)
-    }
-}
-
-impl Follower {
-    fn start(store: &Arc<dyn Store>) -> Self {
-        let (sender, events) = mpsc::channel(4);
-        let store = Arc::clone(store);
-        Self { events, task: tokio::spawn(async move { store.follow(sender).await }) }
-    }
-
-    async fn next(&mut self) -> FeedEvent {
-        let event = tokio::time::timeout(Duration::from_secs(20), self.events.recv()).await;
-        event.expect("an event in time").expect("an open feed")
-    }
-
-    async fn news_asked_after(&mut self, instant: BootTime) -> News {
-        let mut news = News::default();
-        loop {
-            match self.next().await {
-                FeedEvent::Revoked(entries) => {
-                    news.keys.extend(entries.iter().map(|entry| entry.key));
-                }
-                FeedEvent::Interrupted { cause } => news.interruptions.push(cause),
-                // One of this very millisecond may have been asked for before.
-                FeedEvent::Contact { asked_at } if asked_at > instant => return news,
-                FeedEvent::Contact { .. } | FeedEvent::Attached { .. } => {}
-            }
-        }
-    }
-
-    async fn news(&mut self) -> News {
-        self.news_asked_after(Now::read().boot).await
-    }
-
-    async fn interruption(&mut self) -> FeedInterruption {
-        loop {
-            if let FeedEvent::Interrupted { cause } = self.next().await {
-                return cause;
-            }
-        }
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
 
 async fn revoke(store: &Arc<dyn Store>, name: &str) -> Revocation {
     let revocation = of_token(name);

@@ -1,10 +1,19 @@
 //! What the Redis store promises beyond the suite: outages, lost data, left-overs, refusals.
-#![expect(clippy::expect_used, clippy::panic, reason = "a failed step fails the test")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step fails the test"
+)]
 
 mod attributes;
+mod cluster;
 mod connecting;
+mod examination;
+mod fake_sentinel;
 mod feed;
 mod fixture;
+mod follower;
 mod journal;
 mod left_overs;
 mod look_ups;
@@ -12,5 +21,9 @@ mod mail;
 mod outages;
 #[path = "../support/redis.rs"]
 mod redis_server;
+#[path = "../support/redis_sets.rs"]
+mod redis_sets;
+mod replicas;
+mod sentinel;
 mod server;
 mod tls;

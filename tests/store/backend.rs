@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use munjigi::secret::Secret;
 use munjigi::store::Deadlines;
 use munjigi::store::Durability;
 use munjigi::store::RedisOptions;
@@ -11,8 +10,11 @@ use munjigi::store::RedisStore;
 use munjigi::store::SqliteStore;
 use munjigi::store::Store;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use crate::redis_server::RedisServer;
+use crate::redis_sets::shared_cluster;
+use crate::redis_sets::shared_sentinels;
 
 /// Deadlines that a busy machine keeps: what is checked here is behaviour, not speed.
 pub(crate) const DEADLINES: Deadlines =
@@ -28,6 +30,8 @@ enum Place {
     Memory,
     Folder(TempDir),
     Redis(RedisServer),
+    /// A part of a Redis that all tests share.
+    Shared(RedisOptions),
 }
 
 impl Backend {
@@ -41,6 +45,14 @@ impl Backend {
 
     pub(crate) async fn redis() -> Self {
         Self::at(Place::Redis(RedisServer::start().await)).await
+    }
+
+    pub(crate) async fn sentinel() -> Self {
+        Self::at(Place::shared(shared_sentinels().await.url())).await
+    }
+
+    pub(crate) async fn cluster() -> Self {
+        Self::at(Place::shared(shared_cluster().await.url())).await
     }
 
     /// Another handle on the same store, as another gateway has.
@@ -62,17 +74,17 @@ impl Place {
                 // Nothing here cuts the power: waiting for the disk would check nothing more.
                 Arc::new(SqliteStore::open(&file, Durability::Normal, DEADLINES).expect("a store"))
             }
-            Self::Redis(server) => {
-                let options = RedisOptions {
-                    url: server.url(),
-                    username: String::new(),
-                    password: Secret::from(""),
-                    ca: None,
-                    prefix: "munjigi:".to_owned(),
-                    deadlines: DEADLINES,
-                };
-                Arc::new(RedisStore::connect(options).await.expect("a store"))
-            }
+            Self::Redis(server) => redis(RedisOptions::new(server.url(), DEADLINES)).await,
+            Self::Shared(options) => redis(options.clone()).await,
         }
     }
+
+    fn shared(url: String) -> Self {
+        let prefix = format!("{}:", Uuid::new_v4());
+        Self::Shared(RedisOptions { prefix, ..RedisOptions::new(url, DEADLINES) })
+    }
+}
+
+async fn redis(options: RedisOptions) -> Arc<dyn Store> {
+    Arc::new(RedisStore::connect(options).await.expect("a store"))
 }

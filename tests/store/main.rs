@@ -16,8 +16,11 @@ mod keys;
 mod mails;
 mod migration;
 #[path = "../support/redis.rs"]
-#[expect(dead_code, reason = "nothing is paused or killed here")]
+#[expect(dead_code, reason = "nothing is paused, killed or asked here")]
 mod redis_server;
+#[path = "../support/redis_sets.rs"]
+#[expect(dead_code, reason = "nothing fails over here")]
+mod redis_sets;
 mod revocations;
 mod rotation;
 mod sessions;

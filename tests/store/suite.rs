@@ -19,6 +19,8 @@ macro_rules! conformance {
         conformance!(@backend in_memory { $($one :: $check,)+ } {});
         conformance!(@backend sqlite { $($one :: $check,)+ } { $($two :: $pair,)+ });
         conformance!(@backend redis { $($one :: $check,)+ } { $($two :: $pair,)+ });
+        conformance!(@backend sentinel { $($one :: $check,)+ } { $($two :: $pair,)+ });
+        conformance!(@backend cluster { $($one :: $check,)+ } { $($two :: $pair,)+ });
     };
     (@backend $backend:ident { $($one:ident :: $check:ident,)+ } { $($two:ident :: $pair:ident,)* }) => {
         mod $backend {

@@ -1,10 +1,13 @@
 //! A real `redis-server` of one test: on a free port, in memory, gone with the test.
 
+use std::path::Path;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
 
+use redis::FromRedisValue;
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 /// A running server; it is killed when this is dropped.
@@ -14,6 +17,8 @@ pub(crate) struct RedisServer {
     scheme: &'static str,
     port: u16,
     arguments: Vec<String>,
+    /// Where it keeps what it must keep: replicas write down what they are sent.
+    folder: TempDir,
 }
 
 impl RedisServer {
@@ -33,9 +38,9 @@ impl RedisServer {
         let arguments: Vec<_> = arguments.iter().map(|&text| text.to_owned()).collect();
         // Another process may take the port between the question and the server's bind.
         for _ in 0..5 {
-            let port = free_port();
-            let child = spawn(scheme, port, &arguments);
-            let mut server = Self { child, scheme, port, arguments: arguments.clone() };
+            let (port, folder) = (free_port(), new_folder());
+            let child = spawn(scheme, port, &arguments, &folder);
+            let mut server = Self { child, scheme, port, arguments: arguments.clone(), folder };
             if server.listens().await {
                 return server;
             }
@@ -43,9 +48,62 @@ impl RedisServer {
         panic!("redis-server did not start on five ports");
     }
 
+    /// Starts a sentinel on a port, by the configuration that it keeps in a file.
+    ///
+    /// # Panics
+    /// As [`RedisServer::start`].
+    pub(crate) async fn start_sentinel(port: u16, file: &Path) -> Self {
+        let arguments = vec![file.display().to_string(), "--sentinel".to_owned()];
+        let folder = new_folder();
+        let child = spawn("redis", port, &arguments, &folder);
+        let mut server = Self { child, scheme: "redis", port, arguments, folder };
+        assert!(server.listens().await, "a sentinel did not start on port {port}");
+        server
+    }
+
     /// Its address, as `[store] url` takes it.
     pub(crate) fn url(&self) -> String {
         format!("{}://127.0.0.1:{}/0", self.scheme, self.port)
+    }
+
+    /// Its port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Runs one command, written with spaces between its words.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub(crate) async fn ask<T: FromRedisValue>(&self, command: &str) -> T {
+        self.try_ask(command).await.unwrap_or_else(|error| panic!("{command}: {error}"))
+    }
+
+    /// As [`RedisServer::ask`], where a refusal is an answer as well.
+    pub(crate) async fn try_ask<T: FromRedisValue>(&self, command: &str) -> redis::RedisResult<T> {
+        let client = redis::Client::open(self.url())?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut words = command.split(' ');
+        let mut question = redis::cmd(words.next().unwrap_or_default());
+        question.arg(words.collect::<Vec<_>>());
+        question.query_async(&mut connection).await
+    }
+
+    /// Empties it, and waits until so many replicas have done so as well.
+    pub(crate) async fn is_followed_by(&self, replicas: usize) {
+        // What came the first time may have come with the whole, some time before the replica is
+        // sent what comes after it.
+        for _ in 0..2 {
+            until("the replicas follow", async || {
+                self.is_emptied_by(replicas).await.is_ok_and(|it| it == replicas)
+            })
+            .await;
+        }
     }
 
     /// Stops the process without ending it: connections stay open and nothing is answered.
@@ -64,10 +122,20 @@ impl RedisServer {
         assert!(ended.is_ok(), "redis-server does not end: {ended:?}");
     }
 
-    /// Starts a killed server again on its port, with nothing in it.
+    /// Starts a killed server again on its port, with nothing in it but what it has kept on disk.
     pub(crate) async fn start_again(&mut self) {
-        self.child = spawn(self.scheme, self.port, &self.arguments);
+        self.child = spawn(self.scheme, self.port, &self.arguments, &self.folder);
         assert!(self.listens().await, "redis-server did not start again");
+    }
+
+    async fn is_emptied_by(&self, replicas: usize) -> redis::RedisResult<usize> {
+        let client = redis::Client::open(self.url())?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        // A write of this very connection, or WAIT counts replicas that have nothing of it.
+        let mut both = redis::pipe();
+        both.cmd("FLUSHALL").ignore().cmd("WAIT").arg(replicas).arg(200);
+        let (reached,) = both.query_async(&mut connection).await?;
+        Ok(reached)
     }
 
     fn signal(&self, name: &str) {
@@ -103,15 +171,38 @@ impl Drop for RedisServer {
     }
 }
 
-fn spawn(scheme: &str, port: u16, arguments: &[String]) -> Child {
+/// Waits until a condition holds, and says which one did not.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waited = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            pause.tick().await;
+            if holds().await {
+                return;
+            }
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), waited).await;
+    assert!(waited.is_ok(), "not in time: {what}");
+}
+
+fn spawn(scheme: &str, port: u16, arguments: &[String], folder: &TempDir) -> Child {
     let port = port.to_string();
     let ports = match scheme {
         "rediss" => ["--port", "0", "--tls-port", &port],
         _ => ["--port", &port, "--tls-port", "0"],
     };
+    // A configuration file comes first.
+    let (file, arguments) = match arguments.split_first() {
+        Some((file, rest)) if !file.starts_with('-') => (Some(file), rest),
+        _ => (None, arguments),
+    };
     Command::new("redis-server")
+        .args(file)
         .args(ports)
         .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .arg("--dir")
+        .arg(folder.path())
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -120,7 +211,11 @@ fn spawn(scheme: &str, port: u16, arguments: &[String]) -> Child {
         .unwrap_or_else(|error| panic!("install redis-server: {error}"))
 }
 
-fn free_port() -> u16 {
+fn new_folder() -> TempDir {
+    tempfile::tempdir().unwrap_or_else(|error| panic!("no folder: {error}"))
+}
+
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .unwrap_or_else(|error| panic!("no free port: {error}"))

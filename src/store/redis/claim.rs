@@ -9,14 +9,13 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
-
 use crate::operation::Email;
 use crate::operation::UserId;
 use crate::operation::Username;
 use crate::store::RedisStore;
 use crate::store::StoreError;
 use crate::store::redis::fault::corrupt;
+use crate::store::redis::script::Script;
 
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/claim.lua")));
 static RELEASE: LazyLock<Script> =

@@ -2,13 +2,12 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
-
 use crate::clock::Timestamp;
 use crate::operation::Email;
 use crate::store::CodePurpose;
 use crate::store::RedisStore;
 use crate::store::StoreError;
+use crate::store::redis::script::Script;
 
 static GUESS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/guess_code.lua")));

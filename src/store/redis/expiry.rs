@@ -2,8 +2,6 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
-
 use crate::clock::Timestamp;
 use crate::operation::SessionId;
 use crate::operation::UserId;
@@ -11,6 +9,7 @@ use crate::store::RedisStore;
 use crate::store::StoreError;
 use crate::store::redis::fault::corrupt;
 use crate::store::redis::keyspace::END_SHARDS;
+use crate::store::redis::script::Script;
 use crate::store::redis::session::parse_session_id;
 use crate::store::redis::session_record::Owner;
 

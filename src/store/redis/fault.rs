@@ -4,6 +4,7 @@ use redis::ErrorKind;
 use redis::RedisError;
 use redis::ServerErrorKind;
 
+use crate::config::Expected;
 use crate::store::StoreError;
 
 /// Why a Redis cannot be used, beyond what it says itself.
@@ -15,14 +16,26 @@ pub(super) enum Fault {
     )]
     Evicts(String),
     /// It is a node of a cluster.
-    #[error("the server is a node of a cluster; a standalone Redis is needed")]
+    #[error("the server is a node of a cluster: write redis+cluster://… in `url`")]
     Cluster,
-    /// The address carries what it must not.
-    #[error("the store's URL must not have {0}")]
-    Url(&'static str),
-    /// A CA file does not read.
-    #[error("cannot read the CA file {path}")]
-    Ca {
+    /// It is a sentinel.
+    #[error("the server is a sentinel: write redis+sentinel://…/NAME in `url`")]
+    Sentinel,
+    /// It takes no writes.
+    #[error("the server is a replica: name its master, or the sentinels that know it")]
+    Replica,
+    /// Slots are without a node.
+    #[error("no node of the cluster has {0} of its slots")]
+    Orphans(u16),
+    /// The address does not read.
+    #[error("the store's URL does not read: {0}")]
+    Url(Expected),
+    /// A certificate without its key, or the other way round.
+    #[error("a client certificate needs both `cert` and `key`")]
+    HalfCertificate,
+    /// A CA, certificate or key file does not read.
+    #[error("cannot read the file {path}")]
+    File {
         /// The file.
         path: String,
         /// Why.

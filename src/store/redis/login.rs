@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use futures_util::future::try_join;
-use redis::Script;
 
 use crate::clock::Timestamp;
 use crate::operation::Revocation;
@@ -16,6 +15,7 @@ use crate::store::redis::ATTEMPTS;
 use crate::store::redis::expiry::end_member;
 use crate::store::redis::fault::Fault;
 use crate::store::redis::fault::corrupt;
+use crate::store::redis::script::Script;
 use crate::store::redis::session::kept_for;
 use crate::store::redis::session::revocation_of;
 use crate::store::redis::session_record::Owner;

@@ -6,8 +6,6 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
-use redis::ScriptInvocation;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -19,6 +17,8 @@ use crate::store::RedisStore;
 use crate::store::StoreError;
 use crate::store::redis::fault::corrupt;
 use crate::store::redis::revocation::score;
+use crate::store::redis::script::Invocation;
+use crate::store::redis::script::Script;
 use crate::store::redis::session::kept_for;
 
 static QUEUE: LazyLock<Script> =
@@ -101,7 +101,7 @@ impl RedisStore {
         Ok(ids.len())
     }
 
-    fn mail_script<'a>(&self, script: &'a Script) -> ScriptInvocation<'a> {
+    fn mail_script<'a>(&self, script: &'a Script) -> Invocation<'a> {
         let keys = self.keys.mails();
         let mut script = script.prepare_invoke();
         script.key(keys.sealed).key(keys.due).key(keys.ends).key(keys.attempts);

@@ -6,22 +6,29 @@
 //! entries first, then what they lead to, so that a left-over leads to nothing and is taken for
 //! nothing.
 
+mod call;
 mod claim;
+mod cluster;
 mod code;
-mod connection;
+mod dial;
 mod expiry;
 mod fault;
 mod feed;
 mod keyspace;
+mod link;
 mod login;
 mod mail;
 mod refill;
 mod revocation;
 mod rotation;
+mod route;
+mod script;
+mod sentinel;
 mod server;
 mod session;
 mod session_record;
 mod signing_key;
+mod slot;
 mod user;
 mod user_record;
 
@@ -32,7 +39,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::Cmd;
 use redis::FromRedisValue;
-use redis::ScriptInvocation;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -61,10 +67,13 @@ use crate::store::StoreError;
 use crate::store::Successor;
 use crate::store::User;
 use crate::store::UserChange;
-use crate::store::redis::connection::Call;
-use crate::store::redis::connection::Link;
+use crate::store::redis::call::Call;
+use crate::store::redis::call::Wait;
 use crate::store::redis::feed::Feed;
 use crate::store::redis::keyspace::Keyspace;
+use crate::store::redis::route::Route;
+use crate::store::redis::route::Watch;
+use crate::store::redis::script::Invocation;
 use crate::store::redis::user_record::UserRecord;
 use crate::token::StoredKey;
 
@@ -73,26 +82,58 @@ pub(super) use fault::is_outage;
 /// How a Redis is reached.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
-    /// `redis://host:port/db` or `rediss://…`, without credentials.
+    /// As [`crate::config::RedisUrl`] reads it: without credentials.
     pub url: String,
     /// ACL user; empty for none.
     pub username: String,
     /// Password; empty for none.
     pub password: Secret<String>,
+    /// The sentinels' password; empty for none.
+    pub sentinel_password: Secret<String>,
     /// A file of CA certificates to trust beside the machine's own.
     pub ca: Option<PathBuf>,
+    /// A file of this gateway's certificate, where servers ask for one; with `key`.
+    pub cert: Option<PathBuf>,
+    /// The file of its key.
+    pub key: Option<PathBuf>,
+    /// Replicas that must have a revocation before it is acknowledged.
+    pub wait_replicas: usize,
     /// What every key begins with.
     pub prefix: String,
     /// Deadlines.
     pub deadlines: Deadlines,
 }
 
-/// A store in a standalone Redis.
+impl RedisOptions {
+    /// A server, sentinels or a cluster without credentials, and the prefix `munjigi:`.
+    #[must_use]
+    pub fn new(url: impl Into<String>, deadlines: Deadlines) -> Self {
+        Self {
+            url: url.into(),
+            username: String::new(),
+            password: Secret::from(""),
+            sentinel_password: Secret::from(""),
+            ca: None,
+            cert: None,
+            key: None,
+            wait_replicas: 0,
+            prefix: "munjigi:".to_owned(),
+            deadlines,
+        }
+    }
+}
+
+/// A store in a Redis: in one server, in the master that sentinels name, or in a cluster.
 pub struct RedisStore {
-    link: Link,
+    route: Route,
+    /// What must be on replicas as well goes by connections of its own: WAIT holds up whatever
+    /// comes after it.
+    waiting: Option<(Route, Wait)>,
     keys: Keyspace,
     deadlines: Deadlines,
     address: String,
+    /// Lives as long as the store.
+    _watch: Option<Watch>,
 }
 
 impl fmt::Debug for RedisStore {
@@ -116,25 +157,32 @@ impl RedisStore {
         Ok(store)
     }
 
-    /// Prepares to connect, when something is asked first.
+    /// Prepares to connect, when something is asked first; sentinels are listened to from now on.
     ///
     /// # Errors
-    /// When the URL does not read.
+    /// When the URL or a certificate does not read.
     pub fn prepare(options: &RedisOptions) -> Result<Self, StoreError> {
+        let route = Route::new(options)?;
+        let waiting = (options.wait_replicas > 0).then(|| {
+            let patience = options.deadlines.command * 3 / 4;
+            (route.another(), Wait { replicas: options.wait_replicas, patience })
+        });
         Ok(Self {
-            link: Link::new(options)?,
+            _watch: route.watch(),
+            route,
+            waiting,
             keys: Keyspace::new(&options.prefix),
             deadlines: options.deadlines,
             address: without_credentials(&options.url),
         })
     }
 
-    /// Checks that the server can keep the promise.
+    /// Checks that the servers can keep the promise.
     ///
     /// # Errors
     /// As [`RedisStore::connect`].
     pub async fn check(&self) -> Result<(), StoreError> {
-        self.within(self.deadlines.command, self.check_server()).await
+        self.within(self.deadlines.command, self.check_servers()).await
     }
 
     /// Runs an operation under its deadline; one that runs out casts doubt on the connection.
@@ -146,21 +194,32 @@ impl RedisStore {
         match tokio::time::timeout(deadline, operation).await {
             Ok(answer) => answer,
             Err(_elapsed) => {
-                self.link.doubt();
+                self.route.doubt();
+                if let Some((waiting, _)) = &self.waiting {
+                    waiting.doubt();
+                }
                 Err(StoreError::TimedOut(deadline))
             }
         }
     }
 
     async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        Ok(self.link.ask(Call::Command(command)).await?)
+        Ok(self.route.ask(Call::command(command)).await?)
     }
 
-    async fn script<T: FromRedisValue>(
+    async fn script<T: FromRedisValue>(&self, script: &Invocation<'_>) -> Result<T, StoreError> {
+        Ok(self.route.ask(Call::script(script)).await?)
+    }
+
+    /// Answers only once as many replicas have what the script wrote as the operator asked for.
+    async fn lasting_script<T: FromRedisValue>(
         &self,
-        script: &ScriptInvocation<'_>,
+        script: &Invocation<'_>,
     ) -> Result<T, StoreError> {
-        Ok(self.link.ask(Call::Script(script)).await?)
+        match &self.waiting {
+            Some((route, wait)) => Ok(route.ask(Call::script(script).with_wait(*wait)).await?),
+            None => self.script(script).await,
+        }
     }
 }
 
@@ -327,7 +386,7 @@ impl Store for RedisStore {
     }
 
     async fn follow(&self, events: mpsc::Sender<FeedEvent>) {
-        Feed::new(&self.link, &self.keys, self.deadlines.command).run(&events).await;
+        Feed::new(&self.route, &self.keys, self.deadlines.command).run(&events).await;
     }
 
     fn describe(&self) -> String {

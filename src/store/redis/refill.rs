@@ -2,19 +2,19 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
+use uuid::Uuid;
 
 use crate::operation::RevocationKey;
 use crate::operation::UserId;
 use crate::store::FeedEntry;
 use crate::store::RedisStore;
 use crate::store::StoreError;
-use crate::store::redis::connection::Call;
 use crate::store::redis::revocation::BATCH;
-use crate::store::redis::server::is_forbidden;
-use crate::store::redis::server::lineage_of;
+use crate::store::redis::script::Script;
 use crate::token::StoredKey;
 
+static LINEAGE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/lineage.lua")));
 static RAISE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/raise.lua")));
 
 impl RedisStore {
@@ -23,18 +23,11 @@ impl RedisStore {
     /// # Errors
     /// When the server does not answer.
     pub async fn lineage(&self) -> Result<String, StoreError> {
+        let mut script = LINEAGE.prepare_invoke();
+        script.key(self.keys.revocations().generation);
         let work = async {
-            let mut ask = redis::cmd("GET");
-            ask.arg(self.keys.revocations().generation);
-            let generation: Option<String> = self.command(&ask).await?;
-            let mut ask = redis::cmd("INFO");
-            let ask = Call::Command(ask.arg("replication"));
-            let info = match self.link.ask::<String>(ask).await {
-                Ok(info) => Some(info),
-                Err(error) if is_forbidden(&error) => None,
-                Err(error) => return Err(error.into()),
-            };
-            Ok(lineage_of(&generation.unwrap_or_default(), info.as_deref()))
+            let (generation, process) = self.script::<(String, String)>(&script).await?;
+            Ok(lineage_of(&generation, &process))
         };
         self.within(self.deadlines.command, work).await
     }
@@ -55,7 +48,8 @@ impl RedisStore {
                 let site = sites.iter().find(|(key, _)| entry.floor > 0 && *key == entry.key);
                 (*entry, site.map_or("", |(_, issuer)| issuer.as_str()))
             });
-            let work = self.append_batch(named);
+            let script = self.batch(named);
+            let work = self.script::<usize>(&script);
             restored += self.within(self.deadlines.command, work).await?;
         }
         Ok(restored)
@@ -102,4 +96,16 @@ impl RedisStore {
         script.key(self.keys.revocations().sites).arg(generation).arg(issuer);
         self.within(self.deadlines.command, self.script(&script)).await
     }
+}
+
+/// Names what a server holds: its data by `generation`, itself by its replication id.
+///
+/// A process that was started anew, and a replica that was promoted, has another replication id:
+/// it may lack the newest of what was acknowledged. Where the server does not tell it, no two names
+/// are the same.
+pub(super) fn lineage_of(generation: &str, process: &str) -> String {
+    if process.is_empty() {
+        return format!("{generation}/{}", Uuid::new_v4());
+    }
+    format!("{generation}/{process}")
 }

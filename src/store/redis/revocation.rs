@@ -6,8 +6,6 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
-
 use crate::clock::Timestamp;
 use crate::operation::Revocation;
 use crate::operation::RevocationKey;
@@ -16,6 +14,8 @@ use crate::store::FeedEntry;
 use crate::store::RedisStore;
 use crate::store::StoreError;
 use crate::store::redis::fault::corrupt;
+use crate::store::redis::script::Invocation;
+use crate::store::redis::script::Script;
 
 static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/append.lua")));
 static FIND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/find.lua")));
@@ -62,17 +62,17 @@ impl RedisStore {
                 };
                 (FeedEntry::from(revocation), site)
             });
-            self.append_batch(entries).await?;
+            self.lasting_script::<usize>(&self.batch(entries)).await?;
         }
         Ok(())
     }
 
-    /// Records at most [`BATCH`] entries, each with the issuer of its site, where it is of one;
-    /// answers how many of them changed anything.
-    pub(super) async fn append_batch(
+    /// The script that records at most [`BATCH`] entries, each with the issuer of its site, where it
+    /// is of one; it answers how many of them changed anything.
+    pub(super) fn batch<'a>(
         &self,
-        entries: impl Iterator<Item = (FeedEntry, &str)>,
-    ) -> Result<usize, StoreError> {
+        entries: impl Iterator<Item = (FeedEntry, &'a str)>,
+    ) -> Invocation<'static> {
         let keys = self.keys.revocations();
         let mut script = APPEND.prepare_invoke();
         script.key(&keys.set).key(&keys.floors).key(&keys.sequence);
@@ -81,7 +81,7 @@ impl RedisStore {
             script.arg(entry.key.0.as_slice()).arg(entry.floor);
             script.arg(score(entry.expires_at)).arg(site);
         }
-        self.script(&script).await
+        script
     }
 
     /// Looks keys up, in their order.

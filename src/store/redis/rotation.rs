@@ -19,7 +19,6 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures_util::future::try_join;
-use redis::Script;
 
 use crate::clock::Timestamp;
 use crate::operation::RefreshHash;
@@ -30,6 +29,7 @@ use crate::store::Rotation;
 use crate::store::StoreError;
 use crate::store::Successor;
 use crate::store::redis::fault::corrupt;
+use crate::store::redis::script::Script;
 use crate::store::redis::session::kept_for;
 use crate::store::redis::session::revocation_of;
 use crate::store::redis::session_record::Owner;

@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use redis::Script;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -15,6 +14,7 @@ use crate::secret::Secret;
 use crate::store::RedisStore;
 use crate::store::StoreError;
 use crate::store::redis::fault::corrupt;
+use crate::store::redis::script::Script;
 use crate::token::StoredKey;
 
 static ADD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/add_key.lua")));

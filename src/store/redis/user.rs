@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use futures_util::future::try_join_all;
-use redis::Script;
 
 use crate::clock::Timestamp;
 use crate::operation::Email;
@@ -25,6 +24,7 @@ use crate::store::redis::claim::MAKE_WITHIN;
 use crate::store::redis::claim::Name;
 use crate::store::redis::fault::Fault;
 use crate::store::redis::fault::corrupt;
+use crate::store::redis::script::Script;
 use crate::store::redis::user_record::BUT_ATTRIBUTES;
 use crate::store::redis::user_record::UserRecord;
 use crate::store::redis::user_record::fields_changed;

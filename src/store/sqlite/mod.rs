@@ -3,6 +3,7 @@
 mod accounts;
 mod codes;
 mod database;
+mod examination;
 mod expired;
 mod fault;
 mod feed;

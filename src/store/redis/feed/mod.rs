@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use futures_util::future::try_join;
 use redis::RedisError;
-use redis::Script;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -30,14 +29,14 @@ use crate::store::FeedEntry;
 use crate::store::FeedEvent;
 use crate::store::FeedInterruption;
 use crate::store::StoreError;
-use crate::store::redis::connection::Link;
 use crate::store::redis::feed::log::in_order;
 use crate::store::redis::feed::log::read_log;
 use crate::store::redis::keyspace::Keyspace;
 use crate::store::redis::keyspace::RevocationKeys;
+use crate::store::redis::refill::lineage_of;
 use crate::store::redis::revocation::parse_entry;
-use crate::store::redis::server::is_forbidden;
-use crate::store::redis::server::lineage_of;
+use crate::store::redis::route::Route;
+use crate::store::redis::script::Script;
 use crate::telemetry::metric;
 
 static BEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/beat.lua")));
@@ -64,7 +63,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A follower of the log.
 pub(super) struct Feed<'a> {
-    link: &'a Link,
+    route: &'a Route,
     deadline: Duration,
     keys: RevocationKeys,
     beat_key: String,
@@ -80,6 +79,8 @@ pub(super) struct Feed<'a> {
 struct Position {
     generation: String,
     sequence: u64,
+    /// The server's replication id; empty where it does not tell it.
+    server: String,
 }
 
 /// Key, expiry and floor, as the snapshot script gives them.
@@ -105,17 +106,23 @@ impl From<StoreError> for End {
 }
 
 impl<'a> Feed<'a> {
-    pub(super) fn new(link: &'a Link, keys: &Keyspace, deadline: Duration) -> Self {
+    pub(super) fn new(route: &'a Route, keys: &Keyspace, deadline: Duration) -> Self {
         let beat_key = keys.beat(&Uuid::new_v4().to_string());
         let keys = keys.revocations();
-        Self { link, deadline, keys, beat_key, known: None, is_away: false, pause: FIRST_PAUSE }
+        Self { route, deadline, keys, beat_key, known: None, is_away: false, pause: FIRST_PAUSE }
     }
 
     /// Follows until nobody listens.
     pub(super) async fn run(mut self, events: &mpsc::Sender<FeedEvent>) {
+        let mut moves = self.route.moves();
         loop {
             let ended = tokio::select! {
                 () = events.closed() => return,
+                // One that was cut off goes on answering, and knows nothing of what is written to
+                // the one in its place.
+                () = moves.next() => Err(End::Interrupted(FeedInterruption::Away(
+                    "another server is the master".to_owned(),
+                ))),
                 ended = self.round(events) => ended,
             };
             let cause = match ended {
@@ -142,8 +149,8 @@ impl<'a> Feed<'a> {
     }
 
     async fn round(&mut self, events: &mpsc::Sender<FeedEvent>) -> Result<Infallible, End> {
-        let (mut asking, tail) =
-            self.in_time(try_join(self.link.connect(), self.link.connect())).await?;
+        let connect = || self.route.connect(&self.keys.log);
+        let (mut asking, tail) = self.in_time(try_join(connect(), connect())).await?;
         let (asked_at, start) = self.beat(&mut asking).await?;
         let is_contradicted = self.known.as_ref().is_some_and(|known| {
             known.generation != start.generation || known.sequence > start.sequence
@@ -153,7 +160,7 @@ impl<'a> Feed<'a> {
             let cause = FeedInterruption::Swapped;
             send(events, FeedEvent::Interrupted { cause }).await?;
         }
-        let lineage = self.lineage(&mut asking, &start.generation).await?;
+        let lineage = lineage_of(&start.generation, &start.server);
         send(events, FeedEvent::Attached { lineage }).await?;
         let sequence = self.send_set(&mut asking, start.sequence, events).await?;
         self.known = Some(Position { sequence, ..start });
@@ -202,7 +209,9 @@ impl<'a> Feed<'a> {
         events: &mpsc::Sender<FeedEvent>,
     ) -> Result<(), End> {
         let is_same = self.known.as_ref().is_some_and(|known| {
-            known.generation == newest.generation && known.sequence <= newest.sequence
+            known.generation == newest.generation
+                && known.sequence <= newest.sequence
+                && known.server == newest.server
         });
         if !is_same {
             return Err(End::Interrupted(FeedInterruption::Swapped));
@@ -250,7 +259,7 @@ impl<'a> Feed<'a> {
             script.key(&self.keys.set).key(&self.keys.floors).key(&self.keys.sequence);
             script.arg(&cursor).arg(PAGE);
             let (next, sequence, entries): (String, u64, Vec<Member>) =
-                self.in_time(script.invoke_async(asking)).await?;
+                self.in_time(script.invoke(asking)).await?;
             let now = Now::read().wall;
             let mut page = Vec::with_capacity(entries.len());
             for (key, expires, floor) in entries {
@@ -271,24 +280,8 @@ impl<'a> Feed<'a> {
         let mut script = BEAT.prepare_invoke();
         script.key(&self.beat_key).key(&self.keys.generation).key(&self.keys.sequence);
         script.arg(Uuid::new_v4().to_string()).arg(BEAT_KEPT);
-        let (generation, sequence) = self.in_time(script.invoke_async(asking)).await?;
-        Ok((asked_at, Position { generation, sequence }))
-    }
-
-    async fn lineage(
-        &self,
-        asking: &mut MultiplexedConnection,
-        generation: &str,
-    ) -> Result<String, End> {
-        let mut ask = redis::cmd("INFO");
-        let info = self.in_time(async {
-            match ask.arg("replication").query_async::<String>(asking).await {
-                Ok(info) => Ok(Some(info)),
-                Err(error) if is_forbidden(&error) => Ok(None),
-                Err(error) => Err(error),
-            }
-        });
-        Ok(lineage_of(generation, info.await?.as_deref()))
+        let (generation, sequence, server) = self.in_time(script.invoke(asking)).await?;
+        Ok((asked_at, Position { generation, sequence, server }))
     }
 
     async fn contact(

@@ -1,0 +1,86 @@
+//! A script, and one call of it: what is known of its keys decides which server is asked.
+
+use redis::Cmd;
+use redis::ErrorKind;
+use redis::FromRedisValue;
+use redis::RedisError;
+use redis::ServerErrorKind;
+use redis::ToRedisArgs;
+use redis::aio::ConnectionLike;
+
+/// A script with its hash.
+#[derive(Debug)]
+pub(super) struct Script {
+    code: &'static str,
+    known_as: redis::Script,
+}
+
+/// A script with its keys, which share a slot, and arguments.
+#[derive(Debug)]
+pub(super) struct Invocation<'a> {
+    script: &'a Script,
+    keys: Vec<Vec<u8>>,
+    arguments: Vec<Vec<u8>>,
+}
+
+impl Script {
+    pub(super) fn new(code: &'static str) -> Self {
+        Self { code, known_as: redis::Script::new(code) }
+    }
+
+    pub(super) const fn prepare_invoke(&self) -> Invocation<'_> {
+        Invocation { script: self, keys: Vec::new(), arguments: Vec::new() }
+    }
+}
+
+impl Invocation<'_> {
+    pub(super) fn key(&mut self, key: impl ToRedisArgs) -> &mut Self {
+        key.write_redis_args(&mut self.keys);
+        self
+    }
+
+    pub(super) fn arg(&mut self, argument: impl ToRedisArgs) -> &mut Self {
+        argument.write_redis_args(&mut self.arguments);
+        self
+    }
+
+    /// The first key, in whose slot all of them are.
+    pub(super) fn first_key(&self) -> Option<&[u8]> {
+        self.keys.first().map(Vec::as_slice)
+    }
+
+    /// The call, for a server that knows the script.
+    pub(super) fn command(&self) -> Cmd {
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(self.script.known_as.get_hash()).arg(self.keys.len());
+        call.arg(&self.keys).arg(&self.arguments);
+        call
+    }
+
+    /// What teaches a server the script.
+    pub(super) fn load(&self) -> Cmd {
+        let mut load = redis::cmd("SCRIPT");
+        load.arg("LOAD").arg(self.script.code);
+        load
+    }
+
+    /// Calls the script on a connection; teaches it first where the server does not know it yet.
+    pub(super) async fn invoke<T: FromRedisValue>(
+        &self,
+        connection: &mut impl ConnectionLike,
+    ) -> Result<T, RedisError> {
+        let call = self.command();
+        match call.query_async(connection).await {
+            Err(error) if is_unknown_script(&error) => {
+                self.load().query_async::<()>(connection).await?;
+                call.query_async(connection).await
+            }
+            answer => answer,
+        }
+    }
+}
+
+/// Whether the server has to be taught the script first.
+pub(super) fn is_unknown_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
