@@ -1,5 +1,6 @@
 //! `munjigi check`: everything that is wrong with a configuration, at once.
 
+use clap::Args;
 use serde::Serialize;
 
 use crate::app::assemble;
@@ -11,10 +12,19 @@ use crate::config::Fault;
 use crate::config::Faults;
 use crate::config::TlsConfig;
 use crate::edge::tls;
+use crate::store::Examination;
 
 use super::context::Context;
 use super::output::causes;
 use super::output::count;
+
+/// How far to look.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Look at the store as well
+    #[arg(long)]
+    deep: bool,
+}
 
 #[derive(Serialize)]
 struct Report {
@@ -22,9 +32,11 @@ struct Report {
     sites: usize,
     routes: usize,
     contracts: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<Examination>,
 }
 
-pub(crate) async fn check(context: &Context) -> anyhow::Result<()> {
+pub(crate) async fn check(args: CheckArgs, context: &Context) -> anyhow::Result<()> {
     let file = context.file()?;
     let (config, mut faults) = config::survey(&file)?;
     let is_whole = faults.is_empty();
@@ -46,6 +58,7 @@ pub(crate) async fn check(context: &Context) -> anyhow::Result<()> {
     if !faults.is_empty() {
         return Err(Faults(faults).into());
     }
+    let store = if args.deep { Some(assemble::examine_store(&config.store).await?) } else { None };
     let mut names: Vec<String> = contracts.iter().map(|found| found.name().to_owned()).collect();
     names.dedup();
     let report = Report {
@@ -53,16 +66,24 @@ pub(crate) async fn check(context: &Context) -> anyhow::Result<()> {
         sites: config.sites.len(),
         routes: config.sites.iter().map(|site| site.routes.len()).sum(),
         contracts: names,
+        store,
     };
-    context.output.data(&report, |report| {
-        format!(
-            "✓ {}  {}, {}, contract {}",
-            report.file,
-            count(report.sites, "site"),
-            count(report.routes, "route"),
-            report.contracts.join(", ")
-        )
-    })
+    context.output.data(&report, in_words)
+}
+
+fn in_words(report: &Report) -> String {
+    let mut lines = vec![format!(
+        "✓ {}  {}, {}, contract {}",
+        report.file,
+        count(report.sites, "site"),
+        count(report.routes, "route"),
+        report.contracts.join(", ")
+    )];
+    if let Some(found) = &report.store {
+        lines.extend(found.facts.iter().map(|fact| format!("✓ {}  {}", fact.about, fact.found)));
+        lines.extend(found.warnings.iter().map(|warning| format!("! {warning}")));
+    }
+    lines.join("\n")
 }
 
 /// Reads the operator's certificates, each alone, so that a fault has the place of its own; the

@@ -58,7 +58,7 @@ enum Verb {
     Run(run::RunArgs),
     /// Check the configuration and say everything that is wrong with it, at once
     #[command(after_help = CHECK)]
-    Check,
+    Check(check::CheckArgs),
     /// Say what the gateway would do with a request, and why
     #[command(after_help = EXPLAIN)]
     Explain(explain::ExplainArgs),
@@ -105,7 +105,7 @@ async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<()> {
     match verb {
         Verb::Dev(args) => Box::pin(dev::dev(args, context)).await,
         Verb::Run(args) => Box::pin(run::run(args, context)).await,
-        Verb::Check => Box::pin(check::check(context)).await,
+        Verb::Check(args) => Box::pin(check::check(args, context)).await,
         Verb::Explain(args) => Box::pin(explain::explain(args, context)).await,
         Verb::Contract(verb) => contract::contract(verb, context),
         Verb::User(verb) => Box::pin(user::user(verb, context)).await,
@@ -143,11 +143,12 @@ Examples:
   MUNJIGI_LOG__LEVEL=debug munjigi run --config /etc/munjigi/munjigi.toml";
 const CHECK: &str = "\
 Reads the configuration with its contracts, keys and certificates; touches neither store nor port.
-Exit status: 0 good, 78 not.
+With --deep it also connects to the store, refuses what a start would refuse, and says what the
+store's settings mean for the promise. Exit status: 0 good, 78 not, 1 if the store is not.
 
 Examples:
   munjigi check && kill -HUP \"$(pidof munjigi)\"
-  munjigi check --config staging.toml";
+  munjigi check --deep --config staging.toml";
 const EXPLAIN: &str = "\
 Examples:
   munjigi explain GET https://api.example.com/orders/7

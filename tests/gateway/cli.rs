@@ -7,12 +7,17 @@ use crate::harness::Setup;
 use crate::harness::Version;
 use crate::harness::process::munjigi;
 use crate::harness::request;
+use crate::redis::RedisServer;
 
 async fn check(text: &str) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("munjigi.toml");
+    check_in(folder.path(), text, &["check"]).await
+}
+
+async fn check_in(folder: &Path, text: &str, words: &[&str]) -> (Option<i32>, String) {
+    let file = folder.join("munjigi.toml");
     std::fs::write(&file, text).unwrap();
-    let output = munjigi(&file, &["check"], "").await;
+    let output = munjigi(&file, words, "").await;
     let printed = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(printed).unwrap())
 }
@@ -40,6 +45,51 @@ async fn check_says_everything_at_once_and_exits_78() {
         "access_ttl",
     ] {
         assert!(printed.contains(part), "{part} is missing:\n{printed}");
+    }
+}
+
+const SITE: &str = "[site.\"localhost\"]\ncontract = \"zdm\"\n\
+                    routes = [{ path = \"/*\", upstream = \"http://127.0.0.1:1\" }]\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_deep_looks_at_the_file_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = ["check", "--deep"];
+
+    let (code, printed) = check_in(folder.path(), SITE, &deep).await;
+    assert_eq!(code, Some(0), "{printed}");
+    for part in ["munjigi.db  a start makes it", "fsync  at most"] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+
+    let (_, printed) = check_in(folder.path(), SITE, &["check", "--deep", "--json"]).await;
+    assert!(printed.contains("\"warnings\": []"), "{printed}");
+    std::fs::write(folder.path().join("munjigi.db"), "nothing that SQLite has written").unwrap();
+    let (code, printed) = check_in(folder.path(), SITE, &deep).await;
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("not a database"), "{printed}");
+    let (code, printed) = check_in(folder.path(), SITE, &["check"]).await;
+    assert_eq!(code, Some(0), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_deep_looks_at_redis_and_refuses_what_a_start_would() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = RedisServer::start_with("redis", &["--maxmemory-policy", "allkeys-lru"]).await;
+    let text = format!("[store]\nurl = \"{}\"\n{SITE}", server.url());
+    let deep = ["check", "--deep"];
+
+    let (code, printed) = check_in(folder.path(), &text, &deep).await;
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("allkeys-lru") && printed.contains("noeviction"), "{printed}");
+
+    server.ask::<()>("CONFIG SET maxmemory-policy noeviction").await;
+    let (code, printed) = check_in(folder.path(), &text, &deep).await;
+    assert_eq!(code, Some(0), "{printed}");
+    for part in ["✓ Redis  one server", "maxmemory-policy noeviction", "! it keeps no append-only"]
+    {
+        assert!(printed.contains(part), "{part}: {printed}");
     }
 }
 

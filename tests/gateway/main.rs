@@ -11,6 +11,7 @@
 
 mod harness;
 #[path = "../support/redis.rs"]
+#[expect(dead_code, reason = "no server is killed here")]
 mod redis;
 
 mod accounts;
