@@ -118,7 +118,8 @@ impl App {
         let metrics = Metrics::install();
         let now = Now::read().wall;
         let revocations = Arc::new(Revocations::new(config.revocation.capacity));
-        let (store, journaled) = assemble::open_journaled(&config, &revocations, on_damage).await?;
+        let opening = Box::pin(assemble::open_journaled(&config, &revocations, on_damage));
+        let (store, journaled) = opening.await?;
         let vault = keys::vault(store.as_ref(), now).await?;
         let kept = Kept::new(&config)?;
         let snapshot = snapshot(&config, store.as_ref(), &kept, &vault, now).await?;

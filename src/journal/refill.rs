@@ -44,6 +44,9 @@ const KEYS_EVERY: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
+/// The lineage of no store.
+const UNKNOWN: &str = "";
+
 /// Enough to keep the reader of a long first read busy, little enough to bound memory.
 const QUEUE: usize = 64;
 
@@ -204,7 +207,7 @@ impl<'a> Relay<'a> {
     /// Takes an event in; says whether it goes on.
     async fn take(&mut self, event: &FeedEvent) -> bool {
         match event {
-            FeedEvent::Attached { lineage } => self.attach(lineage),
+            FeedEvent::Attached { lineage } => self.attach(lineage).await,
             FeedEvent::Revoked(entries) => {
                 let fresh = self.node.list.learn(entries);
                 let sites = self.sites_of(&fresh);
@@ -240,11 +243,19 @@ impl<'a> Relay<'a> {
         true
     }
 
-    fn attach(&mut self, lineage: &str) {
+    async fn attach(&mut self, lineage: &str) {
         let node = self.node;
-        let had_any = node.journal.image().lineage.is_some();
+        // Before anything recent is read: what the store records by itself looks here afterwards.
+        node.meetings.fetch_add(1, Ordering::AcqRel);
+        let had = node.journal.image().lineage.clone();
+        let had_any = had.is_some();
         let is_contradicted = std::mem::take(&mut self.is_contradicted);
         let is_changed = is_contradicted || !node.is_known(lineage);
+        if is_changed && had.is_some_and(|known| known != UNKNOWN) {
+            // From now on the one before may lack something, and must not be taken for one that has
+            // everything, should it come back before this one has.
+            node.journal.note(&[Record::Lineage(UNKNOWN.to_owned())]).await;
+        }
         self.name_sites();
         self.held = None;
         self.first = Some(Box::pin(node.restore_first(is_changed)));

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub struct Journaled {
     recent: Mutex<VecDeque<Revocation>>,
     /// Whether the server was found to keep its promises since it was last known.
     pub(super) is_checked: AtomicBool,
+    /// Counts the connections of the feed: each may lead to another server than the one before.
+    pub(super) meetings: AtomicU64,
     pub(super) keys_changed: watch::Sender<()>,
 }
 
@@ -94,6 +97,7 @@ impl Journaled {
             journal,
             recent: Mutex::new(VecDeque::new()),
             is_checked: AtomicBool::new(false),
+            meetings: AtomicU64::new(0),
             keys_changed: watch::Sender::new(()),
         };
         match joined.meet().await {
@@ -178,6 +182,23 @@ impl Journaled {
         Ok(stored)
     }
 
+    /// How often the feed has connected.
+    fn meetings(&self) -> u64 {
+        self.meetings.load(Ordering::Acquire)
+    }
+
+    /// Keeps what the store has recorded by itself, since the feed had connected `met` times.
+    ///
+    /// If it has connected once more, then maybe to a server that lacks it: whoever recorded it was
+    /// in charge no longer, and what was put back since did not have it.
+    async fn keep_recorded(&self, met: u64, revocations: &[Revocation]) -> Result<(), StoreError> {
+        self.keep(revocations).await?;
+        if self.meetings() != met && !revocations.is_empty() {
+            self.store.revoke(revocations).await?;
+        }
+        Ok(())
+    }
+
     async fn note_number(&self, user: UserId) {
         let record = Record::Number(user.0);
         if user.0 > self.journal.image().number {
@@ -252,9 +273,10 @@ impl Store for Journaled {
         change: UserChange,
         revoked_until: Timestamp,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
+        let met = self.meetings();
         let changed = self.store.change_user(realm, user, change, revoked_until).await?;
         if let Some((_, revocations)) = &changed {
-            self.keep(revocations).await?;
+            self.keep_recorded(met, revocations).await?;
         }
         Ok(changed)
     }
@@ -264,9 +286,10 @@ impl Store for Journaled {
         session: NewSession,
         revoked_until: Timestamp,
     ) -> Result<Option<Vec<Revocation>>, StoreError> {
+        let met = self.meetings();
         let opened = self.store.open_session(session, revoked_until).await?;
         if let Some(revocations) = &opened {
-            self.keep(revocations).await?;
+            self.keep_recorded(met, revocations).await?;
         }
         Ok(opened)
     }
@@ -288,10 +311,11 @@ impl Store for Journaled {
         grace: Duration,
         revoked_until: Timestamp,
     ) -> Result<Rotation, StoreError> {
+        let met = self.meetings();
         let rotation =
             self.store.rotate(session, presented, successor, grace, revoked_until).await?;
         if let Rotation::Reused(revocations) = &rotation {
-            self.keep(revocations).await?;
+            self.keep_recorded(met, revocations).await?;
         }
         Ok(rotation)
     }

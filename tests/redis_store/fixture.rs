@@ -23,6 +23,8 @@ use munjigi::store::Successor;
 use munjigi::store::User;
 use uuid::Uuid;
 
+use crate::redis_server::IN_TIME;
+
 pub(crate) const REALM: &str = "default";
 pub(crate) const ISSUER: &str = "https://api.example.com";
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -133,5 +135,5 @@ pub(crate) async fn eventually<T>(mut operation: impl AsyncFnMut() -> Result<T, 
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), waited).await.expect("success in time")
+    tokio::time::timeout(IN_TIME, waited).await.expect("success in time")
 }

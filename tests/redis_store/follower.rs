@@ -1,7 +1,6 @@
 //! A follower of a store's revocations, and what it has heard.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use munjigi::clock::BootTime;
 use munjigi::clock::Now;
@@ -12,6 +11,8 @@ use munjigi::store::FeedInterruption;
 use munjigi::store::Store;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+use crate::redis_server::IN_TIME;
 
 /// A follower of a store; it stops when this is dropped.
 pub(crate) struct Follower {
@@ -49,7 +50,7 @@ impl Follower {
     }
 
     pub(crate) async fn next(&mut self) -> FeedEvent {
-        let event = tokio::time::timeout(Duration::from_secs(20), self.events.recv()).await;
+        let event = tokio::time::timeout(IN_TIME, self.events.recv()).await;
         event.expect("an event in time").expect("an open feed")
     }
 

@@ -6,21 +6,12 @@ use std::time::Duration;
 use munjigi::clock::Now;
 use munjigi::clock::Timestamp;
 use munjigi::config::Algorithm;
-use munjigi::drain::Drain;
-use munjigi::journal::Journal;
-use munjigi::journal::Journaled;
-use munjigi::journal::OnDamage;
 use munjigi::operation::Revocation;
 use munjigi::operation::Revoked;
 use munjigi::revocation::Freshness;
-use munjigi::revocation::Revocations;
-use munjigi::store::Deadlines;
 use munjigi::store::RedisStore;
 use munjigi::store::Store;
-use munjigi::store::StoreError;
 use munjigi::token::StoredKey;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use crate::fixture::ISSUER;
 use crate::fixture::eventually;
@@ -28,103 +19,19 @@ use crate::fixture::now;
 use crate::fixture::of_token;
 use crate::fixture::until;
 use crate::fixture::user;
+use crate::node::Node;
+use crate::node::folder;
+use crate::node::holds;
+use crate::node::stands;
+use crate::redis_server::IN_TIME;
 use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
-
-/// A node that follows its store.
-struct Node {
-    store: Arc<Journaled>,
-    list: Arc<Revocations>,
-    tasks: Vec<JoinHandle<()>>,
-    drain: Drain,
-}
-
-impl Node {
-    async fn start(server: &RedisServer, folder: &tempfile::TempDir) -> Self {
-        Self::try_start(server, folder, PATIENT).await.expect("a node")
-    }
-
-    async fn try_start(
-        server: &RedisServer,
-        folder: &tempfile::TempDir,
-        deadlines: Deadlines,
-    ) -> Result<Self, StoreError> {
-        let list = Arc::new(Revocations::new(1_000_000));
-        let path = folder.path().join("munjigi.journal");
-        let journal = Journal::open(&path, "munjigi:", OnDamage::Refuse, &list).expect("a journal");
-        let redis = RedisStore::prepare(&server.options(deadlines)).expect("an address");
-        let store = Arc::new(Journaled::open(redis, journal, Arc::clone(&list)).await?);
-        let (events, feed) = mpsc::channel(64);
-        let drain = Drain::new();
-        let tasks = vec![
-            tokio::spawn({
-                let store = Arc::clone(&store);
-                async move { store.follow(events).await }
-            }),
-            tokio::spawn({
-                let (list, guard) = (Arc::clone(&list), drain.guard());
-                async move { list.run(feed, guard).await }
-            }),
-        ];
-        Ok(Self { store, list, tasks, drain })
-    }
-
-    /// Ends as a process that is killed does: nothing more is written.
-    async fn end(self) {
-        self.drain.finish(Duration::from_secs(5)).await;
-        for task in self.tasks {
-            task.abort();
-            drop(task.await);
-        }
-        self.store.close().await;
-    }
-
-    async fn revoke(&self, name: &str) -> Revocation {
-        let revocation = of_token(name);
-        self.store.revoke(std::slice::from_ref(&revocation)).await.expect("a revocation");
-        revocation
-    }
-
-    fn refuses(&self, revocation: &Revocation) -> bool {
-        self.list.holds(&revocation.revoked.key(), now())
-    }
-
-    /// Waits for a contact that was asked for after this call.
-    async fn contact(&self) {
-        let asked = Now::read().boot;
-        holds(async || {
-            let age = Now::read().boot.since(asked);
-            self.list.freshness(Now::read().boot, age.saturating_sub(Duration::from_millis(1)))
-                == Freshness::Fresh
-                && age > Duration::from_millis(1)
-        })
-        .await;
-    }
-}
-
-async fn holds(mut condition: impl AsyncFnMut() -> bool) {
-    eventually(
-        async || {
-            if condition().await { Ok(()) } else { Err(StoreError::TimedOut(Duration::ZERO)) }
-        },
-    )
-    .await;
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
-}
-
-async fn stands(server: &RedisServer, revocation: &Revocation) -> bool {
-    let plain = server.store(PATIENT).await;
-    plain.find_revocation(revocation.revoked.key(), now()).await.expect("an answer").is_some()
-}
 
 #[tokio::test]
 async fn a_wiped_redis_is_given_back_what_either_of_two_nodes_knew() {
     let server = RedisServer::start().await;
     let (at_a, at_b) = (folder(), folder());
-    let (a, b) = (Node::start(&server, &at_a).await, Node::start(&server, &at_b).await);
+    let (a, b) = (Node::on(&server, &at_a).await, Node::on(&server, &at_b).await);
     a.contact().await;
     b.contact().await;
     let (one, two) = (a.revoke("one").await, b.revoke("two").await);
@@ -132,7 +39,7 @@ async fn a_wiped_redis_is_given_back_what_either_of_two_nodes_knew() {
     server.ask::<()>("FLUSHALL").await;
 
     holds(async || stands(&server, &one).await && stands(&server, &two).await).await;
-    let fresh = Node::start(&server, &folder()).await;
+    let fresh = Node::on(&server, &folder()).await;
     fresh.contact().await;
     assert!(fresh.refuses(&one) && fresh.refuses(&two));
     assert_eq!(
@@ -146,7 +53,7 @@ async fn a_wiped_redis_is_given_back_what_either_of_two_nodes_knew() {
 async fn contact_with_a_wiped_redis_counts_only_when_others_have_had_their_time() {
     let server = RedisServer::start().await;
     let at = folder();
-    let node = Node::start(&server, &at).await;
+    let node = Node::on(&server, &at).await;
     node.revoke("gone").await;
     node.contact().await;
 
@@ -161,7 +68,7 @@ async fn contact_with_a_wiped_redis_counts_only_when_others_have_had_their_time(
 async fn a_server_that_restarts_empty_is_given_everything_back() {
     let mut server = RedisServer::start().await;
     let at = folder();
-    let node = Node::start(&server, &at).await;
+    let node = Node::on(&server, &at).await;
     let made = StoredKey::generate(Algorithm::Es256, now()).expect("a key");
     let keys = node.store.add_signing_key(ISSUER, made).await.expect("keys");
     let store: Arc<dyn Store> = node.store.clone();
@@ -191,7 +98,7 @@ async fn a_server_that_restarts_from_an_old_copy_is_given_what_came_after_it() {
     let place = at_server.path().to_str().expect("a path");
     let mut server = RedisServer::start_with("redis", &["--dir", place]).await;
     let at = folder();
-    let node = Node::start(&server, &at).await;
+    let node = Node::on(&server, &at).await;
     let before = node.revoke("before").await;
     node.contact().await;
     server.ask::<()>("SAVE").await;
@@ -208,7 +115,7 @@ async fn a_server_that_restarts_from_an_old_copy_is_given_what_came_after_it() {
 async fn a_node_that_was_off_meanwhile_gives_back_what_its_file_has() {
     let mut server = RedisServer::start().await;
     let at = folder();
-    let node = Node::start(&server, &at).await;
+    let node = Node::on(&server, &at).await;
     let made = StoredKey::generate(Algorithm::Hs512, now()).expect("a key");
     let keys = node.store.add_signing_key(ISSUER, made).await.expect("keys");
     node.contact().await;
@@ -217,7 +124,7 @@ async fn a_node_that_was_off_meanwhile_gives_back_what_its_file_has() {
 
     server.kill();
     server.start_again().await;
-    let node = Node::start(&server, &at).await;
+    let node = Node::on(&server, &at).await;
 
     assert!(node.refuses(&revocation), "at once");
     let found = node.store.signing_keys(ISSUER).await.expect("keys");
@@ -229,7 +136,7 @@ async fn a_node_that_was_off_meanwhile_gives_back_what_its_file_has() {
 async fn a_node_starts_from_its_file_while_redis_is_away_and_joins_when_it_comes() {
     let mut server = RedisServer::start().await;
     let at = folder();
-    let node = Node::start(&server, &at).await;
+    let node = Node::on(&server, &at).await;
     let made = StoredKey::generate(Algorithm::Hs512, now()).expect("a key");
     let keys = node.store.add_signing_key(ISSUER, made).await.expect("keys");
     let revocation = node.revoke("gone").await;
@@ -237,7 +144,7 @@ async fn a_node_starts_from_its_file_while_redis_is_away_and_joins_when_it_comes
     node.end().await;
     server.kill();
 
-    let node = Node::start(&server, &at).await;
+    let node = Node::on(&server, &at).await;
 
     assert!(node.refuses(&revocation));
     assert_eq!(node.store.signing_keys(ISSUER).await.expect("keys"), keys);
@@ -258,7 +165,7 @@ async fn a_node_with_nothing_to_go_on_does_not_start_while_redis_is_away() {
     let mut server = RedisServer::start().await;
     server.kill();
 
-    let refused = Node::try_start(&server, &folder(), PATIENT).await;
+    let refused = Node::try_start(server.options(PATIENT), &folder()).await;
 
     assert!(refused.is_err_and(|error| error.is_outage()));
 }
@@ -267,13 +174,13 @@ async fn a_node_with_nothing_to_go_on_does_not_start_while_redis_is_away() {
 async fn a_server_that_evicts_is_refused_though_the_file_has_keys() {
     let server = RedisServer::start().await;
     let at = folder();
-    let node = Node::start(&server, &at).await;
+    let node = Node::on(&server, &at).await;
     let made = StoredKey::generate(Algorithm::Hs512, now()).expect("a key");
     node.store.add_signing_key(ISSUER, made).await.expect("keys");
     node.end().await;
 
     server.ask::<()>("CONFIG SET maxmemory-policy allkeys-lru").await;
-    let refused = Node::try_start(&server, &at, PATIENT).await;
+    let refused = Node::try_start(server.options(PATIENT), &at).await;
 
     assert!(refused.is_err_and(|error| !error.is_outage()));
 }
@@ -282,19 +189,19 @@ async fn a_server_that_evicts_is_refused_though_the_file_has_keys() {
 async fn a_lost_file_is_made_again_from_redis() {
     let server = RedisServer::start().await;
     let at = folder();
-    let node = Node::start(&server, &at).await;
+    let node = Node::on(&server, &at).await;
     let made = StoredKey::generate(Algorithm::Hs512, now()).expect("a key");
     let keys = node.store.add_signing_key(ISSUER, made).await.expect("keys");
     let revocation = node.revoke("gone").await;
     node.end().await;
 
     let at = folder();
-    let node = Node::start(&server, &at).await;
+    let node = Node::on(&server, &at).await;
     assert_eq!(node.store.signing_keys(ISSUER).await.expect("keys"), keys);
     node.contact().await;
     node.end().await;
     server.ask::<()>("FLUSHALL").await;
-    let node = Node::start(&server, &at).await;
+    let node = Node::on(&server, &at).await;
 
     assert!(node.refuses(&revocation));
     assert_eq!(node.store.signing_keys(ISSUER).await.expect("keys"), keys);
@@ -304,19 +211,19 @@ async fn a_lost_file_is_made_again_from_redis() {
 async fn keys_that_another_node_puts_back_are_told() {
     let server = RedisServer::start().await;
     let (at_a, at_b) = (folder(), folder());
-    let a = Node::start(&server, &at_a).await;
+    let a = Node::on(&server, &at_a).await;
     let made = |at: Timestamp| StoredKey::generate(Algorithm::Hs512, at).expect("a key");
     a.store.add_signing_key(ISSUER, made(now())).await.expect("keys");
     a.end().await;
     server.ask::<()>("FLUSHALL").await;
-    let b = Node::start(&server, &at_b).await;
+    let b = Node::on(&server, &at_b).await;
     b.store.add_signing_key(ISSUER, made(now())).await.expect("keys");
     b.contact().await;
     let mut changed = b.store.keys_changed();
 
-    let _a = Node::start(&server, &at_a).await;
+    let _a = Node::on(&server, &at_a).await;
 
-    tokio::time::timeout(Duration::from_secs(20), changed.changed())
+    tokio::time::timeout(IN_TIME, changed.changed())
         .await
         .expect("it is told in time")
         .expect("the node runs");

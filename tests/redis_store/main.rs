@@ -10,6 +10,7 @@ mod attributes;
 mod cluster;
 mod connecting;
 mod examination;
+mod fail_overs;
 mod fake_sentinel;
 mod feed;
 mod fixture;
@@ -18,11 +19,13 @@ mod journal;
 mod left_overs;
 mod look_ups;
 mod mail;
+mod node;
 mod outages;
 #[path = "../support/redis.rs"]
 mod redis_server;
 #[path = "../support/redis_sets.rs"]
 mod redis_sets;
+mod relay;
 mod replicas;
 mod sentinel;
 mod server;

@@ -88,6 +88,9 @@ async fn a_replica_that_follows_is_enough_and_one_that_stops_is_not() {
     replica.pause();
     let refused = store.revoke(&[of_token("b")]).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    // What was written by one connection is not on a replica because another one repeats it.
+    let refused = careful(&server).await.revoke(&[of_token("b")]).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     replica.resume();
     eventually(async || store.revoke(&[of_token("b")]).await).await;
 }

@@ -23,11 +23,11 @@ use crate::redis_sets::SentinelSet;
 use crate::server::PATIENT;
 
 /// Short enough that what hangs is tried again, long enough for a busy machine.
-const BRISK: Deadlines =
+pub(crate) const BRISK: Deadlines =
     Deadlines { command: Duration::from_secs(1), lookup: Duration::from_secs(1) };
 
 /// In which writes must go on after a fail-over.
-const SOON: Duration = Duration::from_secs(12);
+const SOON: Duration = Duration::from_mins(1);
 
 async fn open(url: &str, deadlines: Deadlines) -> Arc<dyn Store> {
     let options = RedisOptions::new(url, deadlines);

@@ -10,6 +10,9 @@ use redis::FromRedisValue;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
+/// What comes at once on an idle machine comes within this on a busy one.
+pub(crate) const IN_TIME: Duration = Duration::from_mins(1);
+
 /// A running server; it is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct RedisServer {
@@ -86,12 +89,35 @@ impl RedisServer {
 
     /// As [`RedisServer::ask`], where a refusal is an answer as well.
     pub(crate) async fn try_ask<T: FromRedisValue>(&self, command: &str) -> redis::RedisResult<T> {
-        let client = redis::Client::open(self.url())?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
-        let mut words = command.split(' ');
-        let mut question = redis::cmd(words.next().unwrap_or_default());
-        question.arg(words.collect::<Vec<_>>());
-        question.query_async(&mut connection).await
+        let mut connection = self.connection().await?;
+        in_words(command).query_async(&mut connection).await
+    }
+
+    /// Runs commands one after the other on one connection; answers the last.
+    ///
+    /// # Panics
+    /// When the server refuses one.
+    pub(crate) async fn ask_in_turn<T: FromRedisValue>(&self, commands: &[&str]) -> T {
+        let asked = async {
+            let mut connection = self.connection().await?;
+            let mut answer = redis::Value::Nil;
+            for command in commands {
+                answer = in_words(command).query_async(&mut connection).await?;
+            }
+            Ok::<_, redis::RedisError>(T::from_redis_value(answer)?)
+        };
+        asked.await.unwrap_or_else(|error| panic!("{commands:?}: {error}"))
+    }
+
+    /// Cuts a replica off from its master, and keeps it so: it goes on with what it has.
+    pub(crate) async fn lags(&self) {
+        self.ask::<()>("CONFIG SET masteruser nobody").await;
+        self.ask::<()>("CONFIG SET masterauth nothing").await;
+        self.ask::<usize>("CLIENT KILL TYPE master").await;
+        until("the replica is cut off", async || {
+            self.ask::<String>("INFO replication").await.contains("master_link_status:down")
+        })
+        .await;
     }
 
     /// Empties it, and waits until so many replicas have done so as well.
@@ -129,13 +155,21 @@ impl RedisServer {
     }
 
     async fn is_emptied_by(&self, replicas: usize) -> redis::RedisResult<usize> {
-        let client = redis::Client::open(self.url())?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut connection = self.connection().await?;
         // A write of this very connection, or WAIT counts replicas that have nothing of it.
         let mut both = redis::pipe();
         both.cmd("FLUSHALL").ignore().cmd("WAIT").arg(replicas).arg(200);
         let (reached,) = both.query_async(&mut connection).await?;
         Ok(reached)
+    }
+
+    /// With a patience that a busy machine needs: redis-rs's own is half a second.
+    async fn connection(&self) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
+        let patient = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(IN_TIME))
+            .set_response_timeout(Some(IN_TIME));
+        let client = redis::Client::open(self.url())?;
+        client.get_multiplexed_async_connection_with_config(&patient).await
     }
 
     fn signal(&self, name: &str) {
@@ -159,7 +193,7 @@ impl RedisServer {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), listening).await.unwrap_or(false)
+        tokio::time::timeout(IN_TIME, listening).await.unwrap_or(false)
     }
 }
 
@@ -182,8 +216,16 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
             }
         }
     };
-    let waited = tokio::time::timeout(Duration::from_secs(20), waited).await;
+    let waited = tokio::time::timeout(IN_TIME, waited).await;
     assert!(waited.is_ok(), "not in time: {what}");
+}
+
+/// A command, written with spaces between its words.
+fn in_words(command: &str) -> redis::Cmd {
+    let mut words = command.split(' ');
+    let mut question = redis::cmd(words.next().unwrap_or_default());
+    question.arg(words.collect::<Vec<_>>());
+    question
 }
 
 fn spawn(scheme: &str, port: u16, arguments: &[String], folder: &TempDir) -> Child {

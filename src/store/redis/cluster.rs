@@ -28,6 +28,7 @@ use crate::store::redis::dial::Dialer;
 use crate::store::redis::link::Link;
 use crate::store::redis::link::is_broken;
 use crate::store::redis::link::is_demoted;
+use crate::store::redis::pause::Pause;
 use crate::store::redis::slot::SlotMap;
 use crate::store::redis::slot::read_redirection;
 use crate::store::redis::slot::slot_of;
@@ -35,8 +36,8 @@ use crate::store::redis::slot::slot_of;
 /// Most nodes that one question is put to.
 const MOST_HOPS: usize = 16;
 
-/// Before a question is put again that a node could not answer just now: doubled from the first to
-/// the last. A slot whose keys are half moved answers no question about several of them.
+/// Before a question is put again that a node could not answer just now: about doubled from the
+/// first to the last. A slot whose keys are half moved answers no question about several of them.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -105,7 +106,7 @@ impl Cluster {
         let slot = call.key().map_or(0, slot_of);
         let mut node = self.owner(slot).await?;
         let mut next_call = call;
-        let mut pause = FIRST_PAUSE;
+        let mut pause = Pause::between(FIRST_PAUSE, LAST_PAUSE);
         let mut hops = 0;
         loop {
             let error = match node.link.ask(next_call).await {
@@ -128,8 +129,7 @@ impl Cluster {
                     next_call = call.redirected();
                 }
                 Next::Later => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LAST_PAUSE);
+                    pause.wait().await;
                     node = self.owner(slot).await?;
                 }
                 Next::Elsewhere => {
@@ -174,6 +174,11 @@ impl Cluster {
         // All of them: the first that was silent need not be the only one.
         let silent = nodes.links.values().filter(|link| link.doubt()).count();
         nodes.is_doubtful = nodes.is_doubtful || silent > 0;
+    }
+
+    /// Reads the map of slots again before the next question.
+    pub(super) fn renew(&self) {
+        self.nodes().is_doubtful = true;
     }
 
     async fn owner(&self, slot: u16) -> Result<Node, RedisError> {

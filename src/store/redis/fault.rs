@@ -66,7 +66,11 @@ impl From<RedisError> for StoreError {
 
 /// Whether nobody was there to answer: another time the same may be done.
 pub(in crate::store) fn is_outage(error: &(dyn std::error::Error + 'static)) -> bool {
-    let Some(error) = error.downcast_ref::<RedisError>() else { return false };
+    error.downcast_ref::<RedisError>().is_some_and(is_passing)
+}
+
+/// Whether whoever should answer is away, or may not do it now.
+pub(super) fn is_passing(error: &RedisError) -> bool {
     let passing = [
         ServerErrorKind::BusyLoading,
         ServerErrorKind::ClusterDown,
@@ -75,8 +79,10 @@ pub(in crate::store) fn is_outage(error: &(dyn std::error::Error + 'static)) -> 
         ServerErrorKind::ReadOnly,
     ];
     error.is_io_error()
-        || error.is_unrecoverable_error() && error.kind() == ErrorKind::Io
+        || matches!(error.kind(), ErrorKind::Io | ErrorKind::ClusterConnectionNotFound)
         || passing.iter().any(|kind| error.kind() == ErrorKind::Server(*kind))
+        // `min-replicas-to-write`.
+        || error.code() == Some("NOREPLICAS")
 }
 
 /// A record's field that does not read.

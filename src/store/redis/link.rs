@@ -25,10 +25,11 @@ use redis::aio::MultiplexedConnection;
 use crate::store::redis::call::Call;
 use crate::store::redis::dial::Dial;
 use crate::store::redis::dial::Dialing;
+use crate::store::redis::pause::Pause;
 
 type Attempt = Shared<Dialing>;
 
-/// After a failed attempt, none is made for so long: doubled from the first to the last.
+/// After a failed attempt, none is made for so long: doubled from the first to the last, about.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -64,6 +65,7 @@ struct Failed {
     error: RedisError,
     at: Instant,
     pause: Duration,
+    next_pause: Pause,
 }
 
 impl fmt::Debug for Link {
@@ -134,6 +136,12 @@ impl Link {
             slot.current = None;
         }
         is_silent
+    }
+
+    /// Connects anew for the next question: where it led before may be another server by now. What
+    /// is still awaited goes on.
+    pub(super) fn renew(&self) {
+        self.slot().current = None;
     }
 
     async fn ask_on<T: FromRedisValue>(
@@ -212,9 +220,10 @@ impl Link {
         let mut slot = self.slot();
         // All who waited for it come here: the first one notes it.
         if slot.epoch == epoch && slot.current.take().is_some() {
-            let pause =
-                slot.failed.as_ref().map_or(FIRST_PAUSE, |it| (it.pause * 2).min(LAST_PAUSE));
-            slot.failed = Some(Failed { error: error.clone(), at: Instant::now(), pause });
+            let first = Pause::between(FIRST_PAUSE, LAST_PAUSE);
+            let mut next_pause = slot.failed.as_ref().map_or(first, |failed| failed.next_pause);
+            let (error, pause) = (error.clone(), next_pause.take());
+            slot.failed = Some(Failed { error, at: Instant::now(), pause, next_pause });
         }
     }
 

@@ -18,6 +18,7 @@ mod keyspace;
 mod link;
 mod login;
 mod mail;
+mod pause;
 mod refill;
 mod revocation;
 mod rotation;
@@ -386,7 +387,8 @@ impl Store for RedisStore {
     }
 
     async fn follow(&self, events: mpsc::Sender<FeedEvent>) {
-        Feed::new(&self.route, &self.keys, self.deadlines.command).run(&events).await;
+        let waiting = self.waiting.as_ref().map(|(route, _)| route);
+        Feed::new(&self.route, waiting, &self.keys, self.deadlines.command).run(&events).await;
     }
 
     fn describe(&self) -> String {

@@ -13,7 +13,8 @@ use crate::store::redis::revocation::BATCH;
 use crate::store::redis::script::Script;
 use crate::token::StoredKey;
 
-static LINEAGE: LazyLock<Script> =
+/// Which server it is, and whose data it holds.
+pub(super) static LINEAGE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/lineage.lua")));
 static RAISE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/raise.lua")));
 

@@ -142,6 +142,14 @@ impl Route {
         }
     }
 
+    /// Looks anew for whoever answers, with the next question.
+    pub(super) fn renew(&self) {
+        match self {
+            Self::Standalone(link) | Self::Sentinel(link, _) => link.renew(),
+            Self::Cluster(cluster) => cluster.renew(),
+        }
+    }
+
     /// Asks every master what it is.
     pub(super) async fn servers(&self) -> Result<Servers, RedisError> {
         match self {

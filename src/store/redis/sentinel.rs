@@ -20,6 +20,7 @@ use futures_util::future::join_all;
 use redis::Client;
 use redis::ErrorKind;
 use redis::RedisError;
+use redis::ServerErrorKind;
 use redis::aio::MultiplexedConnection;
 use redis::aio::PubSub;
 use tokio::sync::watch;
@@ -29,6 +30,8 @@ use crate::store::redis::dial::Dial;
 use crate::store::redis::dial::Dialer;
 use crate::store::redis::dial::Dialing;
 use crate::store::redis::dial::connect;
+use crate::store::redis::fault::is_passing;
+use crate::store::redis::pause::Pause;
 
 /// The message of a sentinel that has learnt of another master.
 const SWITCH: &str = "+switch-master";
@@ -41,7 +44,7 @@ const SUBSCRIBED: Duration = Duration::from_secs(10);
 /// anew count from the start.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
-/// Between two attempts to subscribe at a sentinel: doubled from the first to the last.
+/// Between two attempts to subscribe at a sentinel: about doubled from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -88,8 +91,10 @@ impl Dial for Master {
             let mut connection = connect(&self.dialer.client(server.clone())?).await?;
             let role = role(&mut connection).await?;
             if role != "master" {
-                let words = format!("{server} is a {role}");
-                return Err((ErrorKind::Client, "the sentinels name no master", words).into());
+                // In the middle of a fail-over.
+                let (words, kind) = (format!("{server} is a {role}"), ServerErrorKind::MasterDown);
+                let kind = ErrorKind::Server(kind);
+                return Err((kind, "the sentinels name no master", words).into());
             }
             self.note(server);
             Ok(connection)
@@ -130,15 +135,15 @@ impl Master {
     }
 
     async fn watch_one(&self, sentinel: &Client) {
-        let mut pause = FIRST_PAUSE;
+        let first_pause = Pause::between(FIRST_PAUSE, LAST_PAUSE);
+        let mut pause = first_pause;
         loop {
             let patience = self.patience.max(Duration::from_secs(1));
             if let Ok(Ok(subscribed)) = tokio::time::timeout(patience, subscribe(sentinel)).await {
-                pause = FIRST_PAUSE;
+                pause = first_pause;
                 self.listen(subscribed).await;
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_PAUSE);
+            pause.wait().await;
         }
     }
 
@@ -186,18 +191,24 @@ impl Master {
         let answers = join_all(self.sentinels.iter().map(|(_, client)| self.ask_one(client))).await;
         let mut best: Option<Word> = None;
         let mut refusals = Vec::new();
+        // A name that they do not know is a mistake, and no outage.
+        let mut kind = ErrorKind::Io;
         for (answer, (address, _)) in answers.into_iter().zip(&self.sentinels) {
             match answer {
                 Ok(word) if best.as_ref().is_none_or(|best| word.epoch > best.epoch) => {
                     best = Some(word);
                 }
                 Ok(_) => {}
-                Err(error) => refusals.push(format!("{address}: {error}")),
+                Err(error) => {
+                    if !is_passing(&error) {
+                        kind = ErrorKind::Client;
+                    }
+                    refusals.push(format!("{address}: {error}"));
+                }
             }
         }
-        best.map(|word| self.unless_outdated(word)).ok_or_else(|| {
-            (ErrorKind::Client, "no sentinel names a master", refusals.join("; ")).into()
-        })
+        best.map(|word| self.unless_outdated(word))
+            .ok_or_else(|| (kind, "no sentinel names a master", refusals.join("; ")).into())
     }
 
     /// The server of a word, or of a later one that was heard not long ago: the sentinel that led a
@@ -229,7 +240,7 @@ impl Master {
             Ok(answer) => read_word(answer?),
             Err(_elapsed) => {
                 let words = format!("{:?}", self.patience);
-                Err((ErrorKind::Client, "the sentinel was silent", words).into())
+                Err((ErrorKind::Io, "the sentinel was silent", words).into())
             }
         }
     }

@@ -33,6 +33,8 @@ use crate::store::redis::feed::log::in_order;
 use crate::store::redis::feed::log::read_log;
 use crate::store::redis::keyspace::Keyspace;
 use crate::store::redis::keyspace::RevocationKeys;
+use crate::store::redis::pause::Pause;
+use crate::store::redis::refill::LINEAGE;
 use crate::store::redis::refill::lineage_of;
 use crate::store::redis::revocation::parse_entry;
 use crate::store::redis::route::Route;
@@ -55,15 +57,17 @@ const PAGE: usize = 1000;
 /// Most entries of one event.
 const EVENT: usize = 4096;
 
-/// Between two attempts to reach a store that is away: doubled from the first to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Between two attempts to reach a store that is away: about doubled from the first to the last.
 ///
 /// The last is shorter than a node that may lack something waits for the others after an outage.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A follower of the log.
 pub(super) struct Feed<'a> {
     route: &'a Route,
+    /// By which the store asks as well.
+    other: Option<&'a Route>,
     deadline: Duration,
     keys: RevocationKeys,
     beat_key: String,
@@ -71,7 +75,7 @@ pub(super) struct Feed<'a> {
     known: Option<Position>,
     /// Whether this outage was told already.
     is_away: bool,
-    pause: Duration,
+    pause: Pause,
 }
 
 /// A place in the log of one store.
@@ -79,7 +83,7 @@ pub(super) struct Feed<'a> {
 struct Position {
     generation: String,
     sequence: u64,
-    /// The server's replication id; empty where it does not tell it.
+    /// The server's replication id, another after every fail-over; empty where it does not tell it.
     server: String,
 }
 
@@ -106,10 +110,16 @@ impl From<StoreError> for End {
 }
 
 impl<'a> Feed<'a> {
-    pub(super) fn new(route: &'a Route, keys: &Keyspace, deadline: Duration) -> Self {
+    pub(super) fn new(
+        route: &'a Route,
+        other: Option<&'a Route>,
+        keys: &Keyspace,
+        deadline: Duration,
+    ) -> Self {
         let beat_key = keys.beat(&Uuid::new_v4().to_string());
         let keys = keys.revocations();
-        Self { route, deadline, keys, beat_key, known: None, is_away: false, pause: FIRST_PAUSE }
+        let pause = Self::first_pause();
+        Self { route, other, deadline, keys, beat_key, known: None, is_away: false, pause }
     }
 
     /// Follows until nobody listens.
@@ -142,16 +152,20 @@ impl<'a> Feed<'a> {
             self.is_away = self.is_away || is_away;
             tokio::select! {
                 () = events.closed() => return,
-                () = tokio::time::sleep(self.pause) => {}
+                () = self.pause.wait() => {}
             }
-            self.pause = (self.pause * 2).min(LAST_PAUSE);
         }
     }
 
     async fn round(&mut self, events: &mpsc::Sender<FeedEvent>) -> Result<Infallible, End> {
         let connect = || self.route.connect(&self.keys.log);
-        let (mut asking, tail) = self.in_time(try_join(connect(), connect())).await?;
+        let (mut asking, mut tail) = self.in_time(try_join(connect(), connect())).await?;
+        // What is written must not go on to the server before, which may still take it.
+        for route in self.other.into_iter().chain([self.route]) {
+            route.renew();
+        }
         let (asked_at, start) = self.beat(&mut asking).await?;
+        self.leads_to(&start, &mut tail).await?;
         let is_contradicted = self.known.as_ref().is_some_and(|known| {
             known.generation != start.generation || known.sequence > start.sequence
         });
@@ -284,14 +298,35 @@ impl<'a> Feed<'a> {
         Ok((asked_at, Position { generation, sequence, server }))
     }
 
+    /// The numbers that one connection tells say nothing of the log that another reads elsewhere.
+    async fn leads_to(
+        &self,
+        place: &Position,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(), End> {
+        let mut script = LINEAGE.prepare_invoke();
+        script.key(&self.keys.generation);
+        let (generation, server): (String, String) =
+            self.in_time(script.invoke(connection)).await?;
+        if (&generation, &server) != (&place.generation, &place.server) {
+            let cause = "two connections led to two servers".to_owned();
+            return Err(End::Interrupted(FeedInterruption::Away(cause)));
+        }
+        Ok(())
+    }
+
     async fn contact(
         &mut self,
         asked_at: BootTime,
         events: &mpsc::Sender<FeedEvent>,
     ) -> Result<(), End> {
         self.is_away = false;
-        self.pause = FIRST_PAUSE;
+        self.pause = Self::first_pause();
         send(events, FeedEvent::Contact { asked_at }).await
+    }
+
+    const fn first_pause() -> Pause {
+        Pause::between(FIRST_PAUSE, LAST_PAUSE)
     }
 
     fn sequence(&self) -> u64 {

@@ -37,4 +37,9 @@ for i = 2, #ARGV, 4 do
       'key', key, 'floor', floor, 'expires', expires)
   end
 end
+if new == 0 then
+  -- A write all the same: WAIT counts the replicas that have what its own connection wrote last
+  -- (from Redis 7.2 on), and what is repeated may have been written by another.
+  redis.call('INCRBY', KEYS[3], 0)
+end
 return new
