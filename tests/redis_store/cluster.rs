@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use munjigi::operation::Identifier;
 use munjigi::operation::RefreshHash;
+use munjigi::secret::Secret;
 use munjigi::store::Deadlines;
 use munjigi::store::Lookup;
 use munjigi::store::RedisOptions;
@@ -30,7 +31,9 @@ use crate::redis_server::RedisServer;
 use crate::redis_server::until;
 use crate::redis_sets::ClusterSet;
 use crate::redis_sets::shared_cluster;
+use crate::server::CLUSTER_RULES;
 use crate::server::PATIENT;
+use crate::server::RULES;
 
 const BRISK: Deadlines =
     Deadlines { command: Duration::from_secs(1), lookup: Duration::from_secs(1) };
@@ -167,6 +170,31 @@ async fn a_master_that_falls_silent_is_replaced_by_its_replica() {
     let mut set = ClusterSet::start().await;
 
     outlives(&mut set, |master| master.pause()).await;
+}
+
+#[tokio::test]
+async fn an_acl_user_needs_the_map_of_slots_as_well() {
+    let cluster = shared_cluster().await;
+    for node in &cluster.nodes {
+        let user = format!("ACL SETUSER gate on >secret ~acl:* {RULES} {CLUSTER_RULES}");
+        node.ask::<()>(&user).await;
+    }
+    let options = RedisOptions {
+        username: "gate".to_owned(),
+        password: Secret::from("secret"),
+        prefix: "acl:".to_owned(),
+        wait_replicas: 1,
+        ..RedisOptions::new(cluster.url(), PATIENT)
+    };
+
+    let found = RedisStore::connect(options.clone()).await.expect("a store").examine().await;
+
+    let warnings = found.expect("a look").warnings;
+    assert!(!warnings.iter().any(|it| it.contains("checked")), "{warnings:?}");
+    let store = open(options).await;
+    user(&store, "ann").await;
+    store.revoke(&[of_token("a")]).await.expect("a revocation");
+    Follower::start(&store).news_of(&of_token("a")).await;
 }
 
 #[tokio::test]

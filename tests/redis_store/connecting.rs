@@ -13,7 +13,9 @@ use crate::fixture::of_token;
 use crate::fixture::told;
 use crate::fixture::until;
 use crate::redis_server::RedisServer;
+use crate::server::CLUSTER_RULES;
 use crate::server::PATIENT;
+use crate::server::RULES;
 
 async fn refusal(options: RedisOptions) -> String {
     match RedisStore::connect(options).await {
@@ -65,11 +67,7 @@ async fn a_wrong_password_is_told_without_the_password() {
 #[tokio::test]
 async fn an_acl_user_needs_no_more_than_the_keys_of_the_prefix() {
     let server = RedisServer::start().await;
-    server
-        .ask::<()>(
-            "ACL SETUSER gate on >secret ~munjigi:* -@all +@read +@write +@scripting +@connection +time",
-        )
-        .await;
+    server.ask::<()>(&format!("ACL SETUSER gate on >secret ~munjigi:* {RULES}")).await;
     let options = RedisOptions {
         username: "gate".to_owned(),
         password: Secret::from("secret"),
@@ -78,6 +76,8 @@ async fn an_acl_user_needs_no_more_than_the_keys_of_the_prefix() {
 
     let store = RedisStore::connect(options.clone()).await.expect("a store");
 
+    let looked = store.examine().await.expect("a look");
+    assert!(!looked.warnings.iter().any(|it| it.contains("checked")), "{:?}", looked.warnings);
     store.create_user(new_user("ann")).await.expect("an account");
     store.revoke(&[of_token("a")]).await.expect("a revocation");
     store.queue_mail(mail()).await.expect("a mail");
@@ -85,6 +85,14 @@ async fn an_acl_user_needs_no_more_than_the_keys_of_the_prefix() {
     let elsewhere = RedisOptions { prefix: "other:".to_owned(), ..options };
     let text = refusal(elsewhere).await;
     assert!(text.to_uppercase().contains("NOPERM") || text.contains("permission"), "{text}");
+}
+
+#[test]
+fn the_readme_names_the_rules() {
+    let readme = include_str!("../../README.md");
+
+    assert!(readme.contains(&format!("~munjigi:* {RULES}")), "{RULES}");
+    assert!(readme.contains(CLUSTER_RULES), "{CLUSTER_RULES}");
 }
 
 #[tokio::test]

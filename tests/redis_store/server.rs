@@ -14,6 +14,12 @@ use crate::redis_server::RedisServer;
 pub(crate) const PATIENT: Deadlines =
     Deadlines { command: Duration::from_secs(20), lookup: Duration::from_secs(20) };
 
+/// The commands that an ACL user needs, as the README says.
+pub(crate) const RULES: &str = "-@all +@read +@write +@scripting +@connection +time +info +wait";
+
+/// And in a cluster.
+pub(crate) const CLUSTER_RULES: &str = "+cluster|slots +cluster|info";
+
 impl RedisServer {
     pub(crate) fn options(&self, deadlines: Deadlines) -> RedisOptions {
         RedisOptions::new(self.url(), deadlines)

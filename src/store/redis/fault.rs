@@ -15,6 +15,9 @@ pub(super) enum Fault {
         "maxmemory-policy is `{0}`: revocations and accounts would be evicted; set `noeviction`"
     )]
     Evicts(String),
+    /// It lacks what the scripts need.
+    #[error("the server is Redis {0}, and 6.2 or newer is needed")]
+    Old(String),
     /// It is a node of a cluster.
     #[error("the server is a node of a cluster: write redis+cluster://… in `url`")]
     Cluster,

@@ -70,6 +70,9 @@ impl RedisStore {
             (Some("sentinel"), _) => return Err(Fault::Sentinel.into()),
             _ => {}
         }
+        if let Some(version) = fact("redis_version").filter(|version| is_old(version)) {
+            return Err(Fault::Old(version.to_owned()).into());
+        }
         if fact("role") == Some("slave") {
             return Err(Fault::Replica.into());
         }
@@ -127,6 +130,13 @@ impl RedisStore {
     }
 }
 
+/// Whether it knows no `ZADD … GT` (before 6.2).
+fn is_old(version: &str) -> bool {
+    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
+    // What does not read is not known to be old.
+    numbers.next().is_some_and(|major| (major, numbers.next().unwrap_or(0)) < (6, 2))
+}
+
 /// What a server is, in a line.
 fn in_words(facts: &Facts<'_>) -> String {
     let fact = |name: &str| facts.get(name).copied();
@@ -152,4 +162,23 @@ fn in_words(facts: &Facts<'_>) -> String {
 fn is_forbidden(error: &RedisError) -> bool {
     // Servers that rename the command away call it unknown.
     error.code() == Some("NOPERM") || error.to_string().contains("unknown command")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_old;
+
+    #[test]
+    fn a_server_before_6_2_is_old() {
+        for (version, expected) in [
+            ("5.0.14", true),
+            ("6.0.20", true),
+            ("6.2.0", false),
+            ("7.0.15", false),
+            ("255.255.255", false),
+            ("unstable", false),
+        ] {
+            assert_eq!(is_old(version), expected, "{version}");
+        }
+    }
 }
