@@ -33,7 +33,7 @@ async fn refused(client: &mut Client, token: &str) {
 
 /// Two gateways on one Redis, whose keys and accounts they share.
 async fn pair(redis: &RedisServer) -> (Gateway, Gateway) {
-    let tables = format!("[store]\nurl = \"{}\"\n", redis.url());
+    let tables = format!("[store]\nurl = \"{}\"\ntimeout = \"10s\"\n", redis.url());
     let setup = Setup { tables, ..Setup::default() };
     (Gateway::start(setup.clone()).await, Gateway::start(setup).await)
 }
@@ -59,7 +59,7 @@ async fn a_logout_at_one_gateway_is_refused_at_the_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_starts_later_knows_earlier_revocations() {
     let redis = RedisServer::start().await;
-    let tables = format!("[store]\nurl = \"{}\"\n", redis.url());
+    let tables = format!("[store]\nurl = \"{}\"\ntimeout = \"10s\"\n", redis.url());
     let setup = Setup { tables, ..Setup::default() };
     let first = Gateway::start(setup.clone()).await;
     let mut client = first.client(Version::H1).await;

@@ -19,7 +19,10 @@ const PASSWORD: &str = "correct horse 1";
 async fn everywhere(check: impl AsyncFn(&Gateway, Client)) {
     let redis = RedisServer::start().await;
     for version in Version::BOTH {
-        let prefix = format!("[store]\nurl = \"{}\"\nprefix = \"{version:?}:\"\n", redis.url());
+        let prefix = format!(
+            "[store]\nurl = \"{}\"\nprefix = \"{version:?}:\"\ntimeout = \"10s\"\n",
+            redis.url()
+        );
         for tables in [String::new(), prefix] {
             let setup = Setup { tables, backing: Backing::Sqlite, ..Setup::default() };
             let gateway = Gateway::start(setup).await;

@@ -262,7 +262,7 @@ async fn an_http2_stream_is_reset_and_the_others_of_its_connection_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_ends_streams_at_the_other_gateway() {
     let redis = RedisServer::start().await;
-    let tables = format!("[store]\nurl = \"{}\"\n", redis.url());
+    let tables = format!("[store]\nurl = \"{}\"\ntimeout = \"10s\"\n", redis.url());
     let (here, mut there) = (Scene::start(&tables).await, Scene::start(&tables).await);
     let (token, other) = (here.login("you").await, here.login("you").await);
     let events = there.events(&token).await;

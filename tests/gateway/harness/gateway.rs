@@ -84,8 +84,9 @@ impl Setup {
         } else {
             "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\n".to_owned()
         };
-        let store =
-            if own("[store]") { String::new() } else { format!("[store]\nurl = \"{url}\"\n") };
+        // A busy machine may take longer than a store of one's own should.
+        let store = format!("[store]\nurl = \"{url}\"\ntimeout = \"10s\"\n");
+        let store = if own("[store]") { "" } else { &store };
         format!(
             "{server}\n{store}\n{password}\n{login}\n[site.\"localhost\"]\ncontract = \"{}\"\n{}\n\
              routes = [\n{routes}\n]\n\n{tables}\n",
