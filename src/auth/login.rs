@@ -50,14 +50,16 @@ impl Auth {
             let account =
                 user.as_ref().map_or(Account::Unknown(identifier), |user| Account::Known(user.id));
             let throttle = &site.settings.throttle;
-            let guess = throttle.guess(&site.realm, account, caller.address, now).await?;
+            let id = user.as_ref().map(|user| user.id);
+            let guess = throttle.guess(&site.realm, account, caller.address, now).await;
+            let guess = guess.map_err(|rejection| rejection.about(id))?;
             let verifier = user.as_ref().and_then(|user| user.verifier.as_deref());
             // Before anything is said of the account, so that every refusal takes the same time.
             let proof = match site.settings.passwords.verify(password, verifier).await {
                 Ok(proof) => proof,
                 Err(rejection) => {
                     guess.unjudged();
-                    return Err(rejection);
+                    return Err(rejection.about(id));
                 }
             };
             let (user, proof) = match (user, proof) {
@@ -115,7 +117,8 @@ fn refusal(user: Option<&User>) -> Rejection {
         Some(user) if user.verifier.is_none() => "the account has no password",
         Some(_) => "wrong password",
     };
-    Rejection::new(ErrorCode::InvalidCredentials, reason)
+    let id = user.map(|user| user.id);
+    Rejection::new(ErrorCode::InvalidCredentials, reason).about(id)
 }
 
 #[cfg(test)]

@@ -144,7 +144,8 @@ impl Auth {
                 self.login(site, caller, &identifier, &password, now).await
             }
             Command::Refresh { refresh_token, previous_access_token } => {
-                self.refresh(site, &refresh_token, previous_access_token.as_ref(), now).await
+                self.refresh(site, caller, &refresh_token, previous_access_token.as_ref(), now)
+                    .await
             }
             Command::Logout { principal, scope } => self.logout(site, &principal, scope, now).await,
             Command::Me { principal } => self.me(site, &principal).await,

@@ -15,6 +15,7 @@ use crate::auth::account::user_of;
 use crate::auth::key_failure;
 use crate::auth::store_failure;
 use crate::clock::Timestamp;
+use crate::operation::Caller;
 use crate::operation::ErrorCode;
 use crate::operation::Identifier;
 use crate::operation::Outcome;
@@ -30,12 +31,16 @@ use crate::store::Rotation;
 use crate::store::Session;
 use crate::store::Successor;
 use crate::store::User;
+use crate::telemetry::audit;
+use crate::telemetry::audit::Entry;
+use crate::telemetry::audit::Event;
 use crate::token::RefreshToken;
 
 impl Auth {
     pub(super) async fn refresh(
         &self,
         site: &AuthSite,
+        caller: &Caller,
         presented: &Secret<String>,
         previous: Option<&Secret<String>>,
         now: Timestamp,
@@ -71,8 +76,13 @@ impl Auth {
             }
             Rotation::Reused(revocations) => {
                 self.revocations.record(&revocations);
-                let (user, session) = (user.id, session.id);
-                tracing::warn!(%user, %session, "a refresh token was used again: session ended");
+                audit::tell(Entry {
+                    site: Some(site.host.clone()),
+                    user: Some(user.id.to_string()),
+                    session: Some(session.id.to_string()),
+                    address: Some(caller.address.to_string()),
+                    ..Entry::of(Event::RefreshReused)
+                });
                 Err(refusal("the token was rotated before: theft; the session was ended"))
             }
             Rotation::Refused => Err(refusal("unknown, expired, or of a session that ended")),

@@ -52,8 +52,7 @@ impl Auth {
             Some(new) => self.set_password(site, &user, new, now).await?,
             None => self.mail_password(site, &user, email, now).await?,
         }
-        tracing::info!(user = %user.id, "a password was reset by a mailed code: sessions ended");
-        Ok(Outcome::PasswordReset)
+        Ok(Outcome::PasswordReset { user: user.id })
     }
 
     async fn set_password(

@@ -30,6 +30,9 @@ use crate::store::NewUser;
 use crate::store::StoreError;
 use crate::store::User;
 use crate::store::UserChange;
+use crate::telemetry::audit;
+use crate::telemetry::audit::Entry;
+use crate::telemetry::audit::Event;
 
 /// The address that a provider's user has here.
 #[derive(Debug)]
@@ -142,13 +145,12 @@ impl Auth {
         // Without any, another login of the same user was quicker: its session lives on.
         if !revocations.is_empty() {
             self.revocations.record(&revocations);
-            tracing::info!(
-                target: "munjigi::audit",
-                event = "social_join",
-                user = %user.id,
-                provider = provider.name(),
-                "a provider proved an account's address; its earlier sessions ended"
-            );
+            audit::tell(Entry {
+                site: Some(site.host.clone()),
+                user: Some(user.id.to_string()),
+                provider: Some(provider.name()),
+                ..Entry::of(Event::SocialJoin)
+            });
         }
         Ok(Some(user))
     }

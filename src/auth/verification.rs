@@ -25,6 +25,6 @@ impl Auth {
         let changed = self.change_account(site, user.id, change, until).await?;
         // The account may have gone, or have another address, since it was found.
         let proven = changed.is_some_and(|user| user.email_verified);
-        if proven { Ok(Outcome::EmailVerified) } else { Err(no_account()) }
+        if proven { Ok(Outcome::EmailVerified { user: user.id }) } else { Err(no_account()) }
     }
 }

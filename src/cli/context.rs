@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::config::Fault;
 use crate::config::Faults;
 use crate::config::HostPattern;
+use crate::config::SiteConfig;
 use crate::config::StoreConfig;
 use crate::gateway::snapshot::SiteParts;
 use crate::operation::Identifier;
@@ -24,6 +25,7 @@ use crate::operation::UserId;
 use crate::store::Lookup;
 use crate::store::Store;
 use crate::store::User;
+use crate::telemetry::audit;
 
 use super::output::Output;
 
@@ -78,6 +80,7 @@ impl Context {
     pub(crate) async fn open(&self) -> anyhow::Result<Opened> {
         let config = self.config()?;
         let contracts = assemble::contracts(&config)?;
+        audit::open_here(&config.log.audit).context("[log] audit")?;
         // A person waits longer than a request may.
         let timeout = config.store.timeout.max(PATIENCE);
         let store = assemble::open_store(&StoreConfig { timeout, ..config.store.clone() }).await?;
@@ -111,19 +114,28 @@ impl Opened {
 
     /// The site of a host; the only site when none is named.
     pub(crate) fn site(&self, host: Option<&str>) -> anyhow::Result<&SiteParts> {
+        self.configured_site(host).map(|(_, parts)| parts)
+    }
+
+    /// As [`Opened::site`], with what the configuration says of it.
+    pub(crate) fn configured_site(
+        &self,
+        host: Option<&str>,
+    ) -> anyhow::Result<(&SiteConfig, &SiteParts)> {
         let known = || {
             let hosts: Vec<String> =
                 self.config.sites.iter().map(|site| site.host.to_string()).collect();
             hosts.join(", ")
         };
         let mut pairs = self.config.sites.iter().zip(&self.sites);
-        match (host, self.sites.as_slice()) {
-            (Some(host), _) => pairs
+        match host {
+            Some(host) => pairs
                 .find(|(site, _)| is_named(&site.host, host))
-                .map(|(_, parts)| parts)
                 .with_context(|| format!("no site `{host}`; there are: {}", known())),
-            (None, [only]) => Ok(only),
-            (None, _) => bail!("there are several sites, name one with --site: {}", known()),
+            None if self.sites.len() > 1 => {
+                bail!("there are several sites, name one with --site: {}", known())
+            }
+            None => pairs.next().context("there is no site"),
         }
     }
 }

@@ -8,7 +8,9 @@ mod context;
 mod contract;
 mod dev;
 mod explain;
+mod operator;
 mod output;
+mod progress;
 mod revoke;
 mod run;
 mod session;
@@ -74,7 +76,7 @@ enum Verb {
     /// List a user's sessions
     #[command(subcommand, after_help = SESSION)]
     Session(session::SessionVerb),
-    /// End a token, a session or all of a user's sessions, at once and on every gateway
+    /// End a token, a session, or all of a user, a key or a site, at once and on every gateway
     #[command(subcommand, after_help = REVOKE)]
     Revoke(revoke::RevokeVerb),
 }
@@ -177,10 +179,14 @@ const SESSION: &str = "\
 Example:
   munjigi session list root@example.com";
 const REVOKE: &str = "\
+Works beside running gateways, which refuse what is revoked within the propagation time. Each is
+told in the audit trail ([log] audit) with its reason and who typed it.
+
 Examples:
   munjigi revoke user root@example.com     everything of theirs, everywhere
   munjigi revoke session ID                one login (munjigi session list)
-  munjigi revoke token - < token.txt       one access token";
+  munjigi revoke token - < token.txt       one access token
+  munjigi revoke key KID --reason leaked   everything that a key signed, and a new key";
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,7 @@ use crate::config::LogFormat;
 use crate::drain::Drained;
 use crate::journal::OnDamage;
 use crate::reload;
+use crate::telemetry::audit;
 use crate::telemetry::log;
 use crate::telemetry::log::Shape;
 
@@ -62,6 +63,7 @@ pub(crate) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<()> 
         "listening"
     );
     serve(app, signals, &file).await;
+    tokio::task::spawn_blocking(audit::flush).await?;
     Ok(())
 }
 
@@ -116,7 +118,8 @@ pub(crate) async fn serve(app: App, signals: Signals, file: &Path) {
 
 /// Sets the log up as the configuration says.
 pub(crate) fn start_log(config: &LogConfig) -> anyhow::Result<()> {
-    Ok(log::init(&config.level, shape(config.format, std::io::stderr().is_terminal()))?)
+    log::init(&config.level, shape(config.format, std::io::stderr().is_terminal()))?;
+    audit::open(&config.audit).context("[log] audit")
 }
 
 /// The access log's shape as the configuration says; `None`: it is off.

@@ -14,10 +14,13 @@ use crate::operation::Generations;
 use crate::operation::SessionId;
 use crate::store::NewSession;
 use crate::store::Session;
+use crate::telemetry::audit::Entry;
+use crate::telemetry::audit::Event;
 use crate::token::Grant;
 
 use super::context::Context;
 use super::context::Opened;
+use super::operator;
 use super::session::rfc3339;
 
 #[derive(Debug, Subcommand)]
@@ -57,6 +60,7 @@ struct Inspection {
     subject: Option<String>,
     session: Option<String>,
     token_id: Option<String>,
+    key_id: Option<String>,
     expires_at: Option<String>,
     claims: Option<serde_json::Map<String, serde_json::Value>>,
 }
@@ -119,6 +123,11 @@ async fn issue(args: &IssueArgs, context: &Context, opened: &Opened) -> anyhow::
     };
     let opened_session = opened.store.open_session(new, opened.revoked_until).await?;
     opened_session.context("the account changed meanwhile; try again")?;
+    operator::tell(Entry {
+        site: Some(site.auth.host.clone()),
+        user: Some(user.id.to_string()),
+        ..Entry::of(Event::TokenIssue)
+    });
     context.output.line(token.text.expose())
 }
 
@@ -144,6 +153,7 @@ async fn inspect(args: &InspectArgs, context: &Context, opened: &Opened) -> anyh
             subject: Some(principal.subject.clone()),
             session: principal.session.map(|session| session.to_string()),
             token_id: Some(principal.token.to_string()),
+            key_id: Some(principal.key.clone()),
             expires_at: Some(rfc3339(principal.expires_at)),
             claims: Some(principal.claims.clone()),
         };
@@ -156,6 +166,7 @@ async fn inspect(args: &InspectArgs, context: &Context, opened: &Opened) -> anyh
         subject: None,
         session: None,
         token_id: None,
+        key_id: None,
         expires_at: None,
         claims: None,
     };
@@ -195,6 +206,7 @@ impl Inspection {
             ("subject", &self.subject),
             ("session", &self.session),
             ("token id", &self.token_id),
+            ("key id", &self.key_id),
             ("expires", &self.expires_at),
         ];
         for (name, value) in rows {

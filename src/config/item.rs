@@ -101,7 +101,22 @@ impl<'r> Item<'r> {
 
     /// Reads a string into a type of its own.
     pub(crate) fn parse<T>(&self, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<T> {
-        match parse(&self.text()?) {
+        self.parsed(&self.text()?, parse)
+    }
+
+    /// Reads where to write to: `file:PATH` is not read, but handed on.
+    pub(crate) fn destination<T>(
+        &self,
+        parse: impl FnOnce(&str) -> Result<T, Expected>,
+    ) -> Option<T> {
+        match self.written()? {
+            written if written.starts_with("file:") => self.parsed(written, parse),
+            _ => self.parsed(&self.text()?, parse),
+        }
+    }
+
+    fn parsed<T>(&self, text: &str, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<T> {
+        match parse(text) {
             Ok(parsed) => Some(parsed),
             Err(expected) => {
                 self.bad(expected);

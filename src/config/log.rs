@@ -2,6 +2,7 @@
 
 use crate::config::Expected;
 use crate::config::Table;
+use crate::telemetry::audit::AuditTo;
 
 /// `[log]`
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +14,9 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// One line a request; default `true`. A change needs a restart (R).
     pub access: bool,
+    /// Where security events go: `log` (default; whatever `level` is), `file:PATH` (an object a
+    /// line, appended, mode 0600), `off`. A change needs a restart (R).
+    pub audit: AuditTo,
 }
 
 /// How log lines look.
@@ -28,7 +32,12 @@ pub enum LogFormat {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Auto, access: true }
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Auto,
+            access: true,
+            audit: AuditTo::Log,
+        }
     }
 }
 
@@ -41,9 +50,20 @@ impl LogConfig {
             level: table.parse("level", default.level, level),
             format: table.choice("format", default.format, &formats),
             access: table.flag("access", default.access),
+            audit: table
+                .read("audit", default.audit, |item| item.destination(|text| audit(table, text))),
         };
         table.end();
         config
+    }
+}
+
+fn audit(table: &Table<'_>, text: &str) -> Result<AuditTo, Expected> {
+    match (text, text.strip_prefix("file:")) {
+        ("log", _) => Ok(AuditTo::Log),
+        ("off", _) => Ok(AuditTo::Off),
+        (_, Some(path)) if !path.is_empty() => Ok(AuditTo::File(table.resolve_path(path))),
+        _ => Err(Expected::new("expected log, file:PATH or off")),
     }
 }
 

@@ -27,6 +27,7 @@ pub fn restart_only_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         ("log.level", old.log.level != new.log.level),
         ("log.format", old.log.format != new.log.format),
         ("log.access", old.log.access != new.log.access),
+        ("log.audit", old.log.audit != new.log.audit),
     ]
     .into_iter()
     .filter_map(|(key, differs)| differs.then_some(key))

@@ -78,8 +78,8 @@ impl<'a> Facts<'a> {
             Outcome::LoggedOut
             | Outcome::SessionEnded
             | Outcome::CodeRequested
-            | Outcome::PasswordReset
-            | Outcome::EmailVerified => Subject::Nothing,
+            | Outcome::PasswordReset { .. }
+            | Outcome::EmailVerified { .. } => Subject::Nothing,
         };
         Self::new(subject, status, context)
     }

@@ -9,6 +9,7 @@ use http::request::Parts;
 use crate::config::RouteAuth;
 use crate::contract::Endpoint;
 use crate::contract::EndpointRequest;
+use crate::gateway::audited::Audited;
 use crate::gateway::body;
 use crate::gateway::context::Trail;
 use crate::gateway::context::Unread;
@@ -67,7 +68,12 @@ pub(crate) async fn serve<'a>(
     let command = visit.site.contract.decode(endpoint, request)?;
     let caller = Caller { address: visit.context.client.address, agent: agent(&parts.headers) };
     let now = visit.context.now;
-    let outcome = visit.gateway.auth.run(&visit.site.auth, &caller, command, now).await?;
+    let audited = Audited::begin(&visit, &command);
+    let outcome = visit.gateway.auth.run(&visit.site.auth, &caller, command, now).await;
+    if let Some(audited) = audited {
+        audited.end(&outcome);
+    }
+    let outcome = outcome?;
     if let Some(user) = account(&outcome) {
         let name = user.email.as_ref().or(user.username.as_ref());
         trail.who = Who::Account { id: user.id, name: name.cloned() };
@@ -85,8 +91,8 @@ const fn account(outcome: &Outcome) -> Option<&UserView> {
         | Outcome::SessionEnded
         | Outcome::TokenChecked { .. }
         | Outcome::CodeRequested
-        | Outcome::PasswordReset
-        | Outcome::EmailVerified => None,
+        | Outcome::PasswordReset { .. }
+        | Outcome::EmailVerified { .. } => None,
     }
 }
 

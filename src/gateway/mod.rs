@@ -7,6 +7,7 @@
 mod access_line;
 pub mod access_log;
 mod alias;
+mod audited;
 mod authenticate;
 mod authorize;
 pub mod body;

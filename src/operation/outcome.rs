@@ -48,9 +48,15 @@ pub enum Outcome {
     /// A code is on its way, if there is anybody to send it to.
     CodeRequested,
     /// The password was reset, and all the user's sessions ended.
-    PasswordReset,
+    PasswordReset {
+        /// Whose.
+        user: UserId,
+    },
     /// The address was proven.
-    EmailVerified,
+    EmailVerified {
+        /// Whose.
+        user: UserId,
+    },
 }
 
 /// What a client may see of an account.

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::operation::UserId;
+
 /// A refusal on its way to a client; the site's contract turns it into bytes, in one place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code:?}: {reason}")]
@@ -17,6 +19,8 @@ pub struct Rejection {
     pub retry_after: Option<Duration>,
     /// The methods that are allowed ([`ErrorCode::MethodNotAllowed`]).
     pub allow: Vec<String>,
+    /// The account that was asked for, where there is one; for the audit trail, never the client.
+    pub about: Option<UserId>,
 }
 
 /// An input at fault.
@@ -212,13 +216,27 @@ impl ErrorCode {
 impl Rejection {
     /// Makes a refusal; `reason` is for the operator.
     pub fn new(code: ErrorCode, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, problem: None, reason: reason.into(), retry_after: None, allow: Vec::new() }
+        Self {
+            code,
+            problem: None,
+            reason: reason.into(),
+            retry_after: None,
+            allow: Vec::new(),
+            about: None,
+        }
     }
 
     /// Makes an [`ErrorCode::InvalidInput`] that names the input.
     pub fn invalid_input(problem: Problem) -> Self {
         let reason = format!("input `{}`: {:?}", problem.field, problem.kind);
         Self { problem: Some(Box::new(problem)), ..Self::new(ErrorCode::InvalidInput, reason) }
+    }
+
+    /// Says which account was asked for.
+    #[must_use]
+    pub const fn about(mut self, user: Option<UserId>) -> Self {
+        self.about = user;
+        self
     }
 
     /// Says when trying again makes sense.

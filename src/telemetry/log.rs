@@ -1,10 +1,13 @@
 //! The log: text on a terminal, an object a line otherwise; one event is always one line.
 
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::util::TryInitError;
+
+use crate::telemetry::audit;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +43,11 @@ pub enum LogError {
 /// When `level` does not read, or a log is set up already.
 pub fn init(level: &str, shape: Shape) -> Result<(), LogError> {
     let unreadable = |source| LogError::Level { level: level.to_owned(), source };
-    let targets: Targets = level.parse().map_err(unreadable)?;
+    let mut targets: Targets = level.parse().map_err(unreadable)?;
+    // Whether security events are told is a setting of its own.
+    if !level.contains(audit::TARGET) {
+        targets = targets.with_target(audit::TARGET, LevelFilter::INFO);
+    }
     let registry = tracing_subscriber::registry().with(targets);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match shape {

@@ -68,6 +68,7 @@ metrics! {
     STALE_DECISIONS "munjigi_stale_decisions_total" Counter Count "Requests decided on stale revocations, by what was done."
     MAILS "munjigi_mails_total" Counter Count "Mails, by result: sent, postponed, given up."
     MAIL_SECONDS "munjigi_mail_seconds" Histogram Seconds "From a mail queued to its receipt by the mail server."
+    AUDIT_DROPPED "munjigi_audit_dropped_total" Counter Count "Security events that did not reach the audit file: its disk was full, or too slow."
     RELOADS "munjigi_reloads_total" Counter Count "Reloads of the configuration, by result."
 }
 

@@ -1,4 +1,5 @@
-//! Logging, and every metric's name in one table.
+//! Logging, the audit trail, and every metric's name in one table.
 
+pub mod audit;
 pub mod log;
 pub mod metric;

@@ -98,7 +98,7 @@ async fn a_reset_ends_all_sessions_sets_the_password_and_proves_the_address() {
 
     let outcome = node.run(confirm_reset(EMAIL, &code), NOW).await;
 
-    assert!(matches!(outcome, Ok(Outcome::PasswordReset)), "{outcome:?}");
+    assert!(matches!(outcome, Ok(Outcome::PasswordReset { .. })), "{outcome:?}");
     assert_ended(&node, &sessions).await;
     let new = node.tokens(login(EMAIL, "battery staple"), NOW).await;
     assert!(node.accepts(&new, NOW));
@@ -126,7 +126,7 @@ async fn without_a_new_password_one_is_made_and_mailed() {
 
         let outcome = node.run(confirm_made(EMAIL, &code), NOW).await;
 
-        assert!(matches!(outcome, Ok(Outcome::PasswordReset)), "{outcome:?}");
+        assert!(matches!(outcome, Ok(Outcome::PasswordReset { .. })), "{outcome:?}");
         assert_ended(&node, &[session]).await;
         let mails = node.mails().await;
         assert_eq!(mails.len(), 1);

@@ -28,7 +28,7 @@ async fn the_mailed_code_proves_the_address_and_ends_nothing() {
 
     let outcome = node.run(confirm_proof(EMAIL, &code), NOW).await;
 
-    assert!(matches!(outcome, Ok(Outcome::EmailVerified)), "{outcome:?}");
+    assert!(matches!(outcome, Ok(Outcome::EmailVerified { .. })), "{outcome:?}");
     assert!(node.account(EMAIL).await.email_verified);
     assert!(node.accepts(&tokens, NOW));
     node.refresh(&tokens, NOW).await;

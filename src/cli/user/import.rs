@@ -1,9 +1,6 @@
 //! `munjigi user import`: accounts of another product, with the password hashes that they have.
 
-use std::io::IsTerminal;
-use std::io::Write;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use anyhow::bail;
@@ -11,12 +8,11 @@ use clap::Args;
 use clap::ValueEnum;
 use futures_util::StreamExt;
 use futures_util::stream;
-use indicatif::ProgressBar;
-use indicatif::ProgressStyle;
 use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::context::Opened;
+use crate::cli::progress::Progress;
 use crate::cli::user::RealmArgs;
 use crate::cli::user::account::RowFault;
 use crate::cli::user::rows::Format;
@@ -93,7 +89,7 @@ pub(super) async fn import(
     opened: &Opened,
 ) -> anyhow::Result<()> {
     let rows = Rows::open(&args.file, args.format)?;
-    let progress = Progress::new(rows.length)?;
+    let progress = Progress::of_bytes(rows.length)?;
     let position = rows.position();
     let now = context.now.wall;
     let mut summary = Summary { dry_run: args.dry_run, ..Summary::default() };
@@ -174,42 +170,5 @@ impl Summary {
         let Self { rows, imported, skipped, failed, dry_run } = self;
         let done = if *dry_run { "could be imported" } else { "imported" };
         format!("{rows} accounts: {imported} {done}, {skipped} exist already, {failed} failed")
-    }
-}
-
-/// A bar on a terminal; nothing elsewhere.
-struct Progress(Option<ProgressBar>);
-
-impl Progress {
-    fn new(length: Option<u64>) -> anyhow::Result<Self> {
-        if !std::io::stderr().is_terminal() {
-            return Ok(Self(None));
-        }
-        let (bar, template) = match length {
-            Some(length) => {
-                (ProgressBar::new(length), "{wide_bar} {bytes}/{total_bytes} {eta} left")
-            }
-            None => (ProgressBar::new_spinner(), "{spinner} {bytes} read"),
-        };
-        bar.set_style(ProgressStyle::with_template(template)?);
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Ok(Self(Some(bar)))
-    }
-
-    fn at(&self, bytes: u64) {
-        self.0.iter().for_each(|bar| bar.set_position(bytes));
-    }
-
-    /// Says something of a line, above the bar.
-    fn say(&self, text: &str) -> anyhow::Result<()> {
-        match &self.0 {
-            Some(bar) => bar.println(text),
-            None => writeln!(std::io::stderr().lock(), "{text}")?,
-        }
-        Ok(())
-    }
-
-    fn end(&self) {
-        self.0.iter().for_each(ProgressBar::finish_and_clear);
     }
 }

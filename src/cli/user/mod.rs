@@ -13,12 +13,15 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::context::Opened;
+use crate::cli::operator;
 use crate::cli::output::table;
 use crate::operation::Email;
 use crate::operation::Username;
 use crate::store::NewUser;
 use crate::store::User;
 use crate::store::UserChange;
+use crate::telemetry::audit::Entry;
+use crate::telemetry::audit::Event;
 
 use password::PasswordArgs;
 use shown::Shown;
@@ -190,9 +193,28 @@ async fn change(
 ) -> anyhow::Result<()> {
     let realm = &who.realm.realm;
     let user = opened.user(realm, &who.user).await?;
+    let kind = kind_of(&change);
     let changed = opened.store.change_user(realm, user.id, change, opened.revoked_until).await?;
     let (user, _) = changed.with_context(|| format!("user `{}` is gone", who.user))?;
+    operator::tell(Entry {
+        realm: Some(realm.clone()),
+        user: Some(user.id.to_string()),
+        kind: Some(kind),
+        ..Entry::of(Event::AccountChange)
+    });
     context.output.data(&Shown::from(&user), Shown::text)
+}
+
+/// What a change is called in the audit trail.
+const fn kind_of(change: &UserChange) -> &'static str {
+    match change {
+        UserChange::SetPassword { .. } => "password",
+        UserChange::SetEnabled(true) => "enabled",
+        UserChange::SetEnabled(false) => "disabled",
+        UserChange::SetRights { .. } => "rights",
+        UserChange::Remove => "removed",
+        _ => "other",
+    }
 }
 
 const ADD: &str = "\

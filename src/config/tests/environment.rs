@@ -95,7 +95,7 @@ fn what_a_variable_gets_wrong_names_the_variable() {
             "MUNJIGI_LOG__COLOUR",
             "no",
             "unknown environment variable `MUNJIGI_LOG__COLOUR`",
-            "[log] has access, format, level",
+            "[log] has access, audit, format, level",
         ),
         (
             "MUNJIGI_SITE__REALM",

@@ -144,6 +144,8 @@ const SECTIONS: &[(&str, &str, usize, &str)] = &[
     ("[limits]\nbody_rate = \"256B\"", "bad value for `body_rate`", 2, "256B/s"),
     ("[limits]\nheader_bytes = \"1KiB\"", "bad value for `header_bytes`", 2, "from 8KiB"),
     ("[limits]\nhttp2_streams = 1.5", "bad value for `http2_streams`", 2, "found a number"),
+    ("[log]\naudit = \"file:\"", "bad value for `audit`", 2, "file:PATH"),
+    ("[log]\naudit = \"syslog\"", "bad value for `audit`", 2, "file:PATH"),
     ("[log]\nformat = \"yaml\"", "bad value for `format`", 2, "`json`"),
     ("[log]\nlevel = \"a b=info\"", "bad value for `level`", 2, "info,munjigi=debug"),
     ("[upstream.\"a b\"]\ntargets = [\"http://a\"]", "bad name `a b`", 1, "letters"),

@@ -126,6 +126,7 @@ fn a_restart_is_asked_for_by_name() {
             vec!["server.listen", "server.workers"],
         ),
         ("[server]\nadmin = \"\"", vec!["server.admin"]),
+        ("[log]\naudit = \"off\"", vec!["log.audit"]),
         ("[store]\nurl = \"sqlite::memory:\"\nprefix = \"x:\"", vec!["store.url", "store.prefix"]),
     ] {
         let new = read(&with_site(text)).expect(text);

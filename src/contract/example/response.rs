@@ -97,8 +97,8 @@ pub(super) fn outcome(
             expires_at: INSTANT.plus(contract.tokens().access_ttl),
         },
         Operation::RequestReset | Operation::RequestVerification => Outcome::CodeRequested,
-        Operation::ConfirmReset => Outcome::PasswordReset,
-        Operation::ConfirmVerification => Outcome::EmailVerified,
+        Operation::ConfirmReset => Outcome::PasswordReset { user: UserId(1) },
+        Operation::ConfirmVerification => Outcome::EmailVerified { user: UserId(1) },
     }
 }
 

@@ -28,6 +28,7 @@ use crate::operation::Outcome;
 use crate::operation::Problem;
 use crate::operation::ProblemKind;
 use crate::operation::Rejection;
+use crate::operation::UserId;
 
 const TOKENS: &str = concat!(
     r#"{"access_token":"eyJh.eyJz.c2ln","token_type":"Bearer","#,
@@ -86,9 +87,9 @@ fn other_answers_byte_for_byte() {
         (Operation::Sessions, Outcome::Sessions { sessions: vec![] }, 200, r#"{"sessions":[]}"#),
         (Operation::EndSession, Outcome::SessionEnded, 204, ""),
         (Operation::RequestReset, Outcome::CodeRequested, 202, "{}"),
-        (Operation::ConfirmReset, Outcome::PasswordReset, 200, "{}"),
+        (Operation::ConfirmReset, Outcome::PasswordReset { user: UserId(1) }, 200, "{}"),
         (Operation::RequestVerification, Outcome::CodeRequested, 202, "{}"),
-        (Operation::ConfirmVerification, Outcome::EmailVerified, 200, "{}"),
+        (Operation::ConfirmVerification, Outcome::EmailVerified { user: UserId(1) }, 200, "{}"),
     ];
     for (operation, outcome, status, expected) in rows {
         let response = encode(&contract, operation, &outcome);

@@ -209,7 +209,7 @@ fn other_answers_byte_for_byte() {
         ),
         (
             Operation::ConfirmReset,
-            Outcome::PasswordReset,
+            Outcome::PasswordReset { user: UserId(1) },
             "임시 비밀번호가 이메일로 전송되었습니다.",
             &[],
         ),

@@ -1,0 +1,114 @@
+//! An operation that the audit trail tells of, however it ends.
+
+use crate::gateway::walk::Visit;
+use crate::operation::Command;
+use crate::operation::Outcome;
+use crate::operation::Principal;
+use crate::operation::Rejection;
+use crate::operation::UserId;
+use crate::telemetry::audit;
+use crate::telemetry::audit::Entry;
+use crate::telemetry::audit::Event;
+
+/// An operation under way; it is told also where the client leaves before it has ended.
+#[derive(Debug)]
+pub(super) struct Audited {
+    entry: Option<Entry>,
+}
+
+impl Audited {
+    /// Takes note of who asks for what; `None` for what the trail does not tell of.
+    pub(super) fn begin(visit: &Visit<'_>, command: &Command) -> Option<Self> {
+        let entry = Entry {
+            site: Some(visit.site.auth.host.clone()),
+            address: Some(visit.context.client.address.to_string()),
+            request: Some(visit.context.request_id.clone()),
+            ..asked(command)?
+        };
+        Some(Self { entry: Some(entry) })
+    }
+
+    /// Tells how it ended.
+    pub(super) fn end(mut self, outcome: &Result<Outcome, Rejection>) {
+        let Some(mut entry) = self.entry.take() else { return };
+        match outcome {
+            Ok(outcome) => {
+                entry.result = Some("success");
+                if let Some(user) = whose(outcome) {
+                    entry.user = Some(user.to_string());
+                }
+                if let Outcome::TokensIssued { tokens, .. } = outcome {
+                    entry.session = Some(tokens.session.to_string());
+                }
+            }
+            Err(rejection) => {
+                entry.result = Some(rejection.code.name());
+                entry.reason = Some(rejection.reason.clone().into_owned());
+                if let Some(user) = rejection.about {
+                    entry.user = Some(user.to_string());
+                }
+            }
+        }
+        audit::tell(entry);
+    }
+}
+
+impl Drop for Audited {
+    fn drop(&mut self) {
+        if let Some(mut entry) = self.entry.take() {
+            // It may have happened or not.
+            entry.result = Some("abandoned");
+            audit::tell(entry);
+        }
+    }
+}
+
+/// What a command asks for, and who, as far as a token says; never what a stranger typed, which may
+/// be a password in the wrong place.
+fn asked(command: &Command) -> Option<Entry> {
+    let of = |event| Some(Entry::of(event));
+    match command {
+        Command::SignUp { .. } => of(Event::SignUp),
+        Command::Login { .. } => of(Event::Login),
+        Command::SocialLogin { provider, .. } => {
+            Some(Entry { provider: Some(provider.name()), ..Entry::of(Event::SocialLogin) })
+        }
+        Command::Logout { principal, .. } => Some(by(principal, Event::Logout)),
+        Command::ChangePassword { principal, .. } => Some(by(principal, Event::PasswordChange)),
+        Command::EndSession { principal, session } => {
+            let name = Some(session.to_string());
+            Some(Entry { kind: Some("session"), name, ..by(principal, Event::SessionEnd) })
+        }
+        Command::ConfirmReset { .. } => of(Event::PasswordReset),
+        Command::ConfirmVerification { .. } => of(Event::EmailVerification),
+        Command::Refresh { .. }
+        | Command::Me { .. }
+        | Command::Sessions { .. }
+        | Command::CheckToken { .. }
+        | Command::RequestReset { .. }
+        | Command::RequestVerification { .. } => None,
+    }
+}
+
+/// The account that an outcome is about, where the command did not say.
+const fn whose(outcome: &Outcome) -> Option<UserId> {
+    match outcome {
+        Outcome::SignedUp { user }
+        | Outcome::TokensIssued { user, .. }
+        | Outcome::Account { user } => Some(user.id),
+        Outcome::PasswordReset { user } | Outcome::EmailVerified { user } => Some(*user),
+        Outcome::LoggedOut
+        | Outcome::Sessions { .. }
+        | Outcome::SessionEnded
+        | Outcome::TokenChecked { .. }
+        | Outcome::CodeRequested => None,
+    }
+}
+
+fn by(principal: &Principal, event: Event) -> Entry {
+    Entry {
+        user: Some(principal.subject.clone()),
+        session: principal.session.map(|session| session.to_string()),
+        ..Entry::of(event)
+    }
+}
