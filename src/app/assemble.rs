@@ -222,18 +222,10 @@ pub async fn sites(
     let mut parts = Vec::with_capacity(config.sites.len());
     for (site, contract) in config.sites.iter().zip(contracts) {
         let policy = policy(config, site, contract);
-        let keys = key_ring(site, &policy, store, now).await?;
-        // A site without endpoints issues nothing: keys that only verify are enough.
-        let tokens = match site.contract {
-            ContractName::None => SiteTokens::verifying_only(policy, keys),
-            ContractName::BuiltIn(_) | ContractName::File(_) => SiteTokens::new(policy, keys),
-        };
-        let tokens =
-            tokens.map_err(|source| AssembleError::Keys { site: site.host.to_string(), source })?;
         let auth = AuthSite {
             host: site.host.to_string(),
             realm: site.realm.clone(),
-            tokens: Arc::new(tokens),
+            tokens: tokens(site, policy, store, now).await?,
             signup: site.signup.enabled,
             default_role: contract.tokens().default_role.clone(),
             signup_roles: site.signup.roles.clone(),
@@ -244,6 +236,40 @@ pub async fn sites(
         parts.push(SiteParts { contract: Arc::clone(contract), auth });
     }
     Ok(parts)
+}
+
+/// Reads the sites' keys again, and makes those that are missing; all else stays as it is.
+///
+/// # Errors
+/// As [`sites`].
+pub async fn with_keys_renewed(
+    config: &Config,
+    mut parts: Vec<SiteParts>,
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Vec<SiteParts>, AssembleError> {
+    for (site, parts) in config.sites.iter().zip(&mut parts) {
+        let policy = parts.auth.tokens.policy().clone();
+        parts.auth.tokens = tokens(site, policy, store, now).await?;
+    }
+    Ok(parts)
+}
+
+/// A site's tokens, with the keys that it has now.
+async fn tokens(
+    site: &SiteConfig,
+    policy: TokenPolicy,
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Arc<SiteTokens>, AssembleError> {
+    let keys = key_ring(site, &policy, store, now).await?;
+    // A site without endpoints issues nothing: keys that only verify are enough.
+    let tokens = match site.contract {
+        ContractName::None => SiteTokens::verifying_only(policy, keys),
+        ContractName::BuiltIn(_) | ContractName::File(_) => SiteTokens::new(policy, keys),
+    };
+    let bad_key = |source| AssembleError::Keys { site: site.host.to_string(), source };
+    Ok(Arc::new(tokens.map_err(bad_key)?))
 }
 
 /// What the sites' operations share.

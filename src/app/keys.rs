@@ -8,8 +8,14 @@ use crate::app::assemble::AssembleError;
 use crate::clock::Timestamp;
 use crate::config::Algorithm;
 use crate::config::SiteConfig;
+use crate::operation::Revocation;
+use crate::operation::RevocationKey;
+use crate::operation::Revoked;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::telemetry::audit;
+use crate::telemetry::audit::Entry;
+use crate::telemetry::audit::Event;
 use crate::token::KeyRing;
 use crate::token::StoredKey;
 use crate::token::TokenPolicy;
@@ -34,8 +40,14 @@ pub async fn vault(store: &dyn Store, now: Timestamp) -> Result<Arc<Vault>, Asse
     Ok(Arc::new(Vault::new(&first.material)?))
 }
 
-/// The signing keys of a site: the operator's own, or the store's.
-pub(super) async fn key_ring(
+/// The signing keys of a site: the operator's own, or the store's; makes one where none can sign.
+///
+/// A key that is revoked signs no more: the site gets a new one in its place. An operator's own is
+/// theirs to replace.
+///
+/// # Errors
+/// When the store cannot be asked, or a key does not work.
+pub async fn key_ring(
     site: &SiteConfig,
     policy: &TokenPolicy,
     store: &dyn Store,
@@ -43,17 +55,67 @@ pub(super) async fn key_ring(
 ) -> Result<KeyRing, AssembleError> {
     let bad_key = |source| AssembleError::Keys { site: site.host.to_string(), source };
     let bad_store = |source| AssembleError::Store { store: store.describe(), source };
+    let issuer = &policy.issuer;
     if !site.tokens.keys.is_empty() {
-        return KeyRing::from_configured(&site.tokens.keys).map_err(bad_key);
+        let ring = KeyRing::from_configured(&site.tokens.keys).map_err(bad_key)?;
+        let revoked = revoked(ring.kids(), issuer, store, now).await.map_err(bad_store)?;
+        return Ok(ring.with_revoked(revoked));
     }
-    let read = || store.signing_keys(&policy.issuer);
-    let mut keys = patiently(read).await.map_err(bad_store)?;
+    let mut keys = patiently(|| store.signing_keys(issuer)).await.map_err(bad_store)?;
+    let kids = keys.iter().map(|key| key.kid.as_str());
+    let revoked = revoked(kids, issuer, store, now).await.map_err(bad_store)?;
+    if !revoked.is_empty() {
+        // Its revocation was cut short, or a node that missed it put it back.
+        let again: Vec<_> = revoked.iter().map(|kid| revocation(issuer, kid)).collect();
+        keys.retain(|key| !revoked.contains(&key.kid));
+        match patiently(|| store.revoke(&again)).await {
+            Err(error) if !error.is_outage() => return Err(bad_store(error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
     if !keys.iter().any(|key| key.algorithm == policy.algorithm) {
         let made = StoredKey::generate(policy.algorithm, now).map_err(bad_key)?;
-        let add = || store.add_signing_key(&policy.issuer, made.clone());
+        let add = || store.add_signing_key(issuer, made.clone());
         keys = patiently(add).await.map_err(bad_store)?;
+        if keys.iter().any(|key| key.kid == made.kid) {
+            audit::tell(Entry {
+                site: Some(site.host.to_string()),
+                kind: Some(made.algorithm.name()),
+                name: Some(made.kid),
+                ..Entry::of(Event::KeyMade)
+            });
+        }
     }
-    KeyRing::from_stored(&keys).map_err(bad_key)
+    Ok(KeyRing::from_stored(&keys).map_err(bad_key)?.with_revoked(revoked))
+}
+
+/// The revocation of everything that a key signed, and will ever sign.
+#[must_use]
+pub fn revocation(issuer: &str, kid: &str) -> Revocation {
+    let revoked = Revoked::Key { issuer: issuer.to_owned(), key: kid.to_owned() };
+    Revocation { revoked, expires_at: Revocation::NEVER_ENDS }
+}
+
+/// Which of these keys are revoked.
+///
+/// A store that is away does not stop a start that the node's own file allows: the list refuses
+/// what a revoked key signed, and nothing is signed with one that the list has.
+async fn revoked<'a>(
+    kids: impl Iterator<Item = &'a str>,
+    issuer: &str,
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Vec<String>, StoreError> {
+    let mut revoked = Vec::new();
+    for kid in kids {
+        match store.find_revocation(RevocationKey::of_key(issuer, kid), now).await {
+            Ok(None) => {}
+            Ok(Some(_)) => revoked.push(kid.to_owned()),
+            Err(error) if error.is_outage() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(revoked)
 }
 
 /// Asks again while the store is only slow: the deadline of one command is meant for requests, and

@@ -7,6 +7,7 @@
 pub mod assemble;
 pub mod kept;
 pub mod keys;
+mod renewal;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +17,6 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::Admin;
@@ -47,6 +47,7 @@ use crate::vault::Vault;
 
 use assemble::AssembleError;
 use kept::Kept;
+use renewal::KeyRenewal;
 
 /// A running gateway.
 #[derive(Debug)]
@@ -140,15 +141,12 @@ impl App {
         tasks.push(tokio::spawn(courier.run(outbox, beside.guard())));
         tasks.push(tokio::spawn(purge_hourly(store, beside.signal())));
         let kept = Arc::new(Mutex::new(kept));
-        if let Some(journaled) = &journaled {
-            let renewal = renew_keys(
-                Arc::clone(&gateway),
-                Arc::clone(&kept),
-                journaled.keys_changed(),
-                beside.signal(),
-            );
-            tasks.push(tokio::spawn(renewal));
-        }
+        let renewal = KeyRenewal {
+            gateway: Arc::clone(&gateway),
+            kept: Arc::clone(&kept),
+            changed: journaled.as_ref().map(|journaled| journaled.keys_changed()),
+        };
+        tasks.push(tokio::spawn(renewal.run(beside.signal())));
         let mut app = Self {
             gateway,
             tls: Arc::new(ArcSwap::new(server_config)),
@@ -290,33 +288,6 @@ fn start_feed(
         tokio::spawn(async move { store.follow(events).await }),
         tokio::spawn(async move { revocations.run(feed, guard).await }),
     ]
-}
-
-/// Builds the snapshot anew whenever the signing keys that it was built of may have changed: a node
-/// may have started with the keys of its own file, or next to one that put others back.
-async fn renew_keys(
-    gateway: Arc<Gateway>,
-    kept: Arc<Mutex<Kept>>,
-    mut changed: watch::Receiver<()>,
-    mut stop: Signal,
-) {
-    loop {
-        tokio::select! {
-            () = stop.given() => return,
-            changed = changed.changed() => if changed.is_err() { return },
-        }
-        let kept = kept.lock().await;
-        let current = gateway.snapshot.load_full();
-        let Auth { store, vault, .. } = &gateway.auth;
-        let now = Now::read().wall;
-        match snapshot(&current.config, store.as_ref(), &kept, vault, now).await {
-            Ok(next) => {
-                gateway.snapshot.store(Arc::new(next));
-                tracing::info!("the signing keys were read again");
-            }
-            Err(error) => tracing::error!(error = %error, "the signing keys do not read"),
-        }
-    }
 }
 
 /// Deletes what has expired, once an hour; a failure is said, and tried again an hour later.

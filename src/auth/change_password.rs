@@ -26,6 +26,7 @@ impl Auth {
         if let Some(rejection) = site.settings.passwords.fault_of_new(new, Input::NewPassword) {
             return Err(rejection);
         }
+        self.check_signer(site, now)?;
         let user = self.account_of(site, principal, Lookup::Routine).await?;
         // As at a login: who has stolen a token gets no more guesses than who has none.
         let (throttle, account) = (&site.settings.throttle, Account::Known(user.id));

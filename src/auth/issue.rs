@@ -4,10 +4,12 @@ use uuid::Uuid;
 
 use crate::auth::Auth;
 use crate::auth::AuthSite;
+use crate::auth::COME_AGAIN;
 use crate::auth::key_failure;
 use crate::auth::store_failure;
 use crate::clock::Timestamp;
 use crate::operation::Caller;
+use crate::operation::ErrorCode;
 use crate::operation::Generations;
 use crate::operation::Identifier;
 use crate::operation::Outcome;
@@ -98,6 +100,19 @@ impl Auth {
         }))
     }
 
+    /// Refuses to issue what would be refused at once: the key that signs is revoked, and the site
+    /// has no other yet.
+    pub(super) fn check_signer(&self, site: &AuthSite, now: Timestamp) -> Result<(), Rejection> {
+        let is_revoked = |key| self.revocations.holds(&key, now);
+        if site.tokens.signing_key().is_some_and(is_revoked) {
+            let reason = "the site's signing key is revoked, and the new one is not in use yet";
+            return Err(
+                Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(COME_AGAIN)
+            );
+        }
+        Ok(())
+    }
+
     /// Makes an access token of a session that ends at the given instant.
     pub(super) async fn issue_access(
         &self,
@@ -106,6 +121,7 @@ impl Auth {
         (session, ends_at): (SessionId, Timestamp),
         now: Timestamp,
     ) -> Result<AccessToken, Rejection> {
+        self.check_signer(site, now)?;
         let issuer = &site.tokens.policy().issuer;
         let generation = self.store.site_generation(issuer).await;
         let generations = Generations {

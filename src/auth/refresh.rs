@@ -49,6 +49,8 @@ impl Auth {
             .verify_refresh(presented.expose(), now)
             .map_err(|error| Rejection::new(ErrorCode::InvalidGrant, error.to_string()))?;
         let previous = previous.map(|token| self.read_previous(site, token, now)).transpose()?;
+        // Before anything is spent: the same token is good once the site can sign again.
+        self.check_signer(site, now)?;
         let hash = RefreshHash::of(presented.expose());
         let (session, user) = self.find_refreshable(site, &hash, now).await?;
         if previous.is_some_and(|previous| !is_of(&previous, &session)) {

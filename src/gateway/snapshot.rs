@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::auth::AuthSite;
+use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::config::Fault;
 use crate::config::Faults;
@@ -24,6 +25,7 @@ use crate::gateway::site::Route;
 use crate::gateway::site::Site;
 use crate::gateway::upstream::Upstream;
 use crate::mail::Outbox;
+use crate::revocation::Revocations;
 
 /// Sites with their routes, contracts and tokens; limits. Immutable.
 #[derive(Debug)]
@@ -90,6 +92,23 @@ impl Snapshot {
     pub fn outbox(&self) -> Option<&Arc<Outbox>> {
         // One for all sites.
         self.sites.first()?.auth.settings.mails.as_ref()
+    }
+
+    /// What its sites are made of besides their configuration, in its order.
+    #[must_use]
+    pub fn parts(&self) -> Vec<SiteParts> {
+        let parts = |site: &Site| SiteParts {
+            contract: Arc::clone(&site.contract),
+            auth: site.auth.clone(),
+        };
+        self.sites.iter().map(parts).collect()
+    }
+
+    /// Whether a site signs with a key that is revoked.
+    #[must_use]
+    pub fn signs_with_revoked(&self, revocations: &Revocations, now: Timestamp) -> bool {
+        let signers = self.sites.iter().filter_map(|site| site.auth.tokens.signing_key());
+        signers.into_iter().any(|key| revocations.holds(&key, now))
     }
 
     /// The site for a host (lower case, without port); the most exact pattern wins.

@@ -347,6 +347,11 @@ impl Store for Journaled {
         key: RevocationKey,
         now: Timestamp,
     ) -> Result<Option<u64>, StoreError> {
+        // What this node was told of stands, whatever the store may have lost since. (Of users and
+        // sites the list knows more than that they are there.)
+        if self.list.holds(&key, now) {
+            return Ok(Some(0));
+        }
         self.store.find_revocation(key, now).await
     }
 

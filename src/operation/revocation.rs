@@ -65,6 +65,14 @@ pub struct Revocation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RevocationKey(pub [u8; 16]);
 
+impl Revocation {
+    /// The end of a revocation that never ends: the last instant of the year 9999.
+    ///
+    /// Whoever has a signing key makes new tokens with it as long as they like: no instant is late
+    /// enough to forget that it is revoked.
+    pub const NEVER_ENDS: Timestamp = Timestamp::from_millis(253_402_300_799_999);
+}
+
 impl RevocationKey {
     /// The key of a token.
     #[must_use]

@@ -150,7 +150,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records revocations; the answer means that they are durable.
     ///
-    /// A [`crate::operation::Revoked::Site`] also raises that site's generation to its floor.
+    /// A [`crate::operation::Revoked::Site`] also raises that site's generation to its floor, and a
+    /// [`crate::operation::Revoked::Key`] also takes the key from the site's signing keys.
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError>;
 
     /// Looks one revocation up in the store itself (`when_stale = "ask"`): whether it stands, and

@@ -6,9 +6,10 @@ use serde_json::json;
 use crate::token::KeyRing;
 use crate::token::key::Key;
 
-/// Lists the public halves; a secret has none and is left out.
+/// Lists the public halves; a secret has none and is left out, and so is a revoked key.
 pub(super) fn set(ring: &KeyRing) -> Value {
-    let keys: Vec<Value> = ring.keys.iter().filter_map(|key| public(key)).collect();
+    let living = ring.keys.iter().filter(|key| !ring.is_revoked(key));
+    let keys: Vec<Value> = living.filter_map(|key| public(key)).collect();
     json!({ "keys": keys })
 }
 

@@ -32,6 +32,8 @@ pub struct KeyRing {
     /// In the order in which they are asked to sign.
     pub(super) keys: Vec<Arc<Key>>,
     pub(super) origin: Origin,
+    /// Names of those that are revoked.
+    revoked: Vec<String>,
 }
 
 /// Whose keys they are: what a token may leave out depends on it.
@@ -109,7 +111,11 @@ impl StoredKey {
             Algorithm::Es384 => generate_ec(&ECDSA_P384_SHA384_FIXED_SIGNING)?,
             Algorithm::EdDsa => generate_ed25519()?,
         };
-        let kid = URL_SAFE_NO_PAD.encode(random::<12>()?);
+        let mut kid = URL_SAFE_NO_PAD.encode(random::<12>()?);
+        // An operator types it: it must not look like an option.
+        while kid.starts_with('-') {
+            kid = URL_SAFE_NO_PAD.encode(random::<12>()?);
+        }
         Ok(Self { kid, algorithm, material: Secret::new(material), created_at: now })
     }
 }
@@ -151,9 +157,38 @@ impl KeyRing {
         Self::collect(read, Origin::Configured)
     }
 
-    /// The key that signs with `algorithm`.
+    /// The names of the keys.
+    pub fn kids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.kid.as_str())
+    }
+
+    /// Marks keys as revoked: they are not published, and sign only where no other can.
+    ///
+    /// What they signed is refused by the list of revocations, where it is looked up.
+    #[must_use]
+    pub fn with_revoked(self, kids: Vec<String>) -> Self {
+        Self { revoked: kids, ..self }
+    }
+
+    /// The name of the key that signs with `algorithm` and is not revoked.
+    #[must_use]
+    pub fn living_signer(&self, algorithm: Algorithm) -> Option<&str> {
+        let signer = self.signer(algorithm)?;
+        (!self.is_revoked(signer)).then_some(signer.kid.as_str())
+    }
+
+    /// Whether a key was revoked when the ring was made.
+    pub(super) fn is_revoked(&self, key: &Key) -> bool {
+        self.revoked.contains(&key.kid)
+    }
+
+    /// The key that signs with `algorithm`; a revoked one only where no other can.
     pub(super) fn signer(&self, algorithm: Algorithm) -> Option<&Arc<Key>> {
-        self.keys.iter().find(|key| key.algorithm == algorithm && key.material.signing.is_some())
+        let able = || {
+            let fits = |key: &&Arc<Key>| key.algorithm == algorithm;
+            self.keys.iter().filter(fits).filter(|key| key.material.signing.is_some())
+        };
+        able().find(|key| !self.is_revoked(key)).or_else(|| able().next())
     }
 
     /// The key that a token names; without a `kid`, the only one of its algorithm.
@@ -162,7 +197,8 @@ impl KeyRing {
     /// When there is none, or the token's algorithm is not the key's.
     pub(super) fn find(&self, kid: Option<&str>, algorithm: &str) -> Result<&Key, TokenError> {
         let Some(kid) = kid else {
-            let mut fitting = self.keys.iter().filter(|key| key.algorithm.name() == algorithm);
+            let fits = |key: &&Arc<Key>| key.algorithm.name() == algorithm && !self.is_revoked(key);
+            let mut fitting = self.keys.iter().filter(fits);
             return match (fitting.next(), fitting.next()) {
                 (Some(key), None) => Ok(key),
                 _ => Err(TokenError::UnknownKey),
@@ -176,7 +212,7 @@ impl KeyRing {
         keys: impl Iterator<Item = Result<Key, KeyError>>,
         origin: Origin,
     ) -> Result<Self, KeyError> {
-        let mut ring = Self { keys: Vec::new(), origin };
+        let mut ring = Self { keys: Vec::new(), origin, revoked: Vec::new() };
         for key in keys {
             let key = key?;
             if ring.keys.iter().any(|other| other.kid == key.kid) {

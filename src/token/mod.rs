@@ -189,6 +189,13 @@ impl SiteTokens {
         Ok(Some(token))
     }
 
+    /// The key that signs: what is revoked with it is all that is issued.
+    #[must_use]
+    pub fn signing_key(&self) -> Option<RevocationKey> {
+        let signer = self.signer.as_deref()?;
+        Some(RevocationKey::of_key(&self.policy.issuer, &signer.kid))
+    }
+
     /// The public keys as a JWK Set (RFC 7517 §5); symmetric keys are left out.
     #[must_use]
     pub fn jwks(&self) -> Value {

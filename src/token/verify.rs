@@ -60,7 +60,11 @@ impl SiteTokens {
     /// # Errors
     /// Says what failed.
     pub(super) fn verify_refresh_jwt(&self, token: &str, now: Timestamp) -> Result<(), TokenError> {
-        let (_, payload) = self.verify_signature(token)?;
+        let (key, payload) = self.verify_signature(token)?;
+        // The store knows its refresh tokens by hash; but all that a revoked key signed is refused.
+        if self.ring.is_revoked(key) {
+            return Err(TokenError::UnknownKey);
+        }
         let (claims, _) = self.check_claims(&payload, TokenUse::Refresh)?;
         claims.check_end(now)?;
         claims.check_begin(now)

@@ -49,6 +49,7 @@ mod policy;
 mod proxies;
 mod readme;
 mod refreshing;
+mod revoke_verbs;
 mod secrets;
 mod social;
 mod stale;

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use munjigi::config::Algorithm;
+use munjigi::operation::Revocation;
+use munjigi::operation::Revoked;
 use munjigi::secret::Secret;
 use munjigi::store::Store;
 use munjigi::token::StoredKey;
 
+use crate::fixture::DAY;
 use crate::fixture::ISSUER;
 use crate::fixture::OTHER_ISSUER;
 use crate::fixture::at;
@@ -64,6 +67,29 @@ pub(crate) async fn keys_of_two_sites_are_apart(store: &Arc<dyn Store>) {
 
     assert_eq!(kids(store, ISSUER).await, ["here"]);
     assert_eq!(kids(store, OTHER_ISSUER).await, ["there"]);
+}
+
+pub(crate) async fn a_revoked_key_leaves_its_site_and_makes_room_for_another(
+    store: &Arc<dyn Store>,
+) {
+    store.add_signing_key(ISSUER, key("leaked", Algorithm::Es256, 1)).await.expect("keys");
+    store.add_signing_key(ISSUER, key("beside", Algorithm::Hs256, 1)).await.expect("keys");
+    store.add_signing_key(OTHER_ISSUER, key("leaked", Algorithm::Es256, 1)).await.expect("keys");
+    let revoked = Revoked::Key { issuer: ISSUER.to_owned(), key: "leaked".to_owned() };
+    let revocation = Revocation { revoked, expires_at: Revocation::NEVER_ENDS };
+
+    for _ in 0..2 {
+        store.revoke(std::slice::from_ref(&revocation)).await.expect("a revocation");
+
+        assert_eq!(kids(store, ISSUER).await, ["beside"]);
+        assert_eq!(kids(store, OTHER_ISSUER).await, ["leaked"]);
+    }
+    store.add_signing_key(ISSUER, key("new", Algorithm::Es256, 2)).await.expect("keys");
+    assert_eq!(kids(store, ISSUER).await, ["beside", "new"]);
+    let centuries = at(200 * 366 * DAY);
+    store.purge(centuries).await.expect("a purge");
+    let found = store.find_revocation(revocation.revoked.key(), centuries).await;
+    assert_eq!(found.expect("a look-up"), Some(0), "it is never forgotten");
 }
 
 async fn race(stores: &[&Arc<dyn Store>]) {

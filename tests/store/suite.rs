@@ -124,6 +124,7 @@ conformance! {
         keys::keys_of_two_algorithms_stand_side_by_side,
         keys::keys_of_two_sites_are_apart,
         keys::concurrent_first_keys_end_as_one,
+        keys::a_revoked_key_leaves_its_site_and_makes_room_for_another,
         codes::a_code_is_used_up_by_a_right_guess,
         codes::no_code_is_guessed_where_none_was_kept,
         codes::a_code_is_dead_after_its_guesses,

@@ -64,6 +64,13 @@ impl RedisStore {
             });
             self.lasting_script::<usize>(&self.batch(entries)).await?;
         }
+        // In another slot. Cut short before, a key is left that is refused all the same; whoever
+        // finds one there revokes it again.
+        for Revocation { revoked, .. } in revocations {
+            if let Revoked::Key { issuer, key } = revoked {
+                self.remove_key_of_site(issuer, key).await?;
+            }
+        }
         Ok(())
     }
 

@@ -61,6 +61,20 @@ impl RedisStore {
         put.arg(format!("{}:{}", key.algorithm.name(), key.kid)).arg(write_key(key)?);
         self.command(&put).await
     }
+
+    /// Takes a key from a site, whatever its algorithm, if it is there.
+    pub(super) async fn remove_key_of_site(
+        &self,
+        issuer: &str,
+        kid: &str,
+    ) -> Result<(), StoreError> {
+        let mut remove = redis::cmd("HDEL");
+        remove.arg(self.keys.signing_keys(issuer));
+        for algorithm in Algorithm::ALL {
+            remove.arg(format!("{}:{kid}", algorithm.name()));
+        }
+        self.command(&remove).await
+    }
 }
 
 fn write_key(key: &StoredKey) -> Result<String, StoreError> {

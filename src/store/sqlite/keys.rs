@@ -43,6 +43,14 @@ pub(super) fn add_first(
     list(connection, issuer)
 }
 
+/// Takes a key from a site, if it is there.
+pub(super) fn remove(connection: &Connection, issuer: &str, kid: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM keys WHERE issuer = ?1 AND kid = ?2")?
+        .execute([issuer, kid])?;
+    Ok(())
+}
+
 fn key(row: &Row<'_>) -> Result<StoredKey, StoreError> {
     let algorithm: String = row.get("algorithm")?;
     let Some(algorithm) = Algorithm::from_name(&algorithm) else {

@@ -11,6 +11,7 @@ use crate::operation::Revoked;
 use crate::store::StoreError;
 use crate::store::sqlite::fault::signed;
 use crate::store::sqlite::fault::unsigned;
+use crate::store::sqlite::keys;
 
 /// Records revocations; one that is there keeps the higher floor and the later end, and is carried
 /// by the feed again.
@@ -34,8 +35,10 @@ pub(super) fn record(
             scope,
             name,
         ])?;
-        if let Revoked::Site { issuer, generation } = revoked {
-            raise_site(connection, issuer, *generation)?;
+        match revoked {
+            Revoked::Site { issuer, generation } => raise_site(connection, issuer, *generation)?,
+            Revoked::Key { issuer, key } => keys::remove(connection, issuer, key)?,
+            Revoked::Token { .. } | Revoked::Session { .. } | Revoked::User { .. } => {}
         }
     }
     Ok(())

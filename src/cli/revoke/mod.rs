@@ -1,19 +1,25 @@
-//! `munjigi revoke`: ends tokens and sessions; running gateways learn it from the store.
+//! `munjigi revoke`: ends tokens, sessions and keys; running gateways learn it from the store.
 
+mod import;
+mod key;
+mod site;
+
+use anyhow::bail;
 use clap::Args;
 use clap::Subcommand;
 use serde::Serialize;
 use uuid::Uuid;
 
-use anyhow::bail;
-
 use crate::operation::Revocation;
 use crate::operation::Revoked;
 use crate::operation::SessionId;
 use crate::store::UserChange;
+use crate::telemetry::audit::Entry;
+use crate::telemetry::audit::Event;
 
 use super::context::Context;
 use super::context::Opened;
+use super::operator;
 use super::token::read_token;
 
 #[derive(Debug, Subcommand)]
@@ -27,14 +33,25 @@ pub(crate) enum RevokeVerb {
     )]
     Session(SessionArgs),
     /// End all of a user's sessions, on every site of the realm
-    #[command(after_help = "Example:\n  munjigi revoke user you@example.com")]
+    #[command(after_help = "Example:\n  munjigi revoke user you@example.com --reason \"left\"")]
     User(UserArgs),
+    /// End everything that a signing key signed, and sign with a new one
+    #[command(after_help = key::HELP)]
+    Key(key::KeyArgs),
+    /// End all sessions and tokens of a site
+    #[command(after_help = site::HELP)]
+    Site(site::SiteArgs),
+    /// End tokens by a file of their ids (`jti`), one a line
+    #[command(after_help = import::HELP)]
+    Import(import::ImportArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
     /// The token, or `-` for the first line of standard input
     token: String,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Debug, Args)]
@@ -42,6 +59,8 @@ pub(crate) struct SessionArgs {
     /// The session's id (`munjigi session list` shows it)
     #[arg(value_parser = session_id)]
     session: Uuid,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Debug, Args)]
@@ -51,12 +70,23 @@ pub(crate) struct UserArgs {
     /// Realm of the account
     #[arg(long, default_value = "default")]
     realm: String,
+    #[command(flatten)]
+    why: Why,
+}
+
+/// Why something is revoked, where that may be left out.
+#[derive(Debug, Args)]
+struct Why {
+    /// Why, for the audit trail
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 fn session_id(text: &str) -> Result<Uuid, &'static str> {
     text.parse().ok().ok_or("`munjigi session list USER` shows the ids of sessions")
 }
 
+/// What was revoked.
 #[derive(Debug, Serialize)]
 struct Done {
     revoked: &'static str,
@@ -66,14 +96,17 @@ struct Done {
 pub(crate) async fn revoke(verb: RevokeVerb, context: &Context) -> anyhow::Result<()> {
     let opened = context.open().await?;
     let done = match verb {
-        RevokeVerb::Token(args) => token(&args, context, &opened).await?,
-        RevokeVerb::Session(args) => session(args.session, &opened).await?,
-        RevokeVerb::User(args) => user(&args, &opened).await?,
+        RevokeVerb::Token(args) => token(args, context, &opened).await?,
+        RevokeVerb::Session(args) => session(args, &opened).await?,
+        RevokeVerb::User(args) => user(args, &opened).await?,
+        RevokeVerb::Key(args) => return key::key(args, context, &opened).await,
+        RevokeVerb::Site(args) => return site::site(args, context, &opened).await,
+        RevokeVerb::Import(args) => return import::import(args, context, &opened).await,
     };
     context.output.data(&done, |done| format!("revoked {} {}", done.revoked, done.name))
 }
 
-async fn token(args: &TokenArgs, context: &Context, opened: &Opened) -> anyhow::Result<Done> {
+async fn token(args: TokenArgs, context: &Context, opened: &Opened) -> anyhow::Result<Done> {
     let token = read_token(&args.token)?;
     let mut refusals = Vec::new();
     for (config, site) in opened.config.sites.iter().zip(&opened.sites) {
@@ -88,6 +121,11 @@ async fn token(args: &TokenArgs, context: &Context, opened: &Opened) -> anyhow::
                 let expires_at = principal.expires_at.plus(site.auth.tokens.policy().leeway);
                 let revocation = Revocation { revoked, expires_at };
                 opened.store.revoke(&[revocation]).await?;
+                operator::tell(Entry {
+                    site: Some(config.host.to_string()),
+                    name: Some(principal.token.to_string()),
+                    ..told("token", args.why.reason)
+                });
                 return Ok(Done { revoked: "token", name: principal.token.to_string() });
             }
             Err(error) => refusals.push(format!("{}: {error}", config.host)),
@@ -97,8 +135,8 @@ async fn token(args: &TokenArgs, context: &Context, opened: &Opened) -> anyhow::
 }
 
 /// The store is asked to end it whether or not it is still there: access tokens may outlive it.
-async fn session(session: Uuid, opened: &Opened) -> anyhow::Result<Done> {
-    let session = SessionId(session);
+async fn session(args: SessionArgs, opened: &Opened) -> anyhow::Result<Done> {
+    let session = SessionId(args.session);
     let revocations: Vec<Revocation> = opened
         .sites
         .iter()
@@ -108,10 +146,12 @@ async fn session(session: Uuid, opened: &Opened) -> anyhow::Result<Done> {
         })
         .collect();
     opened.store.end_session(session, &revocations).await?;
+    let name = Some(session.to_string());
+    operator::tell(Entry { name, ..told("session", args.why.reason) });
     Ok(Done { revoked: "session", name: session.to_string() })
 }
 
-async fn user(args: &UserArgs, opened: &Opened) -> anyhow::Result<Done> {
+async fn user(args: UserArgs, opened: &Opened) -> anyhow::Result<Done> {
     let user = opened.user(&args.realm, &args.user).await?;
     let ended = opened
         .store
@@ -120,5 +160,15 @@ async fn user(args: &UserArgs, opened: &Opened) -> anyhow::Result<Done> {
     if ended.is_none() {
         bail!("user `{}` is gone", args.user);
     }
-    Ok(Done { revoked: "user", name: args.user.clone() })
+    operator::tell(Entry {
+        realm: Some(args.realm),
+        user: Some(user.id.to_string()),
+        ..told("user", args.why.reason)
+    });
+    Ok(Done { revoked: "user", name: args.user })
+}
+
+/// A revocation as the audit trail tells of it.
+fn told(kind: &'static str, reason: Option<String>) -> Entry {
+    Entry { kind: Some(kind), reason, ..Entry::of(Event::Revocation) }
 }
