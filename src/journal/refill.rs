@@ -247,8 +247,13 @@ impl<'a> Relay<'a> {
         let node = self.node;
         // Before anything recent is read: what the store records by itself looks here afterwards.
         node.meetings.fetch_add(1, Ordering::AcqRel);
-        let had = node.journal.image().lineage.clone();
-        let had_any = had.is_some();
+        // A node may have been in contact, and have ended before the store had everything of it.
+        let (had, had_any) = {
+            let image = node.journal.image();
+            let had = image.lineage.clone();
+            let had_any = had.is_some() || image.contact.is_some();
+            (had, had_any)
+        };
         let is_contradicted = std::mem::take(&mut self.is_contradicted);
         let is_changed = is_contradicted || !node.is_known(lineage);
         if is_changed && had.is_some_and(|known| known != UNKNOWN) {
