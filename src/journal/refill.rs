@@ -116,13 +116,23 @@ impl Journaled {
         }
         // An answer may have been lost with the connection, or given by a server that was one no
         // longer.
-        let recent: Vec<Revocation> = self.recent().iter().cloned().collect();
-        let now = Now::read().wall;
-        let recent: Vec<_> = recent.into_iter().filter(|one| one.expires_at > now).collect();
-        if !recent.is_empty() {
-            self.store.revoke(&recent).await?;
-        }
+        self.give_recent().await?;
         self.ask_for_keys().await
+    }
+
+    /// Puts this node's newest revocations back.
+    async fn give_recent(&self) -> Result<(), StoreError> {
+        let now = Now::read().wall;
+        let mut recent: Vec<Revocation> = self.recent().iter().cloned().collect();
+        recent.retain(|one| one.expires_at > now);
+        if recent.is_empty() { Ok(()) } else { self.store.revoke(&recent).await }
+    }
+
+    /// Gives what a store that was there did not take, as one that is full.
+    async fn give_owed(&self) {
+        if self.give_recent().await.is_err() {
+            self.owes.store(true, Ordering::Release);
+        }
     }
 
     /// Asks for the keys again: they may be others by now.
@@ -228,6 +238,9 @@ impl<'a> Relay<'a> {
                 }
                 self.settled_at = None;
                 self.node.journal.note_contact(*asked_at).await;
+                if self.rest.is_none() && self.node.owes.swap(false, Ordering::AcqRel) {
+                    self.rest = Some(Box::pin(self.node.give_owed()));
+                }
                 if self.rest.is_none() && self.keys_at <= Instant::now() {
                     self.keys_at = Instant::now() + KEYS_EVERY;
                     self.name_sites();

@@ -58,6 +58,8 @@ pub struct Journaled {
     recent: Mutex<VecDeque<Revocation>>,
     /// Whether the server was found to keep its promises since it was last known.
     pub(super) is_checked: AtomicBool,
+    /// Whether the store has failed to take something recent, and is to be given it once more.
+    pub(super) owes: AtomicBool,
     /// Counts the connections of the feed: each may lead to another server than the one before.
     pub(super) meetings: AtomicU64,
     pub(super) keys_changed: watch::Sender<()>,
@@ -97,6 +99,7 @@ impl Journaled {
             journal,
             recent: Mutex::new(VecDeque::new()),
             is_checked: AtomicBool::new(false),
+            owes: AtomicBool::new(false),
             meetings: AtomicU64::new(0),
             keys_changed: watch::Sender::new(()),
         };
@@ -177,6 +180,10 @@ impl Journaled {
     ) -> Result<T, StoreError> {
         // Whatever the store does: who asked for it is refused here, also after a restart.
         let (kept, stored) = join(self.keep(revocations), store).await;
+        if stored.is_err() {
+            // Who asks once more is refused: this node has to tell the others by itself.
+            self.owes.store(true, Ordering::Release);
+        }
         let stored = stored?;
         kept?;
         Ok(stored)
