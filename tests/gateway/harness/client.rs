@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,9 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::SupportedProtocolVersion;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -299,6 +302,13 @@ pub(crate) async fn shake(
     stream.set_nodelay(true)?;
     let name = ServerName::try_from(name).unwrap();
     TlsConnector::from(Arc::clone(config)).connect(name, stream).await
+}
+
+/// Trust in one certificate authority.
+pub(crate) fn trust(ca: &Path) -> RootCertStore {
+    let mut store = RootCertStore::empty();
+    store.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
+    store
 }
 
 fn whole(body: Vec<u8>) -> Outgoing {

@@ -1,7 +1,6 @@
 //! A gateway in this process, on free ports, with a folder of its own.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,14 +8,13 @@ use munjigi::app::App;
 use munjigi::config;
 use munjigi::drain::Drained;
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use tempfile::TempDir;
 
 use super::Client;
 use super::DEADLINE;
 use super::Upstream;
 use super::Version;
+pub(crate) use super::client::trust;
 
 /// Where a gateway keeps its accounts.
 #[derive(Clone, Debug)]
@@ -163,11 +161,4 @@ impl Gateway {
     pub(crate) async fn stop(mut self) -> Drained {
         self.app.take().expect("the gateway runs").stop().await
     }
-}
-
-/// Trust in one certificate authority.
-pub(crate) fn trust(ca: &Path) -> RootCertStore {
-    let mut store = RootCertStore::empty();
-    store.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
-    store
 }

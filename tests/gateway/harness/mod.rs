@@ -10,8 +10,7 @@ mod provider;
 pub(crate) mod smtp;
 mod transcript;
 mod upstream;
-
-use std::time::Duration;
+mod wait;
 
 pub(crate) use browser::Browser;
 pub(crate) use browser::Pages;
@@ -35,21 +34,5 @@ pub(crate) use transcript::assert_case;
 pub(crate) use transcript::assert_transcript;
 pub(crate) use transcript::everywhere;
 pub(crate) use upstream::Upstream;
-
-/// The longest that any condition is waited for.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
-
-/// Waits until `condition` holds; fails the test past the deadline.
-pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
-    let attempt = async {
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, attempt)
-        .await
-        .unwrap_or_else(|_| panic!("within {DEADLINE:?} it never came true: {what}"))
-}
+pub(crate) use wait::DEADLINE;
+pub(crate) use wait::eventually;

@@ -1,5 +1,7 @@
 //! The real binary as a process of its own.
 
+use std::fs::File;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Output;
@@ -32,7 +34,7 @@ impl Process {
     pub(crate) async fn run_with(config: &Path, verb: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_munjigi"));
         command.arg("--config").arg(config).args(verb);
-        Self::listening(command).await
+        Self::listening(command, None).await
     }
 
     /// Starts it with a signal ignored, as a service manager may.
@@ -40,7 +42,7 @@ impl Process {
         let mut command = Command::new("sh");
         let script = format!("trap '' {signal}; exec \"$0\" --config \"$1\" run");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_munjigi")]).arg(config);
-        Self::listening(command).await
+        Self::listening(command, None).await
     }
 
     /// The process's number.
@@ -48,7 +50,8 @@ impl Process {
         self.child.id().expect("munjigi runs").to_string()
     }
 
-    async fn listening(mut command: Command) -> Self {
+    /// Starts a command that becomes `munjigi run`; what it prints goes into a file as well.
+    pub(crate) async fn listening(mut command: Command, mut log: Option<File>) -> Self {
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -59,6 +62,7 @@ impl Process {
         let listening = async {
             let mut before = String::new();
             while let Some(line) = lines.next_line().await.unwrap() {
+                keep(log.as_mut(), &line);
                 let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
                 if event["message"] == "listening" {
                     return event;
@@ -70,7 +74,11 @@ impl Process {
         };
         let event = tokio::time::timeout(DEADLINE, listening).await.expect("munjigi listens");
         // Keeps the pipe drained, so that a full one never blocks the process.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                keep(log.as_mut(), &line);
+            }
+        });
         let address = first_address(&event["listening"]);
         let admin = first_address(&event["admin"]);
         Self { child, address, admin }
@@ -90,6 +98,12 @@ impl Process {
     /// Waits for its end.
     pub(crate) async fn wait(mut self) -> std::process::ExitStatus {
         tokio::time::timeout(DEADLINE, self.child.wait()).await.expect("munjigi ends").unwrap()
+    }
+}
+
+fn keep(log: Option<&mut File>, line: &str) {
+    if let Some(log) = log {
+        writeln!(log, "{line}").unwrap();
     }
 }
 

@@ -1,0 +1,523 @@
+//! Holds a history against what is promised of revocation and refresh.
+//!
+//! A request is judged by when it was begun, what an answer proves by when it was over: what the two
+//! leave open in between is never held against a gateway.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use crate::history::Event;
+use crate::history::What;
+
+/// A way in which the promise can be broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Class {
+    /// Accepted past its time after an acknowledged log-out, and never refused again there.
+    LostRevocation,
+    /// Accepted where it was refused before.
+    Resurrection,
+    /// Accepted past its time after an acknowledged log-out, and refused there later.
+    StaleAccept,
+    /// Accepted by a gateway that had been cut off for longer than it may decide.
+    DecidedBlind,
+    /// Acknowledged although the store was out of reach all the while.
+    AckWhileUnstored,
+    /// One refresh token was answered with two others.
+    DoubleSuccessor,
+    /// A refresh begun after the acknowledged log-out of its session was served.
+    RefreshedAfterLogout,
+    /// Refused as invalid although nobody asked for that and it had not expired.
+    FalseRefusal,
+    /// A log-out, refresh or use that failed was answered as neither revoked nor unavailable.
+    InvalidForOutage,
+}
+
+/// One breach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Anomaly {
+    pub class: Class,
+    pub session: u64,
+    pub gateway: String,
+    pub at: u64,
+    /// How long after the log-out's acknowledgement, in milliseconds; zero where there is none.
+    pub late: u64,
+}
+
+/// What a history proves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    counts: BTreeMap<String, usize>,
+    pub anomalies: Vec<Anomaly>,
+}
+
+/// What happened to a gateway or to the store.
+#[derive(Default)]
+struct Faults {
+    kills: Vec<(String, u64)>,
+    /// Gateway, from, until.
+    cuts: Vec<(String, u64, u64)>,
+    losses: Vec<(u64, u64)>,
+}
+
+/// A session's events, in the order of their beginnings.
+type Story<'a> = Vec<&'a Event>;
+
+/// The clock of the tokens has whole seconds.
+const SECOND: i64 = 1000;
+
+/// Judges a history.
+pub(crate) fn check(events: &[Event], max_staleness: Duration) -> Verdict {
+    let staleness = u64::try_from(max_staleness.as_micros()).unwrap_or(u64::MAX);
+    let faults = Faults::of(events);
+    let mut verdict = Verdict::default();
+    let mut stories: BTreeMap<u64, Story<'_>> = BTreeMap::new();
+    for event in events {
+        *verdict.counts.entry(event.what.name()).or_default() += 1;
+        if event.session != 0 {
+            stories.entry(event.session).or_default().push(event);
+        }
+    }
+    for mut story in stories.into_values() {
+        story.sort_by_key(|event| event.begun);
+        for event in &story {
+            let breach = match event.what {
+                What::UseAccepted { .. } => accepted(event, &story, &faults, staleness),
+                What::UseRefused { token, status } => refused(event, token, status, &story),
+                What::RevokeAck { .. } => faults
+                    .cut(&event.gateway, event.begun, event.at)
+                    .then_some((Class::AckWhileUnstored, 0)),
+                What::RevokeNack { status, .. } => nacked(event, status, &story),
+                What::Refresh { successor, status, .. } => {
+                    refreshed(event, successor, status, &story, &faults)
+                }
+                _ => None,
+            };
+            if let Some((class, late)) = breach {
+                verdict.note(class, event, late);
+            }
+        }
+        verdict.count_successors(&story, &faults);
+    }
+    verdict
+}
+
+type Breach = Option<(Class, u64)>;
+
+/// Rules 2, 3, 4, 6 and 7: after which moment a token may not pass any more.
+fn accepted(event: &Event, story: &Story<'_>, faults: &Faults, staleness: u64) -> Breach {
+    let here = |other: &&&Event| other.gateway == event.gateway;
+    let is_401 = |what: &What| matches!(what, What::UseRefused { status: 401, .. });
+    let acks = || story.iter().filter(|other| matches!(other.what, What::RevokeAck { .. }));
+    let since_ack = acks().map(|ack| ack.at).filter(|at| *at < event.begun).min();
+    let late = since_ack.map_or(0, |at| (event.begun - at) / 1000);
+    // A log-out that was never acknowledged may have been kept nowhere but in memory.
+    let is_forgotten = |refusal: &Event| {
+        since_ack.is_none() && faults.killed(&event.gateway, refusal.at, event.begun)
+    };
+    let mut refusals = story.iter().filter(here).filter(|other| is_401(&other.what));
+    if refusals.any(|refusal| refusal.at <= event.begun && !is_forgotten(refusal)) {
+        return Some((Class::Resurrection, late));
+    }
+    let is_past = acks().any(|ack| {
+        let allowed = if ack.gateway == event.gateway { 0 } else { staleness };
+        event.begun > ack.at + allowed
+    });
+    if is_past {
+        let mut later = story.iter().filter(here).filter(|other| other.begun > event.begun);
+        let is_found = later.any(|other| is_401(&other.what));
+        return Some((if is_found { Class::StaleAccept } else { Class::LostRevocation }, late));
+    }
+    let blind = event.begun.saturating_sub(staleness);
+    faults.cut(&event.gateway, blind, event.at).then_some((Class::DecidedBlind, late))
+}
+
+fn refused(event: &Event, token: u64, status: u16, story: &Story<'_>) -> Breach {
+    let mut lives = story.iter().filter_map(|other| match other.what {
+        What::Issue { token: issued, expires } if issued == token => Some(expires),
+        _ => None,
+    });
+    let is_expired = lives.next().is_some_and(|expires| event.wall + SECOND >= expires);
+    match status {
+        503 => None,
+        401 if is_expired || is_revoked(story, event.at) => None,
+        401 => Some((Class::FalseRefusal, 0)),
+        _ => Some((Class::InvalidForOutage, 0)),
+    }
+}
+
+/// Rule 5: what is not acknowledged is unavailable, unless an earlier attempt took hold.
+fn nacked(event: &Event, status: u16, story: &Story<'_>) -> Breach {
+    let is_known = status == 401 && is_revoked(story, event.begun.saturating_sub(1));
+    (status != 503 && !is_known).then_some((Class::InvalidForOutage, 0))
+}
+
+/// Whether a log-out had been sent by then.
+fn is_revoked(story: &Story<'_>, at: u64) -> bool {
+    let mut sent = story.iter().filter(|other| matches!(other.what, What::RevokeSent { .. }));
+    sent.any(|other| other.at <= at)
+}
+
+/// Rule 9: a session that ended is not renewed, one that lives is not refused.
+fn refreshed(
+    event: &Event,
+    successor: Option<u64>,
+    status: u16,
+    story: &Story<'_>,
+    faults: &Faults,
+) -> Breach {
+    // Sessions are as durable as the store is.
+    if faults.lost(story.first().map_or(0, |first| first.begun), event.at) {
+        return None;
+    }
+    let mut acks = story.iter().filter(|other| matches!(other.what, What::RevokeAck { .. }));
+    match successor {
+        Some(_) => acks
+            .find(|ack| ack.at < event.begun)
+            .map(|ack| (Class::RefreshedAfterLogout, (event.begun - ack.at) / 1000)),
+        None if status == 503 || is_revoked(story, event.at) => None,
+        None => Some((Class::InvalidForOutage, 0)),
+    }
+}
+
+impl Faults {
+    fn of(events: &[Event]) -> Self {
+        let mut faults = Self::default();
+        for event in events {
+            let gateway = || event.gateway.clone();
+            match &event.what {
+                What::Killed => faults.kills.push((gateway(), event.at)),
+                What::CutOff => faults.cuts.push((gateway(), event.at, u64::MAX)),
+                What::Reachable => {
+                    let mut open = faults.cuts.iter_mut().rev().filter(|cut| cut.2 == u64::MAX);
+                    if let Some(cut) = open.find(|cut| cut.0 == event.gateway) {
+                        cut.2 = event.begun;
+                    }
+                }
+                What::StoreLost { .. } => faults.losses.push((event.begun, event.at)),
+                _ => {}
+            }
+        }
+        faults
+    }
+
+    fn killed(&self, gateway: &str, from: u64, until: u64) -> bool {
+        self.kills.iter().any(|(name, at)| name == gateway && from <= *at && *at <= until)
+    }
+
+    /// Whether the gateway was cut off from the store all that while.
+    fn cut(&self, gateway: &str, from: u64, until: u64) -> bool {
+        self.cuts.iter().any(|(name, cut, back)| name == gateway && *cut < from && until < *back)
+    }
+
+    fn lost(&self, from: u64, until: u64) -> bool {
+        self.losses.iter().any(|(begun, at)| *begun <= until && from <= *at)
+    }
+}
+
+impl Verdict {
+    /// How many events of a name there are.
+    pub(crate) fn events(&self, name: &str) -> usize {
+        self.counts.get(name).copied().unwrap_or(0)
+    }
+
+    /// Adds what another history proves.
+    pub(crate) fn join(&mut self, other: Self) {
+        for (name, count) in other.counts {
+            *self.counts.entry(name).or_default() += count;
+        }
+        self.anomalies.extend(other.anomalies);
+    }
+
+    fn note(&mut self, class: Class, event: &Event, late: u64) {
+        let (session, gateway, at) = (event.session, event.gateway.clone(), event.at);
+        self.anomalies.push(Anomaly { class, session, gateway, at, late });
+    }
+
+    fn count_successors(&mut self, story: &Story<'_>, faults: &Faults) {
+        let mut successors: BTreeMap<u64, (BTreeSet<u64>, &Event)> = BTreeMap::new();
+        for event in story {
+            if let What::Refresh { presented, successor: Some(successor), .. } = event.what {
+                let (known, first) =
+                    successors.entry(presented).or_insert((BTreeSet::new(), event));
+                known.insert(successor);
+                // A fail-over may have lost the first: then either branch ends the family.
+                if known.len() > 1 && !faults.lost(first.begun, event.at) {
+                    self.note(Class::DoubleSuccessor, event, 0);
+                }
+            }
+        }
+    }
+}
+
+impl Class {
+    const ALL: [Self; 9] = [
+        Self::LostRevocation,
+        Self::Resurrection,
+        Self::StaleAccept,
+        Self::DecidedBlind,
+        Self::AckWhileUnstored,
+        Self::DoubleSuccessor,
+        Self::RefreshedAfterLogout,
+        Self::FalseRefusal,
+        Self::InvalidForOutage,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::LostRevocation => "lost-revocation",
+            Self::Resurrection => "resurrection",
+            Self::StaleAccept => "stale-accept",
+            Self::DecidedBlind => "decided-blind",
+            Self::AckWhileUnstored => "ack-while-unstored",
+            Self::DoubleSuccessor => "double-successor",
+            Self::RefreshedAfterLogout => "refreshed-after-logout",
+            Self::FalseRefusal => "false-refusal",
+            Self::InvalidForOutage => "invalid-for-outage",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, count) in &self.counts {
+            writeln!(formatter, "  {name:<24}{count:>8}")?;
+        }
+        for class in Class::ALL {
+            let of_class = || self.anomalies.iter().filter(|anomaly| anomaly.class == class);
+            write!(formatter, "  {:<24}{:>8}", class.name(), of_class().count())?;
+            match of_class().map(|anomaly| anomaly.late).max() {
+                Some(late @ 1..) => writeln!(formatter, "   (at most {late} ms late)")?,
+                _ => writeln!(formatter)?,
+            }
+            for anomaly in of_class().take(3) {
+                let Anomaly { session, gateway, at, late, .. } = anomaly;
+                writeln!(formatter, "    session {session} at {gateway}, {at} µs: {late} ms late")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Class;
+    use super::check;
+    use crate::history::Event;
+    use crate::history::What;
+
+    const TOKEN: u64 = 1;
+    const OUT: What = What::RevokeSent { token: TOKEN };
+    const ACK: What = What::RevokeAck { token: TOKEN };
+    const YES: What = What::UseAccepted { token: TOKEN };
+    const NO: What = What::UseRefused { token: TOKEN, status: 401 };
+
+    /// An event of a gateway, from the one to the other millisecond.
+    fn event(gateway: &str, begun: u64, at: u64, what: What) -> Event {
+        let session = match what {
+            What::Killed | What::CutOff | What::Reachable | What::StoreLost { .. } => 0,
+            _ => 1,
+        };
+        let gateway = gateway.to_owned();
+        Event {
+            at: at * 1000,
+            begun: begun * 1000,
+            wall: i64::try_from(at).unwrap(),
+            gateway,
+            session,
+            what,
+        }
+    }
+
+    fn refresh(presented: u64, successor: Option<u64>, status: u16) -> What {
+        What::Refresh { presented, successor, token: None, status }
+    }
+
+    fn nack(status: u16) -> What {
+        What::RevokeNack { token: TOKEN, status }
+    }
+
+    fn lost() -> What {
+        What::StoreLost { how: "wiped".to_owned() }
+    }
+
+    /// Issued at once, for a minute; may stay unknown elsewhere for two seconds.
+    fn anomalies(events: Vec<Event>) -> Vec<(Class, u64)> {
+        let issue = event("a", 0, 1, What::Issue { token: TOKEN, expires: 60_000 });
+        let events: Vec<_> = [issue].into_iter().chain(events).collect();
+        let verdict = check(&events, Duration::from_secs(2));
+        verdict.anomalies.iter().map(|anomaly| (anomaly.class, anomaly.late)).collect()
+    }
+
+    #[test]
+    fn a_history_as_it_should_be_has_no_anomaly() {
+        let events = vec![
+            event("a", 10, 12, YES),
+            event("b", 10, 12, refresh(1, Some(2), 200)),
+            event("b", 13, 14, refresh(1, Some(2), 200)),
+            event("a", 20, 20, OUT),
+            event("a", 20, 30, ACK),
+            event("a", 29, 31, YES),
+            event("a", 31, 32, NO),
+            event("b", 31, 32, YES),
+            event("b", 2029, 2032, YES),
+            event("b", 2040, 2041, NO),
+            event("b", 2041, 2042, refresh(2, None, 400)),
+            event("a", 2042, 2043, What::UseRefused { token: TOKEN, status: 503 }),
+        ];
+
+        assert_eq!(anomalies(events), []);
+    }
+
+    #[test]
+    fn each_anomaly_of_a_use_is_seen_and_named() {
+        let out = || vec![event("a", 20, 20, OUT), event("a", 20, 30, ACK)];
+        let after = |events: Vec<Event>| [out(), events].concat();
+        for (name, events, expected) in [
+            ("lost here", after(vec![event("a", 31, 32, YES)]), (Class::LostRevocation, 1)),
+            ("lost there", after(vec![event("b", 2031, 2032, YES)]), (Class::LostRevocation, 2001)),
+            (
+                "late here",
+                after(vec![event("a", 33, 34, YES), event("a", 35, 36, NO)]),
+                (Class::StaleAccept, 3),
+            ),
+            (
+                "late there",
+                after(vec![event("b", 2532, 2533, YES), event("b", 2600, 2601, NO)]),
+                (Class::StaleAccept, 2502),
+            ),
+            (
+                "accepted again",
+                after(vec![event("b", 31, 32, NO), event("b", 40, 41, YES)]),
+                (Class::Resurrection, 10),
+            ),
+            (
+                "accepted again, of a log-out that was never acknowledged",
+                vec![event("a", 20, 20, OUT), event("a", 31, 32, NO), event("a", 40, 41, YES)],
+                (Class::Resurrection, 0),
+            ),
+            (
+                "decided though cut off",
+                vec![
+                    event("b", 5, 5, What::CutOff),
+                    event("b", 2006, 2007, YES),
+                    event("b", 2010, 2010, What::Reachable),
+                ],
+                (Class::DecidedBlind, 0),
+            ),
+        ] {
+            assert_eq!(anomalies(events), [expected], "{name}");
+        }
+    }
+
+    #[test]
+    fn each_anomaly_of_another_answer_is_seen_and_named() {
+        let out = || vec![event("a", 20, 20, OUT), event("a", 20, 30, ACK)];
+        let after = |events: Vec<Event>| [out(), events].concat();
+        for (name, events, expected) in [
+            (
+                "acknowledged though cut off",
+                [vec![event("a", 5, 5, What::CutOff)], out()].concat(),
+                (Class::AckWhileUnstored, 0),
+            ),
+            (
+                "two successors",
+                vec![
+                    event("a", 2, 3, refresh(1, Some(2), 200)),
+                    event("b", 2, 4, refresh(1, Some(3), 200)),
+                ],
+                (Class::DoubleSuccessor, 0),
+            ),
+            (
+                "renewed after its end",
+                after(vec![event("b", 35, 36, refresh(1, Some(2), 200))]),
+                (Class::RefreshedAfterLogout, 5),
+            ),
+            ("refused for nothing", vec![event("b", 31, 32, NO)], (Class::FalseRefusal, 0)),
+            (
+                "refused before it was asked for",
+                vec![event("b", 3, 4, NO), event("a", 20, 20, OUT)],
+                (Class::FalseRefusal, 0),
+            ),
+            (
+                "a log-out that failed as invalid",
+                vec![event("a", 20, 20, OUT), event("a", 20, 30, nack(401))],
+                (Class::InvalidForOutage, 0),
+            ),
+            (
+                "a refresh that failed as invalid",
+                vec![event("a", 20, 30, refresh(1, None, 400))],
+                (Class::InvalidForOutage, 0),
+            ),
+            (
+                "a use that failed as a fault",
+                vec![event("a", 20, 30, What::UseRefused { token: TOKEN, status: 500 })],
+                (Class::InvalidForOutage, 0),
+            ),
+        ] {
+            assert_eq!(anomalies(events), [expected], "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_fault_excuses_is_no_anomaly() {
+        for (name, events) in [
+            (
+                "a log-out that nobody acknowledged is forgotten by a killed gateway",
+                vec![
+                    event("a", 20, 20, OUT),
+                    event("a", 20, 25, nack(503)),
+                    event("a", 31, 32, NO),
+                    event("a", 33, 33, What::Killed),
+                    event("a", 40, 41, YES),
+                ],
+            ),
+            (
+                "the second attempt finds the first",
+                vec![
+                    event("a", 20, 20, OUT),
+                    event("a", 20, 25, nack(503)),
+                    event("a", 26, 26, OUT),
+                    event("a", 26, 27, nack(401)),
+                ],
+            ),
+            (
+                "decided while the last news was young enough, and after the return",
+                vec![
+                    event("b", 5, 5, What::CutOff),
+                    event("b", 2004, 2007, YES),
+                    event("b", 2010, 2010, What::Reachable),
+                    event("b", 2011, 2012, YES),
+                ],
+            ),
+            (
+                "a store that lost its sessions refuses a refresh",
+                vec![event("", 5, 6, lost()), event("a", 20, 30, refresh(1, None, 400))],
+            ),
+            (
+                "a store that lost the exchange repeats it otherwise",
+                vec![
+                    event("a", 2, 3, refresh(1, Some(2), 200)),
+                    event("", 5, 6, lost()),
+                    event("b", 7, 8, refresh(1, Some(3), 200)),
+                ],
+            ),
+            (
+                "cut off twice at once, and back",
+                vec![
+                    event("b", 5, 5, What::CutOff),
+                    event("b", 6, 6, What::CutOff),
+                    event("b", 7, 7, What::Reachable),
+                    event("b", 8, 8, What::Reachable),
+                    event("b", 2100, 2101, YES),
+                ],
+            ),
+            ("an access token ends by itself", vec![event("a", 60_100, 60_101, NO)]),
+        ] {
+            assert_eq!(anomalies(events), [], "{name}");
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! A TCP link that can be cut, slowed, silenced, or led elsewhere while it is in use.
+//!
+//! It stands before a server. What it does to both directions, or to answers alone, is its
+//! [`Mode`]; a change holds at once, also for what is on its way inside the link. What is held back
+//! is delivered when the link is sound again, as by TCP after a partition: late, never lost. What
+//! was lost (`Half`, `CutAfter`) ends its connection, so that no stream ever has a hole in it.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::random::Random;
+
+/// What a link does with what comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Passes everything on.
+    Pass,
+    /// Passes everything on, this much later, more or less by the jitter.
+    Delay { by: Duration, jitter: Duration },
+    /// Passes requests on, and answers this much later.
+    Late { by: Duration },
+    /// Passes so many bytes a second on.
+    Drip { bytes: u32 },
+    /// Takes everything, and holds it back.
+    Blackhole,
+    /// Passes requests on, and loses the answers after the first few.
+    Half { after: usize },
+    /// Closes a connection after so many more bytes of answers.
+    CutAfter { bytes: usize },
+    /// Resets every connection.
+    Reset,
+    /// Resets every connection, and does not listen.
+    Refuse,
+}
+
+/// A running link; its connections end with it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    address: SocketAddr,
+    state: watch::Sender<State>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct State {
+    mode: Mode,
+    /// Counts the settings of a mode.
+    turn: u64,
+    /// Where it leads to.
+    port: u16,
+    /// Connections of an earlier one are reset.
+    epoch: u64,
+}
+
+/// Whose bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Requests,
+    Answers,
+}
+
+/// A piece of what came, and when.
+type Piece = (Instant, Vec<u8>);
+
+/// Pieces inside the link at most, in one direction of one connection.
+const QUEUE: usize = 1024;
+
+impl Link {
+    /// Starts a link to a port of this machine.
+    pub(crate) async fn to(port: u16, seed: u64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let (state, watched) = watch::channel(State { mode: Mode::Pass, turn: 0, port, epoch: 0 });
+        let random = Arc::new(Mutex::new(Random::new(seed)));
+        let task = tokio::spawn(accept(listener, address, watched, random));
+        Self { address, state, task }
+    }
+
+    /// The port that stands for the server's.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Does this from now on.
+    pub(crate) fn set(&self, mode: Mode) {
+        self.state.send_modify(|state| {
+            state.mode = mode;
+            state.turn += 1;
+        });
+    }
+
+    /// Leads to another port from now on; connections to the old one are reset.
+    pub(crate) fn swap(&self, port: u16) {
+        self.state.send_modify(|state| {
+            state.port = port;
+            state.epoch += 1;
+        });
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    address: SocketAddr,
+    mut state: watch::Receiver<State>,
+    random: Arc<Mutex<Random>>,
+) {
+    let mut connections = JoinSet::new();
+    let mut listener = Some(listener);
+    loop {
+        let refuses = state.borrow_and_update().mode == Mode::Refuse;
+        if refuses {
+            listener = None;
+        } else if listener.is_none() {
+            // Somebody's outgoing connection may hold the port for a moment.
+            listener = TcpListener::bind(address).await.ok();
+        }
+        tokio::select! {
+            changed = state.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(Duration::from_millis(20)), if listener.is_none() => {}
+            Some(_) = connections.join_next() => {}
+            Some(Ok((client, _))) = next(listener.as_ref()) => {
+                connections.spawn(carry(client, state.clone(), Arc::clone(&random)));
+            }
+        }
+    }
+}
+
+async fn next(listener: Option<&TcpListener>) -> Option<std::io::Result<(TcpStream, SocketAddr)>> {
+    match listener {
+        Some(listener) => Some(listener.accept().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Carries one connection until either side, or the link, ends it.
+async fn carry(client: TcpStream, mut state: watch::Receiver<State>, random: Arc<Mutex<Random>>) {
+    let epoch = state.borrow().epoch;
+    // Another handle of the socket, to say how it is to be closed.
+    let Ok(handle) = client.as_fd().try_clone_to_owned() else { return };
+    let mut watched = state.clone();
+    let carried = async {
+        // Behind a black hole nobody answers a connection either.
+        let held = watched.wait_for(|state| state.mode != Mode::Blackhole).await;
+        let Ok(port) = held.map(|state| state.port) else { return };
+        let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+        drop((client.set_nodelay(true), server.set_nodelay(true)));
+        let (from_client, to_client) = client.into_split();
+        let (from_server, to_server) = server.into_split();
+        let pump = |direction| Pump {
+            direction,
+            state: watched.clone(),
+            random: &random,
+            passed: Passed::default(),
+        };
+        let there = pump(Direction::Requests).run(from_client, to_server);
+        let back = pump(Direction::Answers).run(from_server, to_client);
+        // The first that is cut ends both.
+        drop(tokio::try_join!(there, back));
+    };
+    tokio::select! {
+        () = carried => {}
+        _ = state.wait_for(|state| state.epoch != epoch || state.mode.resets()) => {
+            drop(SockRef::from(&handle).set_linger(Some(Duration::ZERO)));
+        }
+    }
+}
+
+impl Mode {
+    const fn resets(self) -> bool {
+        matches!(self, Self::Reset | Self::Refuse)
+    }
+}
+
+/// One direction of a connection.
+struct Pump<'a> {
+    direction: Direction,
+    state: watch::Receiver<State>,
+    random: &'a Mutex<Random>,
+    passed: Passed,
+}
+
+/// What was passed on under one setting.
+#[derive(Clone, Copy, Debug, Default)]
+struct Passed {
+    turn: u64,
+    pieces: usize,
+    bytes: usize,
+}
+
+/// The connection ends here.
+struct Cut;
+
+/// What is done with a piece.
+enum Fate {
+    Pass,
+    /// This much at a time.
+    Drip(u32),
+    /// No more than so many bytes, and then the end.
+    Upto(usize),
+}
+
+impl Pump<'_> {
+    async fn run(mut self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> Result<(), Cut> {
+        let (sender, mut queue) = mpsc::channel::<Piece>(QUEUE);
+        let reading = async {
+            let mut buffer = vec![0; 16 * 1024];
+            while let Ok(read @ 1..) = from.read(&mut buffer).await {
+                let piece = (Instant::now(), buffer[..read].to_vec());
+                if sender.send(piece).await.is_err() {
+                    break;
+                }
+            }
+            drop(sender);
+            Ok(())
+        };
+        let writing = async {
+            while let Some((came, bytes)) = queue.recv().await {
+                match self.fate(came).await? {
+                    Fate::Pass => to.write_all(&bytes).await.map_err(|_gone| Cut)?,
+                    Fate::Drip(rate) => drip(&mut to, &bytes, rate).await?,
+                    Fate::Upto(left) if left >= bytes.len() => {
+                        to.write_all(&bytes).await.map_err(|_gone| Cut)?;
+                    }
+                    Fate::Upto(left) => {
+                        drop(to.write_all(&bytes[..left]).await);
+                        return Err(Cut);
+                    }
+                }
+                self.passed.pieces += 1;
+                self.passed.bytes += bytes.len();
+            }
+            drop(to.shutdown().await);
+            Ok(())
+        };
+        tokio::try_join!(reading, writing).map(|_both| ())
+    }
+
+    /// Waits as long as a piece is held back; says what is done with it then.
+    async fn fate(&mut self, came: Instant) -> Result<Fate, Cut> {
+        loop {
+            let State { mode, turn, .. } = *self.state.borrow_and_update();
+            if self.passed.turn != turn {
+                self.passed = Passed { turn, ..Passed::default() };
+            }
+            let answers = self.direction == Direction::Answers;
+            match mode {
+                Mode::Pass => return Ok(Fate::Pass),
+                Mode::Drip { bytes } => return Ok(Fate::Drip(bytes)),
+                Mode::CutAfter { bytes } if answers => {
+                    return Ok(Fate::Upto(bytes.saturating_sub(self.passed.bytes)));
+                }
+                Mode::CutAfter { .. } => return Ok(Fate::Pass),
+                Mode::Late { .. } if !answers => return Ok(Fate::Pass),
+                Mode::Late { by } => {
+                    if self.is_due(came + by).await? {
+                        return Ok(Fate::Pass);
+                    }
+                }
+                Mode::Delay { by, jitter } => {
+                    let by = self.around(by, jitter);
+                    if self.is_due(came + by).await? {
+                        return Ok(Fate::Pass);
+                    }
+                }
+                Mode::Half { after } if !answers || self.passed.pieces < after => {
+                    return Ok(Fate::Pass);
+                }
+                // What this answer would have said is lost: the connection is of no use any more.
+                Mode::Half { .. } => {
+                    self.state.changed().await.map_err(|_ended| Cut)?;
+                    return Err(Cut);
+                }
+                Mode::Blackhole => self.state.changed().await.map_err(|_ended| Cut)?,
+                Mode::Reset | Mode::Refuse => return Err(Cut),
+            }
+        }
+    }
+
+    /// Waits until then; says whether nothing was changed meanwhile.
+    async fn is_due(&mut self, until: Instant) -> Result<bool, Cut> {
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => Ok(true),
+            changed = self.state.changed() => changed.map(|()| false).map_err(|_ended| Cut),
+        }
+    }
+
+    fn around(&self, by: Duration, jitter: Duration) -> Duration {
+        let mut random = self.random.lock().expect("no panic while it is held");
+        let offset = jitter.mul_f64(random.fraction());
+        (by + offset).saturating_sub(jitter / 2)
+    }
+}
+
+async fn drip(to: &mut OwnedWriteHalf, bytes: &[u8], rate: u32) -> Result<(), Cut> {
+    const EVERY: Duration = Duration::from_millis(20);
+    let some = usize::try_from(rate / 50).unwrap_or(1).max(1);
+    for part in bytes.chunks(some) {
+        to.write_all(part).await.map_err(|_gone| Cut)?;
+        tokio::time::sleep(EVERY).await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::net::TcpStream;
+
+    use super::Link;
+    use super::Mode;
+
+    /// Answers every byte with the same byte, until its listener is dropped.
+    async fn echo() -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut from, mut to) = stream.split();
+                    drop(tokio::io::copy(&mut from, &mut to).await);
+                });
+            }
+        });
+        port
+    }
+
+    /// What comes of a word sent: the answer so far, and whether the connection ended.
+    async fn ask(stream: &mut TcpStream, word: &[u8]) -> (Vec<u8>, bool) {
+        drop(stream.write_all(word).await);
+        let mut answer = vec![0; word.len()];
+        let mut read = 0;
+        let reading = async {
+            while read < answer.len() {
+                match stream.read(&mut answer[read..]).await {
+                    Ok(some @ 1..) => read += some,
+                    _ => return true,
+                }
+            }
+            false
+        };
+        let ended = tokio::time::timeout(Duration::from_millis(200), reading).await;
+        answer.truncate(read);
+        (answer, ended.unwrap_or(false))
+    }
+
+    #[tokio::test]
+    async fn each_mode_does_what_its_name_says() {
+        let delay = Mode::Delay { by: Duration::from_secs(9), jitter: Duration::from_millis(1) };
+        for (mode, answer, ended) in [
+            (Mode::Pass, &b"word"[..], false),
+            (delay, b"", false),
+            (Mode::Late { by: Duration::from_secs(9) }, b"", false),
+            (Mode::Late { by: Duration::from_millis(9) }, b"word", false),
+            (Mode::Drip { bytes: 10_000 }, b"word", false),
+            (Mode::Blackhole, b"", false),
+            (Mode::Half { after: 0 }, b"", false),
+            (Mode::Half { after: 1 }, b"word", false),
+            (Mode::CutAfter { bytes: 2 }, b"wo", true),
+            (Mode::Reset, b"", true),
+            (Mode::Refuse, b"", true),
+        ] {
+            let link = Link::to(echo().await, 7).await;
+            let mut stream = TcpStream::connect(link.address).await.expect("a connection");
+            link.set(mode);
+
+            assert_eq!(ask(&mut stream, b"word").await, (answer.to_vec(), ended), "{mode:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_black_hole_held_back_comes_later_and_what_half_lost_ends_the_connection() {
+        for (mode, answer, ended) in
+            [(Mode::Blackhole, &b"onetwo"[..], false), (Mode::Half { after: 0 }, b"", true)]
+        {
+            let link = Link::to(echo().await, 7).await;
+            let mut stream = TcpStream::connect(link.address).await.expect("a connection");
+            link.set(mode);
+            assert_eq!(ask(&mut stream, b"one").await, (Vec::new(), false), "{mode:?}");
+
+            link.set(Mode::Pass);
+
+            let mut answers = [0; 6];
+            drop(stream.write_all(b"two").await);
+            let mut read = 0;
+            let deadline = Duration::from_secs(5);
+            let reading = async {
+                while read < 6
+                    && let Ok(some @ 1..) = stream.read(&mut answers[read..]).await
+                {
+                    read += some;
+                }
+                read < 6
+            };
+            assert_eq!(tokio::time::timeout(deadline, reading).await, Ok(ended), "{mode:?}");
+            assert_eq!(&answers[..read], answer, "{mode:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_that_refuses_listens_again_and_one_that_is_swapped_leads_elsewhere() {
+        let (first, second) = (echo().await, echo().await);
+        let link = Link::to(first, 7).await;
+        let mut stream = TcpStream::connect(link.address).await.expect("a connection");
+        assert_eq!(ask(&mut stream, b"one").await, (b"one".to_vec(), false));
+
+        link.swap(second);
+        assert_eq!(ask(&mut stream, b"two").await, (Vec::new(), true));
+        link.set(Mode::Refuse);
+        while TcpStream::connect(link.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        link.set(Mode::Pass);
+
+        let mut stream = loop {
+            if let Ok(stream) = TcpStream::connect(link.address).await {
+                break stream;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(ask(&mut stream, b"three").await, (b"three".to_vec(), false));
+    }
+}
