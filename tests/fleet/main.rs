@@ -36,4 +36,5 @@ mod partitions;
 mod propagation;
 mod quiet;
 mod refreshes;
+mod soak;
 mod tampering;
