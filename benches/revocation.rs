@@ -32,7 +32,7 @@ use munjigi::store::Store;
 use munjigi::token::RevocationKeys;
 use tokio::sync::mpsc;
 
-const SIZES: [u64; 4] = [10_000, 100_000, 1_000_000, 3_000_000];
+const SIZES: [u64; 5] = [10_000, 100_000, 1_000_000, 3_000_000, 10_000_000];
 const STORED: u64 = 1_000_000;
 const BATCH: usize = 1_000;
 const BATCHES: usize = 400;
@@ -105,7 +105,7 @@ fn measure_list(size: u64) {
     let one = median_batch(|| single.key(), |key| list.holds(key, now));
     println!(
         "{size:>10} {:>12} {own:>12.1} {:>11} {:>11} {one:>11.0} {:>10.0}",
-        noted(resident, 40.0),
+        noted(resident, if size < 1_000_000 { 40.0 } else { 32.0 }),
         noted(miss, 200.0),
         noted(hit, 200.0),
         load.as_secs_f64() * 1e3,
