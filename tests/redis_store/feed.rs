@@ -64,7 +64,9 @@ async fn a_store_that_fell_back_is_told_as_swapped() {
     let mut follower = Follower::start(&store);
     follower.news().await;
 
-    server.ask::<()>("SET munjigi:{rev}:seq 1").await;
+    let back = "EVAL redis.call('SET',KEYS[1],'1')redis.call('XDEL',KEYS[2],'2-0') \
+                2 munjigi:{rev}:seq munjigi:{rev}:log";
+    server.ask::<()>(back).await;
     let news = follower.news().await;
 
     assert_eq!(news.interruptions, [FeedInterruption::Swapped]);

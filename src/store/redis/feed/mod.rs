@@ -164,7 +164,7 @@ impl<'a> Feed<'a> {
         for route in self.other.into_iter().chain([self.route]) {
             route.renew();
         }
-        let (asked_at, start) = self.beat(&mut asking).await?;
+        let (_, start) = self.beat(&mut asking).await?;
         self.leads_to(&start, &mut tail).await?;
         let is_contradicted = self.known.as_ref().is_some_and(|known| {
             known.generation != start.generation || known.sequence > start.sequence
@@ -177,8 +177,9 @@ impl<'a> Feed<'a> {
         let lineage = lineage_of(&start.generation, &start.server);
         send(events, FeedEvent::Attached { lineage }).await?;
         let sequence = self.send_set(&mut asking, start.sequence, events).await?;
+        // No contact yet: data that are lost before the set is read are not missed in it. The first
+        // heartbeat of the tail, which follows at once, tells whether they are still the same.
         self.known = Some(Position { sequence, ..start });
-        self.contact(asked_at, events).await?;
         self.tail(asking, tail, events).await
     }
 
@@ -208,29 +209,37 @@ impl<'a> Feed<'a> {
                     let (asked_at, newest) = self.beat(&mut asking).await?;
                     let lag = newest.sequence.saturating_sub(self.sequence());
                     metrics::gauge!(metric::REVOCATION_LAG).set(lag as f64);
-                    self.catch_up(&mut asking, &newest, events).await?;
+                    self.is_of(&newest)?;
+                    if self.sequence() < newest.sequence {
+                        self.catch_up(&mut asking, newest.sequence, events).await?;
+                        // A log that began anew meanwhile may have come as far.
+                        let (_, after) = self.beat(&mut asking).await?;
+                        self.is_of(&after)?;
+                    }
                     self.contact(asked_at, events).await?;
                 }
             }
         }
     }
 
+    /// Refuses a place in another store's log than the one that is followed.
+    fn is_of(&self, place: &Position) -> Result<(), End> {
+        let is_same = self.known.as_ref().is_some_and(|known| {
+            known.generation == place.generation
+                && known.sequence <= place.sequence
+                && known.server == place.server
+        });
+        if is_same { Ok(()) } else { Err(End::Interrupted(FeedInterruption::Swapped)) }
+    }
+
     /// Sends on what the log has up to `newest`, which a heartbeat answered.
     async fn catch_up(
         &mut self,
         asking: &mut MultiplexedConnection,
-        newest: &Position,
+        newest: u64,
         events: &mpsc::Sender<FeedEvent>,
     ) -> Result<(), End> {
-        let is_same = self.known.as_ref().is_some_and(|known| {
-            known.generation == newest.generation
-                && known.sequence <= newest.sequence
-                && known.server == newest.server
-        });
-        if !is_same {
-            return Err(End::Interrupted(FeedInterruption::Swapped));
-        }
-        while self.sequence() < newest.sequence {
+        while self.sequence() < newest {
             let after = self.sequence();
             let read = read_log(asking.clone(), self.keys.log.clone(), after, None);
             let entries = within(self.deadline, read).await?;
