@@ -1,12 +1,15 @@
-//! What a node remembers beside the revocations, which are in the list already.
+//! What a node remembers beside the revocations, which are in the list already, and the newest of
+//! those.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use crate::journal::record::LastContact;
 use crate::journal::record::Record;
+use crate::store::FeedEntry;
 use crate::token::StoredKey;
 
-/// What the journal says, but for revocations.
+/// What the journal says, but for older revocations.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Image {
     /// Signing keys by issuer, and the vault's secret, as the store last told them.
@@ -19,13 +22,24 @@ pub(super) struct Image {
     pub(super) contact: Option<LastContact>,
     /// The store that has everything that is here.
     pub(super) lineage: Option<String>,
+    /// The newest revocations, oldest first: the likeliest to be lost by a fail-over.
+    pub(super) newest: VecDeque<FeedEntry>,
 }
+
+/// How many revocations count as the newest.
+const NEWEST: usize = 4096;
 
 impl Image {
     /// Takes a record in; answers whether it changed anything.
     pub(super) fn take(&mut self, record: &Record) -> bool {
         match record {
-            Record::Revoked(_) => true,
+            Record::Revoked(entry) => {
+                if self.newest.len() == NEWEST {
+                    self.newest.pop_front();
+                }
+                self.newest.push_back(*entry);
+                true
+            }
             Record::Site { issuer, generation } => {
                 let held = self.sites.entry(issuer.clone()).or_default();
                 let rises = generation > held;
@@ -48,7 +62,7 @@ impl Image {
         }
     }
 
-    /// The records that make it; the contact comes last, for it vouches for all before.
+    /// The records that make it. The contact comes last, for it vouches for all before.
     pub(super) fn records(&self) -> Vec<Record> {
         let keys = self
             .keys
@@ -61,6 +75,7 @@ impl Image {
         let number = (self.number > 0).then_some(Record::Number(self.number));
         let lineage = self.lineage.clone().map(Record::Lineage);
         let contact = self.contact.map(Record::Contact);
-        keys.chain(sites).chain(number).chain(lineage).chain(contact).collect()
+        let newest = self.newest.iter().copied().map(Record::Revoked);
+        newest.chain(keys).chain(sites).chain(number).chain(lineage).chain(contact).collect()
     }
 }

@@ -290,11 +290,11 @@ fn read(
     let mut image = Image::default();
     let mut take = |records: &[u8]| {
         let mut entries = Vec::new();
-        let read = Record::read_all(records, |record| match record {
-            Record::Revoked(entry) => entries.push(entry),
-            other => {
-                image.take(&other);
+        let read = Record::read_all(records, |record| {
+            if let Record::Revoked(entry) = &record {
+                entries.push(*entry);
             }
+            image.take(&record);
         });
         list.apply(&entries);
         read.is_some()

@@ -7,8 +7,8 @@
 //! list after them. All of it may be repeated, by every node: a set only grows.
 //!
 //! Other nodes do the same, and a node may lack what another acknowledged while it was away. So
-//! contact with a store that has changed counts only after [`SETTLING`], in which the others put
-//! back the newest of theirs.
+//! contact with a store that has changed counts only if it was asked for after [`SETTLING`], in which
+//! the others put back the newest of theirs; nor is its lineage a known one before.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -22,7 +22,6 @@ use crate::clock::BootTime;
 use crate::clock::Now;
 use crate::journal::record::Record;
 use crate::journal::store::Journaled;
-use crate::operation::Revocation;
 use crate::operation::RevocationKey;
 use crate::operation::UserId;
 use crate::revocation::SHARDS;
@@ -61,8 +60,8 @@ struct Relay<'a> {
     rest: Option<Work<'a>>,
     /// A contact that came meanwhile.
     held: Option<BootTime>,
-    /// Contact does not count before.
-    settled_at: Option<Instant>,
+    /// When the store had changed: contact does not count until it has settled.
+    changed_at: Option<BootTime>,
     /// When the keys are asked for again.
     keys_at: Instant,
     /// The store contradicted what was read of it before.
@@ -116,21 +115,30 @@ impl Journaled {
         }
         // An answer may have been lost with the connection, or given by a server that was one no
         // longer.
-        self.give_recent().await?;
+        self.give_newest().await?;
         self.ask_for_keys().await
     }
 
-    /// Puts this node's newest revocations back.
-    async fn give_recent(&self) -> Result<(), StoreError> {
+    /// Puts the newest revocations back, those of the process before included: it may not have
+    /// lived to do so.
+    async fn give_newest(&self) -> Result<(), StoreError> {
         let now = Now::read().wall;
-        let mut recent: Vec<Revocation> = self.recent().iter().cloned().collect();
-        recent.retain(|one| one.expires_at > now);
-        if recent.is_empty() { Ok(()) } else { self.store.revoke(&recent).await }
+        let mut newest: Vec<_> = self.journal.image().newest.iter().copied().collect();
+        newest.retain(|entry| entry.expires_at > now);
+        self.store.restore_revocations(&newest, &self.sites()).await?;
+        Ok(())
+    }
+
+    /// Keys of sites: revocations have no names here.
+    fn sites(&self) -> Vec<(RevocationKey, String)> {
+        let image = self.journal.image();
+        let issuers = image.keys.keys().chain(image.sites.keys());
+        issuers.map(|issuer| (RevocationKey::of_site(issuer), issuer.clone())).collect()
     }
 
     /// Gives what a store that was there did not take, as one that is full.
     async fn give_owed(&self) {
-        if self.give_recent().await.is_err() {
+        if self.give_newest().await.is_err() {
             self.owes.store(true, Ordering::Release);
         }
     }
@@ -151,7 +159,14 @@ impl Journaled {
     }
 
     /// Puts the whole list back; then the store of this lineage has everything.
-    async fn restore_rest(&self, lineage: String, sites: Vec<(RevocationKey, String)>) {
+    ///
+    /// It is not known before it has settled: who starts anew must not count contact sooner.
+    async fn restore_rest(
+        &self,
+        lineage: String,
+        sites: Vec<(RevocationKey, String)>,
+        settled_at: Instant,
+    ) {
         let mut restored = 0;
         for number in 0..SHARDS {
             let now = Now::read().wall;
@@ -169,6 +184,7 @@ impl Journaled {
             metrics::counter!(metric::STORE_REFILLS).increment(1);
             tracing::warn!(restored, "the store had lost revocations, which were put back");
         }
+        tokio::time::sleep_until(settled_at.into()).await;
         // If it is not written, it will all be put back once more.
         self.journal.note(&[Record::Lineage(lineage)]).await;
     }
@@ -181,7 +197,7 @@ impl<'a> Relay<'a> {
             first: None,
             rest: None,
             held: None,
-            settled_at: None,
+            changed_at: None,
             keys_at: Instant::now() + KEYS_EVERY,
             is_contradicted: false,
             sites: Vec::new(),
@@ -229,21 +245,21 @@ impl<'a> Relay<'a> {
                 }
             }
             FeedEvent::Contact { asked_at } => {
-                let is_settled = self.settled_at.is_none_or(|at| at <= Instant::now());
+                let is_settled = self.changed_at.is_none_or(|at| asked_at.since(at) >= SETTLING);
                 if self.first.is_some() {
                     self.held = Some(*asked_at);
                 }
                 if self.first.is_some() || !is_settled {
                     return false;
                 }
-                self.settled_at = None;
+                self.changed_at = None;
                 self.node.journal.note_contact(*asked_at).await;
                 if self.rest.is_none() && self.node.owes.swap(false, Ordering::AcqRel) {
                     self.rest = Some(Box::pin(self.node.give_owed()));
                 }
                 if self.rest.is_none() && self.keys_at <= Instant::now() {
                     self.keys_at = Instant::now() + KEYS_EVERY;
-                    self.name_sites();
+                    self.sites = self.node.sites();
                     let node = self.node;
                     // An outage is met by the feed as well, which begins with the keys then.
                     self.rest = Some(Box::pin(async move { drop(node.ask_for_keys().await) }));
@@ -274,23 +290,18 @@ impl<'a> Relay<'a> {
             // everything, should it come back before this one has.
             node.journal.note(&[Record::Lineage(UNKNOWN.to_owned())]).await;
         }
-        self.name_sites();
+        self.sites = self.node.sites();
         self.held = None;
         self.first = Some(Box::pin(node.restore_first(is_changed)));
         if is_changed {
             if had_any {
-                self.settled_at = Some(Instant::now() + SETTLING);
+                self.changed_at = Some(Now::read().boot);
             }
-            let sites = self.sites.clone();
-            self.rest = Some(Box::pin(node.restore_rest(lineage.to_owned(), sites)));
+            let settling = if had_any { SETTLING } else { Duration::ZERO };
+            let settled_at = Instant::now() + settling;
+            let lineage = lineage.to_owned();
+            self.rest = Some(Box::pin(node.restore_rest(lineage, self.sites.clone(), settled_at)));
         }
-    }
-
-    fn name_sites(&mut self) {
-        let image = self.node.journal.image();
-        let issuers = image.keys.keys().chain(image.sites.keys());
-        self.sites =
-            issuers.map(|issuer| (RevocationKey::of_site(issuer), issuer.clone())).collect();
     }
 
     /// Generations of sites, which are remembered beyond the revocations that raised them.

@@ -1,11 +1,7 @@
 //! A Redis store whose revocations, keys and numbers this node remembers as well.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -54,8 +50,6 @@ pub struct Journaled {
     pub(super) store: RedisStore,
     pub(super) list: Arc<Revocations>,
     pub(super) journal: Journal,
-    /// The newest revocations of this node: the likeliest to be lost by a fail-over.
-    recent: Mutex<VecDeque<Revocation>>,
     /// Whether the server was found to keep its promises since it was last known.
     pub(super) is_checked: AtomicBool,
     /// Whether the store has failed to take something recent, and is to be given it once more.
@@ -64,9 +58,6 @@ pub struct Journaled {
     pub(super) meetings: AtomicU64,
     pub(super) keys_changed: watch::Sender<()>,
 }
-
-/// How many revocations of this node count as recent.
-const RECENT: usize = 4096;
 
 impl fmt::Debug for Journaled {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,7 +88,6 @@ impl Journaled {
             store,
             list,
             journal,
-            recent: Mutex::new(VecDeque::new()),
             is_checked: AtomicBool::new(false),
             owes: AtomicBool::new(false),
             meetings: AtomicU64::new(0),
@@ -144,11 +134,6 @@ impl Journaled {
         self.journal.image().lineage.as_deref() == Some(lineage)
     }
 
-    /// The newest revocations of this node, oldest first.
-    pub(super) fn recent(&self) -> MutexGuard<'_, VecDeque<Revocation>> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes revocations into the list, then into the journal; the answer means that they are on
     /// the disk.
     async fn keep(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
@@ -162,12 +147,6 @@ impl Journaled {
             if let Revoked::Site { issuer, generation } = &revocation.revoked {
                 records.push(Record::Site { issuer: issuer.clone(), generation: *generation });
             }
-        }
-        {
-            let mut recent = self.recent();
-            recent.extend(revocations.iter().cloned());
-            let old = recent.len().saturating_sub(RECENT);
-            recent.drain(..old);
         }
         Ok(self.journal.keep(&records).await?)
     }

@@ -86,6 +86,9 @@ const RETRY_COMPACTION: Duration = Duration::from_mins(1);
 /// Revocations of one frame.
 const ENTRIES_A_FRAME: usize = LONGEST / REVOKED_BYTES / 32;
 
+/// Records of one frame of the rest: keys are far longer than revocations.
+const RECORDS_A_FRAME: usize = 64;
+
 impl Writer {
     /// Writes until the queue is closed, or the job says so.
     pub(super) fn run(mut self, mut jobs: Receiver<Job>) {
@@ -302,14 +305,15 @@ fn copy_part(draft: &mut Draft, list: &Revocations, number: usize) -> io::Result
 
 fn finish(mut draft: Draft, image: &Mutex<Image>, onto: Onto) -> Result<Journalled, JournalError> {
     let records = image.lock().unwrap_or_else(PoisonError::into_inner).records();
-    for record in &records {
+    let appended = records.chunks(RECORDS_A_FRAME).try_for_each(|records| {
         let mut bytes = Vec::new();
-        record.write(&mut bytes);
-        if let Err(source) = draft.append(&bytes) {
-            let error = JournalError::file("write", draft.place(), source);
-            draft.discard();
-            return Err(error);
-        }
+        records.iter().for_each(|record| record.write(&mut bytes));
+        draft.append(&bytes)
+    });
+    if let Err(source) = appended {
+        let error = JournalError::file("write", draft.place(), source);
+        draft.discard();
+        return Err(error);
     }
     draft.finish(onto)
 }

@@ -25,6 +25,7 @@ use crate::node::holds;
 use crate::node::stands;
 use crate::redis_server::IN_TIME;
 use crate::redis_server::RedisServer;
+use crate::relay::Relay;
 use crate::server::PATIENT;
 
 #[tokio::test]
@@ -62,6 +63,71 @@ async fn contact_with_a_wiped_redis_counts_only_when_others_have_had_their_time(
     let beats = Duration::from_millis(1900);
     holds(async || node.list.freshness(Now::read().boot, beats) != Freshness::Fresh).await;
     node.contact().await;
+}
+
+#[tokio::test]
+async fn a_node_that_starts_anew_meanwhile_waits_all_the_same() {
+    let server = RedisServer::start().await;
+    let at = folder();
+    let node = Node::on(&server, &at).await;
+    let revocation = node.revoke("gone").await;
+    node.contact().await;
+    server.ask::<()>("FLUSHALL").await;
+    holds(async || stands(&server, &revocation).await).await;
+    node.end().await;
+
+    let node = Node::on(&server, &at).await;
+
+    let beats = Duration::from_millis(1900);
+    holds(async || node.list.freshness(Now::read().boot, beats) != Freshness::Fresh).await;
+    node.contact().await;
+}
+
+#[tokio::test]
+async fn what_a_server_did_not_take_is_given_to_it_by_the_next_process() {
+    let server = RedisServer::start().await;
+    let at = folder();
+    let node = Node::on(&server, &at).await;
+    node.contact().await;
+    server.ask::<()>("CONFIG SET min-replicas-to-write 1").await;
+    let revocation = of_token("owed");
+    let refused = node.store.revoke(std::slice::from_ref(&revocation)).await;
+    assert!(refused.is_err(), "acknowledged without the store");
+    node.end().await;
+    server.ask::<()>("CONFIG SET min-replicas-to-write 0").await;
+    assert!(!stands(&server, &revocation).await);
+
+    let _node = Node::on(&server, &at).await;
+
+    holds(async || stands(&server, &revocation).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_that_are_lost_before_they_are_read_are_no_contact() {
+    let server = RedisServer::start().await;
+    let relay = Relay::to(&server).await;
+    let (near, far) = (folder(), folder());
+    let node = Node::on(&server, &near).await;
+    let mut other = Node::start(relay.options(), &far).await;
+    node.contact().await;
+    other.contact().await;
+    other.stop_following().await;
+    let revocation = node.revoke("gone").await;
+    let asked = Now::read().boot;
+
+    // The set is asked for after the first heartbeat, by pages of so many.
+    relay.hold(b"$4\r\n1000\r\n");
+    other.follow();
+    holds(async || relay.holdings() > 0).await;
+    server.ask::<()>("FLUSHALL").await;
+    relay.release();
+
+    holds(async || {
+        let now = Now::read().boot;
+        other.list.freshness(now, now.since(asked)) == Freshness::Fresh
+    })
+    .await;
+    assert!(other.refuses(&revocation), "contact with nothing read");
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ impl Node {
         .await;
     }
 
-    fn follow(&mut self) {
+    pub(crate) fn follow(&mut self) {
         let (events, feed) = mpsc::channel(64);
         self.tasks = vec![
             tokio::spawn({
@@ -105,7 +105,7 @@ impl Node {
         ];
     }
 
-    async fn stop_following(&mut self) {
+    pub(crate) async fn stop_following(&mut self) {
         for task in self.tasks.drain(..) {
             task.abort();
             drop(task.await);
