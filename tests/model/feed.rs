@@ -2,6 +2,7 @@
 
 use crate::gateway::Feed;
 use crate::gateway::Gateway;
+use crate::redis::Lineage;
 use crate::set::Set;
 use crate::step::What;
 use crate::walk::Walk;
@@ -87,7 +88,7 @@ impl Walk<'_> {
                 own.is_contradicted = true;
             }
             let lineage = fleet.redis.lineage();
-            let had_any = own.lineage.is_some();
+            let had_any = own.lineage.is_some() || own.contact.is_some();
             let contradicted = std::mem::take(&mut own.is_contradicted);
             let is_changed = contradicted || own.lineage != Some(lineage);
             own.relay.held = None;
@@ -97,6 +98,8 @@ impl Walk<'_> {
                 !own.recent.minus(fleet.redis.data.set).is_empty() || !product.asks_when_settled;
             own.is_late &= own.relay.first;
             if is_changed {
+                own.lineage = had_any.then_some(Lineage::UNKNOWN);
+                own.file.lineage = own.lineage;
                 own.relay.is_settled &= !(had_any && product.settles);
                 own.relay.rest = Some(lineage);
             }

@@ -14,7 +14,7 @@ pub(crate) struct Gateway {
     /// It was down or cut off, and has not met Redis since.
     pub is_late: bool,
     pub list: Set,
-    /// The newest revocations of its own (`Journaled::recent`).
+    /// What it puts back first (`journal/image.rs`, `newest`): at least the newest of its own.
     pub recent: Set,
     pub contact: Contact,
     /// The Redis that was given everything (`Image::lineage`).

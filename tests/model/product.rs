@@ -13,10 +13,10 @@ pub(crate) struct Product {
     pub keeps_what_failed: bool,
     /// `store/redis/feed/mod.rs`, `beat`: contact is as old as its question.
     pub dates_contact_by_question: bool,
-    /// `store/redis/feed/mod.rs`, `catch_up`: contact only with the same generation, and a log that
+    /// `store/redis/feed/mod.rs`, `is_of`: contact only with the same generation, and a log that
     /// is no shorter.
     pub compares_positions: bool,
-    /// `store/redis/feed/mod.rs`, `tail`: contact only with everything up to the number answered.
+    /// `store/redis/feed/mod.rs`, `catch_up`: contact only with everything up to the number answered.
     pub catches_up: bool,
     /// `store/redis/feed/mod.rs`, `tail`: and the generation is still the same after that.
     pub compares_after_reading: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Product {
     pub asks_when_settled: bool,
     /// `journal/refill.rs`, `restore_rest`: and only then is that lineage a known one.
     pub knows_when_settled: bool,
-    /// `journal/store.rs`, `open`: what is put back first is known after a restart too.
+    /// `journal/image.rs`, `newest`: what is put back first is known after a restart too.
     pub recalls_newest: bool,
     /// `revocation/mod.rs`, `apply`: what is read is added to the list, and takes no place of it.
     pub unites: bool,

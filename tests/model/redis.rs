@@ -41,6 +41,11 @@ pub(crate) struct Redis {
     generations: u8,
 }
 
+impl Lineage {
+    /// Of no store (`journal/refill.rs`).
+    pub(crate) const UNKNOWN: Self = Self { generation: 0, process: 0 };
+}
+
 impl Redis {
     /// A server with one session whose refresh token is the first.
     pub(crate) fn new(has_session: bool) -> Self {
