@@ -17,6 +17,9 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
+/// The name under which the store keeps the vault's secret among the keys; no site's `iss`.
+pub const ISSUER: &str = "urn:munjigi:vault";
+
 /// The derived keys.
 pub struct Vault {
     naming: hmac::Key,

@@ -19,6 +19,7 @@ use crate::telemetry::audit::Event;
 use crate::token::KeyRing;
 use crate::token::StoredKey;
 use crate::token::TokenPolicy;
+use crate::vault;
 use crate::vault::Vault;
 use crate::vault::VaultError;
 
@@ -27,13 +28,13 @@ use crate::vault::VaultError;
 /// # Errors
 /// When the store cannot be asked.
 pub async fn vault(store: &dyn Store, now: Timestamp) -> Result<Arc<Vault>, AssembleError> {
-    let bad_key = |source| AssembleError::Keys { site: VAULT.to_owned(), source };
+    let bad_key = |source| AssembleError::Keys { site: vault::ISSUER.to_owned(), source };
     let bad_store = |source| AssembleError::Store { store: store.describe(), source };
-    let read = || store.signing_keys(VAULT);
+    let read = || store.signing_keys(vault::ISSUER);
     let mut keys = patiently(read).await.map_err(bad_store)?;
     if keys.is_empty() {
         let made = StoredKey::generate(Algorithm::Hs512, now).map_err(bad_key)?;
-        let add = || store.add_signing_key(VAULT, made.clone());
+        let add = || store.add_signing_key(vault::ISSUER, made.clone());
         keys = patiently(add).await.map_err(bad_store)?;
     }
     let first = keys.first().ok_or(VaultError::Unusable)?;
@@ -135,6 +136,3 @@ where
 
 /// How long a slow store is asked at a start.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The name under which the store keeps the vault's secret among the keys; no site's `iss`.
-const VAULT: &str = "urn:munjigi:vault";

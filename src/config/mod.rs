@@ -71,6 +71,7 @@ pub use mail::MailConfig;
 pub use mail::MailUrl;
 pub use mail::SmtpServer;
 pub use password::PasswordConfig;
+pub(crate) use path::percent_decode;
 pub use rate::Rate;
 pub(crate) use reader::Reader;
 pub use redis_url::RedisUrl;

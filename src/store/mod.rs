@@ -6,6 +6,7 @@
 //! An operation that touches a user or session and revocations writes the revocations first where
 //! the backend cannot do both at once, so that a crash between is safe.
 
+mod archive;
 mod examination;
 mod record;
 mod redis;
@@ -28,6 +29,14 @@ use crate::operation::SessionId;
 use crate::operation::UserId;
 use crate::token::StoredKey;
 
+pub use archive::Archive;
+pub use archive::Exchange;
+pub use archive::KeptMail;
+pub use archive::KeptRefresh;
+pub use archive::KeptSession;
+pub use archive::Page;
+pub use archive::Record;
+pub use archive::Tally;
 pub use examination::Examination;
 pub use examination::Fact;
 pub use record::CodePurpose;

@@ -346,6 +346,12 @@ pub struct QueuedMail {
 }
 
 impl CodePurpose {
+    /// The purpose of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Reset, Self::Verification].into_iter().find(|purpose| purpose.name() == name)
+    }
+
     /// Its name in the store and in keyed hashes.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use munjigi::store::Archive;
 use munjigi::store::Deadlines;
 use munjigi::store::Durability;
 use munjigi::store::RedisOptions;
@@ -23,6 +24,8 @@ pub(crate) const DEADLINES: Deadlines =
 /// One store of its own for one check.
 pub(crate) struct Backend {
     pub(crate) store: Arc<dyn Store>,
+    /// The same.
+    pub(crate) archive: Arc<dyn Archive>,
     place: Place,
 }
 
@@ -61,12 +64,13 @@ impl Backend {
     }
 
     async fn at(place: Place) -> Self {
-        Self { store: place.open().await, place }
+        let archive = place.open().await;
+        Self { store: Arc::<dyn Archive>::clone(&archive), archive, place }
     }
 }
 
 impl Place {
-    async fn open(&self) -> Arc<dyn Store> {
+    async fn open(&self) -> Arc<dyn Archive> {
         match self {
             Self::Memory => Arc::new(SqliteStore::in_memory(DEADLINES).expect("a store")),
             Self::Folder(folder) => {
@@ -85,6 +89,6 @@ impl Place {
     }
 }
 
-async fn redis(options: RedisOptions) -> Arc<dyn Store> {
+async fn redis(options: RedisOptions) -> Arc<dyn Archive> {
     Arc::new(RedisStore::connect(options).await.expect("a store"))
 }

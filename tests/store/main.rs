@@ -7,6 +7,7 @@
 )]
 
 mod accounts;
+mod archive;
 mod backend;
 mod changes;
 mod codes;

@@ -37,7 +37,7 @@ pub(super) enum Name<'a> {
 }
 
 impl Name<'_> {
-    const fn field(self) -> &'static str {
+    pub(super) const fn field(self) -> &'static str {
         match self {
             Self::Email(_) => "email",
             Self::Username(_) => "username",
@@ -117,7 +117,7 @@ impl RedisStore {
         Ok(found.as_deref() == Some(name.text()))
     }
 
-    fn index_of(&self, realm: &str, name: Name<'_>) -> String {
+    pub(super) fn index_of(&self, realm: &str, name: Name<'_>) -> String {
         match name {
             Name::Email(email) => self.keys.email(realm, email),
             Name::Username(username) => self.keys.username(realm, username),

@@ -57,6 +57,11 @@ impl Keyspace {
         Self { prefix: prefix.to_owned() }
     }
 
+    /// How the keys of a kind begin.
+    pub(super) fn beginning(&self, kind: &str) -> String {
+        format!("{}{kind}", self.prefix)
+    }
+
     /// HASH of an account.
     pub(super) fn user(&self, realm: &str, user: UserId) -> String {
         format!("{}{{u:{}:{user}}}:user", self.prefix, escaped(realm))

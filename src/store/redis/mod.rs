@@ -12,8 +12,11 @@ mod cluster;
 mod code;
 mod dial;
 mod expiry;
+mod export;
 mod fault;
 mod feed;
+mod import;
+mod inspection;
 mod keyspace;
 mod link;
 mod login;
@@ -23,6 +26,7 @@ mod refill;
 mod revocation;
 mod rotation;
 mod route;
+mod scan;
 mod script;
 mod sentinel;
 mod server;
@@ -52,6 +56,7 @@ use crate::operation::RevocationKey;
 use crate::operation::SessionId;
 use crate::operation::UserId;
 use crate::secret::Secret;
+use crate::store::Archive;
 use crate::store::CodePurpose;
 use crate::store::Deadlines;
 use crate::store::FeedEvent;
@@ -60,6 +65,7 @@ use crate::store::NewCode;
 use crate::store::NewMail;
 use crate::store::NewSession;
 use crate::store::NewUser;
+use crate::store::Page;
 use crate::store::QueuedMail;
 use crate::store::Rotation;
 use crate::store::Session;
@@ -221,6 +227,21 @@ impl RedisStore {
             Some((route, wait)) => Ok(route.ask(Call::script(script).with_wait(*wait)).await?),
             None => self.script(script).await,
         }
+    }
+}
+
+#[async_trait]
+impl Archive for RedisStore {
+    async fn export(&self, now: Timestamp, pages: mpsc::Sender<Page>) -> Result<(), StoreError> {
+        self.export_all(now, pages).await
+    }
+
+    async fn import(&self, page: Page, now: Timestamp) -> Result<(), StoreError> {
+        self.import_all(page, now).await
+    }
+
+    async fn is_empty(&self) -> Result<bool, StoreError> {
+        self.holds_nothing().await
     }
 }
 

@@ -155,7 +155,7 @@ pub(super) fn parse_entry(
 }
 
 /// Servers write a score as a double: `1.7e+12` is one.
-fn parse_expiry(text: &[u8]) -> Result<Timestamp, StoreError> {
+pub(super) fn parse_expiry(text: &[u8]) -> Result<Timestamp, StoreError> {
     let score = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
     let score = score.filter(|score| score.is_finite() && score.abs() < 9e15);
     let score = score.ok_or_else(|| corrupt("revocation", "expiry"))?;

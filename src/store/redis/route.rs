@@ -83,6 +83,21 @@ impl fmt::Debug for Route {
     }
 }
 
+/// A server that has keys, for what is asked of each.
+pub(super) enum Holder<'a> {
+    Only(&'a Link),
+    Node(Arc<Link>),
+}
+
+impl Holder<'_> {
+    pub(super) fn link(&self) -> &Link {
+        match self {
+            Self::Only(link) => link,
+            Self::Node(link) => link,
+        }
+    }
+}
+
 impl Route {
     /// Prepares to connect; nothing is sent yet.
     pub(super) fn new(options: &RedisOptions) -> Result<Self, StoreError> {
@@ -162,6 +177,17 @@ impl Route {
                 let (masters, orphans) = cluster.masters().await?;
                 let asked = masters.iter().map(|(server, link)| info(server.to_string(), link));
                 Ok(Servers { masters: join_all(asked).await, orphans })
+            }
+        }
+    }
+
+    /// The masters, by a map that was just read.
+    pub(super) async fn holders(&self) -> Result<Vec<Holder<'_>>, RedisError> {
+        match self {
+            Self::Standalone(link) | Self::Sentinel(link, _) => Ok(vec![Holder::Only(link)]),
+            Self::Cluster(cluster) => {
+                let (masters, _orphans) = cluster.masters().await?;
+                Ok(masters.into_iter().map(|(_, link)| Holder::Node(link)).collect())
             }
         }
     }

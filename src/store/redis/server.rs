@@ -14,7 +14,7 @@ use crate::store::redis::route::Route;
 use crate::store::redis::route::Server;
 
 /// The layout of the keys; a higher one found is of a newer version.
-const SCHEMA: i64 = 1;
+pub(super) const SCHEMA: i64 = 1;
 
 /// What INFO says, by name.
 type Facts<'a> = HashMap<&'a str, &'a str>;

@@ -11,6 +11,8 @@ use crate::clock::Timestamp;
 use crate::operation::RefreshHash;
 use crate::operation::SessionId;
 use crate::operation::UserId;
+use crate::store::Exchange;
+use crate::store::KeptSession;
 use crate::store::NewSession;
 use crate::store::Session;
 use crate::store::StoreError;
@@ -72,6 +74,43 @@ impl SessionRecord {
         }
     }
 
+    pub(super) fn of_kept(kept: &KeptSession) -> Self {
+        let KeptSession { session, newest, exchange } = kept;
+        let exchange = exchange.as_ref();
+        Self {
+            issuer: session.issuer.clone(),
+            created_at: millis(session.created_at),
+            last_used_at: millis(session.last_used_at),
+            expires_at: millis(session.expires_at),
+            ends_at: millis(session.ends_at),
+            address: session.address.clone(),
+            agent: session.agent.clone(),
+            current: newest.as_ref().map(encode_hash),
+            parent: exchange.map(|exchange| encode_hash(&exchange.parent)),
+            sealed: exchange.map(|exchange| encode_sealed(&exchange.sealed)),
+            rotated_at: exchange.map(|exchange| millis(exchange.at)),
+        }
+    }
+
+    /// The session and its newest refresh token.
+    pub(super) fn kept(
+        self,
+        realm: &str,
+        user: UserId,
+        id: SessionId,
+    ) -> Result<KeptSession, StoreError> {
+        let newest = self.current.as_deref().map(decode_hash).transpose()?;
+        let exchange = match (&self.parent, &self.rotated_at) {
+            (Some(parent), Some(at)) => Some(Exchange {
+                parent: decode_hash(parent)?,
+                at: timestamp(at)?,
+                sealed: self.sealed()?,
+            }),
+            _ => None,
+        };
+        Ok(KeptSession { session: self.session(realm, user, id)?, newest, exchange })
+    }
+
     pub(super) fn to_text(&self) -> Result<String, StoreError> {
         to_json(self)
     }
@@ -130,6 +169,11 @@ impl Owner {
 /// The hash of a refresh token as records write it.
 pub(super) fn encode_hash(hash: &RefreshHash) -> String {
     STANDARD.encode(hash.0)
+}
+
+fn decode_hash(text: &str) -> Result<RefreshHash, StoreError> {
+    let hash = STANDARD.decode(text).ok().and_then(|hash| hash.try_into().ok());
+    hash.map(RefreshHash).ok_or_else(|| corrupt("session", "refresh token"))
 }
 
 /// A sealed successor as records write it.

@@ -125,7 +125,7 @@ impl RedisStore {
         }))
     }
 
-    async fn whole_user_record(
+    pub(super) async fn whole_user_record(
         &self,
         realm: &str,
         user: UserId,
@@ -136,7 +136,7 @@ impl RedisStore {
     }
 
     /// An account but for its attributes, which are not read.
-    async fn user_record(
+    pub(super) async fn user_record(
         &self,
         realm: &str,
         user: UserId,
@@ -257,6 +257,9 @@ impl RedisStore {
     }
 }
 
-fn names_of<'a>(email: Option<&'a Email>, username: Option<&'a Username>) -> Vec<Name<'a>> {
+pub(super) fn names_of<'a>(
+    email: Option<&'a Email>,
+    username: Option<&'a Username>,
+) -> Vec<Name<'a>> {
     email.map(Name::Email).into_iter().chain(username.map(Name::Username)).collect()
 }

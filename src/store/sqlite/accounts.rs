@@ -37,6 +37,11 @@ pub(super) struct Account {
 }
 
 impl Account {
+    /// Reads a row of [`COLUMNS`] and `text`.
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self { user: user(row)?, attributes: row.get("text")? })
+    }
+
     /// Reads the attributes.
     pub(super) fn complete(self) -> Result<User, StoreError> {
         let Self { mut user, attributes } = self;
@@ -107,9 +112,7 @@ pub(super) fn find(
         .prepare_cached(&format!(
             "SELECT {COLUMNS}, {text} FROM {table} WHERE realm = ?1 AND {column} = ?2"
         ))?
-        .query_and_then(params![realm, value], |row| {
-            Ok(Account { user: user(row)?, attributes: row.get("text")? })
-        })?
+        .query_and_then(params![realm, value], Account::read)?
         .next()
         .transpose()
 }
@@ -187,7 +190,38 @@ pub(super) fn note_login(
     Ok(())
 }
 
-const COLUMNS: &str = "id, realm, email, email_verified, username, verifier, roles, permissions, \
+/// Takes an account in as it was elsewhere, under its number.
+pub(super) fn put(connection: &Connection, user: &User) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO users
+                 (id, realm, email, email_verified, username, verifier, roles, permissions, enabled,
+                  generation, created_at, last_login_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )?
+        .execute(params![
+            user.id.0,
+            user.realm,
+            user.email.as_ref().map(Email::as_str),
+            user.email_verified,
+            user.username.as_ref().map(Username::as_str),
+            user.verifier,
+            json(&user.roles)?,
+            json(&user.permissions)?,
+            user.enabled,
+            signed(user.generation)?,
+            user.created_at.as_millis(),
+            user.last_login_at.map(Timestamp::as_millis),
+        ])?;
+    if !user.attributes.is_empty() {
+        connection
+            .prepare_cached("INSERT INTO attributes (user, text) VALUES (?1, ?2)")?
+            .execute(params![user.id.0, json(&user.attributes)?])?;
+    }
+    Ok(())
+}
+
+pub(super) const COLUMNS: &str = "id, realm, email, email_verified, username, verifier, roles, permissions, \
                        enabled, generation, created_at, last_login_at";
 
 /// The account but for its attributes.

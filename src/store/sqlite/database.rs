@@ -154,6 +154,11 @@ fn file_id(path: &Path) -> Result<FileId, Fault> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
+/// A connection to a new database in memory.
+pub(super) fn fresh() -> Result<Connection, StoreError> {
+    Database::in_memory(Duration::from_secs(1)).connect()
+}
+
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     if checked_version(connection)? == SCHEMA_VERSION {
         return Ok(());
@@ -170,6 +175,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The schema of a database of this program; one that was just made has none.
 pub(super) fn checked_version(connection: &Connection) -> Result<i64, StoreError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 =

@@ -43,6 +43,27 @@ pub(super) fn add_first(
     list(connection, issuer)
 }
 
+/// Adds a key, whatever others there are.
+pub(super) fn put(
+    connection: &Connection,
+    issuer: &str,
+    key: &StoredKey,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO keys (issuer, kid, algorithm, material, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            issuer,
+            key.kid,
+            key.algorithm.name(),
+            key.material.expose(),
+            key.created_at.as_millis(),
+        ])?;
+    Ok(())
+}
+
 /// Takes a key from a site, if it is there.
 pub(super) fn remove(connection: &Connection, issuer: &str, kid: &str) -> Result<(), StoreError> {
     connection

@@ -1,6 +1,8 @@
 //! The embedded store: one SQLite file, one writer thread with group commit, readers beside it.
 
 mod accounts;
+mod archive;
+mod backup;
 mod codes;
 mod database;
 mod examination;
@@ -34,6 +36,7 @@ use crate::operation::Revocation;
 use crate::operation::RevocationKey;
 use crate::operation::SessionId;
 use crate::operation::UserId;
+use crate::store::Archive;
 use crate::store::CodePurpose;
 use crate::store::Deadlines;
 use crate::store::FeedEvent;
@@ -42,6 +45,7 @@ use crate::store::NewCode;
 use crate::store::NewMail;
 use crate::store::NewSession;
 use crate::store::NewUser;
+use crate::store::Page;
 use crate::store::QueuedMail;
 use crate::store::Rotation;
 use crate::store::Session;
@@ -54,6 +58,8 @@ use crate::token::StoredKey;
 
 use accounts::Account;
 use database::Database;
+use database::Link;
+use fault::Fault;
 use readers::Readers;
 use writer::Writer;
 
@@ -131,6 +137,23 @@ impl SqliteStore {
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("SqliteStore").field("database", &self.database).finish()
+    }
+}
+
+#[async_trait]
+impl Archive for SqliteStore {
+    async fn export(&self, now: Timestamp, pages: mpsc::Sender<Page>) -> Result<(), StoreError> {
+        let database = Arc::clone(&self.database);
+        let work = move || archive::export(Link::open(&database)?.connection()?, now, pages);
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_ended| Err(Fault::Ended.into()))
+    }
+
+    async fn import(&self, page: Page, _now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| archive::import(connection, &page)).await
+    }
+
+    async fn is_empty(&self) -> Result<bool, StoreError> {
+        self.read(archive::is_empty).await
     }
 }
 

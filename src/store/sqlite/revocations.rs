@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::operation::Revocation;
 use crate::operation::RevocationKey;
 use crate::operation::Revoked;
+use crate::store::FeedEntry;
 use crate::store::StoreError;
 use crate::store::sqlite::fault::signed;
 use crate::store::sqlite::fault::unsigned;
@@ -66,7 +67,22 @@ pub(super) fn site_generation(connection: &Connection, issuer: &str) -> Result<u
     unsigned(generation.unwrap_or(0))
 }
 
-fn raise_site(connection: &Connection, issuer: &str, generation: u64) -> Result<(), StoreError> {
+/// Takes a revocation in whose name is not known any more.
+pub(super) fn put(connection: &Connection, entry: &FeedEntry) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO revocations (key, floor, expires_at, kind, scope, name)
+             VALUES (?1, ?2, ?3, 'copied', '', '')",
+        )?
+        .execute(params![entry.key.0, signed(entry.floor)?, entry.expires_at.as_millis()])?;
+    Ok(())
+}
+
+pub(super) fn raise_site(
+    connection: &Connection,
+    issuer: &str,
+    generation: u64,
+) -> Result<(), StoreError> {
     connection
         .prepare_cached(
             "INSERT INTO sites (issuer, generation) VALUES (?1, ?2)

@@ -1,0 +1,273 @@
+//! Everything that a store keeps, record by record: what `munjigi store` moves, saves and counts.
+//!
+//! A record says what is kept, not how: what one store exports another imports, and exports again
+//! the same. Nothing that has expired is exported. How a store is known to its followers (its id,
+//! the numbers of its log) is its own, and is not.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use aws_lc_rs::digest;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::operation::RefreshHash;
+use crate::operation::SessionId;
+use crate::operation::UserId;
+use crate::store::FeedEntry;
+use crate::store::NewCode;
+use crate::store::Session;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::User;
+use crate::token::StoredKey;
+use crate::vault;
+
+/// A store that gives away and takes in everything.
+#[async_trait]
+pub trait Archive: Store {
+    /// Sends everything that has not expired by `now`, in pages: accounts before their sessions,
+    /// sessions before their refresh tokens. It ends early, without an error, when nobody listens.
+    ///
+    /// # Errors
+    /// When something does not read, or the store does not answer.
+    async fn export(&self, now: Timestamp, pages: mpsc::Sender<Page>) -> Result<(), StoreError>;
+
+    /// Takes a page in; into a store that was empty, and in the order of the export.
+    ///
+    /// # Errors
+    /// When the store does not take it; then some of the page may be there.
+    async fn import(&self, page: Page, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Whether nothing is kept there.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn is_empty(&self) -> Result<bool, StoreError>;
+}
+
+/// Records that travel together: a few hundred, or fewer large ones.
+pub type Page = Vec<Record>;
+
+/// One thing that a store keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// The highest number that was ever given to an account.
+    Number(UserId),
+    /// A signing key, or the gateway's own secret.
+    Key {
+        /// `iss` of its site.
+        issuer: String,
+        /// The key.
+        key: StoredKey,
+    },
+    /// The generation of a site.
+    Site {
+        /// `iss` of its tokens.
+        issuer: String,
+        /// The generation, above zero.
+        generation: u64,
+    },
+    /// An account, with its attributes.
+    User(Box<User>),
+    /// A session.
+    Session(Box<KeptSession>),
+    /// A refresh token that a session ever had.
+    Refresh(KeptRefresh),
+    /// A revocation.
+    Revocation(FeedEntry),
+    /// A mailed code; `guesses` are those left.
+    Code(NewCode),
+    /// A mail that waits.
+    Mail(KeptMail),
+}
+
+/// A session and its newest refresh token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptSession {
+    /// The session.
+    pub session: Session,
+    /// The newest refresh token, where it has any.
+    pub newest: Option<RefreshHash>,
+    /// The rotation that made it, where it is not the first.
+    pub exchange: Option<Exchange>,
+}
+
+/// The latest rotation of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// The token that was presented.
+    pub parent: RefreshHash,
+    /// When.
+    pub at: Timestamp,
+    /// The newest token, sealed under a key derived from its parent.
+    pub sealed: Vec<u8>,
+}
+
+/// A refresh token by its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptRefresh {
+    /// The token.
+    pub hash: RefreshHash,
+    /// Its session.
+    pub session: SessionId,
+    /// When that ends at the latest.
+    pub ends_at: Timestamp,
+}
+
+/// A mail that waits to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptMail {
+    /// Its name.
+    pub id: Uuid,
+    /// The mail, encrypted.
+    pub sealed: Vec<u8>,
+    /// When it is due.
+    pub due_at: Timestamp,
+    /// From when it is not worth sending.
+    pub expires_at: Timestamp,
+    /// How often it was taken.
+    pub attempts: u32,
+}
+
+/// How many of each kind there are, and what tells whether they are the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    kinds: BTreeMap<&'static str, Count>,
+    /// The highest number that was ever given to an account.
+    pub highest_number: i64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    records: u64,
+    /// The sum of the records' fingerprints: it depends on no order.
+    sum: u128,
+}
+
+impl Record {
+    /// The kind, as it is counted.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Number(_) => "highest user number",
+            Self::Key { issuer, .. } if issuer == vault::ISSUER => "vault secrets",
+            Self::Key { .. } => "signing keys",
+            Self::Site { .. } => "site generations",
+            Self::User(_) => "users",
+            Self::Session(_) => "sessions",
+            Self::Refresh(_) => "refresh tokens",
+            Self::Revocation(_) => "revocations",
+            Self::Code(_) => "codes",
+            Self::Mail(_) => "mails",
+        }
+    }
+
+    /// About how many bytes it takes.
+    pub(super) fn weight(&self) -> usize {
+        const SMALL: usize = 256;
+        SMALL
+            + match self {
+                Self::User(user) => {
+                    let weights = user.attributes.values().map(|value| match value {
+                        serde_json::Value::String(text) => text.len(),
+                        other => other.to_string().len(),
+                    });
+                    weights.sum()
+                }
+                Self::Mail(mail) => mail.sealed.len(),
+                _ => 0,
+            }
+    }
+
+    /// Half of SHA-256 over all that the record says.
+    fn fingerprint(&self) -> u128 {
+        // What derives `Debug` prints every field; a key's material alone is kept out of it.
+        let mut text = format!("{self:?}").into_bytes();
+        if let Self::Key { key, .. } = self {
+            text.extend_from_slice(key.material.expose());
+        }
+        let hash = digest::digest(&digest::SHA256, &text);
+        hash.as_ref().iter().take(16).fold(0, |sum, byte| sum << 8 | u128::from(*byte))
+    }
+}
+
+impl Tally {
+    /// Every kind, in the order in which they are shown.
+    pub const KINDS: [&'static str; 9] = [
+        "users",
+        "sessions",
+        "refresh tokens",
+        "revocations",
+        "site generations",
+        "signing keys",
+        "vault secrets",
+        "codes",
+        "mails",
+    ];
+
+    /// Counts records in.
+    pub fn add(&mut self, records: &[Record]) {
+        for record in records {
+            if let Record::Number(number) = record {
+                self.highest_number = self.highest_number.max(number.0);
+                continue;
+            }
+            let count = self.kinds.entry(record.kind()).or_default();
+            count.records += 1;
+            count.sum = count.sum.wrapping_add(record.fingerprint());
+        }
+    }
+
+    /// How many there are of a kind.
+    #[must_use]
+    pub fn of(&self, kind: &str) -> u64 {
+        self.kinds.get(kind).map_or(0, |count| count.records)
+    }
+
+    /// How many there are in all.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.kinds.values().map(|count| count.records).sum()
+    }
+
+    /// The kinds that differ, if only in what one record says.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let differ = |kind: &&str| self.kinds.get(kind) != other.kinds.get(kind);
+        let mut kinds: Vec<_> = Self::KINDS.into_iter().filter(differ).collect();
+        if self.highest_number != other.highest_number {
+            kinds.push("highest user number");
+        }
+        kinds
+    }
+}
+
+/// Gathers records into pages.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    page: Page,
+    weight: usize,
+}
+
+impl Pages {
+    /// Most records of a page.
+    const RECORDS: usize = 500;
+    /// About the most bytes of a page.
+    const BYTES: usize = 1 << 20;
+
+    /// Adds a record; answers the page that is full with it.
+    pub(super) fn add(&mut self, record: Record) -> Option<Page> {
+        self.weight += record.weight();
+        self.page.push(record);
+        let is_full = self.page.len() >= Self::RECORDS || self.weight >= Self::BYTES;
+        is_full.then(|| self.take())
+    }
+
+    /// What has gathered.
+    pub(super) fn take(&mut self) -> Page {
+        self.weight = 0;
+        std::mem::take(&mut self.page)
+    }
+}

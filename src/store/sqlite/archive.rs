@@ -1,0 +1,324 @@
+//! Everything in SQL, out and in.
+//!
+//! The export is one read transaction: it sees the database as it was when it began, whatever a
+//! running gateway writes meanwhile.
+
+use rusqlite::Connection;
+use rusqlite::Row;
+use rusqlite::params;
+use tokio::sync::mpsc::Sender;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::operation::RefreshHash;
+use crate::operation::RevocationKey;
+use crate::operation::SessionId;
+use crate::operation::UserId;
+use crate::store::CodePurpose;
+use crate::store::Exchange;
+use crate::store::FeedEntry;
+use crate::store::KeptMail;
+use crate::store::KeptRefresh;
+use crate::store::KeptSession;
+use crate::store::NewCode;
+use crate::store::Page;
+use crate::store::Record;
+use crate::store::StoreError;
+use crate::store::archive::Pages;
+use crate::store::sqlite::accounts;
+use crate::store::sqlite::fault::signed;
+use crate::store::sqlite::fault::unsigned;
+use crate::store::sqlite::keys;
+use crate::store::sqlite::revocations;
+use crate::store::sqlite::sessions;
+
+/// Why an export ends.
+enum End {
+    /// Nobody listens any more.
+    Closed,
+    Failed(StoreError),
+}
+
+impl<T: Into<StoreError>> From<T> for End {
+    fn from(error: T) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Sends everything that has not expired; it blocks.
+pub(super) fn export(
+    connection: &mut Connection,
+    now: Timestamp,
+    pages: Sender<Page>,
+) -> Result<(), StoreError> {
+    let snapshot = connection.transaction()?;
+    let mut export = Export { connection: &snapshot, now, gathered: Pages::default(), pages };
+    match export.run() {
+        Ok(()) | Err(End::Closed) => Ok(()),
+        Err(End::Failed(error)) => Err(error),
+    }
+}
+
+struct Export<'a> {
+    connection: &'a Connection,
+    now: Timestamp,
+    gathered: Pages,
+    pages: Sender<Page>,
+}
+
+impl Export<'_> {
+    fn run(&mut self) -> Result<(), End> {
+        let highest = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'users'";
+        let highest = self.connection.query_row(highest, [], |row| row.get(0))?;
+        self.send(Record::Number(UserId(highest)))?;
+        self.keys_and_sites()?;
+        self.users()?;
+        self.sessions()?;
+        self.revocations()?;
+        self.codes_and_mails()?;
+        let rest = self.gathered.take();
+        if rest.is_empty() { Ok(()) } else { self.hand_on(rest) }
+    }
+
+    fn keys_and_sites(&mut self) -> Result<(), End> {
+        let issuers: Vec<String> = self
+            .connection
+            .prepare("SELECT DISTINCT issuer FROM keys ORDER BY issuer")?
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for issuer in issuers {
+            for key in keys::list(self.connection, &issuer)? {
+                self.send(Record::Key { issuer: issuer.clone(), key })?;
+            }
+        }
+        let connection = self.connection;
+        let mut select = connection.prepare("SELECT issuer, generation FROM sites")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let generation = unsigned(row.get("generation")?)?;
+            if generation > 0 {
+                self.send(Record::Site { issuer: row.get("issuer")?, generation })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn users(&mut self) -> Result<(), End> {
+        let connection = self.connection;
+        let mut select = connection.prepare(&format!(
+            "SELECT {}, text FROM users LEFT JOIN attributes ON attributes.user = users.id
+             ORDER BY id",
+            accounts::COLUMNS
+        ))?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let user = accounts::Account::read(row)?.complete()?;
+            self.send(Record::User(Box::new(user)))?;
+        }
+        Ok(())
+    }
+
+    /// Sessions that go on, then the refresh tokens that they ever had.
+    fn sessions(&mut self) -> Result<(), End> {
+        let connection = self.connection;
+        let columns = sessions::COLUMNS;
+        let mut select = connection.prepare(&format!(
+            "SELECT {columns}, newest, parent, rotated_at, sealed FROM sessions
+             WHERE expires_at > ?1 ORDER BY id"
+        ))?;
+        let mut ended = Vec::new();
+        let mut rows = select.query([self.now.as_millis()])?;
+        while let Some(row) = rows.next()? {
+            let kept = kept_session(row)?;
+            let (issuer, id) = (&kept.session.issuer, kept.session.id);
+            let key = RevocationKey::of_session(issuer, id);
+            if revocations::find(connection, key, self.now)?.is_some() {
+                ended.push(id);
+            } else {
+                self.send(Record::Session(Box::new(kept)))?;
+            }
+        }
+        let mut select = connection.prepare(
+            "SELECT hash, session, ends_at FROM refresh JOIN sessions ON sessions.id = session
+             WHERE expires_at > ?1",
+        )?;
+        let mut rows = select.query([self.now.as_millis()])?;
+        while let Some(row) = rows.next()? {
+            let session = SessionId(Uuid::from_bytes(row.get("session")?));
+            if ended.binary_search(&session).is_err() {
+                self.send(Record::Refresh(KeptRefresh {
+                    hash: RefreshHash(row.get("hash")?),
+                    session,
+                    ends_at: Timestamp::from_millis(row.get("ends_at")?),
+                }))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn revocations(&mut self) -> Result<(), End> {
+        let connection = self.connection;
+        let mut select = connection
+            .prepare("SELECT key, floor, expires_at FROM revocations WHERE expires_at > ?1")?;
+        let mut rows = select.query([self.now.as_millis()])?;
+        while let Some(row) = rows.next()? {
+            self.send(Record::Revocation(FeedEntry {
+                key: RevocationKey(row.get("key")?),
+                floor: unsigned(row.get("floor")?)?,
+                expires_at: Timestamp::from_millis(row.get("expires_at")?),
+            }))?;
+        }
+        Ok(())
+    }
+
+    fn codes_and_mails(&mut self) -> Result<(), End> {
+        let connection = self.connection;
+        let mut select = connection.prepare("SELECT * FROM codes WHERE expires_at > ?1")?;
+        let mut rows = select.query([self.now.as_millis()])?;
+        while let Some(row) = rows.next()? {
+            self.send(Record::Code(code(row)?))?;
+        }
+        let mut select = connection.prepare("SELECT * FROM mails WHERE expires_at > ?1")?;
+        let mut rows = select.query([self.now.as_millis()])?;
+        while let Some(row) = rows.next()? {
+            self.send(Record::Mail(KeptMail {
+                id: Uuid::from_bytes(row.get("id")?),
+                sealed: row.get("sealed")?,
+                due_at: Timestamp::from_millis(row.get("due_at")?),
+                expires_at: Timestamp::from_millis(row.get("expires_at")?),
+                attempts: row.get("attempts")?,
+            }))?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, record: Record) -> Result<(), End> {
+        match self.gathered.add(record) {
+            Some(page) => self.hand_on(page),
+            None => Ok(()),
+        }
+    }
+
+    fn hand_on(&self, page: Page) -> Result<(), End> {
+        self.pages.blocking_send(page).map_err(|_closed| End::Closed)
+    }
+}
+
+/// Takes a page in.
+pub(super) fn import(connection: &Connection, page: &[Record]) -> Result<(), StoreError> {
+    for record in page {
+        match record {
+            Record::Number(number) => raise_number(connection, *number)?,
+            Record::Key { issuer, key } => keys::put(connection, issuer, key)?,
+            Record::Site { issuer, generation } => {
+                revocations::raise_site(connection, issuer, *generation)?;
+            }
+            Record::User(user) => accounts::put(connection, user)?,
+            Record::Session(kept) => put_session(connection, kept)?,
+            Record::Refresh(kept) => sessions::remember(connection, kept.session, &kept.hash)?,
+            Record::Revocation(entry) => revocations::put(connection, entry)?,
+            Record::Code(code) => super::codes::put(connection, code)?,
+            Record::Mail(mail) => put_mail(connection, mail)?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether nothing is kept.
+pub(super) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
+    let kept: bool = connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM users) OR EXISTS (SELECT 1 FROM sessions)
+             OR EXISTS (SELECT 1 FROM revocations) OR EXISTS (SELECT 1 FROM sites)
+             OR EXISTS (SELECT 1 FROM keys) OR EXISTS (SELECT 1 FROM codes)
+             OR EXISTS (SELECT 1 FROM mails)
+             OR EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'users' AND seq > 0)",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(!kept)
+}
+
+fn kept_session(row: &Row<'_>) -> Result<KeptSession, StoreError> {
+    let exchange = match row.get::<_, Option<[u8; 32]>>("parent")? {
+        Some(parent) => Some(Exchange {
+            parent: RefreshHash(parent),
+            at: Timestamp::from_millis(row.get("rotated_at")?),
+            sealed: row.get("sealed")?,
+        }),
+        None => None,
+    };
+    let newest = row.get::<_, Option<[u8; 32]>>("newest")?.map(RefreshHash);
+    Ok(KeptSession { session: sessions::session(row)?, newest, exchange })
+}
+
+fn code(row: &Row<'_>) -> Result<NewCode, StoreError> {
+    let purpose: String = row.get("purpose")?;
+    let email: String = row.get("email")?;
+    let corrupt = |what: &str| StoreError::Corrupt(format!("codes: {what}"));
+    Ok(NewCode {
+        purpose: CodePurpose::from_name(&purpose).ok_or_else(|| corrupt(&purpose))?,
+        realm: row.get("realm")?,
+        email: email.parse().map_err(|error| corrupt(&format!("{error}")))?,
+        hash: row.get("hash")?,
+        expires_at: Timestamp::from_millis(row.get("expires_at")?),
+        guesses: row.get("guesses")?,
+    })
+}
+
+fn raise_number(connection: &Connection, number: UserId) -> Result<(), StoreError> {
+    // The table has no key of its own, and a row of `users` once one was made.
+    connection.execute(
+        "INSERT INTO sqlite_sequence (name, seq) SELECT 'users', 0
+         WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'users')",
+        [],
+    )?;
+    connection.execute(
+        "UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'users'",
+        [number.0],
+    )?;
+    Ok(())
+}
+
+fn put_session(connection: &Connection, kept: &KeptSession) -> Result<(), StoreError> {
+    let KeptSession { session, newest, exchange } = kept;
+    let exchange = exchange.as_ref();
+    connection
+        .prepare_cached(
+            "INSERT INTO sessions (id, user, realm, issuer, created_at, last_used_at, expires_at,
+                                   ends_at, address, agent, newest, parent, rotated_at, sealed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute(params![
+            session.id.0.as_bytes(),
+            session.user.0,
+            session.realm,
+            session.issuer,
+            session.created_at.as_millis(),
+            session.last_used_at.as_millis(),
+            session.expires_at.as_millis(),
+            session.ends_at.as_millis(),
+            session.address,
+            session.agent,
+            newest.map(|hash| hash.0),
+            exchange.map(|exchange| exchange.parent.0),
+            exchange.map(|exchange| exchange.at.as_millis()),
+            exchange.map(|exchange| &exchange.sealed),
+        ])?;
+    Ok(())
+}
+
+fn put_mail(connection: &Connection, mail: &KeptMail) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO mails (id, due_at, expires_at, attempts, sealed)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            mail.id.as_bytes(),
+            mail.due_at.as_millis(),
+            mail.expires_at.as_millis(),
+            signed(u64::from(mail.attempts))?,
+            mail.sealed,
+        ])?;
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! A database as one file: copied beside whoever works on it, sealed, and looked over.
+
+use std::path::Path;
+use std::time::Duration;
+use std::time::Instant;
+
+use rusqlite::Connection;
+use rusqlite::OpenFlags;
+use rusqlite::backup::Backup;
+use rusqlite::backup::StepResult;
+use tokio::sync::mpsc::Sender;
+
+use crate::clock::Timestamp;
+use crate::store::Page;
+use crate::store::SqliteStore;
+use crate::store::StoreError;
+use crate::store::sqlite::archive;
+use crate::store::sqlite::database;
+use crate::store::sqlite::fault::Fault;
+
+/// How long a lock that another process holds is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl SqliteStore {
+    /// Copies the database at `from`, as it is at one instant, into the empty file `to`. It blocks.
+    ///
+    /// # Errors
+    /// When either file cannot be opened, or the copy is not sound.
+    pub fn back_up(from: &Path, to: &Path) -> Result<(), StoreError> {
+        let source = open(from, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        database::checked_version(&source)?;
+        let mut copy = open(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let backup = Backup::new(&source, &mut copy)?;
+        let begun = Instant::now();
+        // In one step: one that a writer comes between begins again.
+        loop {
+            match backup.step(-1)? {
+                StepResult::Done => break,
+                _ if begun.elapsed() > PATIENCE => return Err(Fault::Busy.into()),
+                _ => pause(),
+            }
+        }
+        drop(backup);
+        drop(copy);
+        Self::seal(to)
+    }
+
+    /// Makes a database that nobody works on one file without a log beside it, and checks it. It
+    /// blocks.
+    ///
+    /// # Errors
+    /// When it is not sound.
+    pub fn seal(path: &Path) -> Result<(), StoreError> {
+        let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| {
+            row.get::<_, String>(0)
+        })?;
+        match damage(&connection)?.first() {
+            Some(fault) => Err(StoreError::Corrupt(fault.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks a database over, and sends what is in it; names each fault. It changes nothing, and
+    /// blocks.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is no database of this program.
+    pub fn inspect(
+        path: &Path,
+        now: Timestamp,
+        pages: Sender<Page>,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let version = database::checked_version(&connection)?;
+        let mut faults = damage(&connection)?;
+        if version != Self::SCHEMA_VERSION {
+            let known = Self::SCHEMA_VERSION;
+            faults.push(format!("schema {version}: the next start brings it to {known}"));
+            return Ok(faults);
+        }
+        faults.extend(differences(&connection)?);
+        let lost: i64 = connection.query_row(
+            "SELECT count(*) FROM sessions
+             WHERE newest IS NOT NULL AND newest NOT IN (SELECT hash FROM refresh)",
+            [],
+            |row| row.get(0),
+        )?;
+        if lost > 0 {
+            faults.push(format!("{lost} sessions whose newest refresh token is not known"));
+        }
+        archive::export(&mut connection, now, pages)?;
+        Ok(faults)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a backup blocks its thread all the while")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(10));
+}
+
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let failed = |source| Fault::Open { path: path.to_owned(), source };
+    // SQLite reads a name that begins with `file:` as a URI: an absolute path never does.
+    let absolute = std::path::absolute(path)
+        .map_err(|source| Fault::Gone { path: path.to_owned(), source })?;
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(absolute, flags).map_err(failed)?;
+    connection.busy_timeout(PATIENCE)?;
+    Ok(connection)
+}
+
+/// What SQLite itself finds wrong.
+fn damage(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut faults: Vec<String> = connection
+        .prepare("PRAGMA integrity_check")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    faults.retain(|said| said != "ok");
+    let mut select = connection.prepare("PRAGMA foreign_key_check")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (table, of): (String, String) = (row.get(0)?, row.get(2)?);
+        faults.push(format!("a row of {table} belongs to none of {of}"));
+    }
+    Ok(faults)
+}
+
+/// Where the schema is not the one that this program makes.
+fn differences(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let schema = |connection: &Connection| -> Result<Vec<(String, Option<String>)>, StoreError> {
+        let mut select = connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    };
+    let (found, made) = (schema(connection)?, schema(&database::fresh()?)?);
+    let lacking = made.iter().filter(|item| !found.contains(item));
+    let is_strange =
+        |name: &str| !name.starts_with("sqlite_") && !made.iter().any(|(known, _)| known == name);
+    let strange = found.iter().filter(|(name, _)| is_strange(name));
+    let lacking = lacking.map(|(name, _)| format!("schema: `{name}` is not as it is made"));
+    let strange = strange.map(|(name, _)| format!("schema: `{name}` is not of this program"));
+    Ok(lacking.chain(strange).collect())
+}
