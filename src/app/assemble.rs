@@ -6,8 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use crate::app::kept::Kept;
-use crate::app::keys::key_ring;
+use crate::app::keys::site_tokens;
 use crate::app::keys::vault;
 use crate::auth::AuthSettings;
 use crate::auth::AuthSite;
@@ -36,9 +38,11 @@ use crate::mail::Templates;
 use crate::revocation::Revocations;
 use crate::social::Social;
 use crate::social::SocialSetupError;
+use crate::store::Archive;
 use crate::store::Deadlines;
 use crate::store::Durability;
 use crate::store::Examination;
+use crate::store::Page;
 use crate::store::RedisOptions;
 use crate::store::RedisStore;
 use crate::store::SqliteStore;
@@ -46,7 +50,6 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::token::KeyError;
 use crate::token::KeyRing;
-use crate::token::SiteTokens;
 use crate::token::TokenPolicy;
 use crate::vault::Vault;
 use crate::vault::VaultError;
@@ -103,20 +106,28 @@ pub enum AssembleError {
 /// # Errors
 /// [`AssembleError::Store`] when it cannot be opened.
 pub async fn open_store(config: &StoreConfig) -> Result<Arc<dyn Store>, AssembleError> {
+    Ok(open_archive(config).await?)
+}
+
+/// Opens a store to move or save everything that is in it.
+///
+/// # Errors
+/// As [`open_store`].
+pub async fn open_archive(config: &StoreConfig) -> Result<Arc<dyn Archive>, AssembleError> {
     let deadlines = Deadlines { command: config.timeout, lookup: config.lookup_timeout };
     let durability = if config.full_durability { Durability::Full } else { Durability::Normal };
     let (name, opened) = match &config.url {
         StoreUrl::Sqlite(path) => {
             let opened = SqliteStore::open(path, durability, deadlines);
-            (path.display().to_string(), opened.map(|store| Arc::new(store) as Arc<dyn Store>))
+            (path.display().to_string(), opened.map(|store| Arc::new(store) as Arc<dyn Archive>))
         }
         StoreUrl::Memory => {
             let opened = SqliteStore::in_memory(deadlines);
-            ("in memory".to_owned(), opened.map(|store| Arc::new(store) as Arc<dyn Store>))
+            ("in memory".to_owned(), opened.map(|store| Arc::new(store) as Arc<dyn Archive>))
         }
         StoreUrl::Redis(url) => {
             let opened = RedisStore::connect(redis_options(config, url)).await;
-            (url.clone(), opened.map(|store| Arc::new(store) as Arc<dyn Store>))
+            (url.clone(), opened.map(|store| Arc::new(store) as Arc<dyn Archive>))
         }
     };
     opened.map_err(|source| AssembleError::Store { store: name, source })
@@ -164,6 +175,34 @@ pub async fn examine_store(config: &StoreConfig) -> Result<Examination, Assemble
         }
     };
     examined.map_err(|source| AssembleError::Store { store: name, source })
+}
+
+/// Looks a store over, sends what is in it, and names each fault; it changes nothing.
+///
+/// # Errors
+/// [`AssembleError::Store`] when it cannot be looked at.
+pub async fn inspect_store(
+    config: &StoreConfig,
+    now: Timestamp,
+    pages: mpsc::Sender<Page>,
+) -> Result<Vec<String>, AssembleError> {
+    let (name, inspected) = match &config.url {
+        StoreUrl::Sqlite(path) => {
+            let file = path.clone();
+            let work = move || SqliteStore::inspect(&file, now, pages);
+            let inspected = tokio::task::spawn_blocking(work).await;
+            (path.display().to_string(), inspected.map_err(AssembleError::Task)?)
+        }
+        StoreUrl::Memory => ("in memory".to_owned(), Ok(Vec::new())),
+        StoreUrl::Redis(url) => {
+            let inspected = async {
+                let store = RedisStore::prepare(&redis_options(config, url))?;
+                store.inspect(now, pages).await
+            };
+            (url.clone(), inspected.await)
+        }
+    };
+    inspected.map_err(|source| AssembleError::Store { store: name, source })
 }
 
 fn redis_options(config: &StoreConfig, url: &str) -> RedisOptions {
@@ -225,7 +264,7 @@ pub async fn sites(
         let auth = AuthSite {
             host: site.host.to_string(),
             realm: site.realm.clone(),
-            tokens: tokens(site, policy, store, now).await?,
+            tokens: site_tokens(site, policy, store, now).await?,
             signup: site.signup.enabled,
             default_role: contract.tokens().default_role.clone(),
             signup_roles: site.signup.roles.clone(),
@@ -236,40 +275,6 @@ pub async fn sites(
         parts.push(SiteParts { contract: Arc::clone(contract), auth });
     }
     Ok(parts)
-}
-
-/// Reads the sites' keys again, and makes those that are missing; all else stays as it is.
-///
-/// # Errors
-/// As [`sites`].
-pub async fn with_keys_renewed(
-    config: &Config,
-    mut parts: Vec<SiteParts>,
-    store: &dyn Store,
-    now: Timestamp,
-) -> Result<Vec<SiteParts>, AssembleError> {
-    for (site, parts) in config.sites.iter().zip(&mut parts) {
-        let policy = parts.auth.tokens.policy().clone();
-        parts.auth.tokens = tokens(site, policy, store, now).await?;
-    }
-    Ok(parts)
-}
-
-/// A site's tokens, with the keys that it has now.
-async fn tokens(
-    site: &SiteConfig,
-    policy: TokenPolicy,
-    store: &dyn Store,
-    now: Timestamp,
-) -> Result<Arc<SiteTokens>, AssembleError> {
-    let keys = key_ring(site, &policy, store, now).await?;
-    // A site without endpoints issues nothing: keys that only verify are enough.
-    let tokens = match site.contract {
-        ContractName::None => SiteTokens::verifying_only(policy, keys),
-        ContractName::BuiltIn(_) | ContractName::File(_) => SiteTokens::new(policy, keys),
-    };
-    let bad_key = |source| AssembleError::Keys { site: site.host.to_string(), source };
-    Ok(Arc::new(tokens.map_err(bad_key)?))
 }
 
 /// What the sites' operations share.

@@ -7,7 +7,10 @@ use std::time::Instant;
 use crate::app::assemble::AssembleError;
 use crate::clock::Timestamp;
 use crate::config::Algorithm;
+use crate::config::Config;
+use crate::config::ContractName;
 use crate::config::SiteConfig;
+use crate::gateway::snapshot::SiteParts;
 use crate::operation::Revocation;
 use crate::operation::RevocationKey;
 use crate::operation::Revoked;
@@ -17,6 +20,7 @@ use crate::telemetry::audit;
 use crate::telemetry::audit::Entry;
 use crate::telemetry::audit::Event;
 use crate::token::KeyRing;
+use crate::token::SiteTokens;
 use crate::token::StoredKey;
 use crate::token::TokenPolicy;
 use crate::vault;
@@ -88,6 +92,37 @@ pub async fn key_ring(
         }
     }
     Ok(KeyRing::from_stored(&keys).map_err(bad_key)?.with_revoked(revoked))
+}
+
+/// Reads the sites' keys again, and makes those that are missing; all else stays as it is.
+pub(super) async fn with_keys_renewed(
+    config: &Config,
+    mut parts: Vec<SiteParts>,
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Vec<SiteParts>, AssembleError> {
+    for (site, parts) in config.sites.iter().zip(&mut parts) {
+        let policy = parts.auth.tokens.policy().clone();
+        parts.auth.tokens = site_tokens(site, policy, store, now).await?;
+    }
+    Ok(parts)
+}
+
+/// A site's tokens, with the keys that it has now.
+pub(super) async fn site_tokens(
+    site: &SiteConfig,
+    policy: TokenPolicy,
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Arc<SiteTokens>, AssembleError> {
+    let keys = key_ring(site, &policy, store, now).await?;
+    // A site without endpoints issues nothing: keys that only verify are enough.
+    let tokens = match site.contract {
+        ContractName::None => SiteTokens::verifying_only(policy, keys),
+        ContractName::BuiltIn(_) | ContractName::File(_) => SiteTokens::new(policy, keys),
+    };
+    let bad_key = |source| AssembleError::Keys { site: site.host.to_string(), source };
+    Ok(Arc::new(tokens.map_err(bad_key)?))
 }
 
 /// The revocation of everything that a key signed, and will ever sign.

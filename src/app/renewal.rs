@@ -9,9 +9,9 @@ use tokio::sync::Mutex;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use crate::app::assemble;
 use crate::app::assemble::AssembleError;
 use crate::app::kept::Kept;
+use crate::app::keys;
 use crate::clock::Now;
 use crate::drain::Signal;
 use crate::gateway::Gateway;
@@ -82,7 +82,7 @@ impl KeyRenewal {
         let current = self.gateway.snapshot.load_full();
         let (config, store) = (&current.config, self.gateway.auth.store.as_ref());
         let now = Now::read().wall;
-        let parts = assemble::with_keys_renewed(config, current.parts(), store, now).await?;
+        let parts = keys::with_keys_renewed(config, current.parts(), store, now).await?;
         let next = Snapshot::build(config.clone(), parts, &kept.upstreams)?;
         self.gateway.snapshot.store(Arc::new(next));
         Ok(())

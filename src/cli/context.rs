@@ -71,6 +71,11 @@ impl Context {
         })
     }
 
+    /// Whether there is a configuration file, or one was named.
+    pub(crate) fn has_file(&self) -> bool {
+        self.file.is_some() || config::find().is_some()
+    }
+
     /// Reads and checks the configuration.
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
         Ok(config::load(&self.file()?)?)
@@ -98,7 +103,7 @@ impl Context {
 }
 
 /// The longest wait for one answer of the store.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Opened {
     /// Finds an account by number, email address or user name.

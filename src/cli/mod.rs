@@ -14,6 +14,7 @@ mod progress;
 mod revoke;
 mod run;
 mod session;
+mod store;
 mod token;
 mod user;
 
@@ -79,6 +80,9 @@ enum Verb {
     /// End a token, a session, or all of a user, a key or a site, at once and on every gateway
     #[command(subcommand, after_help = REVOKE)]
     Revoke(revoke::RevokeVerb),
+    /// Copy the store to another, save it in a file, or look it over
+    #[command(subcommand, after_help = STORE)]
+    Store(store::StoreVerb),
 }
 
 /// Runs the command line of this process.
@@ -114,6 +118,7 @@ async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<()> {
         Verb::Token(verb) => Box::pin(token::token(verb, context)).await,
         Verb::Session(verb) => Box::pin(session::session(verb, context)).await,
         Verb::Revoke(verb) => Box::pin(revoke::revoke(verb, context)).await,
+        Verb::Store(verb) => Box::pin(store::store(verb, context)).await,
     }
 }
 
@@ -178,6 +183,11 @@ Examples:
 const SESSION: &str = "\
 Example:
   munjigi session list root@example.com";
+const STORE: &str = "\
+Examples:
+  munjigi store backup /var/backups/munjigi.db
+  munjigi store check
+  munjigi store copy --from sqlite:munjigi.db --to redis://10.0.0.5:6379";
 const REVOKE: &str = "\
 Works beside running gateways, which refuse what is revoked within the propagation time. Each is
 told in the audit trail ([log] audit) with its reason and who typed it.

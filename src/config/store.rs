@@ -1,5 +1,6 @@
 //! `[store]`: where users, sessions, keys and revocations are kept.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -124,6 +125,28 @@ impl StoreConfig {
         };
         table.end();
         config
+    }
+}
+
+impl StoreConfig {
+    /// The store at an address as a command is given it: a file is relative to the working
+    /// directory. What the address does not say is as here.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn at(&self, address: &str) -> Result<Self, Expected> {
+        let Address { url, username, password } =
+            Address::parse(address, |path| Path::new(path).to_owned())?;
+        let is_same = url == self.url;
+        let is_given = !username.is_empty() || !password.is_empty();
+        Ok(match (is_same, is_given) {
+            (true, false) => self.clone(),
+            (_, true) => Self { url, username, password: Secret::new(password), ..self.clone() },
+            // Another server: it is told no password that is not its own.
+            (false, false) => {
+                Self { url, username: String::new(), password: Secret::from(""), ..self.clone() }
+            }
+        })
     }
 }
 

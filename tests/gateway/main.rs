@@ -54,6 +54,7 @@ mod secrets;
 mod social;
 mod stale;
 mod standard;
+mod store_verbs;
 mod streams;
 mod tokens;
 mod upstreams;

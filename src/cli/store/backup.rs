@@ -1,0 +1,109 @@
+//! `munjigi store backup`: everything in one file that was not there.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use anyhow::bail;
+use clap::Args;
+use serde::Serialize;
+
+use crate::app::assemble;
+use crate::cli::context::Context;
+use crate::cli::progress::Progress;
+use crate::config::StoreConfig;
+use crate::config::StoreUrl;
+use crate::store::SqliteStore;
+
+use super::Counts;
+use super::check_is_there;
+use super::configured;
+use super::inspected;
+use super::new_file::NewFile;
+use super::pump;
+use super::shown;
+
+pub(super) const HELP: &str = "\
+The backup is a SQLite file, also of a Redis; gateways may run meanwhile. Of a SQLite store it is the
+state of one instant; of a Redis each record is whole, and one that was written meanwhile may lack.
+The file is readable for its owner alone: it holds signing keys and password hashes. It is never
+written over another.
+
+`munjigi store copy --from sqlite:FILE --to URL` puts it into an empty store. What was revoked after
+the backup is not revoked there: follow with `munjigi revoke site HOST`.
+
+Example:
+  munjigi store backup /var/backups/munjigi-2026-11-21.db";
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The file to make
+    file: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct Done {
+    file: String,
+    bytes: u64,
+    saved: Counts,
+}
+
+pub(super) async fn backup(args: BackupArgs, context: &Context) -> anyhow::Result<()> {
+    let from = configured(context, false)?;
+    check_is_there(&from)?;
+    let file = NewFile::begin(&args.file)?;
+    let draft = file.draft().to_owned();
+    if let StoreUrl::Sqlite(path) = &from.url {
+        let (path, draft) = (path.clone(), draft.clone());
+        tokio::task::spawn_blocking(move || SqliteStore::back_up(&path, &draft)).await??;
+    } else {
+        gather(&from, &draft, context).await?;
+    }
+    let store = StoreConfig { url: StoreUrl::Sqlite(draft), ..from };
+    let (faults, saved) = inspected(&store, context.now.wall).await?;
+    if let Some(fault) = faults.first() {
+        bail!("the backup is not sound: {fault}");
+    }
+    let bytes = file.finish()?;
+    let done = Done { file: shown(&args.file), bytes, saved: Counts::of(&saved) };
+    context.output.data(&done, |done| {
+        format!("{}\n✓ {}, {} bytes", Counts::text(&saved), done.file, done.bytes)
+    })
+}
+
+/// Gathers a Redis into a SQLite file, and compares.
+async fn gather(
+    from: &StoreConfig,
+    draft: &std::path::Path,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let now = context.now.wall;
+    let source = assemble::open_archive(from).await?;
+    let to = StoreConfig {
+        url: StoreUrl::Sqlite(draft.to_owned()),
+        // It is brought to the disk once, at the end.
+        full_durability: false,
+        timeout: Duration::from_secs(60),
+        ..from.clone()
+    };
+    let target = assemble::open_archive(&to).await?;
+    let progress = Progress::of_count(None, "records saved")?;
+    let copied = pump(source.as_ref(), Some(target.as_ref()), now, &progress).await;
+    progress.end();
+    let copied = copied.context("the store cannot be saved")?;
+    let progress = Progress::of_count(Some(copied.total()), "records compared")?;
+    let read_back = pump(target.as_ref(), None, now, &progress).await?;
+    progress.end();
+    let differences = copied.differences(&read_back);
+    if !differences.is_empty() {
+        bail!("the backup differs from the store: {}", differences.join(", "));
+    }
+    let draft = draft.to_owned();
+    // The last connection takes the log away; then the file is one.
+    tokio::task::spawn_blocking(move || {
+        drop(target);
+        SqliteStore::seal(&draft)
+    })
+    .await??;
+    Ok(())
+}

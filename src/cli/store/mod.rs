@@ -1,0 +1,138 @@
+//! `munjigi store`: moved to another, saved in a file, looked over.
+
+mod backup;
+mod check;
+mod copy;
+mod new_file;
+
+use std::path::Path;
+
+use anyhow::bail;
+use clap::Subcommand;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::app::assemble;
+use crate::cli::context::Context;
+use crate::cli::output::table;
+use crate::clock::Timestamp;
+use crate::config;
+use crate::config::StoreConfig;
+use crate::config::StoreUrl;
+use crate::store::Archive;
+use crate::store::Page;
+use crate::store::StoreError;
+use crate::store::Tally;
+
+use super::progress::Progress;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreVerb {
+    /// Copy everything that has not expired into another, empty store
+    #[command(after_help = copy::HELP)]
+    Copy(copy::CopyArgs),
+    /// Save the store in one new file, beside a running gateway
+    #[command(after_help = backup::HELP)]
+    Backup(backup::BackupArgs),
+    /// Look the store over, and say what is wrong with it; nothing is changed
+    #[command(after_help = check::HELP)]
+    Check,
+}
+
+pub(crate) async fn store(verb: StoreVerb, context: &Context) -> anyhow::Result<()> {
+    match verb {
+        StoreVerb::Copy(args) => copy::copy(args, context).await,
+        StoreVerb::Backup(args) => backup::backup(args, context).await,
+        StoreVerb::Check => check::check(context).await,
+    }
+}
+
+/// The configured store; without a configuration the default one, so that a copy needs none.
+fn configured(context: &Context, may_lack: bool) -> anyhow::Result<StoreConfig> {
+    let store = if may_lack && !context.has_file() {
+        StoreConfig::default()
+    } else {
+        config::load(&context.file()?)?.store
+    };
+    Ok(StoreConfig { timeout: store.timeout.max(super::context::PATIENCE), ..store })
+}
+
+/// Refuses a file that is not there: opening it would make one.
+fn check_is_there(store: &StoreConfig) -> anyhow::Result<()> {
+    match &store.url {
+        StoreUrl::Sqlite(path) if !path.exists() => {
+            bail!("there is no store at {}", path.display())
+        }
+        StoreUrl::Memory => bail!("a store in memory is its gateway's alone"),
+        StoreUrl::Sqlite(_) | StoreUrl::Redis(_) => Ok(()),
+    }
+}
+
+/// Counts everything that a store exports, and hands it on.
+async fn pump(
+    from: &dyn Archive,
+    to: Option<&dyn Archive>,
+    now: Timestamp,
+    progress: &Progress,
+) -> anyhow::Result<Tally> {
+    let (sender, mut pages) = mpsc::channel::<Page>(4);
+    let mut tally = Tally::default();
+    let tallied = &mut tally;
+    // It owns the receiver: with a failure here the export ends as well.
+    let counting = async move {
+        while let Some(page) = pages.recv().await {
+            tallied.add(&page);
+            progress.at(tallied.total());
+            if let Some(to) = to {
+                to.import(page, now).await?;
+            }
+        }
+        Ok::<_, StoreError>(())
+    };
+    let (exported, counted) = tokio::join!(from.export(now, sender), counting);
+    counted?;
+    exported?;
+    Ok(tally)
+}
+
+/// Looks a store over: its faults, and what is in it.
+async fn inspected(store: &StoreConfig, now: Timestamp) -> anyhow::Result<(Vec<String>, Tally)> {
+    let (sender, mut pages) = mpsc::channel::<Page>(4);
+    let mut tally = Tally::default();
+    let counting = async {
+        while let Some(page) = pages.recv().await {
+            tally.add(&page);
+        }
+    };
+    let (faults, ()) = tokio::join!(assemble::inspect_store(store, now, sender), counting);
+    Ok((faults?, tally))
+}
+
+/// How many there are of each kind.
+#[derive(Debug, Serialize)]
+struct Counts {
+    #[serde(flatten)]
+    kinds: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Counts {
+    fn of(tally: &Tally) -> Self {
+        let counts = Tally::KINDS.into_iter().map(|kind| (kind, tally.of(kind).into()));
+        let highest = ("highest user number", tally.highest_number.into());
+        let named = counts.chain([highest]);
+        Self { kinds: named.map(|(kind, count)| (kind.replace(' ', "_"), count)).collect() }
+    }
+
+    fn text(tally: &Tally) -> String {
+        let counts = Tally::KINDS.into_iter().map(|kind| (kind, tally.of(kind).to_string()));
+        let highest = ("highest user number", tally.highest_number.to_string());
+        let rows: Vec<_> =
+            counts.chain([highest]).map(|(kind, count)| vec![kind.to_owned(), count]).collect();
+        table(&["KIND", "COUNT"], &rows)
+    }
+}
+
+/// A path as it is shown.
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
