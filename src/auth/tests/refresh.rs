@@ -39,11 +39,12 @@ async fn what_is_no_refresh_token_is_refused() {
     let node = Setup::default().node();
     node.sign_up().await;
     let tokens = node.login().await;
+    let other = if text(&tokens).starts_with('_') { "-" } else { "_" };
     let rows = [
         ("empty", String::new()),
         ("junk", "junk".to_owned()),
         ("an access token", tokens.access_token.expose().clone()),
-        ("a changed one", text(&tokens).replacen(|_: char| true, "_", 1)),
+        ("a changed one", text(&tokens).replacen(|_: char| true, other, 1)),
         ("a cut one", text(&tokens)[1..].to_owned()),
         ("a doubled one", text(&tokens).repeat(2)),
     ];
