@@ -82,14 +82,15 @@ async fn bench() {
 async fn fill(server: &RedisServer) {
     let patience = Deadlines { command: PATIENCE, lookup: PATIENCE };
     let store = RedisStore::connect(RedisOptions::new(server.url(), patience)).await.unwrap();
-    let expires_at = Now::read().wall.plus(Duration::from_hours(1));
-    let revocations: Vec<_> = (0..ENTRIES)
+    let now = Now::read().wall.plus(Duration::from_hours(1));
+    let revocations: Vec<_> = (0..ENTRIES as u64)
         .map(|number| Revocation {
             revoked: Revoked::Token {
                 issuer: "https://bench.example".to_owned(),
                 token: TokenId(number.to_string()),
             },
-            expires_at,
+            // As though they had been revoked within a quarter of an hour.
+            expires_at: now.plus(Duration::from_millis(number * 900_000 / ENTRIES as u64)),
         })
         .collect();
     store.revoke(&revocations).await.unwrap();

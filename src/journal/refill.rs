@@ -1,6 +1,6 @@
 //! Follows the store's feed, and gives a store that lost data what this node knows.
 //!
-//! Everything that the feed tells goes into the list, then into the journal, then on. At every
+//! Everything that the feed tells goes into the list, then into the journal. At every
 //! connection the store says of which lineage it is. One that this node has not given everything
 //! to, because it was wiped, restarted, restored from an old copy, or was a replica until now, may
 //! lack the newest: keys, numbers and this node's newest revocations are put back at once, the whole
@@ -56,8 +56,9 @@ struct Relay<'a> {
     node: &'a Journaled,
     /// What must be back before contact counts.
     first: Option<Work<'a>>,
-    /// The rest.
+    /// The rest; it waits until the set was read, which it would only slow down.
     rest: Option<Work<'a>>,
+    is_read: bool,
     /// A contact that came meanwhile.
     held: Option<BootTime>,
     /// When the store had changed: contact does not count until it has settled.
@@ -158,15 +159,8 @@ impl Journaled {
         Ok(())
     }
 
-    /// Puts the whole list back; then the store of this lineage has everything.
-    ///
-    /// It is not known before it has settled: who starts anew must not count contact sooner.
-    async fn restore_rest(
-        &self,
-        lineage: String,
-        sites: Vec<(RevocationKey, String)>,
-        settled_at: Instant,
-    ) {
+    /// Puts the whole list back; then the store has everything.
+    async fn restore_all(&self, sites: &[(RevocationKey, String)]) {
         let mut restored = 0;
         for number in 0..SHARDS {
             let now = Now::read().wall;
@@ -174,7 +168,7 @@ impl Journaled {
             part.retain(|entry| entry.expires_at > now);
             let mut patience = Patience::default();
             restored += loop {
-                match self.store.restore_revocations(&part, &sites).await {
+                match self.store.restore_revocations(&part, sites).await {
                     Ok(restored) => break restored,
                     Err(error) => patience.wait_after(&error).await,
                 }
@@ -184,9 +178,6 @@ impl Journaled {
             metrics::counter!(metric::STORE_REFILLS).increment(1);
             tracing::warn!(restored, "the store had lost revocations, which were put back");
         }
-        tokio::time::sleep_until(settled_at.into()).await;
-        // If it is not written, it will all be put back once more.
-        self.journal.note(&[Record::Lineage(lineage)]).await;
     }
 }
 
@@ -196,6 +187,7 @@ impl<'a> Relay<'a> {
             node,
             first: None,
             rest: None,
+            is_read: false,
             held: None,
             changed_at: None,
             keys_at: Instant::now() + KEYS_EVERY,
@@ -215,7 +207,7 @@ impl<'a> Relay<'a> {
                         None => continue,
                     }
                 }
-                () = finished(&mut self.rest), if self.first.is_none() => {
+                () = finished(&mut self.rest), if self.first.is_none() && self.is_read => {
                     self.rest = None;
                     continue;
                 }
@@ -243,8 +235,11 @@ impl<'a> Relay<'a> {
                 if !sites.is_empty() {
                     self.node.journal.note(&sites).await;
                 }
+                // Nobody else has anything to do with it.
+                return false;
             }
             FeedEvent::Contact { asked_at } => {
+                self.is_read = true;
                 let is_settled = self.changed_at.is_none_or(|at| asked_at.since(at) >= SETTLING);
                 if self.first.is_some() {
                     self.held = Some(*asked_at);
@@ -292,6 +287,7 @@ impl<'a> Relay<'a> {
         }
         self.sites = self.node.sites();
         self.held = None;
+        self.is_read = false;
         self.first = Some(Box::pin(node.restore_first(is_changed)));
         if is_changed {
             if had_any {
@@ -299,8 +295,19 @@ impl<'a> Relay<'a> {
             }
             let settling = if had_any { SETTLING } else { Duration::ZERO };
             let settled_at = Instant::now() + settling;
-            let lineage = lineage.to_owned();
-            self.rest = Some(Box::pin(node.restore_rest(lineage, self.sites.clone(), settled_at)));
+            let (lineage, sites) = (lineage.to_owned(), self.sites.clone());
+            // Who knows nothing but what this store will tell has nothing to put back.
+            let knows_any = !node.list.is_empty();
+            let rest = async move {
+                if knows_any {
+                    node.restore_all(&sites).await;
+                }
+                // Not before it has settled: who starts anew must not count contact sooner.
+                tokio::time::sleep_until(settled_at.into()).await;
+                // If it is not written, it will all be put back once more.
+                node.journal.note(&[Record::Lineage(lineage)]).await;
+            };
+            self.rest = Some(Box::pin(rest));
         }
     }
 

@@ -301,8 +301,12 @@ impl Revocations {
         let before = shard.count();
         shard.insert(entry);
         let after = shard.count();
-        self.keys.fetch_add(after.keys - before.keys, Ordering::AcqRel);
-        self.floors.fetch_add(after.floors - before.floors, Ordering::AcqRel);
+        if after.keys > before.keys {
+            self.keys.fetch_add(after.keys - before.keys, Ordering::AcqRel);
+        }
+        if after.floors > before.floors {
+            self.floors.fetch_add(after.floors - before.floors, Ordering::AcqRel);
+        }
     }
 
     fn leave_out(&self, entry: &FeedEntry) {

@@ -1,16 +1,22 @@
 //! The feed through outages, lost data and a log with holes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use munjigi::operation::Revocation;
+use munjigi::operation::Revoked;
+use munjigi::operation::UserId;
 use munjigi::store::Deadlines;
+use munjigi::store::FeedEntry;
 use munjigi::store::FeedEvent;
 use munjigi::store::FeedInterruption;
 use munjigi::store::Store;
 
+use crate::fixture::REALM;
 use crate::fixture::eventually;
 use crate::fixture::of_token;
+use crate::fixture::until;
 use crate::follower::Follower;
 use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
@@ -37,6 +43,43 @@ async fn a_server_that_restarts_empty_is_told_as_away_and_swapped_and_read_again
 
     assert_eq!(news.interruptions, [FeedInterruption::Swapped]);
     assert!(news.has(&kept), "{news:?}");
+}
+
+#[tokio::test]
+async fn a_set_of_many_pages_is_told_whole_and_to_the_second() {
+    let server = RedisServer::start().await;
+    let store = server.store(PATIENT).await;
+    // Thousands that expire within a second, and thousands that do not.
+    let of = |number: u64| {
+        let after = if number < 5000 { number / 5 } else { number * 1000 + 1 };
+        let expires_at = until().plus(Duration::from_millis(after));
+        let user = Revoked::User { realm: REALM.to_owned(), user: UserId(1), generation: number };
+        let plain = of_token(&number.to_string());
+        let is_user = number == 7000;
+        let revoked = if is_user { user } else { plain.revoked };
+        Revocation { revoked, expires_at }
+    };
+    let all: Vec<_> = (0..9000).map(of).collect();
+    store.revoke(&all).await.expect("revocations");
+
+    let mut follower = Follower::start(&store);
+    let mut told = Vec::new();
+    loop {
+        match follower.next().await {
+            FeedEvent::Revoked(entries) => told.extend(entries),
+            FeedEvent::Contact { .. } => break,
+            _ => {}
+        }
+    }
+
+    assert_eq!(told.len(), all.len());
+    let told: HashMap<_, _> = told.into_iter().map(|entry| (entry.key, entry)).collect();
+    for revocation in &all {
+        let (told, asked) = (told[&revocation.revoked.key()], FeedEntry::from(revocation));
+        assert_eq!(told.floor, asked.floor);
+        assert!(told.expires_at >= asked.expires_at, "{told:?} {asked:?}");
+        assert!(told.expires_at.since(asked.expires_at) < Duration::from_secs(1), "{told:?}");
+    }
 }
 
 #[tokio::test]

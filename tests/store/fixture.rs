@@ -49,8 +49,9 @@ pub(crate) fn before(seconds: u64) -> Timestamp {
 }
 
 /// Until when what a check ends is revoked.
+/// A whole second, for a feed may tell others rounded up to one.
 pub(crate) fn until() -> Timestamp {
-    at(DAY)
+    Timestamp::from_seconds(at(DAY).as_seconds())
 }
 
 pub(crate) fn new_user(name: &str) -> NewUser {

@@ -10,6 +10,7 @@ use crate::store::FeedEntry;
 use crate::store::RedisStore;
 use crate::store::StoreError;
 use crate::store::redis::revocation::BATCH;
+use crate::store::redis::revocation::Told;
 use crate::store::redis::script::Script;
 use crate::token::StoredKey;
 
@@ -49,7 +50,7 @@ impl RedisStore {
                 let site = sites.iter().find(|(key, _)| entry.floor > 0 && *key == entry.key);
                 (*entry, site.map_or("", |(_, issuer)| issuer.as_str()))
             });
-            let script = self.batch(named);
+            let script = self.batch(Told::ByList, named);
             let work = self.script::<usize>(&script);
             restored += self.within(self.deadlines.command, work).await?;
         }

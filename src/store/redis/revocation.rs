@@ -35,6 +35,15 @@ pub(super) fn score(at: Timestamp) -> i64 {
     at.as_millis().clamp(0, LATEST)
 }
 
+/// Who tells when an entry expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Whoever revokes: to the millisecond.
+    ByAsker,
+    /// A node's list: rounded up to the second, so that one of the same second is the same.
+    ByList,
+}
+
 /// What the store holds under a key, expired or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Recorded {
@@ -62,7 +71,7 @@ impl RedisStore {
                 };
                 (FeedEntry::from(revocation), site)
             });
-            self.lasting_script::<usize>(&self.batch(entries)).await?;
+            self.lasting_script::<usize>(&self.batch(Told::ByAsker, entries)).await?;
         }
         // In another slot. Cut short before, a key is left that is refused all the same; whoever
         // finds one there revokes it again.
@@ -78,12 +87,14 @@ impl RedisStore {
     /// is of one; it answers how many of them changed anything.
     pub(super) fn batch<'a>(
         &self,
+        told: Told,
         entries: impl Iterator<Item = (FeedEntry, &'a str)>,
     ) -> Invocation<'static> {
         let keys = self.keys.revocations();
         let mut script = APPEND.prepare_invoke();
         script.key(&keys.set).key(&keys.floors).key(&keys.sequence);
         script.key(&keys.log).key(&keys.generation).key(&keys.sites).arg(LOG_LENGTH);
+        script.arg(u8::from(told == Told::ByList));
         for (entry, site) in entries {
             script.arg(entry.key.0.as_slice()).arg(entry.floor);
             script.arg(score(entry.expires_at)).arg(site);

@@ -10,6 +10,7 @@
 //! primary that was fenced off cannot vouch for a log that goes on elsewhere.
 
 mod log;
+mod page;
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -31,12 +32,13 @@ use crate::store::FeedInterruption;
 use crate::store::StoreError;
 use crate::store::redis::feed::log::in_order;
 use crate::store::redis::feed::log::read_log;
+use crate::store::redis::feed::page::Answer;
+use crate::store::redis::feed::page::Page;
 use crate::store::redis::keyspace::Keyspace;
 use crate::store::redis::keyspace::RevocationKeys;
 use crate::store::redis::pause::Pause;
 use crate::store::redis::refill::LINEAGE;
 use crate::store::redis::refill::lineage_of;
-use crate::store::redis::revocation::parse_entry;
 use crate::store::redis::route::Route;
 use crate::store::redis::script::Script;
 use crate::telemetry::metric;
@@ -51,8 +53,8 @@ const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// How long Redis keeps a beat, in milliseconds.
 const BEAT_KEPT: u64 = 10_000;
 
-/// About how many entries of the set are read at once.
-const PAGE: usize = 1000;
+/// Entries of the set that are read at once.
+const PAGE: usize = 2000;
 
 /// Most entries of one event.
 const EVENT: usize = 4096;
@@ -86,9 +88,6 @@ struct Position {
     /// The server's replication id, another after every fail-over; empty where it does not tell it.
     server: String,
 }
-
-/// Key, expiry and floor, as the snapshot script gives them.
-type Member = (Vec<u8>, Vec<u8>, Vec<u8>);
 
 /// Why a round ended.
 enum End {
@@ -275,27 +274,36 @@ impl<'a> Feed<'a> {
         start: u64,
         events: &mpsc::Sender<FeedEvent>,
     ) -> Result<u64, End> {
-        let mut cursor = "0".to_owned();
-        let mut is_first = true;
-        loop {
-            let mut script = SNAPSHOT.prepare_invoke();
-            script.key(&self.keys.set).key(&self.keys.floors).key(&self.keys.sequence);
-            script.arg(&cursor).arg(PAGE);
-            let (next, sequence, entries): (String, u64, Vec<Member>) =
-                self.in_time(script.invoke(asking)).await?;
-            let now = Now::read().wall;
-            let mut page = Vec::with_capacity(entries.len());
-            for (key, expires, floor) in entries {
-                page.push(parse_entry(&key, &floor, &expires)?);
-            }
-            page.retain(|entry| entry.expires_at > now);
-            send_entries(page, events).await?;
-            if next == "0" {
-                return Ok(if is_first { sequence } else { start });
-            }
-            cursor = next;
-            is_first = false;
+        let mut page = self.read_page(asking, 0).await?;
+        if page.entries.len() < PAGE {
+            send_entries(page.entries, events).await?;
+            return Ok(page.sequence);
         }
+        let mut read = 0;
+        while page.entries.len() == PAGE {
+            read += PAGE;
+            // One is taken in while the server reads the next.
+            let sent = send_entries(page.entries, events);
+            ((), page) = try_join(sent, self.read_page(asking, read)).await?;
+        }
+        send_entries(page.entries, events).await?;
+        Ok(start)
+    }
+
+    async fn read_page(
+        &self,
+        asking: &mut MultiplexedConnection,
+        from: usize,
+    ) -> Result<Page, End> {
+        let mut script = SNAPSHOT.prepare_invoke();
+        script.key(&self.keys.set).key(&self.keys.floors).key(&self.keys.sequence);
+        script.arg(from).arg(PAGE);
+        let answer: Answer = self.in_time(script.invoke(asking)).await?;
+        let mut page = Page::read(answer)?;
+        // What has expired comes last: where there is any, this page is no whole one, and the last.
+        let now = Now::read().wall;
+        page.entries.retain(|entry| entry.expires_at > now);
+        Ok(page)
     }
 
     async fn beat(&self, asking: &mut MultiplexedConnection) -> Result<(BootTime, Position), End> {

@@ -1,6 +1,7 @@
 -- Records revocations: the set, the log and the sites' generations, in one step.
 -- KEYS: set, floors, sequence, log, generation of the store, sites.
--- ARGV: length of the log; then for each: key, floor, expiry, issuer of a site or ''.
+-- ARGV: length of the log; '1' where what a node knows is put back, to the second; then for each:
+-- key, floor, expiry, issuer of a site or ''.
 -- Answers how many changed anything: the set keeps the highest floor and the latest expiry of a
 -- key, and what it has already is not logged again, so that a repeat, and several nodes that put
 -- the same back at once, tell followers nothing new.
@@ -16,14 +17,21 @@ local function raise(hash, field, floor)
   end
   return false
 end
+local function second(expires)
+  return math.ceil(tonumber(expires) / 1000)
+end
 local new = 0
-for i = 2, #ARGV, 4 do
+for i = 3, #ARGV, 4 do
   local key, floor, expires, site = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local held = redis.call('ZSCORE', KEYS[1], key)
-  -- To the second, as followers keep it.
-  local changed = not held
-    or math.ceil(tonumber(held) / 1000) < math.ceil(tonumber(expires) / 1000)
-  redis.call('ZADD', KEYS[1], 'GT', expires, key)
+  local changed = not held or tonumber(held) < tonumber(expires)
+  if changed and held and ARGV[2] == '1' then
+    changed = second(held) < second(expires)
+  end
+  -- Nothing moves in the set that the log does not tell: a snapshot goes by ranks.
+  if changed then
+    redis.call('ZADD', KEYS[1], expires, key)
+  end
   if floor ~= '0' then
     changed = raise(KEYS[2], key, floor) or changed
   end
