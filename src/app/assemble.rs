@@ -152,7 +152,10 @@ pub async fn open_journaled(
     let journal = tokio::task::spawn_blocking(opening).await.map_err(AssembleError::Task)??;
     let bad_store = |source| AssembleError::Store { store: url.clone(), source };
     let store = RedisStore::prepare(&redis_options(&config.store, url)).map_err(bad_store)?;
-    let joined = Journaled::open(store, journal, Arc::clone(list)).await.map_err(bad_store)?;
+    let longest_session = config.sites.iter().map(|site| site.tokens.session_ttl).max();
+    let longest_session = longest_session.unwrap_or_default();
+    let joined = Journaled::open(store, journal, Arc::clone(list), longest_session);
+    let joined = joined.await.map_err(bad_store)?;
     let joined = Arc::new(joined);
     Ok((Arc::<Journaled>::clone(&joined), Some(joined)))
 }

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::BootTime;
 use crate::clock::Now;
+use crate::clock::Timestamp;
 use crate::journal::record::Record;
 use crate::journal::store::Journaled;
 use crate::operation::RevocationKey;
@@ -99,14 +100,18 @@ impl Journaled {
     }
 
     /// What every connection begins with, until it is done.
-    async fn restore_first(&self, is_changed: bool) {
+    async fn restore_first(&self, is_changed: bool, lost_until: Option<Timestamp>) {
         let mut patience = Patience::default();
-        while let Err(error) = self.try_restore_first(is_changed).await {
+        while let Err(error) = self.try_restore_first(is_changed, lost_until).await {
             patience.wait_after(&error).await;
         }
     }
 
-    async fn try_restore_first(&self, is_changed: bool) -> Result<(), StoreError> {
+    async fn try_restore_first(
+        &self,
+        is_changed: bool,
+        lost_until: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
         if is_changed || !self.is_checked.load(Ordering::Acquire) {
             self.store.check().await?;
             self.is_checked.store(true, Ordering::Release);
@@ -116,17 +121,17 @@ impl Journaled {
         }
         // An answer may have been lost with the connection, or given by a server that was one no
         // longer.
-        self.give_newest().await?;
+        self.give_newest(lost_until).await?;
         self.ask_for_keys().await
     }
 
     /// Puts the newest revocations back, those of the process before included: it may not have
     /// lived to do so.
-    async fn give_newest(&self) -> Result<(), StoreError> {
+    async fn give_newest(&self, lost_until: Option<Timestamp>) -> Result<(), StoreError> {
         let now = Now::read().wall;
         let mut newest: Vec<_> = self.journal.image().newest.iter().copied().collect();
         newest.retain(|entry| entry.expires_at > now);
-        self.store.restore_revocations(&newest, &self.sites()).await?;
+        self.store.restore_revocations(&newest, &self.sites(), lost_until).await?;
         Ok(())
     }
 
@@ -139,7 +144,7 @@ impl Journaled {
 
     /// Gives what a store that was there did not take, as one that is full.
     async fn give_owed(&self) {
-        if self.give_newest().await.is_err() {
+        if self.give_newest(None).await.is_err() {
             self.owes.store(true, Ordering::Release);
         }
     }
@@ -160,7 +165,7 @@ impl Journaled {
     }
 
     /// Puts the whole list back; then the store has everything.
-    async fn restore_all(&self, sites: &[(RevocationKey, String)]) {
+    async fn restore_all(&self, sites: &[(RevocationKey, String)], lost_until: Option<Timestamp>) {
         let mut restored = 0;
         for number in 0..SHARDS {
             let now = Now::read().wall;
@@ -168,7 +173,7 @@ impl Journaled {
             part.retain(|entry| entry.expires_at > now);
             let mut patience = Patience::default();
             restored += loop {
-                match self.store.restore_revocations(&part, sites).await {
+                match self.store.restore_revocations(&part, sites, lost_until).await {
                     Ok(restored) => break restored,
                     Err(error) => patience.wait_after(&error).await,
                 }
@@ -280,7 +285,7 @@ impl<'a> Relay<'a> {
         };
         let is_contradicted = std::mem::take(&mut self.is_contradicted);
         let is_changed = is_contradicted || !node.is_known(lineage);
-        if is_changed && had.is_some_and(|known| known != UNKNOWN) {
+        if is_changed && had.as_deref().is_some_and(|known| known != UNKNOWN) {
             // From now on the one before may lack something, and must not be taken for one that has
             // everything, should it come back before this one has.
             node.journal.note(&[Record::Lineage(UNKNOWN.to_owned())]).await;
@@ -288,7 +293,8 @@ impl<'a> Relay<'a> {
         self.sites = self.node.sites();
         self.held = None;
         self.is_read = false;
-        self.first = Some(Box::pin(node.restore_first(is_changed)));
+        let lost_until = self.lost_until(had.as_deref(), lineage);
+        self.first = Some(Box::pin(node.restore_first(is_changed, lost_until)));
         if is_changed {
             if had_any {
                 self.changed_at = Some(Now::read().boot);
@@ -300,7 +306,7 @@ impl<'a> Relay<'a> {
             let knows_any = !node.list.is_empty();
             let rest = async move {
                 if knows_any {
-                    node.restore_all(&sites).await;
+                    node.restore_all(&sites, lost_until).await;
                 }
                 // Not before it has settled: who starts anew must not count contact sooner.
                 tokio::time::sleep_until(settled_at.into()).await;
@@ -309,6 +315,18 @@ impl<'a> Relay<'a> {
             };
             self.rest = Some(Box::pin(rest));
         }
+    }
+
+    /// Until when a store of a lineage is to remember what it has lost.
+    ///
+    /// One that fell behind, and has the same data otherwise, may have lost the end of a session
+    /// together with its revocation: then the revocation stands for as long as a session may live.
+    /// One that was emptied has no sessions.
+    fn lost_until(&self, had: Option<&str>, lineage: &str) -> Option<Timestamp> {
+        let had = had?;
+        let generation = |lineage: &str| lineage.split('/').next().map(str::to_owned);
+        let is_behind = had == UNKNOWN || generation(had) == generation(lineage);
+        is_behind.then(|| Now::read().wall.plus(self.node.longest_session))
     }
 
     /// Generations of sites, which are remembered beyond the revocations that raised them.

@@ -50,6 +50,8 @@ pub struct Journaled {
     pub(super) store: RedisStore,
     pub(super) list: Arc<Revocations>,
     pub(super) journal: Journal,
+    /// How long a session lives at most.
+    pub(super) longest_session: Duration,
     /// Whether the server was found to keep its promises since it was last known.
     pub(super) is_checked: AtomicBool,
     /// Whether the store has failed to take something recent, and is to be given it once more.
@@ -72,7 +74,8 @@ impl From<JournalError> for StoreError {
 }
 
 impl Journaled {
-    /// Joins a store with what this node remembers.
+    /// Joins a store with what this node remembers; no session lives longer than
+    /// `longest_session`.
     ///
     /// A store that is away is waited for elsewhere, if the journal knows keys: then the node goes
     /// on with those, and follows `when_stale`.
@@ -83,11 +86,13 @@ impl Journaled {
         store: RedisStore,
         journal: Journal,
         list: Arc<Revocations>,
+        longest_session: Duration,
     ) -> Result<Self, StoreError> {
         let joined = Self {
             store,
             list,
             journal,
+            longest_session,
             is_checked: AtomicBool::new(false),
             owes: AtomicBool::new(false),
             meetings: AtomicU64::new(0),

@@ -4,18 +4,27 @@
 //! that has recorded so much meanwhile that its numbers alone show no gap.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use munjigi::journal::Journaled;
+use munjigi::operation::RefreshHash;
 use munjigi::operation::Revocation;
 use munjigi::store::RedisOptions;
 use munjigi::store::RedisStore;
+use munjigi::store::Rotation;
 use munjigi::store::Store;
 use munjigi::store::UserChange;
 use tempfile::TempDir;
 
 use crate::fake_sentinel::FakeSentinel;
+use crate::fixture::HOUR;
+use crate::fixture::ISSUER;
 use crate::fixture::REALM;
 use crate::fixture::eventually;
+use crate::fixture::login;
+use crate::fixture::of_session;
 use crate::fixture::of_token;
+use crate::fixture::successor;
 use crate::fixture::until as revoked_until;
 use crate::fixture::user;
 use crate::node::Node;
@@ -139,6 +148,52 @@ async fn an_address_that_leads_to_a_lagging_replica_loses_nothing() {
     relay.swap(&replica);
 
     pair.have_lost_nothing(&options, &others).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_whose_end_a_replica_has_lost_is_never_refreshed() {
+    let (mut master, replica) = master_and_replica().await;
+    let relay = Relay::to(&master).await;
+    let folder = folder();
+    let node = Node::start(relay.options(), &folder).await;
+    node.contact().await;
+    let store: Arc<dyn Store> = Arc::<Journaled>::clone(&node.store);
+    let (ann, bob) = (user(&store, "ann").await, user(&store, "bob").await);
+    let (of_ann, of_bob) = (login(&ann, 1), login(&bob, 2));
+    let sessions = [(of_ann.session.id, 1), (of_bob.session.id, 2)];
+    for session in [of_ann, of_bob] {
+        store.open_session(session, revoked_until()).await.expect("a login");
+    }
+    let marked = master.ask_in_turn::<u64>(&["SET mark 1", "WAIT 1 0"]).await;
+    assert_eq!(marked, 1);
+    replica.lags().await;
+    let log_out = of_session(sessions[0].0);
+    store.end_session(sessions[0].0, std::slice::from_ref(&log_out)).await.expect("a log-out");
+    let ended = store.change_user(REALM, bob.id, UserChange::EndSessions, revoked_until()).await;
+    let (_, everywhere) = ended.expect("an answer").expect("the account");
+
+    relay.close();
+    master.kill();
+    replica.ask::<()>("REPLICAOF NO ONE").await;
+    relay.swap(&replica);
+    for revocation in everywhere.iter().chain([&log_out]) {
+        until("it is put back", async || stands(&replica, revocation).await).await;
+    }
+
+    // When neither had to be remembered any more, but for the loss.
+    let later = crate::fixture::now().plus(2 * HOUR);
+    for (session, token) in sessions {
+        let presented = RefreshHash([token; 32]);
+        let found = store.find_session_by_refresh(ISSUER, &presented, later).await;
+        let rotation = store.rotate(
+            session,
+            &presented,
+            successor(token + 2, later),
+            Duration::from_secs(10),
+            later.plus(HOUR),
+        );
+        assert_eq!(rotation.await.expect("an answer"), Rotation::Refused, "{found:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

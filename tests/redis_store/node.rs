@@ -24,6 +24,9 @@ use crate::fixture::of_token;
 use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
 
+/// How long a session of a node lives at most.
+pub(crate) const LONGEST_SESSION: Duration = Duration::from_hours(24);
+
 /// A node that follows its store.
 pub(crate) struct Node {
     pub(crate) store: Arc<Journaled>,
@@ -51,7 +54,8 @@ impl Node {
         let journal =
             Journal::open(&path, &options.prefix, OnDamage::Refuse, &list).expect("a journal");
         let redis = RedisStore::prepare(&options).expect("an address");
-        let store = Arc::new(Journaled::open(redis, journal, Arc::clone(&list)).await?);
+        let store = Journaled::open(redis, journal, Arc::clone(&list), LONGEST_SESSION);
+        let store = Arc::new(store.await?);
         let mut node = Self { store, list, tasks: Vec::new(), drain: Drain::new() };
         node.follow();
         Ok(node)

@@ -38,7 +38,7 @@ impl RedisStore {
                 other => others.push(other),
             }
         }
-        self.restore_revocations(&revocations, &[]).await?;
+        self.restore_revocations(&revocations, &[], None).await?;
         stream::iter(others)
             .map(|record| async move {
                 let work = self.import_one(record, now);
@@ -76,7 +76,9 @@ impl RedisStore {
             Record::Refresh(KeptRefresh { hash, session, ends_at }) => {
                 self.index_refresh(&hash, session, kept_for(ends_at, now) + MARGIN).await
             }
-            Record::Revocation(entry) => self.restore_revocations(&[entry], &[]).await.map(drop),
+            Record::Revocation(entry) => {
+                self.restore_revocations(&[entry], &[], None).await.map(drop)
+            }
             Record::Code(code) => self.import_code(&code, now).await,
             Record::Mail(mail) => self.import_mail(&mail).await,
         }

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use uuid::Uuid;
 
+use crate::clock::Timestamp;
 use crate::operation::RevocationKey;
 use crate::operation::UserId;
 use crate::store::FeedEntry;
@@ -37,12 +38,15 @@ impl RedisStore {
     /// Records entries whose names are not known any more, but for those of `sites`; answers how
     /// many the store had lost. Each batch has a deadline of its own.
     ///
+    /// What it has lost is remembered until `lost_until` at least.
+    ///
     /// # Errors
     /// When the server does not answer.
     pub async fn restore_revocations(
         &self,
         entries: &[FeedEntry],
         sites: &[(RevocationKey, String)],
+        lost_until: Option<Timestamp>,
     ) -> Result<usize, StoreError> {
         let mut restored = 0;
         for batch in entries.chunks(BATCH) {
@@ -50,7 +54,7 @@ impl RedisStore {
                 let site = sites.iter().find(|(key, _)| entry.floor > 0 && *key == entry.key);
                 (*entry, site.map_or("", |(_, issuer)| issuer.as_str()))
             });
-            let script = self.batch(Told::ByList, named);
+            let script = self.batch(Told::ByList { lost_until }, named);
             let work = self.script::<usize>(&script);
             restored += self.within(self.deadlines.command, work).await?;
         }

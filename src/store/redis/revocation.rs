@@ -40,8 +40,9 @@ pub(super) fn score(at: Timestamp) -> i64 {
 pub(super) enum Told {
     /// Whoever revokes: to the millisecond.
     ByAsker,
-    /// A node's list: rounded up to the second, so that one of the same second is the same.
-    ByList,
+    /// A node's list: rounded up to the second, so that one of the same second is the same. What
+    /// the store has not is remembered until `lost_until` at least.
+    ByList { lost_until: Option<Timestamp> },
 }
 
 /// What the store holds under a key, expired or not.
@@ -94,7 +95,11 @@ impl RedisStore {
         let mut script = APPEND.prepare_invoke();
         script.key(&keys.set).key(&keys.floors).key(&keys.sequence);
         script.key(&keys.log).key(&keys.generation).key(&keys.sites).arg(LOG_LENGTH);
-        script.arg(u8::from(told == Told::ByList));
+        match told {
+            Told::ByAsker => script.arg(0).arg(""),
+            Told::ByList { lost_until: None } => script.arg(1).arg(""),
+            Told::ByList { lost_until: Some(until) } => script.arg(1).arg(score(until)),
+        };
         for (entry, site) in entries {
             script.arg(entry.key.0.as_slice()).arg(entry.floor);
             script.arg(score(entry.expires_at)).arg(site);

@@ -1,7 +1,8 @@
 -- Records revocations: the set, the log and the sites' generations, in one step.
 -- KEYS: set, floors, sequence, log, generation of the store, sites.
--- ARGV: length of the log; '1' where what a node knows is put back, to the second; then for each:
--- key, floor, expiry, issuer of a site or ''.
+-- ARGV: length of the log; '1' where what a node knows is put back, to the second; until when, at
+-- least, what is not here is remembered, or ''; then for each: key, floor, expiry, issuer of a site
+-- or ''.
 -- Answers how many changed anything: the set keeps the highest floor and the latest expiry of a
 -- key, and what it has already is not logged again, so that a repeat, and several nodes that put
 -- the same back at once, tell followers nothing new.
@@ -21,9 +22,12 @@ local function second(expires)
   return math.ceil(tonumber(expires) / 1000)
 end
 local new = 0
-for i = 3, #ARGV, 4 do
+for i = 4, #ARGV, 4 do
   local key, floor, expires, site = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local held = redis.call('ZSCORE', KEYS[1], key)
+  if not held and ARGV[3] ~= '' and tonumber(expires) < tonumber(ARGV[3]) then
+    expires = ARGV[3]
+  end
   local changed = not held or tonumber(held) < tonumber(expires)
   if changed and held and ARGV[2] == '1' then
     changed = second(held) < second(expires)

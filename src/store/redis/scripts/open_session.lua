@@ -5,11 +5,13 @@ local account = redis.call('HMGET', KEYS[1], 'enabled', 'generation')
 if account[1] ~= '1' then
   return 'refused'
 end
--- A floor above the generation is a change that was cut short after its revocation: the
--- generation follows, or every new token of the account would be refused.
+-- A floor above the generation is a change that was cut short after its revocation, or that a
+-- fail-over has lost: the generation follows, or every new token of the account would be refused,
+-- and the sessions end, for the change may have ended them.
 if tonumber(account[2]) < tonumber(ARGV[4]) then
   redis.call('HSET', KEYS[1], 'generation', ARGV[4])
   redis.call('HINCRBY', KEYS[1], 'version', 1)
+  redis.call('DEL', KEYS[2])
   return 'refused'
 end
 if account[2] ~= ARGV[3] then

@@ -10,11 +10,13 @@ local now = tonumber(ARGV[5])
 if tonumber(session.expires_at) <= now then
   return { 'refused', '' }
 end
--- As in open_session: the generation follows a floor that a cut-short change left.
+-- As in open_session: the generation follows the floor, and the sessions end.
 local generation = redis.call('HGET', KEYS[1], 'generation')
 if generation and tonumber(generation) < tonumber(ARGV[8]) then
   redis.call('HSET', KEYS[1], 'generation', ARGV[8])
   redis.call('HINCRBY', KEYS[1], 'version', 1)
+  redis.call('DEL', KEYS[2])
+  return { 'refused', '' }
 end
 if session.current == ARGV[2] then
   session.parent = ARGV[2]
