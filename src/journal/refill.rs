@@ -44,9 +44,6 @@ const KEYS_EVERY: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The lineage of no store.
-const UNKNOWN: &str = "";
-
 /// Enough to keep the reader of a long first read busy, little enough to bound memory.
 const QUEUE: usize = 64;
 
@@ -285,10 +282,11 @@ impl<'a> Relay<'a> {
         };
         let is_contradicted = std::mem::take(&mut self.is_contradicted);
         let is_changed = is_contradicted || !node.is_known(lineage);
-        if is_changed && had.as_deref().is_some_and(|known| known != UNKNOWN) {
+        if is_changed && let Some(had) = &had {
             // From now on the one before may lack something, and must not be taken for one that has
-            // everything, should it come back before this one has.
-            node.journal.note(&[Record::Lineage(UNKNOWN.to_owned())]).await;
+            // everything, should it come back before this one has: of its name only the data stay.
+            let nobody = format!("{}/", data_of(had));
+            node.journal.note(&[Record::Lineage(nobody)]).await;
         }
         self.sites = self.node.sites();
         self.held = None;
@@ -323,9 +321,7 @@ impl<'a> Relay<'a> {
     /// together with its revocation: then the revocation stands for as long as a session may live.
     /// One that was emptied has no sessions.
     fn lost_until(&self, had: Option<&str>, lineage: &str) -> Option<Timestamp> {
-        let had = had?;
-        let generation = |lineage: &str| lineage.split('/').next().map(str::to_owned);
-        let is_behind = had == UNKNOWN || generation(had) == generation(lineage);
+        let is_behind = data_of(had?) == data_of(lineage);
         is_behind.then(|| Now::read().wall.plus(self.node.longest_session))
     }
 
@@ -338,6 +334,11 @@ impl<'a> Relay<'a> {
         });
         named.collect()
     }
+}
+
+/// Which data a lineage is of, whatever process holds them.
+fn data_of(lineage: &str) -> &str {
+    lineage.split_once('/').map_or("", |(data, _process)| data)
 }
 
 /// Waits for work, where there is any.
