@@ -26,7 +26,7 @@ use crate::journal::frame::frame;
 use crate::journal::frame::whole;
 
 /// The layout that is written here; a file of another one is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const MAGIC: &[u8; 12] = b"munjigi jrnl";
 

@@ -1,12 +1,14 @@
 //! Frames: how records lie in the journal, and what is wrong where they do not read.
 //!
-//! A frame is its length, a mark that ties the length to its place, a checksum and the records. The
-//! checksum is the first 64 bits of SHA-256 over place and records: one more crate would give a CRC,
-//! which is no faster where the processor has SHA instructions, and misses more.
+//! A frame is a length, a mark that ties the length to its place, a checksum, the records and an end
+//! byte. The checksum is the first 64 bits of SHA-256 over place, records and end: one more crate
+//! would give a CRC, which is no faster where the processor has SHA instructions, and misses more.
 //!
 //! What a process or a machine left half written is at the end: a frame that is cut off, or whose
 //! last sectors were never written and read as zeros. Anything else that does not read is damage. A
-//! length that was damaged cannot pass for a frame that is cut off: its mark would not fit.
+//! length that was damaged cannot pass for a frame that is cut off: its mark would not fit. A last
+//! sector that was written cannot pass for one that was not, whatever the records end with: the end
+//! byte is not zero.
 
 use std::io;
 use std::io::BufReader;
@@ -18,6 +20,9 @@ use aws_lc_rs::digest;
 
 /// Bytes before the records: length, mark, checksum.
 const HEAD: usize = 16;
+
+/// Ends a frame: what was written to its last byte does not read as zeros there.
+const END: u8 = 0xff;
 
 /// The longest records of one frame, in bytes.
 pub(super) const LONGEST: usize = 1 << 20;
@@ -39,12 +44,13 @@ pub(super) enum End {
 /// Makes the frame that lies at `place`.
 pub(super) fn frame(records: &[u8], place: u64) -> Vec<u8> {
     // Who makes records bounds them; a longer one would read as damage.
-    let length = u32::try_from(records.len()).unwrap_or(u32::MAX);
-    let mut bytes = Vec::with_capacity(HEAD + records.len());
+    let length = u32::try_from(records.len() + 1).unwrap_or(u32::MAX);
+    let mut bytes = Vec::with_capacity(HEAD + records.len() + 1);
     bytes.extend(length.to_le_bytes());
     bytes.extend(mark(length, place).to_le_bytes());
-    bytes.extend(checksum(records, place));
+    bytes.extend(checksum(&[records, &[END]], place));
     bytes.extend(records);
+    bytes.push(END);
     bytes
 }
 
@@ -58,7 +64,7 @@ pub(super) fn read_all(
     let mut file = BufReader::with_capacity(1 << 18, file);
     let length = file.seek(SeekFrom::End(0))?;
     let mut place = file.seek(SeekFrom::Start(place))?;
-    let mut records = Vec::new();
+    let mut body = Vec::new();
     while place < length {
         let rest = length - place;
         let head = if rest < HEAD as u64 { None } else { Some(Head::read(&mut file)?) };
@@ -70,12 +76,12 @@ pub(super) fn read_all(
         if end > length {
             return Ok(End::Torn(place));
         }
-        records.resize(size, 0);
-        file.read_exact(&mut records)?;
-        if checksum(&records, place) != head.checksum {
+        body.resize(size, 0);
+        file.read_exact(&mut body)?;
+        let Some(records) = head.records(&body, place) else {
             return judge(&mut file, place, Some(end));
-        }
-        if !take(&records) {
+        };
+        if !take(records) {
             return Ok(End::Damaged(place));
         }
         place = end;
@@ -95,7 +101,7 @@ pub(super) fn salvage(
     let (mut at, mut lost) = (0, 0);
     while let Some(bytes) = rest.get(at..).filter(|bytes| !bytes.is_empty()) {
         match whole(bytes, place + at as u64).filter(|records| take(records)) {
-            Some(records) => at += HEAD + records.len(),
+            Some(records) => at += HEAD + records.len() + 1,
             None => {
                 at += 1;
                 lost += 1;
@@ -108,8 +114,7 @@ pub(super) fn salvage(
 /// The records of the whole frame that begins here, if one does.
 pub(super) fn whole(bytes: &[u8], place: u64) -> Option<&[u8]> {
     let head = Head::read(&mut &*bytes).ok()?;
-    let records = bytes.get(HEAD..HEAD + head.size_at(place)?)?;
-    (checksum(records, place) == head.checksum).then_some(records)
+    head.records(bytes.get(HEAD..HEAD + head.size_at(place)?)?, place)
 }
 
 /// Whether a frame that does not read was never completely written.
@@ -146,10 +151,16 @@ impl Head {
         Ok(Self { length, mark, checksum })
     }
 
-    /// How long the records are; `None` where the head is not one of a frame at this place.
+    /// How long records and end are; `None` where the head is not one of a frame at this place.
     fn size_at(&self, place: u64) -> Option<usize> {
         let size = usize::try_from(self.length).ok()?;
-        (self.mark == mark(self.length, place) && (1..=LONGEST).contains(&size)).then_some(size)
+        (self.mark == mark(self.length, place) && (2..=LONGEST + 1).contains(&size)).then_some(size)
+    }
+
+    /// The records of what follows this head, where they read.
+    fn records<'a>(&self, body: &'a [u8], place: u64) -> Option<&'a [u8]> {
+        let records = body.strip_suffix(&[END])?;
+        (checksum(&[body], place) == self.checksum).then_some(records)
     }
 }
 
@@ -162,10 +173,10 @@ fn mark(length: u32, place: u64) -> u32 {
         ^ 0x4a4d_554e
 }
 
-fn checksum(records: &[u8], place: u64) -> [u8; 8] {
+fn checksum(parts: &[&[u8]], place: u64) -> [u8; 8] {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(&place.to_le_bytes());
-    context.update(records);
+    parts.iter().for_each(|part| context.update(part));
     context.finish().as_ref().first_chunk().copied().unwrap_or_default()
 }
 
@@ -264,6 +275,21 @@ mod tests {
 
             assert_eq!(found, bodies()[..hit], "bit {bit}");
             assert_eq!(end, End::Damaged(begins[hit] as u64), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_damage_wherever_a_last_sector_begins() {
+        // Ends as a time in milliseconds does, whose highest bytes are zeros.
+        let body = [vec![7; 30], vec![0; 9]].concat();
+        for filler in 380..520 {
+            let (bytes, begins) = file(&[vec![7; filler], body.clone()]);
+            for bit in begins[1] * 8..bytes.len() * 8 {
+                let mut bytes = bytes.clone();
+                bytes[bit / 8] ^= 1 << (bit % 8);
+
+                assert_eq!(read(&bytes).1, End::Damaged(begins[1] as u64), "{filler}, bit {bit}");
+            }
         }
     }
 

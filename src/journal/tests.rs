@@ -238,15 +238,15 @@ async fn what_is_no_journal_of_this_store_is_refused_and_left_alone() {
     let path = place(&folder);
     let good = journal_of(&path, 1).await;
     let mut newer = good.clone();
-    newer[12..20].copy_from_slice(&[2, 0, 0, 0, 0xfd, 0xff, 0xff, 0xff]);
+    newer[12..20].copy_from_slice(&[9, 0, 0, 0, 0xf6, 0xff, 0xff, 0xff]);
     let mut half_newer = good.clone();
-    half_newer[12] = 2;
+    half_newer[12] = 9;
     let other = folder.path().join("other");
     let list = Arc::new(Revocations::new(1));
     let journal = Journal::open(&other, "other:", OnDamage::Refuse, &list).unwrap();
     journal.close().await;
     let rows = [
-        ("a newer version", newer, "version 2"),
+        ("a newer version", newer, "version 9"),
         ("a damaged version", half_newer, "damaged at byte 0"),
         ("another store's", fs::read(&other).unwrap(), "prefix `other:`"),
         ("empty", Vec::new(), "damaged at byte 0"),

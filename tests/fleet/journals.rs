@@ -91,6 +91,8 @@ pub(crate) async fn flipped(fleet: &mut Fleet, count: usize) {
         let header = if bit / 8 < begins[1] { Some(&0) } else { None };
         let frame = begins.iter().rfind(|begin| **begin <= bit / 8);
         let damage = format!("damaged at byte {}:", header.or(frame).unwrap());
+        // A gateway that starts does not end: this says on what.
+        eprintln!("bit {bit} of {} bytes, {damage}", whole.len());
 
         let output = munjigi(&fleet.nodes[A].file(), &["run"], "").await;
 
