@@ -267,7 +267,7 @@ pub async fn sites(
         let auth = AuthSite {
             host: site.host.to_string(),
             realm: site.realm.clone(),
-            tokens: site_tokens(site, policy, store, now).await?,
+            tokens: Arc::new(site_tokens(site, policy, store, now).await?),
             signup: site.signup.enabled,
             default_role: contract.tokens().default_role.clone(),
             signup_roles: site.signup.roles.clone(),

@@ -95,15 +95,19 @@ pub async fn key_ring(
 }
 
 /// Reads the sites' keys again, and makes those that are missing; all else stays as it is.
+///
+/// `settle` says how tokens under these keys follow those of before.
 pub(super) async fn with_keys_renewed(
     config: &Config,
     mut parts: Vec<SiteParts>,
     store: &dyn Store,
     now: Timestamp,
+    mut settle: impl FnMut(&SiteTokens, SiteTokens) -> SiteTokens,
 ) -> Result<Vec<SiteParts>, AssembleError> {
     for (site, parts) in config.sites.iter().zip(&mut parts) {
         let policy = parts.auth.tokens.policy().clone();
-        parts.auth.tokens = site_tokens(site, policy, store, now).await?;
+        let renewed = site_tokens(site, policy, store, now).await?;
+        parts.auth.tokens = Arc::new(settle(&parts.auth.tokens, renewed));
     }
     Ok(parts)
 }
@@ -114,7 +118,7 @@ pub(super) async fn site_tokens(
     policy: TokenPolicy,
     store: &dyn Store,
     now: Timestamp,
-) -> Result<Arc<SiteTokens>, AssembleError> {
+) -> Result<SiteTokens, AssembleError> {
     let keys = key_ring(site, &policy, store, now).await?;
     // A site without endpoints issues nothing: keys that only verify are enough.
     let tokens = match site.contract {
@@ -122,7 +126,7 @@ pub(super) async fn site_tokens(
         ContractName::BuiltIn(_) | ContractName::File(_) => SiteTokens::new(policy, keys),
     };
     let bad_key = |source| AssembleError::Keys { site: site.host.to_string(), source };
-    Ok(Arc::new(tokens.map_err(bad_key)?))
+    tokens.map_err(bad_key)
 }
 
 /// The revocation of everything that a key signed, and will ever sign.

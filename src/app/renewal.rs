@@ -16,6 +16,7 @@ use crate::clock::Now;
 use crate::drain::Signal;
 use crate::gateway::Gateway;
 use crate::gateway::snapshot::Snapshot;
+use crate::token::SiteTokens;
 
 /// Builds the snapshot anew whenever the signing keys that it was built of may have changed: one
 /// that signs was revoked, the node started with the keys of its own file, or another put others
@@ -29,12 +30,16 @@ pub(super) struct KeyRenewal {
 }
 
 /// How often it is looked whether a key that signs was revoked. Until it is replaced its site
-/// issues nothing (503), and other nodes that were quicker issue tokens that are unknown here.
+/// issues nothing (503).
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How soon it is tried again where nothing came of it: the store was away, or the key is the
 /// operator's own and waits to be replaced in the configuration.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+/// How long a key that takes the place of a revoked one only verifies: other nodes, which hear of
+/// the revocation when this one does, must know it before a token under it comes to them.
+const MADE_KNOWN: Duration = Duration::from_secs(1);
 
 impl KeyRenewal {
     /// Goes on until the signal.
@@ -42,20 +47,25 @@ impl KeyRenewal {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tried: Option<Instant> = None;
+        // Since when successors only verify.
+        let mut withheld: Option<Instant> = None;
         loop {
+            let is_known = || withheld.is_none_or(|since| since.elapsed() >= MADE_KNOWN);
             tokio::select! {
                 () = stop.given() => return,
                 () = told(&mut self.changed) => {}
                 _ = looks.tick() => {
                     let is_early = tried.is_some_and(|tried| tried.elapsed() < TRY_AGAIN);
-                    if is_early || !self.signs_with_revoked() {
+                    let is_due = withheld.is_some() && is_known();
+                    if is_early || !(is_due || self.signs_with_revoked()) {
                         continue;
                     }
                     tried = Some(Instant::now());
                 }
             }
-            match self.renew().await {
-                Ok(()) => {
+            match self.renew(is_known()).await {
+                Ok(is_withheld) => {
+                    withheld = is_withheld.then(|| withheld.unwrap_or_else(Instant::now));
                     tracing::info!("the signing keys were read again");
                     if self.signs_with_revoked() {
                         tracing::error!(
@@ -76,16 +86,27 @@ impl KeyRenewal {
         snapshot.signs_with_revoked(list, Now::read().wall)
     }
 
-    /// Only the keys are read again: all else stays as the latest reload settled it.
-    async fn renew(&self) -> Result<(), AssembleError> {
+    /// Only the keys are read again: all else stays as the latest reload settled it. Answers whether
+    /// a successor is withheld: of a revoked key it always is, of none only until it `is_known`.
+    async fn renew(&self, is_known: bool) -> Result<bool, AssembleError> {
         let kept = self.kept.lock().await;
         let current = self.gateway.snapshot.load_full();
         let (config, store) = (&current.config, self.gateway.auth.store.as_ref());
         let now = Now::read().wall;
-        let parts = keys::with_keys_renewed(config, current.parts(), store, now).await?;
+        let is_revoked = |key| self.gateway.auth.revocations.holds(&key, now);
+        let mut is_withheld = false;
+        let settle = |before: &SiteTokens, renewed: SiteTokens| {
+            let signs = renewed.signing_key().is_some_and(|key| !is_revoked(key));
+            if !signs || before.signing_key().map_or(is_known, |key| !is_revoked(key)) {
+                return renewed;
+            }
+            is_withheld = true;
+            renewed.not_issuing()
+        };
+        let parts = keys::with_keys_renewed(config, current.parts(), store, now, settle).await?;
         let next = Snapshot::build(config.clone(), parts, &kept.upstreams)?;
         self.gateway.snapshot.store(Arc::new(next));
-        Ok(())
+        Ok(is_withheld)
     }
 }
 

@@ -100,17 +100,15 @@ impl Auth {
         }))
     }
 
-    /// Refuses to issue what would be refused at once: the key that signs is revoked, and the site
-    /// has no other yet.
+    /// Refuses to issue what would be refused at once: the key that signs is revoked, and its
+    /// successor is not in use yet.
     pub(super) fn check_signer(&self, site: &AuthSite, now: Timestamp) -> Result<(), Rejection> {
-        let is_revoked = |key| self.revocations.holds(&key, now);
-        if site.tokens.signing_key().is_some_and(is_revoked) {
-            let reason = "the site's signing key is revoked, and the new one is not in use yet";
-            return Err(
-                Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(COME_AGAIN)
-            );
+        let lives = |key| !self.revocations.holds(&key, now);
+        if site.tokens.signing_key().is_some_and(lives) {
+            return Ok(());
         }
-        Ok(())
+        let reason = "the site's signing key is revoked, and the new one is not in use yet";
+        Err(Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(COME_AGAIN))
     }
 
     /// Makes an access token of a session that ends at the given instant.

@@ -144,7 +144,7 @@ impl Auth {
                 self.login(site, caller, &identifier, &password, now).await
             }
             Command::Refresh { refresh_token, previous_access_token } => {
-                self.refresh(site, caller, &refresh_token, previous_access_token.as_ref(), now)
+                self.refresh(site, caller, &refresh_token, previous_access_token.as_ref(), clocks)
                     .await
             }
             Command::Logout { principal, scope } => self.logout(site, &principal, scope, now).await,

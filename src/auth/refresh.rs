@@ -14,6 +14,7 @@ use crate::auth::AuthSite;
 use crate::auth::account::user_of;
 use crate::auth::key_failure;
 use crate::auth::store_failure;
+use crate::clock::Now;
 use crate::clock::Timestamp;
 use crate::operation::Caller;
 use crate::operation::ErrorCode;
@@ -35,6 +36,7 @@ use crate::telemetry::audit;
 use crate::telemetry::audit::Entry;
 use crate::telemetry::audit::Event;
 use crate::token::RefreshToken;
+use crate::token::TokenError;
 
 impl Auth {
     pub(super) async fn refresh(
@@ -43,12 +45,13 @@ impl Auth {
         caller: &Caller,
         presented: &Secret<String>,
         previous: Option<&Secret<String>>,
-        now: Timestamp,
+        clocks: Now,
     ) -> Result<Outcome, Rejection> {
+        let now = clocks.wall;
         site.tokens
             .verify_refresh(presented.expose(), now)
-            .map_err(|error| Rejection::new(ErrorCode::InvalidGrant, error.to_string()))?;
-        let previous = previous.map(|token| self.read_previous(site, token, now)).transpose()?;
+            .map_err(|error| self.unsound(site, "refresh", &error, clocks))?;
+        let previous = previous.map(|token| self.read_previous(site, token, clocks)).transpose()?;
         // Before anything is spent: the same token is good once the site can sign again.
         self.check_signer(site, now)?;
         let hash = RefreshHash::of(presented.expose());
@@ -96,15 +99,22 @@ impl Auth {
         &self,
         site: &AuthSite,
         token: &Secret<String>,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Principal, Rejection> {
-        let verified = site.tokens.verify_expired(token.expose(), now).map_err(|error| {
-            Rejection::new(ErrorCode::InvalidGrant, format!("the access token: {error}"))
-        })?;
-        if self.revocations.holds(&verified.revocation.key, now) {
+        let verified = site.tokens.verify_expired(token.expose(), now.wall);
+        let verified = verified.map_err(|error| self.unsound(site, "access", &error, now))?;
+        if self.revocations.holds(&verified.revocation.key, now.wall) {
             return Err(refusal("the access token's key is revoked"));
         }
         Ok(verified.principal)
+    }
+
+    /// The refusal of a token that does not verify.
+    fn unsound(&self, site: &AuthSite, name: &str, error: &TokenError, now: Now) -> Rejection {
+        let scrutiny = site.scrutiny(Some(&self.revocations), None);
+        let reason = || format!("the {name} token: {error}");
+        let invalid = || Rejection::new(ErrorCode::InvalidGrant, reason());
+        scrutiny.cannot_know(error, now).unwrap_or_else(invalid)
     }
 
     /// Finds the session of a refresh token and its user, where both may go on.

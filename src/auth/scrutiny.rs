@@ -74,7 +74,9 @@ impl Scrutiny<'_> {
     /// # Errors
     /// 401 for a token that is not sound or is revoked; 503 while revocation is unread or stale.
     pub(crate) fn judge(&self, token: &str, now: Now) -> Result<Standing, Rejection> {
-        let verified = self.tokens.verify(token, now.wall).map_err(|error| invalid(&error))?;
+        let verified = self.tokens.verify(token, now.wall);
+        let verified = verified
+            .map_err(|error| self.cannot_know(&error, now).unwrap_or_else(|| invalid(&error)))?;
         let Some(revocations) = self.revocations else {
             return Ok(Standing::Known(verified));
         };
@@ -87,6 +89,18 @@ impl Scrutiny<'_> {
             None => Standing::Known(verified),
             Some(Stale::Accept) => Standing::KnownStale(verified),
             Some(Stale::Ask) => Standing::ToAsk(verified),
+        })
+    }
+
+    /// The refusal of a token whose key is unknown here, where it may have been made since the last
+    /// news of the store: nothing says that the token is bad.
+    pub(crate) fn cannot_know(&self, error: &TokenError, now: Now) -> Option<Rejection> {
+        let freshness = self.revocations?.freshness(now.boot, self.max_staleness);
+        let is_unheard_of = *error == TokenError::UnknownKey && self.tokens.keys_are_stored();
+        let is_blind = is_unheard_of && freshness != Freshness::Fresh;
+        is_blind.then(|| {
+            let reason = format!("{error}, and there is no news of the store");
+            Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(RETRY_AFTER)
         })
     }
 }

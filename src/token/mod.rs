@@ -37,6 +37,7 @@ use crate::operation::UserId;
 use crate::token::cache::Cache;
 use crate::token::issue::OwnClaims;
 use crate::token::key::Key;
+use crate::token::key::Origin;
 
 pub use error::TokenError;
 pub use issue::AccessToken;
@@ -194,6 +195,18 @@ impl SiteTokens {
     pub fn signing_key(&self) -> Option<RevocationKey> {
         let signer = self.signer.as_deref()?;
         Some(RevocationKey::of_key(&self.policy.issuer, &signer.kid))
+    }
+
+    /// Whether the keys are those that the store keeps: others may be added at any time.
+    #[must_use]
+    pub fn keys_are_stored(&self) -> bool {
+        self.ring.origin == Origin::Stored
+    }
+
+    /// The same tokens, of which none is issued.
+    #[must_use]
+    pub fn not_issuing(self) -> Self {
+        Self { signer: None, ..self }
     }
 
     /// The public keys as a JWK Set (RFC 7517 §5); symmetric keys are left out.

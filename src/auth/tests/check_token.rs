@@ -10,11 +10,14 @@ use super::Node;
 use super::Setup;
 use super::later;
 use super::policy;
+use super::refresh;
 use crate::clock::BootTime;
 use crate::clock::Now;
 use crate::config::WhenStale;
 use crate::operation::Command;
-use crate::operation::ErrorCode;
+use crate::operation::ErrorCode::InvalidGrant;
+use crate::operation::ErrorCode::InvalidToken;
+use crate::operation::ErrorCode::ServiceUnavailable;
 use crate::operation::LogoutScope;
 use crate::operation::Outcome;
 use crate::operation::Rejection;
@@ -49,11 +52,19 @@ async fn stale(
     when_stale: WhenStale,
     tokens: &TokenSet,
 ) -> Result<Outcome, Rejection> {
+    run_stale(node, when_stale, check(tokens.access_token.expose())).await
+}
+
+async fn run_stale(
+    node: &mut Node,
+    when_stale: WhenStale,
+    command: Command,
+) -> Result<Outcome, Rejection> {
     Arc::make_mut(&mut node.site.settings).when_stale = when_stale;
     let address = std::net::Ipv4Addr::LOCALHOST.into();
     let caller = crate::operation::Caller { address, agent: None };
     let now = Now { wall: NOW, boot: STALE };
-    node.auth.run(&node.site, &caller, check(tokens.access_token.expose()), now).await
+    node.auth.run(&node.site, &caller, command, now).await
 }
 
 fn revocation(node: &Node, tokens: &TokenSet) -> Revocation {
@@ -80,10 +91,10 @@ async fn what_is_no_living_access_token_of_this_site_is_refused() {
     ];
     for (name, token) in rows {
         let refused = node.refused(check(&token), NOW).await;
-        assert_eq!(refused, ErrorCode::InvalidToken, "{name}");
+        assert_eq!(refused, InvalidToken, "{name}");
     }
     let refused = node.refused(check(good), tokens.access_expires_at).await;
-    assert_eq!(refused, ErrorCode::InvalidToken, "expired");
+    assert_eq!(refused, InvalidToken, "expired");
     node.run(check(good), NOW).await.unwrap();
 }
 
@@ -97,7 +108,7 @@ async fn a_revoked_token_is_refused() {
 
         let refused = node.refused(check(tokens.access_token.expose()), NOW).await;
 
-        assert_eq!(refused, ErrorCode::InvalidToken, "{scope:?}");
+        assert_eq!(refused, InvalidToken, "{scope:?}");
     }
     for end in [UserChange::SetEnabled(false), UserChange::Remove] {
         let (node, tokens) = node(|_| ()).await;
@@ -107,7 +118,7 @@ async fn a_revoked_token_is_refused() {
 
         let refused = node.refused(check(tokens.access_token.expose()), NOW).await;
 
-        assert_eq!(refused, ErrorCode::InvalidToken);
+        assert_eq!(refused, InvalidToken);
     }
 }
 
@@ -136,7 +147,7 @@ async fn before_the_list_was_read_nothing_is_said() {
 
         let rejection = stale(&mut node, when_stale, &tokens).await.unwrap_err();
 
-        assert_eq!(rejection.code, ErrorCode::ServiceUnavailable, "{when_stale:?}");
+        assert_eq!(rejection.code, ServiceUnavailable, "{when_stale:?}");
         assert!(rejection.retry_after.is_some(), "{when_stale:?}");
     }
 }
@@ -145,7 +156,7 @@ async fn before_the_list_was_read_nothing_is_said() {
 async fn on_a_stale_list_it_is_decided_as_configured() {
     let (mut node, tokens) = node(|_| ()).await;
     let rows = [
-        (WhenStale::Reject, Some(ErrorCode::ServiceUnavailable)),
+        (WhenStale::Reject, Some(ServiceUnavailable)),
         (WhenStale::Accept, None),
         (WhenStale::Ask, None),
     ];
@@ -156,7 +167,7 @@ async fn on_a_stale_list_it_is_decided_as_configured() {
 
     // Known to the store alone.
     node.store().revoke(&[revocation(&node, &tokens)]).await.unwrap();
-    let rows = [(WhenStale::Accept, None), (WhenStale::Ask, Some(ErrorCode::InvalidToken))];
+    let rows = [(WhenStale::Accept, None), (WhenStale::Ask, Some(InvalidToken))];
     for (when_stale, refused) in rows {
         let outcome = stale(&mut node, when_stale, &tokens).await;
         assert_eq!(outcome.err().map(|rejection| rejection.code), refused, "{when_stale:?}");
@@ -164,5 +175,25 @@ async fn on_a_stale_list_it_is_decided_as_configured() {
 
     node.auth.revocations.record(&[revocation(&node, &tokens)]);
     let refused = stale(&mut node, WhenStale::Accept, &tokens).await.unwrap_err().code;
-    assert_eq!(refused, ErrorCode::InvalidToken, "known revocations are still refused");
+    assert_eq!(refused, InvalidToken, "known revocations are still refused");
+}
+
+#[tokio::test]
+async fn what_a_key_signed_that_may_be_new_is_not_refused_while_there_is_no_news() {
+    let (mut node, _) = node(|policy| policy.refresh_format = RefreshFormat::Jwt).await;
+    let (_, new) = self::node(|policy| policy.refresh_format = RefreshFormat::Jwt).await;
+    let commands = || [check(new.access_token.expose()), refresh(&new)];
+    for (command, refused) in commands().into_iter().zip([InvalidToken, InvalidGrant]) {
+        assert_eq!(node.refused(command, NOW).await, refused, "with news");
+    }
+    for when_stale in [WhenStale::Reject, WhenStale::Accept, WhenStale::Ask] {
+        for command in commands() {
+            let rejection = run_stale(&mut node, when_stale, command).await.unwrap_err();
+
+            assert_eq!(rejection.code, ServiceUnavailable, "{when_stale:?}");
+            assert!(rejection.retry_after.is_some(), "{when_stale:?}");
+        }
+        let junk = run_stale(&mut node, when_stale, check("a.b.c")).await.unwrap_err();
+        assert_eq!(junk.code, InvalidToken, "no key makes this a token");
+    }
 }
