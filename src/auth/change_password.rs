@@ -47,8 +47,10 @@ impl Auth {
         let Some(user) = self.change_account(site, user.id, change, until).await? else {
             return Err(Rejection::new(ErrorCode::InvalidToken, "the token's user is gone"));
         };
-        self.open_session(site, caller, &user, now).await?.ok_or_else(|| {
+        let opened = self.open_session(site, caller, &user, now).await?.ok_or_else(|| {
             Rejection::new(ErrorCode::InvalidToken, "the account changed once more meanwhile")
-        })
+        })?;
+        let (user, tokens) = opened;
+        Ok(Outcome::TokensIssued { user, tokens, is_new_user: false })
     }
 }

@@ -12,7 +12,6 @@ use crate::operation::Caller;
 use crate::operation::ErrorCode;
 use crate::operation::Generations;
 use crate::operation::Identifier;
-use crate::operation::Outcome;
 use crate::operation::Rejection;
 use crate::operation::SessionId;
 use crate::operation::TokenSet;
@@ -39,7 +38,7 @@ impl Auth {
         caller: &Caller,
         user: &User,
         now: Timestamp,
-    ) -> Result<Option<Outcome>, Rejection> {
+    ) -> Result<Option<(UserView, TokenSet)>, Rejection> {
         let Some(shown) = self.shown(site, user, now).await? else { return Ok(None) };
         let policy = site.tokens.policy();
         let id = SessionId(Uuid::new_v4());
@@ -80,7 +79,7 @@ impl Auth {
             refresh_expires_at: refresh_ends,
             session: id,
         };
-        Ok(Some(Outcome::TokensIssued { user: shown, tokens, is_new_user: false }))
+        Ok(Some((shown, tokens)))
     }
 
     /// The account with its attributes, as it is after a login at `now`; `None` when it is gone.

@@ -67,9 +67,9 @@ impl Auth {
                 (user, _) => return Err(refusal(user.as_ref())),
             };
             guess.right();
-            if let Some(outcome) = self.open_session(site, caller, &user, now).await? {
+            if let Some((shown, tokens)) = self.open_session(site, caller, &user, now).await? {
                 self.renew_verifier(site, &user, proof, now).await;
-                return Ok(outcome);
+                return Ok(Outcome::TokensIssued { user: shown, tokens, is_new_user: false });
             }
         }
         Err(Rejection::new(ErrorCode::InvalidCredentials, "the account changed during the login"))

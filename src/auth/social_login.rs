@@ -84,13 +84,8 @@ impl Auth {
                 }
             };
             let Some(user) = user else { continue };
-            if let Some(opened) = self.open_session(site, caller, &user, now).await? {
-                return Ok(match opened {
-                    Outcome::TokensIssued { user, tokens, .. } => {
-                        Outcome::TokensIssued { user, tokens, is_new_user }
-                    }
-                    other => other,
-                });
+            if let Some((user, tokens)) = self.open_session(site, caller, &user, now).await? {
+                return Ok(Outcome::TokensIssued { user, tokens, is_new_user });
             }
         }
         Err(refusal("the account changed during the login"))
