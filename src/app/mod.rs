@@ -5,6 +5,7 @@
 //! drains within the grace.
 
 pub mod assemble;
+pub mod caution;
 pub mod kept;
 pub mod keys;
 mod renewal;
@@ -46,6 +47,7 @@ use crate::telemetry::log::Shape;
 use crate::vault::Vault;
 
 use assemble::AssembleError;
+use caution::cautions;
 use kept::Kept;
 use renewal::KeyRenewal;
 
@@ -270,6 +272,9 @@ async fn snapshot(
     now: Timestamp,
 ) -> Result<Snapshot, AssembleError> {
     let contracts = assemble::contracts(config)?;
+    for caution in cautions(config, &contracts) {
+        tracing::warn!("{caution}");
+    }
     let settings = assemble::settings(config, &contracts, kept, vault)?;
     let parts = assemble::sites(config, &contracts, &settings, store, now).await?;
     Ok(Snapshot::build(config.clone(), parts, &kept.upstreams)?)

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::app::assemble;
 use crate::app::assemble::AssembleError;
+use crate::app::caution::cautions;
 use crate::config;
 use crate::config::CertConfig;
 use crate::config::Config;
@@ -32,6 +33,8 @@ struct Report {
     sites: usize,
     routes: usize,
     contracts: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cautions: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<Examination>,
 }
@@ -65,6 +68,7 @@ pub(crate) async fn check(args: CheckArgs, context: &Context) -> anyhow::Result<
         file: file.display().to_string(),
         sites: config.sites.len(),
         routes: config.sites.iter().map(|site| site.routes.len()).sum(),
+        cautions: cautions(&config, &contracts),
         contracts: names,
         store,
     };
@@ -79,10 +83,12 @@ fn in_words(report: &Report) -> String {
         count(report.routes, "route"),
         report.contracts.join(", ")
     )];
+    let mut cautions: Vec<&String> = report.cautions.iter().collect();
     if let Some(found) = &report.store {
+        cautions.extend(&found.warnings);
         lines.extend(found.facts.iter().map(|fact| format!("✓ {}  {}", fact.about, fact.found)));
-        lines.extend(found.warnings.iter().map(|warning| format!("! {warning}")));
     }
+    lines.extend(cautions.iter().map(|caution| format!("! {caution}")));
     lines.join("\n")
 }
 

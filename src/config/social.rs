@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::config::Expected;
 use crate::config::Item;
 use crate::config::Table;
+use crate::operation::Provider;
 
 /// `[social]`
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +46,17 @@ pub struct ProviderConfig {
     pub userinfo_url: Uri,
     /// Where the provider says for whom a token was made. A reload applies it.
     pub tokeninfo_url: Uri,
+}
+
+impl SocialConfig {
+    /// The settings of a provider; `None`: it is not supported.
+    #[must_use]
+    pub const fn of(&self, provider: Provider) -> Option<&ProviderConfig> {
+        match provider {
+            Provider::Google => self.google.as_ref(),
+            Provider::Kakao => self.kakao.as_ref(),
+        }
+    }
 }
 
 impl Default for SocialConfig {

@@ -13,7 +13,6 @@ use std::time::Duration;
 use http::Uri;
 use tokio::sync::Semaphore;
 
-use crate::config::ProviderConfig;
 use crate::config::SocialConfig;
 use crate::operation::Email;
 use crate::operation::Provider;
@@ -27,9 +26,7 @@ use client::Client;
 pub struct Social {
     /// Absent where no provider is configured.
     client: Option<Client>,
-    google: Option<ProviderConfig>,
-    kakao: Option<ProviderConfig>,
-    timeout: Duration,
+    config: SocialConfig,
     /// One for each question that runs.
     places: Semaphore,
 }
@@ -137,22 +134,11 @@ impl Social {
     /// When a certificate authority does not read.
     pub fn new(config: &SocialConfig) -> Result<Self, SocialSetupError> {
         let any = config.google.is_some() || config.kakao.is_some();
-        let social = Self {
+        Ok(Self {
             client: if any { Some(Client::new(config.ca.as_deref())?) } else { None },
-            google: config.google.clone(),
-            kakao: config.kakao.clone(),
-            timeout: config.timeout,
+            config: config.clone(),
             places: Semaphore::new(AT_ONCE),
-        };
-        for provider in Provider::ALL {
-            if social.config(provider).is_some_and(|config| config.applications.is_empty()) {
-                tracing::warn!(
-                    provider = provider.name(),
-                    "no application is configured: a token made for any opens its user's account"
-                );
-            }
-        }
-        Ok(social)
+        })
     }
 
     /// Asks a provider whom a token speaks for.
@@ -181,7 +167,7 @@ impl Social {
         provider: Provider,
         token: &Secret<String>,
     ) -> Result<Profile, SocialError> {
-        let (Some(client), Some(config)) = (&self.client, self.config(provider)) else {
+        let (Some(client), Some(config)) = (&self.client, self.config.of(provider)) else {
             return Err(SocialError::Unsupported);
         };
         if !is_token(token.expose()) {
@@ -194,16 +180,9 @@ impl Social {
                 Provider::Kakao => kakao::profile(client, config, token).await,
             }
         };
-        match tokio::time::timeout(self.timeout, question).await {
+        match tokio::time::timeout(self.config.timeout, question).await {
             Ok(answered) => answered,
-            Err(_elapsed) => Err(SocialError::Unavailable(Outage::TimedOut(self.timeout))),
-        }
-    }
-
-    const fn config(&self, provider: Provider) -> Option<&ProviderConfig> {
-        match provider {
-            Provider::Google => self.google.as_ref(),
-            Provider::Kakao => self.kakao.as_ref(),
+            Err(_elapsed) => Err(SocialError::Unavailable(Outage::TimedOut(self.config.timeout))),
         }
     }
 }

@@ -74,6 +74,14 @@ async fn check_deep_looks_at_the_file_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_says_what_is_seldom_meant_and_exits_0() {
+    let (code, printed) = check(&format!("{SITE}[social.google]\n")).await;
+
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("\n! [social.google] names no application"), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn check_deep_looks_at_redis_and_refuses_what_a_start_would() {
     let folder = tempfile::tempdir().unwrap();
     let server = RedisServer::start_with("redis", &["--maxmemory-policy", "allkeys-lru"]).await;

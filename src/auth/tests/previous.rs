@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::ACCESS_TTL;
+use super::BOOT;
 use super::EMAIL;
 use super::GRACE;
 use super::NOW;
@@ -28,7 +29,9 @@ const HOUR: Duration = Duration::from_hours(1);
 
 fn node() -> Node {
     let policy = TokenPolicy { refresh_format: RefreshFormat::Jwt, ..policy() };
-    Setup { policy, ..Setup::default() }.node()
+    let node = Setup { policy, ..Setup::default() }.node();
+    node.auth.revocations.note_contact(BOOT);
+    node
 }
 
 fn reissue(refresh: &TokenSet, access: &Secret<String>) -> Command {

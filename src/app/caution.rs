@@ -1,0 +1,81 @@
+//! What a configuration may say, and is seldom meant to.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::config::StoreUrl;
+use crate::contract::Contract;
+use crate::operation::Operation;
+use crate::operation::Provider;
+
+/// One sentence for each thing that an operator may not have meant; `contracts` are those of the
+/// sites, in their order.
+#[must_use]
+pub fn cautions(config: &Config, contracts: &[Arc<Contract>]) -> Vec<String> {
+    let mut cautions = Vec::new();
+    for provider in Provider::ALL {
+        if config.social.of(provider).is_some_and(|social| social.applications.is_empty()) {
+            cautions.push(format!(
+                "[social.{}] names no application: a token made for any opens its user's account",
+                provider.name()
+            ));
+        }
+    }
+    let sites = config.sites.iter().zip(contracts);
+    for (site, _) in sites.filter(|(_, contract)| mails(contract) && config.mail.url.is_none()) {
+        cautions.push(format!(
+            "[mail] is off: endpoints of `{}` that send a code answer 503",
+            site.host
+        ));
+    }
+    if matches!(config.store.url, StoreUrl::Redis(_)) && config.revocation.journal.is_none() {
+        cautions.push(
+            "[revocation] journal is off: what this Redis loses is lost, and a start needs it"
+                .to_owned(),
+        );
+    }
+    cautions
+}
+
+fn mails(contract: &Contract) -> bool {
+    contract.endpoints().iter().any(|endpoint| {
+        matches!(endpoint.operation(), Operation::RequestReset | Operation::RequestVerification)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::cautions;
+    use crate::app::assemble::contracts;
+    use crate::config;
+
+    fn of(text: &str) -> Vec<String> {
+        let text = format!("[site.\"localhost\"]\ncontract = \"standard\"\n{text}");
+        let config = config::parse(&text, Path::new("munjigi.toml"), &BTreeMap::new())
+            .unwrap_or_else(|faults| panic!("{faults}"));
+        cautions(&config, &contracts(&config).unwrap())
+    }
+
+    #[test]
+    fn each_is_told_where_it_applies_and_nowhere_else() {
+        let mail = "[mail]\nurl = \"dir:mails\"\n";
+        let redis = "[store]\nurl = \"redis://127.0.0.1\"\n";
+        let rows = [
+            ("all is well", mail.to_owned(), None),
+            ("mails are off", String::new(), Some("of `localhost`")),
+            ("any application", format!("{mail}[social.google]\n"), Some("[social.google]")),
+            ("one", format!("{mail}[social.google]\nclient_id = \"x\"\n"), None),
+            ("with a journal", format!("{mail}{redis}"), None),
+            ("without", format!("{mail}{redis}[revocation]\njournal = \"\"\n"), Some("journal")),
+        ];
+        for (name, text, expected) in rows {
+            let told = of(&text);
+
+            assert_eq!(told.len(), usize::from(expected.is_some()), "{name}: {told:?}");
+            assert!(told.iter().all(|told| expected.is_some_and(|part| told.contains(part))));
+        }
+    }
+}
