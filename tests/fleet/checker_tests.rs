@@ -1,0 +1,220 @@
+//! Histories with each way of breaking the promise, and those in which a fault excuses it.
+
+use std::time::Duration;
+
+use super::Class;
+use super::check;
+use crate::history::Event;
+use crate::history::What;
+
+const TOKEN: u64 = 1;
+const OUT: What = What::RevokeSent { token: TOKEN };
+const ACK: What = What::RevokeAck { token: TOKEN };
+const YES: What = What::UseAccepted { token: TOKEN };
+const NO: What = What::UseRefused { token: TOKEN, status: 401 };
+
+/// An event of a gateway, from the one to the other millisecond.
+fn event(gateway: &str, begun: u64, at: u64, what: What) -> Event {
+    let session = match what {
+        What::Killed | What::CutOff | What::Reachable | What::StoreLost { .. } => 0,
+        _ => 1,
+    };
+    let gateway = gateway.to_owned();
+    Event {
+        at: at * 1000,
+        begun: begun * 1000,
+        wall: i64::try_from(at).unwrap(),
+        gateway,
+        session,
+        what,
+    }
+}
+
+fn refresh(presented: u64, successor: Option<u64>, status: u16) -> What {
+    What::Refresh { presented, successor, token: None, status }
+}
+
+fn nack(status: u16) -> What {
+    What::RevokeNack { token: TOKEN, status }
+}
+
+fn lost() -> What {
+    What::StoreLost { how: "wiped".to_owned() }
+}
+
+/// Issued at once, for a minute; may stay unknown elsewhere for two seconds.
+fn anomalies(events: Vec<Event>) -> Vec<(Class, u64)> {
+    let issue = event("a", 0, 1, What::Issue { token: TOKEN, expires: 60_000 });
+    let events: Vec<_> = [issue].into_iter().chain(events).collect();
+    let verdict = check(&events, Duration::from_secs(2));
+    verdict.anomalies.iter().map(|anomaly| (anomaly.class, anomaly.late)).collect()
+}
+
+#[test]
+fn a_history_as_it_should_be_has_no_anomaly() {
+    let events = vec![
+        event("a", 10, 12, YES),
+        event("b", 10, 12, refresh(1, Some(2), 200)),
+        event("b", 13, 14, refresh(1, Some(2), 200)),
+        event("a", 20, 20, OUT),
+        event("a", 20, 30, ACK),
+        event("a", 29, 31, YES),
+        event("a", 31, 32, NO),
+        event("b", 31, 32, YES),
+        event("b", 2029, 2032, YES),
+        event("b", 2040, 2041, NO),
+        event("b", 2041, 2042, refresh(2, None, 400)),
+        event("a", 2042, 2043, What::UseRefused { token: TOKEN, status: 503 }),
+    ];
+
+    assert_eq!(anomalies(events), []);
+}
+
+#[test]
+fn each_anomaly_of_a_use_is_seen_and_named() {
+    let out = || vec![event("a", 20, 20, OUT), event("a", 20, 30, ACK)];
+    let after = |events: Vec<Event>| [out(), events].concat();
+    for (name, events, expected) in [
+        ("lost here", after(vec![event("a", 31, 32, YES)]), (Class::LostRevocation, 1)),
+        ("lost there", after(vec![event("b", 2031, 2032, YES)]), (Class::LostRevocation, 2001)),
+        (
+            "late here",
+            after(vec![event("a", 33, 34, YES), event("a", 35, 36, NO)]),
+            (Class::StaleAccept, 3),
+        ),
+        (
+            "late there",
+            after(vec![event("b", 2532, 2533, YES), event("b", 2600, 2601, NO)]),
+            (Class::StaleAccept, 2502),
+        ),
+        (
+            "accepted again",
+            after(vec![event("b", 31, 32, NO), event("b", 40, 41, YES)]),
+            (Class::Resurrection, 10),
+        ),
+        (
+            "accepted again, of a log-out that was never acknowledged",
+            vec![event("a", 20, 20, OUT), event("a", 31, 32, NO), event("a", 40, 41, YES)],
+            (Class::Resurrection, 0),
+        ),
+        (
+            "decided though cut off",
+            vec![
+                event("b", 5, 5, What::CutOff),
+                event("b", 2006, 2007, YES),
+                event("b", 2010, 2010, What::Reachable),
+            ],
+            (Class::DecidedBlind, 0),
+        ),
+    ] {
+        assert_eq!(anomalies(events), [expected], "{name}");
+    }
+}
+
+#[test]
+fn each_anomaly_of_another_answer_is_seen_and_named() {
+    let out = || vec![event("a", 20, 20, OUT), event("a", 20, 30, ACK)];
+    let after = |events: Vec<Event>| [out(), events].concat();
+    for (name, events, expected) in [
+        (
+            "acknowledged though cut off",
+            [vec![event("a", 5, 5, What::CutOff)], out()].concat(),
+            (Class::AckWhileUnstored, 0),
+        ),
+        (
+            "two successors",
+            vec![
+                event("a", 2, 3, refresh(1, Some(2), 200)),
+                event("b", 2, 4, refresh(1, Some(3), 200)),
+            ],
+            (Class::DoubleSuccessor, 0),
+        ),
+        (
+            "renewed after its end",
+            after(vec![event("b", 35, 36, refresh(1, Some(2), 200))]),
+            (Class::RefreshedAfterLogout, 5),
+        ),
+        ("refused for nothing", vec![event("b", 31, 32, NO)], (Class::FalseRefusal, 0)),
+        (
+            "refused before it was asked for",
+            vec![event("b", 3, 4, NO), event("a", 20, 20, OUT)],
+            (Class::FalseRefusal, 0),
+        ),
+        (
+            "a log-out that failed as invalid",
+            vec![event("a", 20, 20, OUT), event("a", 20, 30, nack(401))],
+            (Class::InvalidForOutage, 0),
+        ),
+        (
+            "a refresh that failed as invalid",
+            vec![event("a", 20, 30, refresh(1, None, 400))],
+            (Class::InvalidForOutage, 0),
+        ),
+        (
+            "a use that failed as a fault",
+            vec![event("a", 20, 30, What::UseRefused { token: TOKEN, status: 500 })],
+            (Class::InvalidForOutage, 0),
+        ),
+    ] {
+        assert_eq!(anomalies(events), [expected], "{name}");
+    }
+}
+
+#[test]
+fn what_a_fault_excuses_is_no_anomaly() {
+    for (name, events) in [
+        (
+            "a log-out that nobody acknowledged is forgotten by a killed gateway",
+            vec![
+                event("a", 20, 20, OUT),
+                event("a", 20, 25, nack(503)),
+                event("a", 31, 32, NO),
+                event("a", 33, 33, What::Killed),
+                event("a", 40, 41, YES),
+            ],
+        ),
+        (
+            "the second attempt finds the first",
+            vec![
+                event("a", 20, 20, OUT),
+                event("a", 20, 25, nack(503)),
+                event("a", 26, 26, OUT),
+                event("a", 26, 27, nack(401)),
+            ],
+        ),
+        (
+            "decided while the last news was young enough, and after the return",
+            vec![
+                event("b", 5, 5, What::CutOff),
+                event("b", 2004, 2007, YES),
+                event("b", 2010, 2010, What::Reachable),
+                event("b", 2011, 2012, YES),
+            ],
+        ),
+        (
+            "a store that lost its sessions refuses a refresh",
+            vec![event("", 5, 6, lost()), event("a", 20, 30, refresh(1, None, 400))],
+        ),
+        (
+            "a store that lost the exchange repeats it otherwise",
+            vec![
+                event("a", 2, 3, refresh(1, Some(2), 200)),
+                event("", 5, 6, lost()),
+                event("b", 7, 8, refresh(1, Some(3), 200)),
+            ],
+        ),
+        (
+            "cut off twice at once, and back",
+            vec![
+                event("b", 5, 5, What::CutOff),
+                event("b", 6, 6, What::CutOff),
+                event("b", 7, 7, What::Reachable),
+                event("b", 8, 8, What::Reachable),
+                event("b", 2100, 2101, YES),
+            ],
+        ),
+        ("an access token ends by itself", vec![event("a", 60_100, 60_101, NO)]),
+    ] {
+        assert_eq!(anomalies(events), [], "{name}");
+    }
+}
