@@ -59,6 +59,8 @@ struct Faults {
     /// Gateway, from, until.
     cuts: Vec<(String, u64, u64)>,
     losses: Vec<(u64, u64)>,
+    /// While there were two masters: from, until.
+    splits: Vec<(u64, u64)>,
 }
 
 /// A session's events, in the order of their beginnings.
@@ -121,8 +123,8 @@ fn accepted(event: &Event, story: &Story<'_>, faults: &Faults, staleness: u64) -
         return Some((Class::Resurrection, late));
     }
     let is_past = acks().any(|ack| {
-        let allowed = if ack.gateway == event.gateway { 0 } else { staleness };
-        event.begun > ack.at + allowed
+        let is_here = ack.gateway == event.gateway;
+        event.begun > if is_here { ack.at } else { faults.known_elsewhere(ack.at, staleness) }
     });
     if is_past {
         let mut later = story.iter().filter(here).filter(|other| other.begun > event.begun);
@@ -196,6 +198,12 @@ impl Faults {
                     }
                 }
                 What::StoreLost { .. } => faults.losses.push((event.begun, event.at)),
+                What::Parted => faults.splits.push((event.begun, u64::MAX)),
+                What::Joined => {
+                    if let Some(split) = faults.splits.last_mut() {
+                        split.1 = event.at;
+                    }
+                }
                 _ => {}
             }
         }
@@ -209,6 +217,15 @@ impl Faults {
     /// Whether the gateway was cut off from the store all that while.
     fn cut(&self, gateway: &str, from: u64, until: u64) -> bool {
         self.cuts.iter().any(|(name, cut, back)| name == gateway && *cut < from && until < *back)
+    }
+
+    /// When what one gateway acknowledged has to be known at the other: each side of a split is in
+    /// contact with its own master, and hears of the other's once they are joined.
+    fn known_elsewhere(&self, acknowledged: u64, staleness: u64) -> u64 {
+        let due = acknowledged + staleness;
+        let mut splits = self.splits.iter();
+        let split = splits.rfind(|(from, until)| *from <= due && acknowledged <= *until);
+        split.map_or(due, |(_, until)| due.max(until.saturating_add(staleness)))
     }
 
     fn lost(&self, from: u64, until: u64) -> bool {

@@ -16,7 +16,8 @@ const NO: What = What::UseRefused { token: TOKEN, status: 401 };
 /// An event of a gateway, from the one to the other millisecond.
 fn event(gateway: &str, begun: u64, at: u64, what: What) -> Event {
     let session = match what {
-        What::Killed | What::CutOff | What::Reachable | What::StoreLost { .. } => 0,
+        What::Killed | What::CutOff | What::Reachable => 0,
+        What::StoreLost { .. } | What::Parted | What::Joined => 0,
         _ => 1,
     };
     let gateway = gateway.to_owned();
@@ -86,6 +87,21 @@ fn each_anomaly_of_a_use_is_seen_and_named() {
             "late there",
             after(vec![event("b", 2532, 2533, YES), event("b", 2600, 2601, NO)]),
             (Class::StaleAccept, 2502),
+        ),
+        (
+            "lost in a split",
+            [
+                vec![event("", 5, 6, What::Parted)],
+                out(),
+                vec![event("", 3000, 3001, What::Joined), event("b", 5002, 5003, YES)],
+            ]
+            .concat(),
+            (Class::LostRevocation, 4972),
+        ),
+        (
+            "forgotten on its own side of a split",
+            [vec![event("", 5, 6, What::Parted)], out(), vec![event("a", 31, 32, YES)]].concat(),
+            (Class::LostRevocation, 1),
         ),
         (
             "accepted again",
@@ -201,6 +217,18 @@ fn what_a_fault_excuses_is_no_anomaly() {
                 event("a", 2, 3, refresh(1, Some(2), 200)),
                 event("", 5, 6, lost()),
                 event("b", 7, 8, refresh(1, Some(3), 200)),
+            ],
+        ),
+        (
+            "neither side of a split hears of the other before they are joined",
+            vec![
+                event("a", 20, 20, OUT),
+                event("a", 20, 30, ACK),
+                event("", 1900, 1901, What::Parted),
+                event("b", 2900, 2901, YES),
+                event("", 3000, 3001, What::Joined),
+                event("b", 5000, 5001, YES),
+                event("b", 5002, 5003, NO),
             ],
         ),
         (

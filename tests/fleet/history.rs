@@ -61,6 +61,10 @@ pub(crate) enum What {
     Reachable,
     /// The store lost what it held, or some of it.
     StoreLost { how: String },
+    /// Two masters are written to from now on, each by one of the gateways.
+    Parted,
+    /// Both gateways reach the one that is left.
+    Joined,
 }
 
 impl What {
@@ -80,6 +84,8 @@ impl What {
             Self::Killed => "gateways killed",
             Self::CutOff => "gateways cut off",
             Self::Reachable => "gateways joined again",
+            Self::Parted => "stores parted in two",
+            Self::Joined => "stores joined again",
             Self::StoreLost { how } => return format!("stores {how}"),
         };
         name.to_owned()

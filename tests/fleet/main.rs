@@ -37,4 +37,5 @@ mod propagation;
 mod quiet;
 mod refreshes;
 mod soak;
+mod split;
 mod tampering;

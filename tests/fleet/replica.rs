@@ -21,6 +21,15 @@ impl Replica {
         replica
     }
 
+    /// Waits until it has what a server has by now.
+    pub(crate) async fn has_all_of(&self, primary: &RedisServer) {
+        let reached = offset(primary, "master_repl_offset").await;
+        eventually("the replica has everything", async || {
+            (offset(&self.server, "slave_repl_offset").await >= reached).then_some(())
+        })
+        .await;
+    }
+
     /// Nothing more reaches it from now on.
     pub(crate) fn fall_behind(&self) {
         self.lag.set(Mode::Blackhole);
@@ -42,4 +51,11 @@ impl Replica {
         })
         .await;
     }
+}
+
+async fn offset(server: &RedisServer, name: &str) -> u64 {
+    let told: String = server.ask("INFO replication").await;
+    let mut lines = told.lines().filter_map(|line| line.split_once(':'));
+    let (_, offset) = lines.find(|(field, _)| *field == name).expect("an offset");
+    offset.trim().parse().expect("a number")
 }
