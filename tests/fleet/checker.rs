@@ -20,6 +20,8 @@ pub(crate) enum Class {
     Resurrection,
     /// Accepted past its time after an acknowledged log-out, and refused there later.
     StaleAccept,
+    /// Accepted after its end, by the gateway's own clock.
+    Expired,
     /// Accepted by a gateway that had been cut off for longer than it may decide.
     DecidedBlind,
     /// Acknowledged although the store was out of reach all the while.
@@ -61,6 +63,8 @@ struct Faults {
     losses: Vec<(u64, u64)>,
     /// While there were two masters: from, until.
     splits: Vec<(u64, u64)>,
+    /// How far ahead a gateway's wall clock is, in milliseconds, since when.
+    steps: Vec<(String, u64, i64)>,
 }
 
 /// A session's events, in the order of their beginnings.
@@ -68,6 +72,9 @@ type Story<'a> = Vec<&'a Event>;
 
 /// The clock of the tokens has whole seconds.
 const SECOND: i64 = 1000;
+
+/// `[site.X.tokens] leeway`: how far ahead of a gateway's clock a token may have been issued.
+const LEEWAY: i64 = 30 * SECOND;
 
 /// Judges a history.
 pub(crate) fn check(events: &[Event], max_staleness: Duration) -> Verdict {
@@ -85,8 +92,10 @@ pub(crate) fn check(events: &[Event], max_staleness: Duration) -> Verdict {
         story.sort_by_key(|event| event.begun);
         for event in &story {
             let breach = match event.what {
-                What::UseAccepted { .. } => accepted(event, &story, &faults, staleness),
-                What::UseRefused { token, status } => refused(event, token, status, &story),
+                What::UseAccepted { token } => accepted(event, token, &story, &faults, staleness),
+                What::UseRefused { token, status } => {
+                    refused(event, token, status, &story, &faults)
+                }
                 What::RevokeAck { .. } => faults
                     .cut(&event.gateway, event.begun, event.at)
                     .then_some((Class::AckWhileUnstored, 0)),
@@ -108,7 +117,13 @@ pub(crate) fn check(events: &[Event], max_staleness: Duration) -> Verdict {
 type Breach = Option<(Class, u64)>;
 
 /// Rules 2, 3, 4, 6 and 7: after which moment a token may not pass any more.
-fn accepted(event: &Event, story: &Story<'_>, faults: &Faults, staleness: u64) -> Breach {
+fn accepted(
+    event: &Event,
+    token: u64,
+    story: &Story<'_>,
+    faults: &Faults,
+    staleness: u64,
+) -> Breach {
     let here = |other: &&&Event| other.gateway == event.gateway;
     let is_401 = |what: &What| matches!(what, What::UseRefused { status: 401, .. });
     let acks = || story.iter().filter(|other| matches!(other.what, What::RevokeAck { .. }));
@@ -118,8 +133,15 @@ fn accepted(event: &Event, story: &Story<'_>, faults: &Faults, staleness: u64) -
     let is_forgotten = |refusal: &Event| {
         since_ack.is_none() && faults.killed(&event.gateway, refusal.at, event.begun)
     };
+    // A clock that went wrong and was put right again.
+    let is_of_its_time = |refusal: &Event| match refusal.what {
+        What::UseRefused { token, .. } => !faults.is_out_of_time(refusal, token, story),
+        _ => true,
+    };
     let mut refusals = story.iter().filter(here).filter(|other| is_401(&other.what));
-    if refusals.any(|refusal| refusal.at <= event.begun && !is_forgotten(refusal)) {
+    if refusals.any(|refusal| {
+        refusal.at <= event.begun && !is_forgotten(refusal) && is_of_its_time(refusal)
+    }) {
         return Some((Class::Resurrection, late));
     }
     let is_past = acks().any(|ack| {
@@ -131,19 +153,18 @@ fn accepted(event: &Event, story: &Story<'_>, faults: &Faults, staleness: u64) -
         let is_found = later.any(|other| is_401(&other.what));
         return Some((if is_found { Class::StaleAccept } else { Class::LostRevocation }, late));
     }
+    let end = faults.life(token, story).map(|(_, end)| end);
+    if end.is_some_and(|end| faults.clock(event).0 >= end + SECOND) {
+        return Some((Class::Expired, 0));
+    }
     let blind = event.begun.saturating_sub(staleness);
     faults.cut(&event.gateway, blind, event.at).then_some((Class::DecidedBlind, late))
 }
 
-fn refused(event: &Event, token: u64, status: u16, story: &Story<'_>) -> Breach {
-    let mut lives = story.iter().filter_map(|other| match other.what {
-        What::Issue { token: issued, expires } if issued == token => Some(expires),
-        _ => None,
-    });
-    let is_expired = lives.next().is_some_and(|expires| event.wall + SECOND >= expires);
+fn refused(event: &Event, token: u64, status: u16, story: &Story<'_>, faults: &Faults) -> Breach {
     match status {
         503 => None,
-        401 if is_expired || is_revoked(story, event.at) => None,
+        401 if faults.is_out_of_time(event, token, story) || is_revoked(story, event.at) => None,
         401 => Some((Class::FalseRefusal, 0)),
         _ => Some((Class::InvalidForOutage, 0)),
     }
@@ -198,6 +219,9 @@ impl Faults {
                     }
                 }
                 What::StoreLost { .. } => faults.losses.push((event.begun, event.at)),
+                What::Stepped { seconds } => {
+                    faults.steps.push((gateway(), event.at, seconds * SECOND));
+                }
                 What::Parted => faults.splits.push((event.begun, u64::MAX)),
                 What::Joined => {
                     if let Some(split) = faults.splits.last_mut() {
@@ -217,6 +241,34 @@ impl Faults {
     /// Whether the gateway was cut off from the store all that while.
     fn cut(&self, gateway: &str, from: u64, until: u64) -> bool {
         self.cuts.iter().any(|(name, cut, back)| name == gateway && *cut < from && until < *back)
+    }
+
+    /// Between which times of the gateway's own wall clock an event lies.
+    fn clock(&self, event: &Event) -> (i64, i64) {
+        let mut steps = self.steps.iter().rev();
+        let ahead = steps
+            .find(|(name, at, _)| *name == event.gateway && *at <= event.begun)
+            .map_or(0, |(_, _, ahead)| *ahead);
+        let took = i64::try_from((event.at - event.begun) / 1000).unwrap_or(i64::MAX);
+        (event.wall - took + ahead, event.wall + ahead)
+    }
+
+    /// From when to when a token is good, leeway aside, by the clock of who issued it.
+    fn life(&self, token: u64, story: &Story<'_>) -> Option<(i64, i64)> {
+        story.iter().find_map(|other| match other.what {
+            What::Issue { token: issued, expires } if issued == token => {
+                let (_, at) = self.clock(other);
+                Some((at, expires + at - other.wall))
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether a token is not good yet, or no more, by the clock of who answers.
+    fn is_out_of_time(&self, event: &Event, token: u64, story: &Story<'_>) -> bool {
+        let (begun, over) = self.clock(event);
+        let life = self.life(token, story);
+        life.is_some_and(|(begin, end)| over + SECOND >= end || begun + LEEWAY < begin + SECOND)
     }
 
     /// When what one gateway acknowledged has to be known at the other: each side of a split is in
@@ -269,10 +321,11 @@ impl Verdict {
 }
 
 impl Class {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::LostRevocation,
         Self::Resurrection,
         Self::StaleAccept,
+        Self::Expired,
         Self::DecidedBlind,
         Self::AckWhileUnstored,
         Self::DoubleSuccessor,
@@ -286,6 +339,7 @@ impl Class {
             Self::LostRevocation => "lost-revocation",
             Self::Resurrection => "resurrection",
             Self::StaleAccept => "stale-accept",
+            Self::Expired => "accepted-expired",
             Self::DecidedBlind => "decided-blind",
             Self::AckWhileUnstored => "ack-while-unstored",
             Self::DoubleSuccessor => "double-successor",

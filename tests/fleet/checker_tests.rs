@@ -16,7 +16,7 @@ const NO: What = What::UseRefused { token: TOKEN, status: 401 };
 /// An event of a gateway, from the one to the other millisecond.
 fn event(gateway: &str, begun: u64, at: u64, what: What) -> Event {
     let session = match what {
-        What::Killed | What::CutOff | What::Reachable => 0,
+        What::Killed | What::CutOff | What::Reachable | What::Stepped { .. } => 0,
         What::StoreLost { .. } | What::Parted | What::Joined => 0,
         _ => 1,
     };
@@ -37,6 +37,10 @@ fn refresh(presented: u64, successor: Option<u64>, status: u16) -> What {
 
 fn nack(status: u16) -> What {
     What::RevokeNack { token: TOKEN, status }
+}
+
+fn stepped(seconds: i64) -> What {
+    What::Stepped { seconds }
 }
 
 fn lost() -> What {
@@ -89,21 +93,6 @@ fn each_anomaly_of_a_use_is_seen_and_named() {
             (Class::StaleAccept, 2502),
         ),
         (
-            "lost in a split",
-            [
-                vec![event("", 5, 6, What::Parted)],
-                out(),
-                vec![event("", 3000, 3001, What::Joined), event("b", 5002, 5003, YES)],
-            ]
-            .concat(),
-            (Class::LostRevocation, 4972),
-        ),
-        (
-            "forgotten on its own side of a split",
-            [vec![event("", 5, 6, What::Parted)], out(), vec![event("a", 31, 32, YES)]].concat(),
-            (Class::LostRevocation, 1),
-        ),
-        (
             "accepted again",
             after(vec![event("b", 31, 32, NO), event("b", 40, 41, YES)]),
             (Class::Resurrection, 10),
@@ -124,6 +113,87 @@ fn each_anomaly_of_a_use_is_seen_and_named() {
         ),
     ] {
         assert_eq!(anomalies(events), [expected], "{name}");
+    }
+}
+
+#[test]
+fn each_anomaly_of_a_split_or_a_clock_is_seen_and_named() {
+    let out = || vec![event("a", 20, 20, OUT), event("a", 20, 30, ACK)];
+    for (name, events, expected) in [
+        (
+            "lost in a split",
+            [
+                vec![event("", 5, 6, What::Parted)],
+                out(),
+                vec![event("", 3000, 3001, What::Joined), event("b", 5002, 5003, YES)],
+            ]
+            .concat(),
+            (Class::LostRevocation, 4972),
+        ),
+        (
+            "forgotten on its own side of a split",
+            [vec![event("", 5, 6, What::Parted)], out(), vec![event("a", 31, 32, YES)]].concat(),
+            (Class::LostRevocation, 1),
+        ),
+        ("accepted after its end", vec![event("b", 61_001, 61_001, YES)], (Class::Expired, 0)),
+        (
+            "accepted after its end by a clock that is ahead",
+            vec![event("b", 5, 5, stepped(60)), event("b", 1001, 1002, YES)],
+            (Class::Expired, 0),
+        ),
+        (
+            "refused, its clock less behind than the leeway",
+            vec![event("b", 5, 5, stepped(-28)), event("b", 10, 11, NO)],
+            (Class::FalseRefusal, 0),
+        ),
+        (
+            "accepted again after its clock was wrong for a while",
+            [
+                out(),
+                vec![
+                    event("b", 40, 41, stepped(600)),
+                    event("b", 50, 51, NO),
+                    event("b", 60, 61, stepped(0)),
+                    event("b", 2070, 2071, YES),
+                ],
+            ]
+            .concat(),
+            (Class::LostRevocation, 2040),
+        ),
+    ] {
+        assert_eq!(anomalies(events), [expected], "{name}");
+    }
+}
+
+#[test]
+fn what_a_split_or_a_clock_excuses_is_no_anomaly() {
+    for (name, events) in [
+        (
+            "neither side of a split hears of the other before they are joined",
+            vec![
+                event("a", 20, 20, OUT),
+                event("a", 20, 30, ACK),
+                event("", 1900, 1901, What::Parted),
+                event("b", 2900, 2901, YES),
+                event("", 3000, 3001, What::Joined),
+                event("b", 5000, 5001, YES),
+                event("b", 5002, 5003, NO),
+            ],
+        ),
+        (
+            "a clock that is wrong refuses what has ended or not begun by it",
+            vec![
+                event("b", 5, 5, stepped(-600)),
+                event("b", 10, 11, NO),
+                event("b", 12, 12, stepped(600)),
+                event("b", 13, 14, NO),
+                event("b", 15, 15, stepped(0)),
+                event("b", 16, 17, YES),
+            ],
+        ),
+        ("an access token ends by itself", vec![event("a", 60_100, 60_101, NO)]),
+    ] {
+        assert_eq!(anomalies(events), [], "{name}");
     }
 }
 
@@ -220,18 +290,6 @@ fn what_a_fault_excuses_is_no_anomaly() {
             ],
         ),
         (
-            "neither side of a split hears of the other before they are joined",
-            vec![
-                event("a", 20, 20, OUT),
-                event("a", 20, 30, ACK),
-                event("", 1900, 1901, What::Parted),
-                event("b", 2900, 2901, YES),
-                event("", 3000, 3001, What::Joined),
-                event("b", 5000, 5001, YES),
-                event("b", 5002, 5003, NO),
-            ],
-        ),
-        (
             "cut off twice at once, and back",
             vec![
                 event("b", 5, 5, What::CutOff),
@@ -241,7 +299,6 @@ fn what_a_fault_excuses_is_no_anomaly() {
                 event("b", 2100, 2101, YES),
             ],
         ),
-        ("an access token ends by itself", vec![event("a", 60_100, 60_101, NO)]),
     ] {
         assert_eq!(anomalies(events), [], "{name}");
     }

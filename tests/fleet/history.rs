@@ -61,6 +61,8 @@ pub(crate) enum What {
     Reachable,
     /// The store lost what it held, or some of it.
     StoreLost { how: String },
+    /// The wall clock of a gateway is this many seconds ahead of the true one from now on.
+    Stepped { seconds: i64 },
     /// Two masters are written to from now on, each by one of the gateways.
     Parted,
     /// Both gateways reach the one that is left.
@@ -84,6 +86,7 @@ impl What {
             Self::Killed => "gateways killed",
             Self::CutOff => "gateways cut off",
             Self::Reachable => "gateways joined again",
+            Self::Stepped { .. } => "clocks stepped",
             Self::Parted => "stores parted in two",
             Self::Joined => "stores joined again",
             Self::StoreLost { how } => return format!("stores {how}"),

@@ -1,7 +1,5 @@
 //! The gateway's own file: torn, flipped, without room, and on a disk that fails.
 
-use std::path::Path;
-use std::path::PathBuf;
 use tokio::process::Command;
 
 use crate::driver::A;
@@ -12,6 +10,7 @@ use crate::driver::Session;
 use crate::harness::eventually;
 use crate::harness::munjigi;
 use crate::node::Terms;
+use crate::preload::library;
 
 /// Sessions that only gateway A's own file knows to be logged out, in this order: gateway B was away,
 /// Redis has lost all it had, and nothing runs.
@@ -190,16 +189,6 @@ int fsync(int fd) {
 }
 "#;
 
-fn failing_disk(folder: &Path, every: u32) -> PathBuf {
-    let (source, library) = (folder.join("disk.c"), folder.join("disk.so"));
-    std::fs::write(&source, FAILING_DISK).unwrap();
-    let mut compile = std::process::Command::new("cc");
-    compile.args(["-shared", "-fPIC", "-O1", &format!("-DEVERY={every}"), "-o"]);
-    let status = compile.arg(&library).arg(&source).status();
-    assert!(status.is_ok_and(|status| status.success()), "the tests need a C compiler");
-    library
-}
-
 /// Logs sessions out on a disk that fails now and then; then only that gateway's file is left.
 pub(crate) async fn failing_syncs(fleet: &mut Fleet, count: usize) {
     let mut sessions = fleet.open(B, count).await;
@@ -208,7 +197,7 @@ pub(crate) async fn failing_syncs(fleet: &mut Fleet, count: usize) {
     for node in [A, B] {
         fleet.kill(node).await;
     }
-    fleet.nodes[A].preload = Some(failing_disk(fleet.folder(), 5));
+    fleet.nodes[A].preload = Some(library(fleet.folder(), "disk", FAILING_DISK, "EVERY=5"));
     fleet.nodes[A].start().await;
     assert_eq!(fleet.decided(A, &sessions[0]).await, 204);
     let mut refused = 0;

@@ -23,12 +23,14 @@ mod history;
 #[path = "../support/link.rs"]
 mod link;
 mod node;
+mod preload;
 mod random;
 #[path = "../support/redis.rs"]
 #[expect(dead_code, reason = "sentinels and clusters are tested elsewhere")]
 mod redis;
 mod replica;
 
+mod clock;
 mod descriptors;
 mod journals;
 mod kills;

@@ -23,6 +23,8 @@ pub(crate) struct Terms {
     pub timeout: Duration,
     /// `[server] max_connections`
     pub max_connections: u32,
+    /// `[site.X.tokens] access_ttl`
+    pub access_ttl: Duration,
 }
 
 /// A gateway, running or not.
@@ -48,6 +50,7 @@ impl Terms {
         max_staleness: Duration::from_secs(2),
         timeout: Duration::from_millis(500),
         max_connections: 1000,
+        access_ttl: Duration::from_hours(2),
     };
 }
 
@@ -66,11 +69,12 @@ impl Node {
              [site.\"localhost\"]\ncontract = \"standard\"\n\
              routes = [{{ path = \"/*\", upstream = \"{url}\" }},\n\
              {{ path = \"/accept/*\", upstream = \"{url}\", when_stale = \"accept\" }}]\n\
-             [site.\"localhost\".tokens]\naccess_ttl = \"2h\"\nrefresh_grace = \"60s\"\n",
+             [site.\"localhost\".tokens]\naccess_ttl = \"{}s\"\nrefresh_grace = \"60s\"\n",
             terms.max_connections,
             link.port(),
             terms.timeout.as_millis(),
             terms.max_staleness.as_millis(),
+            terms.access_ttl.as_secs(),
         );
         std::fs::write(folder.path().join("munjigi.toml"), text).expect("a configuration");
         Self { name, link, preload: None, folder, running: None }
