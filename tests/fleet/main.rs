@@ -29,6 +29,7 @@ mod random;
 #[expect(dead_code, reason = "sentinels and clusters are tested elsewhere")]
 mod redis;
 mod replica;
+mod traffic;
 
 mod clock;
 mod descriptors;

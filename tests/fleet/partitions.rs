@@ -14,6 +14,8 @@ use crate::driver::Session;
 use crate::harness::eventually;
 use crate::link::Mode;
 use crate::node::Terms;
+use crate::traffic::audit_and_end;
+use crate::traffic::traffic;
 
 /// A short bound, so that little is waited for.
 pub(crate) const HASTY: Terms =
@@ -146,6 +148,27 @@ async fn a_gateway_or_redis_that_was_stopped_and_woken_trusts_nothing_old() {
     stopped(&fleet, B).await;
     paused(&fleet).await;
     fleet.judge();
+}
+
+/// Both gateways lose this share of what they send and are sent, of a hundred, until TCP sends it
+/// again.
+pub(crate) async fn lossy(fleet: &mut Fleet, percent: u8, rounds: usize) {
+    for node in [A, B] {
+        fleet.nodes[node].link.set(Mode::Lossy { percent });
+    }
+    let mut all = traffic(fleet, rounds).await;
+    for node in [A, B] {
+        fleet.nodes[node].link.set(Mode::Pass);
+    }
+    audit_and_end(fleet, &mut all).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_loses_packets_makes_answers_late_and_not_wrong() {
+    let mut fleet = Fleet::start(Terms::USUAL).await;
+    lossy(&mut fleet, 8, 4).await;
+    let verdict = fleet.judge();
+    assert!(verdict.events("uses accepted") > 0, "{verdict}");
 }
 
 /// The log loses entries that gateway B, which lags, has not read.
