@@ -41,4 +41,5 @@ mod quiet;
 mod refreshes;
 mod soak;
 mod split;
+mod starvation;
 mod tampering;
