@@ -57,7 +57,8 @@ pub(crate) struct Verdict {
 /// What happened to a gateway or to the store.
 #[derive(Default)]
 struct Faults {
-    kills: Vec<(String, u64)>,
+    /// Gateway, when, and when it showed that it is back in contact.
+    kills: Vec<(String, u64, u64)>,
     /// Gateway, from, until.
     cuts: Vec<(String, u64, u64)>,
     losses: Vec<(u64, u64)>,
@@ -101,7 +102,7 @@ pub(crate) fn check(events: &[Event], max_staleness: Duration) -> Verdict {
                     .then_some((Class::AckWhileUnstored, 0)),
                 What::RevokeNack { status, .. } => nacked(event, status, &story),
                 What::Refresh { successor, status, .. } => {
-                    refreshed(event, successor, status, &story, &faults)
+                    refreshed(event, (successor, status), &story, &faults, staleness)
                 }
                 _ => None,
             };
@@ -185,21 +186,19 @@ fn is_revoked(story: &Story<'_>, at: u64) -> bool {
 /// Rule 9: a session that ended is not renewed, one that lives is not refused.
 fn refreshed(
     event: &Event,
-    successor: Option<u64>,
-    status: u16,
+    (successor, status): (Option<u64>, u16),
     story: &Story<'_>,
     faults: &Faults,
+    staleness: u64,
 ) -> Breach {
-    // Sessions are as durable as the store is.
-    if faults.lost(story.first().map_or(0, |first| first.begun), event.at) {
-        return None;
-    }
     let mut acks = story.iter().filter(|other| matches!(other.what, What::RevokeAck { .. }));
     match successor {
         Some(_) => acks
-            .find(|ack| ack.at < event.begun)
+            .find(|ack| ack.at < event.begun && !faults.owes(ack, event.begun, staleness))
             .map(|ack| (Class::RefreshedAfterLogout, (event.begun - ack.at) / 1000)),
         None if status == 503 || is_revoked(story, event.at) => None,
+        // Sessions are as durable as the store is.
+        None if faults.lost(story.first().map_or(0, |first| first.begun), event.at) => None,
         None => Some((Class::InvalidForOutage, 0)),
     }
 }
@@ -210,7 +209,13 @@ impl Faults {
         for event in events {
             let gateway = || event.gateway.clone();
             match &event.what {
-                What::Killed => faults.kills.push((gateway(), event.at)),
+                What::Killed => faults.kills.push((gateway(), event.at, u64::MAX)),
+                What::UseAccepted { .. } | What::RevokeAck { .. } => {
+                    let away = faults.kills.iter_mut().filter(|kill| kill.2 == u64::MAX);
+                    for kill in away.filter(|kill| kill.0 == event.gateway) {
+                        kill.2 = event.at;
+                    }
+                }
                 What::CutOff => faults.cuts.push((gateway(), event.at, u64::MAX)),
                 What::Reachable => {
                     let mut open = faults.cuts.iter_mut().rev().filter(|cut| cut.2 == u64::MAX);
@@ -235,7 +240,7 @@ impl Faults {
     }
 
     fn killed(&self, gateway: &str, from: u64, until: u64) -> bool {
-        self.kills.iter().any(|(name, at)| name == gateway && from <= *at && *at <= until)
+        self.kills.iter().any(|(name, at, _)| name == gateway && from <= *at && *at <= until)
     }
 
     /// Whether the gateway was cut off from the store all that while.
@@ -278,6 +283,23 @@ impl Faults {
         let mut splits = self.splits.iter();
         let split = splits.rfind(|(from, until)| *from <= due && acknowledged <= *until);
         split.map_or(due, |(_, until)| due.max(until.saturating_add(staleness)))
+    }
+
+    /// Whether a store that lost what a gateway acknowledged need not have it back by then: the
+    /// gateway is away, or has not been back for long.
+    fn owes(&self, ack: &Event, by: u64, staleness: u64) -> bool {
+        let since = by.saturating_sub(staleness);
+        let (gateway, acknowledged) = (&ack.gateway, ack.at);
+        let of = |name: &String| name == gateway;
+        let is_lost =
+            |until| self.losses.iter().any(|(from, at)| *from <= until && acknowledged <= *at);
+        let is_fresh =
+            self.losses.iter().any(|(from, at)| *from <= by && since < *at && acknowledged <= *at);
+        let is_away =
+            self.kills.iter().any(|(name, at, back)| {
+                of(name) && acknowledged <= *at && *at <= by && since < *back
+            }) || self.cuts.iter().any(|(name, at, back)| of(name) && *at <= by && since < *back);
+        is_fresh || is_lost(by) && is_away
     }
 
     fn lost(&self, from: u64, until: u64) -> bool {

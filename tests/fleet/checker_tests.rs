@@ -220,6 +220,24 @@ fn each_anomaly_of_another_answer_is_seen_and_named() {
             after(vec![event("b", 35, 36, refresh(1, Some(2), 200))]),
             (Class::RefreshedAfterLogout, 5),
         ),
+        (
+            "renewed by a store that lost its end, long ago",
+            after(vec![
+                event("", 31, 32, lost()),
+                event("b", 2040, 2041, refresh(1, Some(2), 200)),
+            ]),
+            (Class::RefreshedAfterLogout, 2010),
+        ),
+        (
+            "renewed although its gateway is back",
+            after(vec![
+                event("", 31, 32, lost()),
+                event("a", 33, 33, What::Killed),
+                Event { session: 2, ..event("a", 2000, 2001, What::UseAccepted { token: 9 }) },
+                event("b", 4040, 4041, refresh(1, Some(2), 200)),
+            ]),
+            (Class::RefreshedAfterLogout, 4010),
+        ),
         ("refused for nothing", vec![event("b", 31, 32, NO)], (Class::FalseRefusal, 0)),
         (
             "refused before it was asked for",
@@ -280,6 +298,17 @@ fn what_a_fault_excuses_is_no_anomaly() {
         (
             "a store that lost its sessions refuses a refresh",
             vec![event("", 5, 6, lost()), event("a", 20, 30, refresh(1, None, 400))],
+        ),
+        (
+            "a store that lost the end of a session has it back when its gateway is back",
+            vec![
+                event("a", 20, 20, OUT),
+                event("a", 20, 30, ACK),
+                event("", 25, 31, lost()),
+                event("b", 32, 33, refresh(1, Some(2), 200)),
+                event("a", 34, 34, What::Killed),
+                event("b", 4040, 4041, refresh(1, Some(2), 200)),
+            ],
         ),
         (
             "a store that lost the exchange repeats it otherwise",

@@ -9,10 +9,14 @@ use futures_util::future::join;
 use crate::driver::A;
 use crate::driver::B;
 use crate::driver::Fleet;
+use crate::driver::Numbers;
 use crate::driver::Session;
 use crate::link::Mode;
 use crate::node::Terms;
 use crate::replica::Replica;
+
+/// How many sessions are tried to be renewed.
+const RENEWED: usize = 16;
 
 /// What happens while sessions are logged out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +120,18 @@ pub(crate) async fn round(
     for session in &mut sessions {
         fleet.log_out_at_last(at, session).await;
     }
+    renewed_by_nobody(fleet, &sessions).await;
     sessions
+}
+
+/// Tries to renew some sessions that have ended, at both gateways.
+pub(crate) async fn renewed_by_nobody(fleet: &Fleet, sessions: &[Session]) {
+    let numbers = Numbers::default();
+    for session in sessions.iter().filter(|session| session.is_out).take(RENEWED) {
+        for node in [A, B] {
+            drop(fleet.refresh(node, session, &numbers).await);
+        }
+    }
 }
 
 /// Uses the newest of these at both gateways, over and over.

@@ -11,6 +11,7 @@ use crate::driver::Numbers;
 use crate::driver::Session;
 use crate::history::What;
 use crate::history::now;
+use crate::kills::renewed_by_nobody;
 use crate::node::Terms;
 use crate::partitions::used_for;
 use crate::replica::Replica;
@@ -67,6 +68,7 @@ pub(crate) async fn split(
         fleet.log_out_at_last(A, session).await;
     }
     fleet.audit(&all).await;
+    renewed_by_nobody(fleet, &all).await;
     all
 }
 
