@@ -35,6 +35,7 @@ mod clock;
 mod descriptors;
 mod journals;
 mod kills;
+mod memory;
 mod partitions;
 mod propagation;
 mod quiet;

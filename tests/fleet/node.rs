@@ -25,6 +25,8 @@ pub(crate) struct Terms {
     pub max_connections: u32,
     /// `[site.X.tokens] access_ttl`
     pub access_ttl: Duration,
+    /// `[password] memory`
+    pub hash_memory: &'static str,
 }
 
 /// A gateway, running or not.
@@ -51,6 +53,7 @@ impl Terms {
         timeout: Duration::from_millis(500),
         max_connections: 1000,
         access_ttl: Duration::from_hours(2),
+        hash_memory: "64KiB",
     };
 }
 
@@ -63,7 +66,7 @@ impl Node {
             "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nmax_connections = {}\n\
              [store]\nurl = \"redis://127.0.0.1:{}/0\"\ntimeout = \"{}ms\"\nlookup_timeout = \"2s\"\n\
              [revocation]\nmax_staleness = \"{}ms\"\n\
-             [password]\nmemory = \"64KiB\"\niterations = 1\n\
+             [password]\nmemory = \"{}\"\niterations = 1\nconcurrency = 2\n\
              [login]\nrate_limit = \"off\"\nlock_after = 0\n\
              [log]\naccess = false\nformat = \"json\"\n\
              [site.\"localhost\"]\ncontract = \"standard\"\n\
@@ -74,6 +77,7 @@ impl Node {
             link.port(),
             terms.timeout.as_millis(),
             terms.max_staleness.as_millis(),
+            terms.hash_memory,
             terms.access_ttl.as_secs(),
         );
         std::fs::write(folder.path().join("munjigi.toml"), text).expect("a configuration");
@@ -96,6 +100,12 @@ impl Node {
     /// Sends it a signal.
     pub(crate) async fn signal(&self, name: &str) {
         self.process().signal(name).await;
+    }
+
+    /// A client on a connection of its own, which answers one request at a time.
+    pub(crate) async fn connect(&self) -> Client {
+        let trust = trust(&self.folder.path().join("certs/dev/ca.pem"));
+        Client::connect(self.process().address, &trust, Version::H1).await
     }
 
     /// A client of its own on the gateway's connection.
