@@ -3,6 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,7 +77,7 @@ const FAR: i64 = 600;
 const NEAR: i64 = 25;
 
 /// Two gateways, and the clock of the first.
-async fn with_a_clock() -> (Fleet, PathBuf) {
+pub(crate) async fn with_a_clock() -> (Fleet, PathBuf) {
     let mut fleet = Fleet::prepare(RedisServer::start().await, SHORT).await;
     let file = fleet.folder().join("ahead");
     std::fs::write(&file, 0_i64.to_ne_bytes()).expect("a file");
@@ -90,7 +91,7 @@ async fn with_a_clock() -> (Fleet, PathBuf) {
 }
 
 /// Sets the clock of the first gateway so many seconds ahead of the true one.
-fn step(fleet: &Fleet, file: &PathBuf, seconds: i64) {
+fn step(fleet: &Fleet, file: &Path, seconds: i64) {
     // In place: the process has it mapped.
     let file = OpenOptions::new().write(true).open(file).expect("the file");
     file.write_all_at(&seconds.to_ne_bytes(), 0).expect("a write");
@@ -113,14 +114,13 @@ async fn opened(fleet: &Fleet) -> (Vec<Session>, Vec<Session>) {
     (living, out)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_stepped_revives_nothing_and_makes_nothing_stale() {
-    let (mut fleet, clock) = with_a_clock().await;
-    let (living, mut out) = opened(&fleet).await;
+/// The clock is a little wrong, and then far off, either way.
+pub(crate) async fn wrong(fleet: &Fleet, clock: &Path) {
+    let (living, mut out) = opened(fleet).await;
 
     for seconds in [-NEAR, NEAR] {
-        step(&fleet, &clock, seconds);
-        let (new, gone) = opened(&fleet).await;
+        step(fleet, clock, seconds);
+        let (new, gone) = opened(fleet).await;
         for session in new.iter().chain(&living) {
             for node in [A, B] {
                 assert_eq!(fleet.decided(node, session).await, 204, "{seconds} s ahead");
@@ -130,7 +130,7 @@ async fn a_clock_that_is_stepped_revives_nothing_and_makes_nothing_stale() {
     }
 
     for seconds in [-FAR, FAR] {
-        step(&fleet, &clock, seconds);
+        step(fleet, clock, seconds);
         let mut own = fleet.open(A, 2).await;
         for session in &own {
             assert_eq!(fleet.decided(A, session).await, 204, "{seconds} s ahead");
@@ -150,12 +150,18 @@ async fn a_clock_that_is_stepped_revives_nothing_and_makes_nothing_stale() {
         assert_eq!(fleet.decided(A, &own[0]).await, 204, "{seconds} s ahead");
         fleet.log_out_at_last(A, &mut own[1]).await;
         fleet.audit(&own).await;
-        step(&fleet, &clock, 0);
+        step(fleet, clock, 0);
         fleet.audit(&out).await;
         fleet.audit(&own[1..]).await;
         for session in &living {
             assert_eq!(fleet.decided(A, session).await, 204, "the clock is right again");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_stepped_revives_nothing_and_makes_nothing_stale() {
+    let (mut fleet, clock) = with_a_clock().await;
+    wrong(&fleet, &clock).await;
     fleet.judge();
 }

@@ -1,10 +1,11 @@
-//! How long after its acknowledgement a log-out is known at the other gateway.
+//! How long things take: until a log-out is known at the other gateway, and verified requests.
 
 use std::time::Duration;
 
 use crate::driver::A;
 use crate::driver::B;
 use crate::driver::Fleet;
+use crate::driver::Session;
 use crate::history::now;
 use crate::node::Terms;
 
@@ -23,6 +24,18 @@ impl Delays {
             let acknowledged = now();
             while fleet.using(there, session).await != Some(401) {}
             delays.push(Duration::from_micros(now() - acknowledged));
+        }
+        delays.sort();
+        Self(delays)
+    }
+
+    /// Uses a session so many times, one after the other; each has to be served.
+    pub(crate) async fn of_uses(fleet: &Fleet, session: &Session, count: usize) -> Self {
+        let mut delays = Vec::with_capacity(count);
+        for _ in 0..count {
+            let begun = now();
+            assert_eq!(fleet.using(A, session).await, Some(204));
+            delays.push(Duration::from_micros(now() - begun));
         }
         delays.sort();
         Self(delays)

@@ -4,6 +4,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::checker::Verdict;
+use crate::clock;
 use crate::driver::A;
 use crate::driver::B;
 use crate::driver::Fleet;
@@ -20,6 +21,9 @@ use crate::random::Random;
 use crate::random::seed;
 use crate::refreshes;
 use crate::replica::Replica;
+use crate::split::Loser;
+use crate::split::split;
+use crate::starvation;
 
 /// How much of everything is done.
 #[derive(Clone, Copy, Debug)]
@@ -66,9 +70,12 @@ async fn soak() {
     let scale = Scale::read();
     let mut progress = Progress { began: Instant::now(), verdict: Verdict::default() };
     kills(scale, &mut progress).await;
+    splits(scale, &mut progress).await;
     let delays = propagation(scale, &mut progress).await;
+    let uses = uses(scale, &mut progress).await;
     refresh(scale, &mut progress).await;
     cuts(scale, &mut progress).await;
+    scarcity(scale, &mut progress).await;
     files(scale, &mut progress).await;
 
     let seconds = progress.began.elapsed().as_secs();
@@ -77,6 +84,10 @@ async fn soak() {
     let [p50, p99, most] = [500, 990, 1000].map(|share| delays.per_mille(share));
     let count = delays.len();
     eprintln!("  known elsewhere after     p50 {p50:?}, p99 {p99:?}, at most {most:?} ({count})");
+    for (redis, delays) in uses {
+        let ([p50, p99], count) = ([500, 990].map(|share| delays.per_mille(share)), delays.len());
+        eprintln!("  verified, Redis {redis:<10}p50 {p50:?}, p99 {p99:?} ({count})");
+    }
     assert!(p99 <= Duration::from_millis(50), "p99 {p99:?}");
 }
 
@@ -125,6 +136,54 @@ async fn propagation(scale: Scale, progress: &mut Progress) -> Delays {
     let delays = Delays::measure(&fleet, scale.of(1000)).await;
     progress.take("log-outs known elsewhere: measured", fleet);
     delays
+}
+
+/// Verified requests while Redis answers at once, late, and never: nobody asks it.
+async fn uses(scale: Scale, progress: &mut Progress) -> Vec<(&'static str, Delays)> {
+    let terms = Terms { max_staleness: Duration::from_mins(1), ..Terms::USUAL };
+    let fleet = Fleet::start(terms).await;
+    let session = fleet.open(A, 1).await.remove(0);
+    let late = Mode::Delay { by: Duration::from_millis(500), jitter: Duration::ZERO };
+    let mut all = Vec::new();
+    for (name, mode) in [("quiet", Mode::Pass), ("late", late), ("silent", Mode::Blackhole)] {
+        fleet.nodes[A].link.set(mode);
+        all.push((name, Delays::of_uses(&fleet, &session, scale.of(5000)).await));
+    }
+    progress.take("verified requests: measured", fleet);
+    all
+}
+
+/// Two masters at once, each with a gateway; then one again.
+async fn splits(scale: Scale, progress: &mut Progress) {
+    let mut fleet = Fleet::start(Terms::USUAL).await;
+    let mut replica = Replica::of(&fleet.redis).await;
+    for turn in 0..scale.of(10) {
+        let loser = if turn % 2 == 0 { Loser::IsKilled } else { Loser::Lives };
+        let sessions = split(&mut fleet, &mut replica, 20, loser).await;
+        progress.tell(&format!("parted and joined: {} sessions", sessions.len()));
+    }
+    progress.take("splits: done", fleet);
+}
+
+/// Little of a processor, packets that are lost, and a clock that is wrong.
+async fn scarcity(scale: Scale, progress: &mut Progress) {
+    let mut fleet = Fleet::start(Terms::USUAL).await;
+    starvation::starved(&mut fleet, scale.of(100)).await;
+    progress.take("little of a processor: done", fleet);
+
+    let mut fleet = Fleet::start(Terms::USUAL).await;
+    for _ in 0..scale.of(10) {
+        let percent = 1 + u8::try_from(fleet.random.below(15)).expect("a share");
+        partitions::lossy(&mut fleet, percent, 5).await;
+        progress.tell(&format!("{percent} % of packets lost"));
+    }
+    progress.take("lost packets: done", fleet);
+
+    let (fleet, clock) = clock::with_a_clock().await;
+    for _ in 0..scale.of(5) {
+        clock::wrong(&fleet, &clock).await;
+    }
+    progress.take("clocks that were wrong: done", fleet);
 }
 
 /// Many refreshes of one token at once, at both gateways, and log-outs beside them.
@@ -189,6 +248,6 @@ async fn files(scale: Scale, progress: &mut Progress) {
     let flips = scale.of(1000);
     journals::flipped(&mut fleet, flips).await;
     progress.tell(&format!("{flips} bits of a file flipped"));
-    journals::failing_syncs(&mut fleet, scale.of(60)).await;
+    journals::failing_syncs(&mut fleet, scale.of(60).max(12)).await;
     progress.take("files: done", fleet);
 }
