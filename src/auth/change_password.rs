@@ -43,7 +43,8 @@ impl Auth {
         }
         let verifier = site.settings.passwords.hash(new, Input::NewPassword).await?;
         let change = UserChange::SetPassword { verifier };
-        let until = Self::users_revoked_until(site, now).max(principal.expires_at);
+        let own_end = Self::revoked_until(site, principal.expires_at);
+        let until = Self::users_revoked_until(site, now).max(own_end);
         let Some(user) = self.change_account(site, user.id, change, until).await? else {
             return Err(Rejection::new(ErrorCode::InvalidToken, "the token's user is gone"));
         };

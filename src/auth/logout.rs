@@ -39,7 +39,7 @@ impl Auth {
         now: Timestamp,
     ) -> Vec<Revocation> {
         let issuer = &principal.issuer;
-        let own_end = principal.expires_at.plus(site.tokens.policy().leeway);
+        let own_end = Self::revoked_until(site, principal.expires_at);
         let token = Revocation {
             revoked: Revoked::Token { issuer: issuer.clone(), token: principal.token.clone() },
             expires_at: own_end,
@@ -73,7 +73,8 @@ impl Auth {
         };
         // A subject that is no account's number is an operator's own: it has no other sessions.
         let Some(user) = user_of(principal) else { return Ok(Vec::new()) };
-        let until = Self::users_revoked_until(site, now).max(principal.expires_at);
+        let own_end = Self::revoked_until(site, principal.expires_at);
+        let until = Self::users_revoked_until(site, now).max(own_end);
         let ended = self.store.change_user(&site.realm, user, change, until).await?;
         Ok(ended.map(|(_, revocations)| revocations).unwrap_or_default())
     }

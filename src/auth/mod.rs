@@ -38,6 +38,7 @@ use crate::operation::ErrorCode;
 use crate::operation::Language;
 use crate::operation::Outcome;
 use crate::operation::Rejection;
+use crate::operation::Revocation;
 use crate::revocation::Revocations;
 use crate::social::Social;
 use crate::store::CodePurpose;
@@ -177,17 +178,19 @@ impl Auth {
 
     /// Until when a revocation of a user, made now, is remembered: no token of theirs, on whatever
     /// site, lives longer.
-    ///
-    /// The leeway covers nodes whose clocks differ.
     fn users_revoked_until(site: &AuthSite, now: Timestamp) -> Timestamp {
         Self::sessions_revoked_until(site, now)
-            .max(now.plus(site.settings.user_revocation_ttl).plus(site.tokens.policy().leeway))
+            .max(Self::revoked_until(site, now.plus(site.settings.user_revocation_ttl)))
     }
 
     /// Until when a revocation of a session of this site, made now, is remembered.
     fn sessions_revoked_until(site: &AuthSite, now: Timestamp) -> Timestamp {
-        let policy = site.tokens.policy();
-        now.plus(policy.access_ttl).plus(policy.leeway)
+        Self::revoked_until(site, now.plus(site.tokens.policy().access_ttl))
+    }
+
+    /// Until when a revocation of tokens of this site that end at `end` is remembered.
+    fn revoked_until(site: &AuthSite, end: Timestamp) -> Timestamp {
+        Revocation::until(end, site.tokens.policy().leeway)
     }
 }
 

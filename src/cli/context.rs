@@ -21,6 +21,7 @@ use crate::config::SiteConfig;
 use crate::config::StoreConfig;
 use crate::gateway::snapshot::SiteParts;
 use crate::operation::Identifier;
+use crate::operation::Revocation;
 use crate::operation::UserId;
 use crate::store::Lookup;
 use crate::store::Store;
@@ -51,6 +52,8 @@ pub(crate) struct Opened {
     pub(crate) kept: Kept,
     /// Until when a revocation of a user must be remembered.
     pub(crate) revoked_until: Timestamp,
+    /// The largest leeway of its sites.
+    pub(crate) leeway: Duration,
 }
 
 impl Context {
@@ -95,10 +98,9 @@ impl Context {
         let settings = assemble::settings(&config, &contracts, &kept, &vault)?;
         let sites = assemble::sites(&config, &contracts, &settings, open, now).await?;
         let longest = assemble::user_revocation_ttl(&config, &contracts);
-        // The leeway covers gateways whose clocks are behind this one.
         let leeway = config.sites.iter().map(|site| site.tokens.leeway).max().unwrap_or_default();
-        let revoked_until = self.now.wall.plus(longest).plus(leeway);
-        Ok(Opened { config, store, sites, kept, revoked_until })
+        let revoked_until = Revocation::until(self.now.wall.plus(longest), leeway);
+        Ok(Opened { config, store, sites, kept, leeway, revoked_until })
     }
 }
 

@@ -1,5 +1,7 @@
 //! What can be revoked, and the exact key that it is looked up by.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest;
 
 use crate::clock::Timestamp;
@@ -54,7 +56,7 @@ pub enum Revoked {
 pub struct Revocation {
     /// What is refused.
     pub revoked: Revoked,
-    /// When the last token that it covers has expired.
+    /// When the last token that it covers has ended by every clock: [`Revocation::until`].
     pub expires_at: Timestamp,
 }
 
@@ -71,6 +73,17 @@ impl Revocation {
     /// Whoever has a signing key makes new tokens with it as long as they like: no instant is late
     /// enough to forget that it is revoked.
     pub const NEVER_ENDS: Timestamp = Timestamp::from_millis(253_402_300_799_999);
+
+    /// How wrong a clock may be: what a node forgets while its clock is so far ahead, has ended.
+    pub const CLOCK_SKEW: Duration = Duration::from_mins(10);
+
+    /// Until when a revocation of tokens that end at `end` is remembered.
+    ///
+    /// They are taken for the leeway longer, and by a clock that is behind for as long as it is.
+    #[must_use]
+    pub fn until(end: Timestamp, leeway: Duration) -> Timestamp {
+        end.plus(leeway).plus(Self::CLOCK_SKEW)
+    }
 }
 
 impl RevocationKey {

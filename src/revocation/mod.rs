@@ -96,10 +96,6 @@ pub enum Freshness {
 /// How many parts the list has.
 pub const SHARDS: usize = 256;
 
-/// Expired entries are kept this much longer, so that a clock stepped back a little revives
-/// nothing that was refused before.
-const KEPT_AFTER_EXPIRY: Duration = Duration::from_mins(2);
-
 impl Revocations {
     /// Makes an empty, unread list that takes at most `capacity` entries from the store.
     #[must_use]
@@ -272,7 +268,7 @@ impl Revocations {
     /// Drops the expired entries of one part; parts are numbered round and round.
     fn purge_shard(&self, number: u8, now: Timestamp) {
         let Some(shard) = self.shards.get(usize::from(number)) else { return };
-        let now = Expiry::of(now.minus(KEPT_AFTER_EXPIRY));
+        let now = Expiry::of(now);
         if !read(shard).has_expired(now) {
             return;
         }
@@ -323,7 +319,7 @@ impl Revocations {
 
     /// Ends the state of incompleteness when all that was left out has expired.
     fn forget_left_out(&self, now: Timestamp) {
-        let now = u32::from_le_bytes(Expiry::of(now.minus(KEPT_AFTER_EXPIRY)).to_bytes());
+        let now = u32::from_le_bytes(Expiry::of(now).to_bytes());
         let ended =
             self.incomplete_until.fetch_update(Ordering::AcqRel, Ordering::Acquire, |until| {
                 (until != 0 && until < now).then_some(0)

@@ -165,3 +165,24 @@ async fn a_clock_that_is_stepped_revives_nothing_and_makes_nothing_stale() {
     wrong(&fleet, &clock).await;
     fleet.judge();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_starts_with_its_clock_ahead_deletes_nothing_that_is_needed() {
+    let (mut fleet, clock) = with_a_clock().await;
+    let (living, out) = opened(&fleet).await;
+    step(&fleet, &clock, FAR);
+    fleet.kill(A).await;
+    fleet.nodes[A].start().await;
+    let own = fleet.open(A, 1).await;
+    assert_eq!(fleet.decided(A, &own[0]).await, 204);
+    step(&fleet, &clock, 0);
+    fleet.audit(&out).await;
+
+    // As one that joins: all that it has is what the store tells.
+    fleet.kill(B).await;
+    std::fs::remove_file(fleet.nodes[B].journal()).expect("a journal");
+    fleet.nodes[B].start().await;
+    fleet.audit(&living).await;
+    fleet.audit(&out).await;
+    fleet.judge();
+}

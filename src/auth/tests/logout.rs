@@ -15,6 +15,7 @@ use crate::operation::ErrorCode;
 use crate::operation::LogoutScope;
 use crate::operation::Outcome;
 use crate::operation::Principal;
+use crate::operation::Revocation;
 use crate::operation::SessionId;
 use crate::operation::TokenSet;
 use crate::operation::UserId;
@@ -107,16 +108,27 @@ async fn logout_of_all_refresh_tokens_leaves_the_other_access_tokens() {
 }
 
 #[tokio::test]
-async fn a_revocation_stands_as_long_as_the_token() {
-    let node = Setup::default().node();
-    node.sign_up().await;
-    let tokens = node.login().await;
+async fn a_revocation_stands_as_long_as_the_token_by_any_clock() {
+    let leeway = policy().leeway;
+    for scope in [LogoutScope::Session, LogoutScope::RefreshTokens, LogoutScope::Global] {
+        let node = Setup::default().node();
+        node.sign_up().await;
+        let tokens = node.login().await;
 
-    node.run(logout(node.principal(&tokens), LogoutScope::Session), NOW).await.unwrap();
+        node.run(logout(node.principal(&tokens), scope), NOW).await.unwrap();
 
-    let last = tokens.access_expires_at.minus(Duration::from_millis(1));
-    assert!(node.site.tokens.verify(tokens.access_token.expose(), last).is_ok());
-    assert!(!node.accepts(&tokens, last));
+        let last = tokens.access_expires_at.minus(Duration::from_millis(1));
+        assert!(node.site.tokens.verify(tokens.access_token.expose(), last).is_ok());
+        assert!(!node.accepts(&tokens, last), "{scope:?}");
+        // A clock that is ahead forgets it no sooner than one that is right takes the token.
+        let ahead = tokens.access_expires_at.plus(leeway).plus(Revocation::CLOCK_SKEW);
+        let list = &node.auth.revocations;
+        let recorded: Vec<_> = (0..=u8::MAX).flat_map(|number| list.part(number)).collect();
+        assert!(
+            !recorded.is_empty() && recorded.iter().all(|it| it.expires_at >= ahead),
+            "{scope:?}"
+        );
+    }
 }
 
 /// A node whose store answers no write in time: another process holds the file's lock.

@@ -94,13 +94,14 @@ pub(super) async fn import(
     opened: &Opened,
 ) -> anyhow::Result<()> {
     let now = context.now.wall;
-    let expires_at = match args.until {
+    let until = match args.until {
         Until::At(instant) => instant,
         Until::In(duration) => now.plus(duration),
     };
-    if expires_at <= now {
-        bail!("--until {} has passed", rfc3339(expires_at));
+    if until <= now {
+        bail!("--until {} has passed", rfc3339(until));
     }
+    let expires_at = Revocation::until(until, opened.leeway);
     let issuer = issuer(&args, opened)?;
     let is_stream = args.file == Path::new("-") || !std::fs::metadata(&args.file)?.is_file();
     if !is_stream {
@@ -125,7 +126,7 @@ pub(super) async fn import(
         }
     };
     progress.end();
-    let done = Done { revoked: writing.written, until: rfc3339(expires_at) };
+    let done = Done { revoked: writing.written, until: rfc3339(until) };
     operator::tell(Entry {
         name: Some(issuer),
         count: Some(done.revoked),

@@ -117,8 +117,8 @@ async fn token(args: TokenArgs, context: &Context, opened: &Opened) -> anyhow::R
                     issuer: principal.issuer.clone(),
                     token: principal.token.clone(),
                 };
-                // The leeway covers gateways whose clocks are behind this one.
-                let expires_at = principal.expires_at.plus(site.auth.tokens.policy().leeway);
+                let leeway = site.auth.tokens.policy().leeway;
+                let expires_at = Revocation::until(principal.expires_at, leeway);
                 let revocation = Revocation { revoked, expires_at };
                 opened.store.revoke(&[revocation]).await?;
                 operator::tell(Entry {
