@@ -145,9 +145,10 @@ impl Gateway {
             (Ok(()), None) => Err(Refusal::UnknownHost),
             (Ok(()), Some(site)) => {
                 let visit = Visit { gateway: &self, snapshot: &snapshot, site, context: &context };
-                let walk = visit.walk(parts, &mut unread, &mut trail);
-                // Boxed, so that a connection without a request holds no room for one.
-                Box::pin(caught(walk)).await.map_err(Refusal::Walk)
+                // Boxed, so that a connection without a request holds no room for one; and before
+                // it is wrapped, because each wrapper would move all of it.
+                let walk = Box::pin(visit.walk(parts, &mut unread, &mut trail));
+                caught(walk).await.map_err(Refusal::Walk)
             }
         };
         let (mut response, refusal) = match answer {
