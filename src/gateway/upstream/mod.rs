@@ -9,14 +9,13 @@ mod connector;
 mod failure;
 mod link;
 mod pool;
+mod spare;
 mod stream;
 
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::Method;
 use http::Request;
 use http::Response;
 use hyper::body::Incoming;
@@ -38,6 +37,7 @@ pub(crate) use link::Link;
 use connector::Connector;
 use link::Unanswered;
 use pool::Pool;
+use spare::Spare;
 
 /// A backend and its pooled connections; lives across reloads while its configuration stays.
 #[derive(Debug)]
@@ -145,14 +145,14 @@ impl Upstream {
         upload: Option<&Upload>,
     ) -> Result<(Box<Link>, Response<Incoming>), Failure> {
         if let Some(mut link) = self.pool.take() {
-            let spare = spare_head(&request, upload);
+            let spare = Spare::of(&request, upload);
             let Unanswered { failure, unsent } = match link.send(request, self.waits, upload).await
             {
                 Ok(response) => return Ok((link, response)),
                 Err(unanswered) => *unanswered,
             };
             let again = match failure {
-                Failure::Closed(_) => unsent.or(spare),
+                Failure::Closed(_) => unsent.or_else(|| spare.and_then(Spare::request)),
                 _ => unsent,
             };
             let Some(again) = again else { return Err(failure) };
@@ -200,21 +200,4 @@ impl std::fmt::Debug for Meters {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Meters").finish_non_exhaustive()
     }
-}
-
-/// Keeps what is needed to send a request twice; `None` where it must not be.
-fn spare_head(
-    request: &Request<ClientBody>,
-    upload: Option<&Upload>,
-) -> Option<Request<ClientBody>> {
-    let method = request.method();
-    let may_repeat = method.is_idempotent() && method != Method::CONNECT && upload.is_none();
-    if !may_repeat || request.headers().contains_key(http::header::UPGRADE) {
-        return None;
-    }
-    let mut head = Request::new(ClientBody::empty());
-    *head.method_mut() = method.clone();
-    *head.uri_mut() = request.uri().clone();
-    *head.headers_mut() = HeaderMap::clone(request.headers());
-    Some(head)
 }
