@@ -61,15 +61,19 @@ fn presented(headers: &HeaderMap, bare_tokens: bool) -> Result<Option<&str>, Rej
             return Err(Rejection::new(ErrorCode::MissingToken, reason));
         }
     };
-    if token.is_empty() || !token.bytes().all(is_token68) {
+    if token.is_empty() || !is_token68(token) {
         return Err(malformed());
     }
     Ok(Some(token))
 }
 
-/// RFC 9110 §11.2.
-const fn is_token68(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
+/// RFC 9110 §11.2. Without a branch a byte, many bytes are looked at in one step.
+fn is_token68(token: &str) -> bool {
+    let marks = b"-._~+/=";
+    token.bytes().fold(true, |all, byte| {
+        let is_mark = marks.iter().fold(false, |any, mark| any | (byte == *mark));
+        all & (byte.is_ascii_alphanumeric() | is_mark)
+    })
 }
 
 #[cfg(test)]

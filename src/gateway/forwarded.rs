@@ -11,6 +11,8 @@ use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 
+use crate::gateway::client_address::write_address;
+
 /// What is stated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
@@ -66,9 +68,14 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// An IPv6 address in full, in bytes.
+const LONGEST_ADDRESS: usize = 39;
+
 fn address_value(address: IpAddr) -> HeaderValue {
     // An address in text is always a header value; the other arm only keeps this free of panics.
-    HeaderValue::try_from(address.to_string()).unwrap_or(HeaderValue::from_static("unknown"))
+    let mut text = Vec::with_capacity(LONGEST_ADDRESS);
+    write_address(&mut text, address);
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 fn continued(headers: &HeaderMap, peer: IpAddr) -> HeaderValue {

@@ -134,7 +134,8 @@ fn claim_text(claim: &Value) -> Option<String> {
 /// Percent-encodes what is not printable ASCII, and blanks at either end, which a reader would
 /// trim: ` admin` must not arrive as `admin`.
 fn header_value(text: &str) -> Option<HeaderValue> {
-    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    // Without a branch a byte, many bytes are looked at in one step.
+    let plain = text.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'))
         && !text.starts_with(' ')
         && !text.ends_with(' ');
     if plain {
