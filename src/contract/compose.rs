@@ -89,7 +89,7 @@ impl<'v> Composer<'v> {
                 Some((each, item)) => self.each(each, item, report),
                 None => {
                     let values = members.iter().map(|(_, value)| value);
-                    let names = members.iter().map(|(key, _)| key.name.clone());
+                    let names = members.iter().map(|(key, _)| as_json(key.name.as_str()) + ":");
                     let values = self.templates(values, report)?;
                     Some(Template::Object(names.zip(values).collect()))
                 }
@@ -307,7 +307,11 @@ fn as_each(members: &[(Key, Node)]) -> Option<(&Node, &Node)> {
 }
 
 fn fixed(value: &impl serde::Serialize) -> Template {
+    Template::Fixed(as_json(value))
+}
+
+fn as_json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     let mut text = Vec::new();
     json(value, &mut text);
-    Template::Fixed(String::from_utf8(text).unwrap_or_default())
+    String::from_utf8(text).unwrap_or_default()
 }

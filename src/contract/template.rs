@@ -22,7 +22,7 @@ pub(super) enum Template {
     Slot(SlotUse),
     /// Text with slots in it.
     Text(Text),
-    /// An object, in the order of the file.
+    /// An object, in the order of the file; each name stands as JSON, with its colon.
     Object(Vec<(String, Self)>),
     /// An array.
     List(Vec<Self>),
@@ -67,10 +67,9 @@ impl Template {
             Self::Object(members) => {
                 out.push(b'{');
                 let present = members.iter().filter(|(_, value)| !value.is_left_out(facts));
-                for (index, (key, value)) in present.enumerate() {
+                for (index, (name, value)) in present.enumerate() {
                     separate(index, out);
-                    json(key, out);
-                    out.push(b':');
+                    out.extend_from_slice(name.as_bytes());
                     value.write(facts, out);
                 }
                 out.push(b'}');
