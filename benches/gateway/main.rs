@@ -7,7 +7,8 @@
 //! with the quartiles: what slows the machine for a while slows both.
 //!
 //! The floor is the least that could do the job: hyper, rustls, one HMAC verification, a look-up
-//! in a set, a pooled forward, and none of the features. Its refusal looks at one header.
+//! in a set, a pooled forward, and none of the features. Its refusal looks at one header. Both are
+//! built by one profile.
 
 #![expect(
     clippy::unwrap_used,
