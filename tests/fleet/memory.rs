@@ -27,7 +27,7 @@ const STORMING: usize = 100;
 const SILENT: usize = 200;
 
 /// Logins of each.
-const TRIES: usize = 2;
+const TRIES: usize = 1;
 
 /// How much more memory the gateway gets: a multiple of what two hashes at once and the arenas of
 /// its threads take, half of what a hash for each connection would.

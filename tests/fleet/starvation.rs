@@ -98,7 +98,7 @@ async fn signal(pid: &str, name: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn gateways_that_hardly_run_answer_late_and_not_wrongly() {
     let mut fleet = Fleet::start(Terms::USUAL).await;
-    starved(&mut fleet, 6).await;
+    starved(&mut fleet, 3).await;
     let verdict = fleet.judge();
     assert!(verdict.events("uses accepted") > 0, "{verdict}");
 }
