@@ -91,7 +91,9 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Where [`UserChange::ends_tokens`], the user's generation rises by one and a
     /// [`crate::operation::Revoked::User`] until `revoked_until` is recorded; where
-    /// [`UserChange::ends_sessions`], all the user's sessions go as well. A change that does not
+    /// [`UserChange::ends_sessions`], all the user's sessions go as well. They go, too, where a floor
+    /// above the user's generation is recorded, which the generation then rises above: another
+    /// change was cut short or lost, and may have ended them. A change that does not
     /// apply (as its variant says) changes and ends nothing. Answers the account as it is now (as it
     /// was, for [`UserChange::Remove`]) without attributes, and the revocations that were recorded;
     /// `None` when there is no such account.
@@ -106,7 +108,8 @@ pub trait Store: Send + Sync + 'static {
     /// Opens a session and notes the login on the account.
     ///
     /// It happens only if the account is enabled and still of `session.generation`, so that a
-    /// login that races a password change opens nothing: then the answer is `None`. With
+    /// login that races a password change opens nothing: then the answer is `None`. Where a floor
+    /// above that generation is recorded, the account's follows it, and all its sessions end. With
     /// `session.replaces_others`, the user's other sessions of the same issuer end and are
     /// revoked until `revoked_until`; those revocations are the answer.
     async fn open_session(
@@ -129,7 +132,8 @@ pub trait Store: Send + Sync + 'static {
     /// the newest, within `grace` of the rotation: the same successor again
     /// ([`Rotation::Repeated`]). Any other token that the session ever had: theft; the session
     /// ends and is revoked until `revoked_until` ([`Rotation::Reused`]). Unknown, or of a session
-    /// that ended, expired or is revoked: [`Rotation::Refused`].
+    /// that ended, expired or is revoked: [`Rotation::Refused`]; so is any of a user whose generation
+    /// is below the floor that is recorded, which it follows, and all whose sessions end.
     async fn rotate(
         &self,
         session: SessionId,

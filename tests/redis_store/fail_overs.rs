@@ -9,6 +9,7 @@ use std::time::Duration;
 use munjigi::journal::Journaled;
 use munjigi::operation::RefreshHash;
 use munjigi::operation::Revocation;
+use munjigi::store::NewUser;
 use munjigi::store::RedisOptions;
 use munjigi::store::RedisStore;
 use munjigi::store::Rotation;
@@ -22,6 +23,7 @@ use crate::fixture::ISSUER;
 use crate::fixture::REALM;
 use crate::fixture::eventually;
 use crate::fixture::login;
+use crate::fixture::new_user;
 use crate::fixture::of_session;
 use crate::fixture::of_token;
 use crate::fixture::successor;
@@ -159,9 +161,11 @@ async fn a_session_whose_end_a_replica_has_lost_is_never_refreshed() {
     node.contact().await;
     let store: Arc<dyn Store> = Arc::<Journaled>::clone(&node.store);
     let (ann, bob) = (user(&store, "ann").await, user(&store, "bob").await);
-    let (of_ann, of_bob) = (login(&ann, 1), login(&bob, 2));
-    let sessions = [(of_ann.session.id, 1), (of_bob.session.id, 2)];
-    for session in [of_ann, of_bob] {
+    let cat = NewUser { roles: vec!["admin".to_owned()], ..new_user("cat") };
+    let cat = store.create_user(cat).await.expect("an account");
+    let (of_ann, of_bob, of_cat) = (login(&ann, 1), login(&bob, 2), login(&cat, 3));
+    let sessions = [(of_ann.session.id, 1), (of_bob.session.id, 2), (of_cat.session.id, 3)];
+    for session in [of_ann, of_bob, of_cat] {
         store.open_session(session, revoked_until()).await.expect("a login");
     }
     let marked = master.ask_in_turn::<u64>(&["SET mark 1", "WAIT 1 0"]).await;
@@ -169,16 +173,22 @@ async fn a_session_whose_end_a_replica_has_lost_is_never_refreshed() {
     replica.lags().await;
     let log_out = of_session(sessions[0].0);
     store.end_session(sessions[0].0, std::slice::from_ref(&log_out)).await.expect("a log-out");
-    let ended = store.change_user(REALM, bob.id, UserChange::EndSessions, revoked_until()).await;
-    let (_, everywhere) = ended.expect("an answer").expect("the account");
+    let mut lost = vec![log_out];
+    for user in [bob.id, cat.id] {
+        let ended = store.change_user(REALM, user, UserChange::EndSessions, revoked_until()).await;
+        lost.extend(ended.expect("an answer").expect("the account").1);
+    }
 
     relay.close();
     master.kill();
     replica.ask::<()>("REPLICAOF NO ONE").await;
     relay.swap(&replica);
-    for revocation in everywhere.iter().chain([&log_out]) {
+    for revocation in &lost {
         until("it is put back", async || stands(&replica, revocation).await).await;
     }
+    // It ends tokens and no session, but for what it finds.
+    let fewer = UserChange::SetRights { roles: Vec::new(), permissions: Vec::new() };
+    store.change_user(REALM, cat.id, fewer, revoked_until()).await.expect("an answer");
 
     // When neither had to be remembered any more, but for the loss.
     let later = crate::fixture::now().plus(2 * HOUR);
@@ -188,7 +198,7 @@ async fn a_session_whose_end_a_replica_has_lost_is_never_refreshed() {
         let rotation = store.rotate(
             session,
             &presented,
-            successor(token + 2, later),
+            successor(token + 3, later),
             Duration::from_secs(10),
             later.plus(HOUR),
         );

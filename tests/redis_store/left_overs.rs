@@ -7,7 +7,10 @@ use munjigi::operation::Revocation;
 use munjigi::operation::Revoked;
 use munjigi::operation::UserId;
 use munjigi::store::Lookup;
+use munjigi::store::NewUser;
+use munjigi::store::RedisStore;
 use munjigi::store::Rotation;
+use munjigi::store::Store;
 use munjigi::store::StoreError;
 use munjigi::store::UserChange;
 
@@ -22,7 +25,9 @@ use crate::fixture::of_session;
 use crate::fixture::successor;
 use crate::fixture::until;
 use crate::fixture::user;
+use crate::node::holds;
 use crate::redis_server::RedisServer;
+use crate::relay::Relay;
 use crate::server::PATIENT;
 
 const GRACE: Duration = Duration::from_secs(10);
@@ -125,6 +130,33 @@ async fn a_change_after_one_cut_short_raises_above_its_floor() {
     let (changed, revocations) = changed.expect("an answer").expect("the account");
     assert_eq!(changed.generation, 5);
     assert_eq!(revocations.iter().map(|it| it.revoked.clone()).collect::<Vec<_>>(), [floor(5)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_is_begun_again_does_not_take_its_own_floor_for_anothers() {
+    let server = RedisServer::start().await;
+    let store = server.store(PATIENT).await;
+    let ann = NewUser { roles: vec!["admin".to_owned()], ..new_user("ann") };
+    let ann = store.create_user(ann).await.expect("an account");
+    let new = login(&ann, 1);
+    let session = new.session.clone();
+    store.open_session(new, until()).await.expect("a login");
+    let relay = Relay::to(&server).await;
+    let other = RedisStore::connect(relay.options()).await.expect("a store");
+
+    // Between the floor and the change comes another change.
+    relay.hold(b"$4\r\nkeep\r\n");
+    let fewer = UserChange::SetRights { roles: Vec::new(), permissions: Vec::new() };
+    let changed =
+        tokio::spawn(async move { other.change_user(REALM, ann.id, fewer, until()).await });
+    holds(async || relay.holdings() > 0).await;
+    let proven = UserChange::ProveEmail { email: ann.email.clone().expect("an email") };
+    store.change_user(REALM, ann.id, proven, until()).await.expect("a change");
+    relay.release();
+    let (changed, _) = changed.await.expect("an end").expect("an answer").expect("an account");
+
+    assert!(changed.email_verified);
+    assert_eq!(store.list_sessions(REALM, ann.id, None, now()).await.expect("a list"), [session]);
 }
 
 #[tokio::test]

@@ -243,6 +243,28 @@ pub(crate) async fn a_right_taken_ends_tokens_but_no_session(store: &Arc<dyn Sto
     }
 }
 
+pub(crate) async fn a_change_that_finds_a_floor_above_the_generation_ends_sessions(
+    store: &Arc<dyn Store>,
+) {
+    let ann = user(store, "ann").await;
+    let session = open(store, &ann, "here").await;
+    open_at(store, &ann, "there", OTHER_ISSUER).await;
+    // A change that raised the generation, and may have ended the sessions, is known by its floor
+    // alone.
+    store.revoke(&[of_user(ann.id, 4)]).await.expect("a revocation");
+
+    let fewer = UserChange::SetRights { roles: Vec::new(), permissions: Vec::new() };
+    let (changed, revocations) = change(store, &ann, fewer).await;
+
+    assert_eq!(changed.generation, 5);
+    assert_eq!(revocations, [of_user(ann.id, 5)]);
+    assert_eq!(sessions(store, &ann).await, []);
+    let rotation = rotate(store, &session, "here", "next", at(1)).await;
+    assert_eq!(rotation, Rotation::Refused);
+    let again = open(store, &changed, "again").await;
+    assert_eq!(sessions(store, &ann).await, [again.id]);
+}
+
 pub(crate) async fn a_right_given_ends_nothing(store: &Arc<dyn Store>) {
     let ann = user(store, "ann").await;
     let roles: Vec<_> = ["admin", "editor", "user"].map(str::to_owned).into();

@@ -19,6 +19,7 @@ use crate::fixture::change;
 use crate::fixture::hash;
 use crate::fixture::login;
 use crate::fixture::of_session;
+use crate::fixture::of_user;
 use crate::fixture::open;
 use crate::fixture::rotate;
 use crate::fixture::sealed;
@@ -28,6 +29,7 @@ use crate::fixture::stands;
 use crate::fixture::successor;
 use crate::fixture::until;
 use crate::fixture::user;
+use crate::fixture::user_now;
 
 /// `session` as it is after a rotation at `seconds`.
 fn rotated(session: &Session, seconds: u64) -> Session {
@@ -116,6 +118,20 @@ pub(crate) async fn a_token_after_a_password_change_is_refused(store: &Arc<dyn S
     change(store, &ann, UserChange::SetPassword { verifier: "$new".to_owned() }).await;
 
     assert_eq!(rotate(store, &session, "token", "next", at(1)).await, Rotation::Refused);
+}
+
+pub(crate) async fn a_refresh_that_finds_a_floor_above_the_generation_ends_sessions(
+    store: &Arc<dyn Store>,
+) {
+    let ann = user(store, "ann").await;
+    let session = open(store, &ann, "token").await;
+    open(store, &ann, "another").await;
+    store.revoke(&[of_user(ann.id, 4)]).await.expect("a revocation");
+
+    assert_eq!(rotate(store, &session, "token", "next", at(1)).await, Rotation::Refused);
+
+    assert_eq!(user_now(store, ann.id).await.generation, 4);
+    assert_eq!(sessions(store, &ann).await, []);
 }
 
 pub(crate) async fn the_newest_token_is_rotated(store: &Arc<dyn Store>) {

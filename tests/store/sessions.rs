@@ -23,6 +23,7 @@ use crate::fixture::hash;
 use crate::fixture::login;
 use crate::fixture::of_session;
 use crate::fixture::of_token;
+use crate::fixture::of_user;
 use crate::fixture::open;
 use crate::fixture::open_at;
 use crate::fixture::rotate;
@@ -78,6 +79,22 @@ pub(crate) async fn a_login_of_a_removed_account_opens_nothing(store: &Arc<dyn S
     opens_nothing(store, &ann).await;
 
     assert_eq!(sessions(store, &ann).await, []);
+}
+
+pub(crate) async fn a_login_that_finds_a_floor_above_the_generation_ends_sessions(
+    store: &Arc<dyn Store>,
+) {
+    let ann = user(store, "ann").await;
+    open(store, &ann, "before").await;
+    store.revoke(&[of_user(ann.id, 4)]).await.expect("a revocation");
+
+    opens_nothing(store, &ann).await;
+
+    let raised = user_now(store, ann.id).await;
+    assert_eq!(raised.generation, 4);
+    assert_eq!(by_refresh(store, "before").await, None);
+    let session = open(store, &raised, "again").await;
+    assert_eq!(sessions(store, &ann).await, [session.id]);
 }
 
 pub(crate) async fn a_login_that_races_a_password_change_leaves_no_session(store: &Arc<dyn Store>) {

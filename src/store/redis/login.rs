@@ -6,7 +6,6 @@ use futures_util::future::try_join;
 
 use crate::clock::Timestamp;
 use crate::operation::Revocation;
-use crate::operation::RevocationKey;
 use crate::operation::SessionId;
 use crate::store::NewSession;
 use crate::store::RedisStore;
@@ -95,14 +94,12 @@ impl RedisStore {
         ended: &[SessionId],
     ) -> Result<String, StoreError> {
         let NewSession { session, generation, .. } = new;
-        let user = RevocationKey::of_user(&session.realm, session.user);
-        let recorded = self.recorded(&[user]).await?;
+        let floor = self.floor_of(&session.realm, session.user).await?;
         let mut script = OPEN.prepare_invoke();
         script.key(self.keys.user(&session.realm, session.user));
         script.key(self.keys.sessions(&session.realm, session.user));
         script.arg(session.id.to_string()).arg(SessionRecord::of(new).to_text()?).arg(generation);
-        script.arg(recorded.first().map_or(0, |entry| entry.floor));
-        script.arg(session.created_at.as_millis());
+        script.arg(floor).arg(session.created_at.as_millis());
         script.arg(u8::from(new.replaces_others)).arg(&session.issuer);
         for sid in ended {
             script.arg(sid.to_string());

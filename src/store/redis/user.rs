@@ -179,9 +179,9 @@ impl RedisStore {
     /// Revocation, account and sessions, then (for a removal) names and list: in this order.
     ///
     /// Cut short after the revocation, tokens of the generation until now are refused and the
-    /// account stays as it was; its next login or refresh raises its generation to the floor that
-    /// is recorded (`open_session.lua`, `rotate.lua`). Cut short later, a removal leaves claims that
-    /// can be replaced.
+    /// account stays as it was; its next login, refresh or change that ends tokens raises its
+    /// generation to the floor that is recorded, and ends its sessions (`open_session.lua`,
+    /// `rotate.lua`). Cut short later, a removal leaves claims that can be replaced.
     pub(super) async fn alter_user(
         &self,
         realm: &str,
@@ -189,7 +189,8 @@ impl RedisStore {
         change: &UserChange,
         revoked_until: Timestamp,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
-        let mut revocations = Vec::new();
+        let mut revocations: Vec<Revocation> = Vec::new();
+        let mut is_behind = false;
         for _ in 0..ATTEMPTS {
             let Some(UserRecord { user: before, version, .. }) =
                 self.user_record(realm, id).await?
@@ -204,15 +205,21 @@ impl RedisStore {
                 return Ok(Some((before, revocations)));
             };
             if change.ends_tokens(&before) {
-                revocations.clear();
-                after.generation =
-                    self.raise_floor(&before, revoked_until, &mut revocations).await?;
+                let floor = self.floor_of(realm, id).await?;
+                // One that an attempt before has recorded says nothing of the sessions.
+                let own = revocations.first().map_or(0, |it| it.revoked.floor());
+                is_behind |= floor > before.generation && floor != own;
+                after.generation = before.generation.max(floor).saturating_add(1);
+                let (realm, generation) = (realm.to_owned(), after.generation);
+                let revoked = Revoked::User { realm, user: id, generation };
+                revocations = vec![Revocation { revoked, expires_at: revoked_until }];
+                self.append(&revocations).await?;
             }
             let is_removal = matches!(change, UserChange::Remove);
             let mut script = CHANGE.prepare_invoke();
             script.key(self.keys.user(realm, id)).key(self.keys.sessions(realm, id));
             script.arg(version).arg(if is_removal { "remove" } else { "keep" });
-            script.arg(u8::from(change.ends_sessions()));
+            script.arg(u8::from(change.ends_sessions() || is_behind));
             // An account that stays as it is has no field to set, and HSET wants one.
             script.arg("id").arg(id.0).arg(fields_changed(&before, &after)?);
             let outcome: String = self.script(&script).await?;
@@ -231,20 +238,10 @@ impl RedisStore {
         Err(Fault::Contended(ATTEMPTS).into())
     }
 
-    /// Revokes the tokens of the user's generation; answers the next one.
-    async fn raise_floor(
-        &self,
-        user: &User,
-        expires_at: Timestamp,
-        revocations: &mut Vec<Revocation>,
-    ) -> Result<u64, StoreError> {
-        let recorded = self.recorded(&[RevocationKey::of_user(&user.realm, user.id)]).await?;
-        let floor = recorded.first().map_or(0, |entry| entry.floor);
-        let generation = user.generation.max(floor).saturating_add(1);
-        let revoked = Revoked::User { realm: user.realm.clone(), user: user.id, generation };
-        revocations.push(Revocation { revoked, expires_at });
-        self.append(revocations).await?;
-        Ok(generation)
+    /// The lowest generation of the user that the revocations accept.
+    pub(super) async fn floor_of(&self, realm: &str, user: UserId) -> Result<u64, StoreError> {
+        let recorded = self.recorded(&[RevocationKey::of_user(realm, user)]).await?;
+        Ok(recorded.first().map_or(0, |entry| entry.floor))
     }
 
     async fn forget_names(&self, user: &User) -> Result<(), StoreError> {

@@ -15,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::operation::Email;
 use crate::operation::Identifier;
 use crate::operation::Revocation;
+use crate::operation::RevocationKey;
 use crate::operation::Revoked;
 use crate::operation::UserId;
 use crate::operation::Username;
@@ -26,6 +27,7 @@ use crate::store::UserChange;
 use crate::store::sqlite::fault::signed;
 use crate::store::sqlite::fault::unsigned;
 use crate::store::sqlite::revocations;
+use crate::store::sqlite::sessions;
 
 /// An account, and its attributes as they are stored, where they were asked for.
 ///
@@ -148,14 +150,15 @@ pub(super) fn change(
         return Ok(Some((before, revocations)));
     };
     if change.ends_tokens(&before) {
-        after.generation = before.generation.saturating_add(1);
+        let followed = follow_floor(connection, realm, id)?;
+        after.generation = followed.unwrap_or(before.generation).saturating_add(1);
         let generation = after.generation;
         let revoked = Revoked::User { realm: realm.to_owned(), user: id, generation };
         revocations.push(Revocation { revoked, expires_at: revoked_until });
     }
     revocations::record(connection, &revocations)?;
     if change.ends_sessions() {
-        connection.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([id.0])?;
+        sessions::end_all(connection, id)?;
     }
     if matches!(change, UserChange::Remove) {
         connection.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([id.0])?;
@@ -177,6 +180,31 @@ pub(super) fn generation_if_enabled(
         .optional()?
         .map(unsigned)
         .transpose()
+}
+
+/// Raises the generation of an account to the floor that is recorded for it, and answers it; `None`
+/// where it is no lower.
+///
+/// A floor above the generation is that of a change which this database lacks, as one that was
+/// copied from a store in which it was cut short or lost. Its sessions end, for the change may have
+/// ended them.
+pub(super) fn follow_floor(
+    connection: &Connection,
+    realm: &str,
+    id: UserId,
+) -> Result<Option<u64>, StoreError> {
+    let raised = connection
+        .prepare_cached(
+            "UPDATE users SET generation = floor FROM revocations
+             WHERE id = ?1 AND realm = ?2 AND key = ?3 AND floor > generation
+             RETURNING generation",
+        )?
+        .query_row(params![id.0, realm, RevocationKey::of_user(realm, id).0], |row| row.get(0))
+        .optional()?;
+    if raised.is_some() {
+        sessions::end_all(connection, id)?;
+    }
+    raised.map(unsigned).transpose()
 }
 
 pub(super) fn note_login(

@@ -14,6 +14,7 @@ use crate::store::Rotation;
 use crate::store::Session;
 use crate::store::StoreError;
 use crate::store::Successor;
+use crate::store::sqlite::accounts;
 use crate::store::sqlite::revocations;
 use crate::store::sqlite::sessions;
 
@@ -44,6 +45,9 @@ pub(super) fn rotate(
     let Family { session, newest, latest } = family;
     let key = RevocationKey::of_session(&session.issuer, session.id);
     if session.expires_at <= now || revocations::find(connection, key, now)?.is_some() {
+        return Ok(Rotation::Refused);
+    }
+    if accounts::follow_floor(connection, &session.realm, session.user)?.is_some() {
         return Ok(Rotation::Refused);
     }
     if newest == Some(presented.0) {

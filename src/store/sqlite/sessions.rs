@@ -24,7 +24,9 @@ pub(super) fn open(
 ) -> Result<Option<Vec<Revocation>>, StoreError> {
     let session = &new.session;
     let generation = accounts::generation_if_enabled(connection, &session.realm, session.user)?;
-    if generation != Some(new.generation) {
+    if generation != Some(new.generation)
+        || accounts::follow_floor(connection, &session.realm, session.user)?.is_some()
+    {
         return Ok(None);
     }
     let mut revocations = Vec::new();
@@ -96,6 +98,12 @@ pub(super) fn end(connection: &Connection, session: SessionId) -> Result<bool, S
         .prepare_cached("DELETE FROM sessions WHERE id = ?1")?
         .execute([session.0.as_bytes()])?;
     Ok(ended > 0)
+}
+
+/// Deletes all sessions of a user.
+pub(super) fn end_all(connection: &Connection, user: UserId) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([user.0])?;
+    Ok(())
 }
 
 /// Adds a refresh token to those that the session ever had.
