@@ -31,6 +31,7 @@ use crate::store::FeedEvent;
 use crate::store::FeedInterruption;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::pause::Pause;
 use crate::telemetry::metric;
 
 /// How long after a change of the store contact counts again: others find it within a second of
@@ -40,7 +41,7 @@ const SETTLING: Duration = Duration::from_secs(2);
 /// How often the keys are asked for again: another node may have put others back, or made them.
 const KEYS_EVERY: Duration = Duration::from_secs(5);
 
-/// Between two attempts to put something back: doubled from the first to the last.
+/// Between two attempts to put something back: about doubled from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -98,9 +99,10 @@ impl Journaled {
 
     /// What every connection begins with, until it is done.
     async fn restore_first(&self, is_changed: bool, lost_until: Option<Timestamp>) {
-        let mut patience = Patience::default();
+        let mut pause = first_pause();
         while let Err(error) = self.try_restore_first(is_changed, lost_until).await {
-            patience.wait_after(&error).await;
+            tell(&error);
+            pause.wait().await;
         }
     }
 
@@ -168,11 +170,14 @@ impl Journaled {
             let now = Now::read().wall;
             let mut part = self.list.part(u8::try_from(number).unwrap_or(u8::MAX));
             part.retain(|entry| entry.expires_at > now);
-            let mut patience = Patience::default();
+            let mut pause = first_pause();
             restored += loop {
                 match self.store.restore_revocations(&part, sites, lost_until).await {
                     Ok(restored) => break restored,
-                    Err(error) => patience.wait_after(&error).await,
+                    Err(error) => {
+                        tell(&error);
+                        pause.wait().await;
+                    }
                 }
             };
         }
@@ -349,25 +354,16 @@ async fn finished(work: &mut Option<Work<'_>>) {
     }
 }
 
-/// The wait between attempts; whoever waits for them gives them up when the store is met anew.
-struct Patience {
-    pause: Duration,
+/// The pause between attempts; whoever takes it gives up its attempts when the store is met anew.
+const fn first_pause() -> Pause {
+    Pause::between(FIRST_PAUSE, LAST_PAUSE)
 }
 
-impl Default for Patience {
-    fn default() -> Self {
-        Self { pause: FIRST_PAUSE }
-    }
-}
-
-impl Patience {
-    async fn wait_after(&mut self, error: &StoreError) {
-        if !error.is_outage() {
-            let cause = std::error::Error::source(error).map(ToString::to_string);
-            let cause = cause.unwrap_or_default();
-            tracing::error!(error = %error, cause, "the store does not take back what it lost");
-        }
-        tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(LAST_PAUSE);
+/// Tells of what no waiting mends; an outage is told by the feed.
+fn tell(error: &StoreError) {
+    if !error.is_outage() {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        let cause = cause.unwrap_or_default();
+        tracing::error!(error = %error, cause, "the store does not take back what it lost");
     }
 }

@@ -8,6 +8,7 @@
 
 mod archive;
 mod examination;
+pub(crate) mod pause;
 mod record;
 mod redis;
 mod sqlite;

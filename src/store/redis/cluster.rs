@@ -23,12 +23,12 @@ use redis::ServerErrorKind;
 use redis::Value;
 
 use crate::config::ServerAddress;
+use crate::store::pause::Pause;
 use crate::store::redis::call::Call;
 use crate::store::redis::dial::Dialer;
 use crate::store::redis::link::Link;
 use crate::store::redis::link::is_broken;
 use crate::store::redis::link::is_demoted;
-use crate::store::redis::pause::Pause;
 use crate::store::redis::slot::SlotMap;
 use crate::store::redis::slot::read_redirection;
 use crate::store::redis::slot::slot_of;

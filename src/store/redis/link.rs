@@ -22,10 +22,10 @@ use redis::RedisError;
 use redis::ServerErrorKind;
 use redis::aio::MultiplexedConnection;
 
+use crate::store::pause::Pause;
 use crate::store::redis::call::Call;
 use crate::store::redis::dial::Dial;
 use crate::store::redis::dial::Dialing;
-use crate::store::redis::pause::Pause;
 
 type Attempt = Shared<Dialing>;
 

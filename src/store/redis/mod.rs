@@ -21,7 +21,6 @@ mod keyspace;
 mod link;
 mod login;
 mod mail;
-mod pause;
 mod refill;
 mod revocation;
 mod rotation;

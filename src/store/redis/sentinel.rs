@@ -26,12 +26,12 @@ use redis::aio::PubSub;
 use tokio::sync::watch;
 
 use crate::config::ServerAddress;
+use crate::store::pause::Pause;
 use crate::store::redis::dial::Dial;
 use crate::store::redis::dial::Dialer;
 use crate::store::redis::dial::Dialing;
 use crate::store::redis::dial::connect;
 use crate::store::redis::fault::is_passing;
-use crate::store::redis::pause::Pause;
 
 /// The message of a sentinel that has learnt of another master.
 const SWITCH: &str = "+switch-master";

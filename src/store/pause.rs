@@ -9,18 +9,18 @@ use uuid::Uuid;
 
 /// A pause that grows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pause {
+pub(crate) struct Pause {
     next: Duration,
     longest: Duration,
 }
 
 impl Pause {
-    pub(super) const fn between(first: Duration, longest: Duration) -> Self {
+    pub(crate) const fn between(first: Duration, longest: Duration) -> Self {
         Self { next: first, longest }
     }
 
     /// The next one: between half of its turn's length and the whole.
-    pub(super) fn take(&mut self) -> Duration {
+    pub(crate) fn take(&mut self) -> Duration {
         let whole = self.next;
         self.next = (self.next * 2).min(self.longest);
         let [chance, ..] = Uuid::new_v4().into_bytes();
@@ -28,7 +28,7 @@ impl Pause {
     }
 
     /// Waits for the next one.
-    pub(super) async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::time::sleep(self.take()).await;
     }
 }
