@@ -54,45 +54,23 @@ impl Account {
     }
 }
 
-/// The attributes of an account to be made as [`create`] takes them.
-pub(super) fn attributes_text(new: &NewUser) -> Result<Option<String>, StoreError> {
-    if new.attributes.is_empty() { Ok(None) } else { json(&new.attributes).map(Some) }
+/// Attributes as they are stored, where there are any.
+pub(super) fn attributes_text(
+    attributes: &BTreeMap<String, serde_json::Value>,
+) -> Result<Option<String>, StoreError> {
+    if attributes.is_empty() { Ok(None) } else { json(attributes).map(Some) }
 }
 
+/// Makes an account; `attributes` are those of `new` as they are stored.
 pub(super) fn create(
     connection: &Connection,
     new: NewUser,
     attributes: Option<&str>,
 ) -> Result<User, StoreError> {
-    let inserted = connection
-        .prepare_cached(
-            "INSERT INTO users
-                 (realm, email, email_verified, username, verifier, roles, permissions, created_at,
-                  enabled)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .insert(params![
-            new.realm,
-            new.email.as_ref().map(Email::as_str),
-            new.email_verified,
-            new.username.as_ref().map(Username::as_str),
-            new.verifier,
-            json(&new.roles)?,
-            json(&new.permissions)?,
-            new.created_at.as_millis(),
-            new.enabled,
-        ]);
-    let id = match inserted {
-        Ok(id) => UserId(id),
-        Err(error) if is_taken(&error) => return Err(StoreError::Taken),
-        Err(error) => return Err(error.into()),
-    };
-    if let Some(text) = attributes {
-        connection
-            .prepare_cached("INSERT INTO attributes (user, text) VALUES (?1, ?2)")?
-            .execute(params![id.0, text])?;
-    }
-    Ok(new.numbered(id))
+    // The database chooses the number.
+    let user = new.numbered(UserId(0));
+    let id = insert(connection, None, &user, attributes)?;
+    Ok(User { id, ..user })
 }
 
 pub(super) fn find(
@@ -220,15 +198,27 @@ pub(super) fn note_login(
 
 /// Takes an account in as it was elsewhere, under its number.
 pub(super) fn put(connection: &Connection, user: &User) -> Result<(), StoreError> {
-    connection
+    let attributes = attributes_text(&user.attributes)?;
+    insert(connection, Some(user.id), user, attributes.as_deref())?;
+    Ok(())
+}
+
+/// Adds an account, and its attributes as they are stored; answers its number.
+fn insert(
+    connection: &Connection,
+    id: Option<UserId>,
+    user: &User,
+    attributes: Option<&str>,
+) -> Result<UserId, StoreError> {
+    let inserted = connection
         .prepare_cached(
             "INSERT INTO users
                  (id, realm, email, email_verified, username, verifier, roles, permissions, enabled,
                   generation, created_at, last_login_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
-        .execute(params![
-            user.id.0,
+        .insert(params![
+            id.map(|id| id.0),
             user.realm,
             user.email.as_ref().map(Email::as_str),
             user.email_verified,
@@ -240,13 +230,18 @@ pub(super) fn put(connection: &Connection, user: &User) -> Result<(), StoreError
             signed(user.generation)?,
             user.created_at.as_millis(),
             user.last_login_at.map(Timestamp::as_millis),
-        ])?;
-    if !user.attributes.is_empty() {
+        ]);
+    let id = match inserted {
+        Ok(id) => UserId(id),
+        Err(error) if is_taken(&error) => return Err(StoreError::Taken),
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(text) = attributes {
         connection
             .prepare_cached("INSERT INTO attributes (user, text) VALUES (?1, ?2)")?
-            .execute(params![user.id.0, json(&user.attributes)?])?;
+            .execute(params![id.0, text])?;
     }
-    Ok(())
+    Ok(id)
 }
 
 pub(super) const COLUMNS: &str = "id, realm, email, email_verified, username, verifier, roles, permissions, \

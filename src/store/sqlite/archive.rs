@@ -15,11 +15,9 @@ use crate::operation::RevocationKey;
 use crate::operation::SessionId;
 use crate::operation::UserId;
 use crate::store::CodePurpose;
-use crate::store::Exchange;
 use crate::store::FeedEntry;
 use crate::store::KeptMail;
 use crate::store::KeptRefresh;
-use crate::store::KeptSession;
 use crate::store::NewCode;
 use crate::store::Page;
 use crate::store::Record;
@@ -121,15 +119,14 @@ impl Export<'_> {
     /// Sessions that go on, then the refresh tokens that they ever had.
     fn sessions(&mut self) -> Result<(), End> {
         let connection = self.connection;
-        let columns = sessions::COLUMNS;
+        let columns = sessions::KEPT_COLUMNS;
         let mut select = connection.prepare(&format!(
-            "SELECT {columns}, newest, parent, rotated_at, sealed FROM sessions
-             WHERE expires_at > ?1 ORDER BY id"
+            "SELECT {columns} FROM sessions WHERE expires_at > ?1 ORDER BY id"
         ))?;
         let mut ended = Vec::new();
         let mut rows = select.query([self.now.as_millis()])?;
         while let Some(row) = rows.next()? {
-            let kept = kept_session(row)?;
+            let kept = sessions::kept(row)?;
             let (issuer, id) = (&kept.session.issuer, kept.session.id);
             let key = RevocationKey::of_session(issuer, id);
             if revocations::find(connection, key, self.now)?.is_some() {
@@ -214,7 +211,7 @@ pub(super) fn import(connection: &Connection, page: &[Record]) -> Result<(), Sto
                 revocations::raise_site(connection, issuer, *generation)?;
             }
             Record::User(user) => accounts::put(connection, user)?,
-            Record::Session(kept) => put_session(connection, kept)?,
+            Record::Session(kept) => sessions::put(connection, kept)?,
             Record::Refresh(kept) => sessions::remember(connection, kept.session, &kept.hash)?,
             Record::Revocation(entry) => revocations::put(connection, entry)?,
             Record::Code(code) => super::codes::put(connection, code)?,
@@ -236,19 +233,6 @@ pub(super) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
         |row| row.get(0),
     )?;
     Ok(!kept)
-}
-
-fn kept_session(row: &Row<'_>) -> Result<KeptSession, StoreError> {
-    let exchange = match row.get::<_, Option<[u8; 32]>>("parent")? {
-        Some(parent) => Some(Exchange {
-            parent: RefreshHash(parent),
-            at: Timestamp::from_millis(row.get("rotated_at")?),
-            sealed: row.get("sealed")?,
-        }),
-        None => None,
-    };
-    let newest = row.get::<_, Option<[u8; 32]>>("newest")?.map(RefreshHash);
-    Ok(KeptSession { session: sessions::session(row)?, newest, exchange })
 }
 
 fn code(row: &Row<'_>) -> Result<NewCode, StoreError> {
@@ -276,34 +260,6 @@ fn raise_number(connection: &Connection, number: UserId) -> Result<(), StoreErro
         "UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'users'",
         [number.0],
     )?;
-    Ok(())
-}
-
-fn put_session(connection: &Connection, kept: &KeptSession) -> Result<(), StoreError> {
-    let KeptSession { session, newest, exchange } = kept;
-    let exchange = exchange.as_ref();
-    connection
-        .prepare_cached(
-            "INSERT INTO sessions (id, user, realm, issuer, created_at, last_used_at, expires_at,
-                                   ends_at, address, agent, newest, parent, rotated_at, sealed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        )?
-        .execute(params![
-            session.id.0.as_bytes(),
-            session.user.0,
-            session.realm,
-            session.issuer,
-            session.created_at.as_millis(),
-            session.last_used_at.as_millis(),
-            session.expires_at.as_millis(),
-            session.ends_at.as_millis(),
-            session.address,
-            session.agent,
-            newest.map(|hash| hash.0),
-            exchange.map(|exchange| exchange.parent.0),
-            exchange.map(|exchange| exchange.at.as_millis()),
-            exchange.map(|exchange| &exchange.sealed),
-        ])?;
     Ok(())
 }
 

@@ -27,19 +27,8 @@ pub(super) fn add_first(
     issuer: &str,
     key: &StoredKey,
 ) -> Result<Vec<StoredKey>, StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO keys (issuer, kid, algorithm, material, created_at)
-             SELECT ?1, ?2, ?3, ?4, ?5
-             WHERE NOT EXISTS (SELECT 1 FROM keys WHERE issuer = ?1 AND algorithm = ?3)",
-        )?
-        .execute(params![
-            issuer,
-            key.kid,
-            key.algorithm.name(),
-            key.material.expose(),
-            key.created_at.as_millis(),
-        ])?;
+    let others = "SELECT 1 FROM keys WHERE issuer = ?1 AND algorithm = ?3";
+    insert_where(connection, issuer, key, &format!("NOT EXISTS ({others})"))?;
     list(connection, issuer)
 }
 
@@ -49,19 +38,7 @@ pub(super) fn put(
     issuer: &str,
     key: &StoredKey,
 ) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO keys (issuer, kid, algorithm, material, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![
-            issuer,
-            key.kid,
-            key.algorithm.name(),
-            key.material.expose(),
-            key.created_at.as_millis(),
-        ])?;
-    Ok(())
+    insert_where(connection, issuer, key, "TRUE")
 }
 
 /// Takes a key from a site, if it is there.
@@ -69,6 +46,28 @@ pub(super) fn remove(connection: &Connection, issuer: &str, kid: &str) -> Result
     connection
         .prepare_cached("DELETE FROM keys WHERE issuer = ?1 AND kid = ?2")?
         .execute([issuer, kid])?;
+    Ok(())
+}
+
+/// Adds a key where a condition on issuer (`?1`), kid and algorithm (`?3`) holds.
+fn insert_where(
+    connection: &Connection,
+    issuer: &str,
+    key: &StoredKey,
+    condition: &str,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO keys (issuer, kid, algorithm, material, created_at)
+             SELECT ?1, ?2, ?3, ?4, ?5 WHERE {condition}"
+        ))?
+        .execute(params![
+            issuer,
+            key.kid,
+            key.algorithm.name(),
+            key.material.expose(),
+            key.created_at.as_millis(),
+        ])?;
     Ok(())
 }
 

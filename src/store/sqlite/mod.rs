@@ -160,7 +160,7 @@ impl Archive for SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn create_user(&self, user: NewUser) -> Result<User, StoreError> {
-        let attributes = accounts::attributes_text(&user)?;
+        let attributes = accounts::attributes_text(&user.attributes)?;
         self.write(move |connection| accounts::create(connection, user, attributes.as_deref()))
             .await
     }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use rusqlite::Connection;
-use rusqlite::Row;
 use rusqlite::params;
 
 use crate::clock::Timestamp;
 use crate::operation::RefreshHash;
 use crate::operation::RevocationKey;
 use crate::operation::SessionId;
+use crate::store::KeptSession;
 use crate::store::Rotation;
 use crate::store::Session;
 use crate::store::StoreError;
@@ -17,20 +17,6 @@ use crate::store::Successor;
 use crate::store::sqlite::accounts;
 use crate::store::sqlite::revocations;
 use crate::store::sqlite::sessions;
-
-/// A session with what it keeps of its newest refresh tokens.
-struct Family {
-    session: Session,
-    newest: Option<[u8; 32]>,
-    latest: Option<Exchange>,
-}
-
-/// The latest exchange: `parent` for the newest.
-struct Exchange {
-    parent: [u8; 32],
-    at: Timestamp,
-    sealed: Vec<u8>,
-}
 
 pub(super) fn rotate(
     connection: &Connection,
@@ -41,8 +27,8 @@ pub(super) fn rotate(
     revoked_until: Timestamp,
 ) -> Result<Rotation, StoreError> {
     let now = successor.now;
-    let Some(family) = find(connection, session, presented)? else { return Ok(Rotation::Refused) };
-    let Family { session, newest, latest } = family;
+    let Some(kept) = find(connection, session, presented)? else { return Ok(Rotation::Refused) };
+    let KeptSession { session, newest, exchange: latest } = kept;
     let key = RevocationKey::of_session(&session.issuer, session.id);
     if session.expires_at <= now || revocations::find(connection, key, now)?.is_some() {
         return Ok(Rotation::Refused);
@@ -50,11 +36,11 @@ pub(super) fn rotate(
     if accounts::follow_floor(connection, &session.realm, session.user)?.is_some() {
         return Ok(Rotation::Refused);
     }
-    if newest == Some(presented.0) {
+    if newest == Some(*presented) {
         return exchange(connection, session, presented, successor).map(Rotation::Rotated);
     }
     match latest {
-        Some(latest) if latest.parent == presented.0 && now.since(latest.at) <= grace => {
+        Some(latest) if latest.parent == *presented && now.since(latest.at) <= grace => {
             Ok(Rotation::Repeated { session, sealed: latest.sealed })
         }
         _ => {
@@ -71,29 +57,16 @@ fn find(
     connection: &Connection,
     session: SessionId,
     presented: &RefreshHash,
-) -> Result<Option<Family>, StoreError> {
-    let columns = sessions::COLUMNS;
+) -> Result<Option<KeptSession>, StoreError> {
+    let columns = sessions::KEPT_COLUMNS;
     connection
         .prepare_cached(&format!(
-            "SELECT {columns}, newest, parent, rotated_at, sealed
-             FROM refresh JOIN sessions ON sessions.id = refresh.session
+            "SELECT {columns} FROM refresh JOIN sessions ON sessions.id = refresh.session
              WHERE hash = ?1 AND sessions.id = ?2"
         ))?
-        .query_and_then(params![presented.0, session.0.as_bytes()], family)?
+        .query_and_then(params![presented.0, session.0.as_bytes()], sessions::kept)?
         .next()
         .transpose()
-}
-
-fn family(row: &Row<'_>) -> Result<Family, StoreError> {
-    let latest = match row.get("parent")? {
-        Some(parent) => Some(Exchange {
-            parent,
-            at: Timestamp::from_millis(row.get("rotated_at")?),
-            sealed: row.get("sealed")?,
-        }),
-        None => None,
-    };
-    Ok(Family { session: sessions::session(row)?, newest: row.get("newest")?, latest })
 }
 
 fn exchange(

@@ -11,6 +11,8 @@ use crate::operation::Revocation;
 use crate::operation::Revoked;
 use crate::operation::SessionId;
 use crate::operation::UserId;
+use crate::store::Exchange;
+use crate::store::KeptSession;
 use crate::store::NewSession;
 use crate::store::Session;
 use crate::store::StoreError;
@@ -34,11 +36,24 @@ pub(super) fn open(
         revocations = end_others(connection, session, revoked_until)?;
     }
     accounts::note_login(connection, session.user, session.created_at)?;
+    let expires_at = session.expires_at.min(session.ends_at);
+    let session = Session { expires_at, ..session.clone() };
+    put(connection, &KeptSession { session, newest: new.refresh, exchange: None })?;
+    if let Some(hash) = new.refresh {
+        remember(connection, new.session.id, &hash)?;
+    }
+    Ok(Some(revocations))
+}
+
+/// Adds a session as it is; its refresh tokens are remembered apart.
+pub(super) fn put(connection: &Connection, kept: &KeptSession) -> Result<(), StoreError> {
+    let KeptSession { session, newest, exchange } = kept;
+    let exchange = exchange.as_ref();
     connection
         .prepare_cached(
             "INSERT INTO sessions (id, user, realm, issuer, created_at, last_used_at, expires_at,
-                                   ends_at, address, agent, newest)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, min(?7, ?8), ?8, ?9, ?10, ?11)",
+                                   ends_at, address, agent, newest, parent, rotated_at, sealed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             session.id.0.as_bytes(),
@@ -51,12 +66,12 @@ pub(super) fn open(
             session.ends_at.as_millis(),
             session.address,
             session.agent,
-            new.refresh.map(|hash| hash.0),
+            newest.map(|hash| hash.0),
+            exchange.map(|exchange| exchange.parent.0),
+            exchange.map(|exchange| exchange.at.as_millis()),
+            exchange.map(|exchange| &exchange.sealed),
         ])?;
-    if let Some(hash) = new.refresh {
-        remember(connection, session.id, &hash)?;
-    }
-    Ok(Some(revocations))
+    Ok(())
 }
 
 pub(super) fn find_by_refresh(
@@ -122,10 +137,30 @@ pub(super) fn revocation(issuer: &str, session: SessionId, expires_at: Timestamp
     Revocation { revoked: Revoked::Session { issuer: issuer.to_owned(), session }, expires_at }
 }
 
-pub(super) const COLUMNS: &str = "sessions.id, user, realm, issuer, created_at, last_used_at, \
-                                  expires_at, ends_at, address, agent";
+/// Of a session.
+const COLUMNS: &str = "sessions.id, user, realm, issuer, created_at, last_used_at, expires_at, \
+                       ends_at, address, agent";
 
-pub(super) fn session(row: &Row<'_>) -> Result<Session, StoreError> {
+/// Of a session and its newest refresh tokens.
+pub(super) const KEPT_COLUMNS: &str = "sessions.id, user, realm, issuer, created_at, last_used_at, \
+                                       expires_at, ends_at, address, agent, newest, parent, \
+                                       rotated_at, sealed";
+
+/// Reads a row of [`KEPT_COLUMNS`].
+pub(super) fn kept(row: &Row<'_>) -> Result<KeptSession, StoreError> {
+    let exchange = match row.get::<_, Option<[u8; 32]>>("parent")? {
+        Some(parent) => Some(Exchange {
+            parent: RefreshHash(parent),
+            at: Timestamp::from_millis(row.get("rotated_at")?),
+            sealed: row.get("sealed")?,
+        }),
+        None => None,
+    };
+    let newest = row.get::<_, Option<[u8; 32]>>("newest")?.map(RefreshHash);
+    Ok(KeptSession { session: session(row)?, newest, exchange })
+}
+
+fn session(row: &Row<'_>) -> Result<Session, StoreError> {
     Ok(Session {
         id: SessionId(Uuid::from_bytes(row.get("id")?)),
         user: UserId(row.get("user")?),
