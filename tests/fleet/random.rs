@@ -31,11 +31,6 @@ impl Random {
         self.next() % end.max(1)
     }
 
-    /// From nothing up to, not including, one.
-    pub(crate) fn fraction(&mut self) -> f64 {
-        f64::from(u32::try_from(self.next() >> 32).unwrap_or(0)) / (f64::from(u32::MAX) + 1.0)
-    }
-
     /// Puts things into another order.
     pub(crate) fn shuffle<T>(&mut self, things: &mut [T]) {
         for place in (1..things.len()).rev() {

@@ -29,6 +29,8 @@ use crate::fixture::of_token;
 use crate::fixture::successor;
 use crate::fixture::until as revoked_until;
 use crate::fixture::user;
+use crate::link::Link;
+use crate::link::Mode;
 use crate::node::Node;
 use crate::node::folder;
 use crate::node::holds;
@@ -37,7 +39,6 @@ use crate::redis_server::RedisServer;
 use crate::redis_server::until;
 use crate::redis_sets::ClusterSet;
 use crate::redis_sets::SentinelSet;
-use crate::relay::Relay;
 use crate::sentinel::BRISK;
 use crate::server::PATIENT;
 
@@ -135,19 +136,20 @@ async fn newest(server: &RedisServer) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_leads_to_a_lagging_replica_loses_nothing() {
     let (mut master, replica) = master_and_replica().await;
-    let relay = Relay::to(&master).await;
-    let options = relay.options();
+    let link = Link::before(&master).await;
+    let options = link.options();
     let mut pair = Pair::start(&options).await;
     pair.revoke("replicated", &options).await;
     until("the replica has it", async || newest(&replica).await == LOST as u64).await;
     replica.lags().await;
     pair.revoke("lost", &options).await;
 
-    relay.close();
+    link.set(Mode::Refuse);
     master.kill();
     assert_eq!(newest(&replica).await, LOST as u64, "it does not lag");
     let others = promote_and_overtake(&replica).await;
-    relay.swap(&replica);
+    link.turn_to(replica.port());
+    link.set(Mode::Pass);
 
     pair.have_lost_nothing(&options, &others).await;
 }
@@ -155,9 +157,9 @@ async fn an_address_that_leads_to_a_lagging_replica_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_whose_end_a_replica_has_lost_is_never_refreshed() {
     let (mut master, replica) = master_and_replica().await;
-    let relay = Relay::to(&master).await;
+    let link = Link::before(&master).await;
     let folder = folder();
-    let node = Node::start(relay.options(), &folder).await;
+    let node = Node::start(link.options(), &folder).await;
     node.contact().await;
     let store: Arc<dyn Store> = Arc::<Journaled>::clone(&node.store);
     let (ann, bob) = (user(&store, "ann").await, user(&store, "bob").await);
@@ -179,10 +181,11 @@ async fn a_session_whose_end_a_replica_has_lost_is_never_refreshed() {
         lost.extend(ended.expect("an answer").expect("the account").1);
     }
 
-    relay.close();
+    link.set(Mode::Refuse);
     master.kill();
     replica.ask::<()>("REPLICAOF NO ONE").await;
-    relay.swap(&replica);
+    link.turn_to(replica.port());
+    link.set(Mode::Pass);
     for revocation in &lost {
         until("it is put back", async || stands(&replica, revocation).await).await;
     }
@@ -280,12 +283,12 @@ async fn a_lagging_replica_that_takes_over_in_a_cluster_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_written_to_the_server_before_once_the_feed_has_met_another() {
     let (before, after) = (RedisServer::start().await, RedisServer::start().await);
-    let relay = Relay::to(&before).await;
-    let mut node = Node::start(relay.options(), &folder()).await;
+    let link = Link::before(&before).await;
+    let mut node = Node::start(link.options(), &folder()).await;
     node.contact().await;
 
     // The one before still takes what comes by connections that it has.
-    relay.swap(&after);
+    link.turn_to(after.port());
     node.follow_anew().await;
     node.contact().await;
     let revocation = node.revoke("there").await;
@@ -297,8 +300,8 @@ async fn nothing_is_written_to_the_server_before_once_the_feed_has_met_another()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_server_before_has_just_recorded_reaches_the_one_in_its_place() {
     let (before, after) = master_and_replica().await;
-    let relay = Relay::to(&before).await;
-    let mut node = Node::start(relay.options(), &folder()).await;
+    let link = Link::before(&before).await;
+    let mut node = Node::start(link.options(), &folder()).await;
     let store: Arc<dyn Store> = Arc::<_>::clone(&node.store) as _;
     let ann = user(&store, "ann").await;
     node.contact().await;
@@ -309,17 +312,17 @@ async fn what_the_server_before_has_just_recorded_reaches_the_one_in_its_place()
     after.ask::<()>("REPLICAOF NO ONE").await;
 
     // The step after the one that records the revocation.
-    relay.hold(b"$4\r\nkeep\r\n");
+    link.set(Mode::Hold { bytes: b"$4\r\nkeep\r\n" });
     let asked = tokio::spawn({
         let store = Arc::clone(&store);
         let change = UserChange::EndSessions;
         async move { store.change_user(REALM, ann.id, change, revoked_until()).await }
     });
     until("it is recorded", async || newest(&before).await == 1).await;
-    relay.swap(&after);
+    link.turn_to(after.port());
     node.follow_anew().await;
     node.contact().await;
-    relay.release();
+    link.set(Mode::Pass);
     let (_, ended) = asked.await.expect("an end").expect("an answer").expect("an account");
 
     assert_eq!(ended.len(), 1);

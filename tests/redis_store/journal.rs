@@ -19,13 +19,14 @@ use crate::fixture::now;
 use crate::fixture::of_token;
 use crate::fixture::until;
 use crate::fixture::user;
+use crate::link::Link;
+use crate::link::Mode;
 use crate::node::Node;
 use crate::node::folder;
 use crate::node::holds;
 use crate::node::stands;
 use crate::redis_server::IN_TIME;
 use crate::redis_server::RedisServer;
-use crate::relay::Relay;
 use crate::server::PATIENT;
 
 #[tokio::test]
@@ -105,10 +106,10 @@ async fn what_a_server_did_not_take_is_given_to_it_by_the_next_process() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn data_that_are_lost_before_they_are_read_are_no_contact() {
     let server = RedisServer::start().await;
-    let relay = Relay::to(&server).await;
+    let link = Link::before(&server).await;
     let (near, far) = (folder(), folder());
     let node = Node::on(&server, &near).await;
-    let mut other = Node::start(relay.options(), &far).await;
+    let mut other = Node::start(link.options(), &far).await;
     node.contact().await;
     other.contact().await;
     other.stop_following().await;
@@ -116,11 +117,12 @@ async fn data_that_are_lost_before_they_are_read_are_no_contact() {
     let asked = Now::read().boot;
 
     // The set is asked for after the first heartbeat, by pages of so many.
-    relay.hold(b"$4\r\n1000\r\n");
+    link.set(Mode::Hold { bytes: b"$4\r\n2000\r\n" });
     other.follow();
-    holds(async || relay.holdings() > 0).await;
+    holds(async || link.held() > 0).await;
+    assert!(!other.refuses(&revocation), "the set was read already");
     server.ask::<()>("FLUSHALL").await;
-    relay.release();
+    link.set(Mode::Pass);
 
     holds(async || {
         let now = Now::read().boot;

@@ -25,9 +25,10 @@ use crate::fixture::of_session;
 use crate::fixture::successor;
 use crate::fixture::until;
 use crate::fixture::user;
+use crate::link::Link;
+use crate::link::Mode;
 use crate::node::holds;
 use crate::redis_server::RedisServer;
-use crate::relay::Relay;
 use crate::server::PATIENT;
 
 const GRACE: Duration = Duration::from_secs(10);
@@ -141,18 +142,18 @@ async fn a_change_that_is_begun_again_does_not_take_its_own_floor_for_anothers()
     let new = login(&ann, 1);
     let session = new.session.clone();
     store.open_session(new, until()).await.expect("a login");
-    let relay = Relay::to(&server).await;
-    let other = RedisStore::connect(relay.options()).await.expect("a store");
+    let link = Link::before(&server).await;
+    let other = RedisStore::connect(link.options()).await.expect("a store");
 
     // Between the floor and the change comes another change.
-    relay.hold(b"$4\r\nkeep\r\n");
+    link.set(Mode::Hold { bytes: b"$4\r\nkeep\r\n" });
     let fewer = UserChange::SetRights { roles: Vec::new(), permissions: Vec::new() };
     let changed =
         tokio::spawn(async move { other.change_user(REALM, ann.id, fewer, until()).await });
-    holds(async || relay.holdings() > 0).await;
+    holds(async || link.held() > 0).await;
     let proven = UserChange::ProveEmail { email: ann.email.clone().expect("an email") };
     store.change_user(REALM, ann.id, proven, until()).await.expect("a change");
-    relay.release();
+    link.set(Mode::Pass);
     let (changed, _) = changed.await.expect("an end").expect("an answer").expect("an account");
 
     assert!(changed.email_verified);

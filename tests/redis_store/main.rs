@@ -17,6 +17,8 @@ mod fixture;
 mod follower;
 mod journal;
 mod left_overs;
+#[path = "../support/link.rs"]
+mod link;
 mod look_ups;
 mod mail;
 mod node;
@@ -25,7 +27,6 @@ mod outages;
 mod redis_server;
 #[path = "../support/redis_sets.rs"]
 mod redis_sets;
-mod relay;
 mod replicas;
 mod sentinel;
 mod server;

@@ -8,6 +8,7 @@ use munjigi::store::RedisOptions;
 use munjigi::store::RedisStore;
 use munjigi::store::Store;
 
+use crate::link::Link;
 use crate::redis_server::RedisServer;
 
 /// Deadlines that a busy machine keeps.
@@ -19,6 +20,18 @@ pub(crate) const RULES: &str = "-@all +@read +@write +@scripting +@connection +t
 
 /// And in a cluster.
 pub(crate) const CLUSTER_RULES: &str = "+cluster|slots +cluster|info";
+
+impl Link {
+    /// One that leads to a server.
+    pub(crate) async fn before(server: &RedisServer) -> Self {
+        Self::to(server.port(), 7).await
+    }
+
+    /// As a store needs it.
+    pub(crate) fn options(&self) -> RedisOptions {
+        RedisOptions::new(format!("redis://127.0.0.1:{}", self.port()), PATIENT)
+    }
+}
 
 impl RedisServer {
     pub(crate) fn options(&self, deadlines: Deadlines) -> RedisOptions {

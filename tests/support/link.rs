@@ -5,10 +5,15 @@
 //! is delivered when the link is sound again, as by TCP after a partition: late, never lost. What
 //! was lost (`Half`, `CutAfter`) ends its connection, so that no stream ever has a hole in it.
 
+use std::hash::DefaultHasher;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -23,8 +28,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-
-use crate::random::Random;
 
 /// What a link does with what comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub(crate) enum Mode {
     Lossy { percent: u8 },
     /// Takes everything, and holds it back.
     Blackhole,
+    /// Holds requests back that have these bytes in them, and what comes after those.
+    Hold { bytes: &'static [u8] },
     /// Passes requests on, and loses the answers after the first few.
     Half { after: usize },
     /// Closes a connection after so many more bytes of answers.
@@ -56,7 +61,18 @@ pub(crate) enum Mode {
 pub(crate) struct Link {
     address: SocketAddr,
     state: watch::Sender<State>,
+    counts: Arc<Counts>,
     task: JoinHandle<()>,
+}
+
+/// What all connections count.
+#[derive(Debug)]
+struct Counts {
+    seed: u64,
+    /// Numbers that were drawn so far: each follows from its place and the seed.
+    drawn: AtomicU64,
+    /// Requests that [`Mode::Hold`] held back so far.
+    held: AtomicUsize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,9 +109,10 @@ impl Link {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (state, watched) = watch::channel(State { mode: Mode::Pass, turn: 0, port, epoch: 0 });
-        let random = Arc::new(Mutex::new(Random::new(seed)));
-        let task = tokio::spawn(accept(listener, address, watched, random));
-        Self { address, state, task }
+        let counts = Counts { seed, drawn: AtomicU64::new(0), held: AtomicUsize::new(0) };
+        let counts = Arc::new(counts);
+        let task = tokio::spawn(accept(listener, address, watched, Arc::clone(&counts)));
+        Self { address, state, counts, task }
     }
 
     /// The port that stands for the server's.
@@ -111,12 +128,32 @@ impl Link {
         });
     }
 
+    /// How many requests were held back so far.
+    pub(crate) fn held(&self) -> usize {
+        self.counts.held.load(Ordering::SeqCst)
+    }
+
+    /// Leads to another port from now on, as the address of a load balancer does: connections to
+    /// the old one stay.
+    pub(crate) fn turn_to(&self, port: u16) {
+        self.state.send_modify(|state| state.port = port);
+    }
+
     /// Leads to another port from now on; connections to the old one are reset.
     pub(crate) fn swap(&self, port: u16) {
         self.state.send_modify(|state| {
             state.port = port;
             state.epoch += 1;
         });
+    }
+}
+
+impl Counts {
+    /// Draws a number below a hundred.
+    fn draw(&self) -> u32 {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, self.drawn.fetch_add(1, Ordering::SeqCst)).hash(&mut hasher);
+        u32::try_from(hasher.finish() % 100).unwrap_or(0)
     }
 }
 
@@ -130,7 +167,7 @@ async fn accept(
     listener: TcpListener,
     address: SocketAddr,
     mut state: watch::Receiver<State>,
-    random: Arc<Mutex<Random>>,
+    counts: Arc<Counts>,
 ) {
     let mut connections = JoinSet::new();
     let mut listener = Some(listener);
@@ -147,7 +184,7 @@ async fn accept(
             () = tokio::time::sleep(Duration::from_millis(20)), if listener.is_none() => {}
             Some(_) = connections.join_next() => {}
             Some(Ok((client, _))) = next(listener.as_ref()) => {
-                connections.spawn(carry(client, state.clone(), Arc::clone(&random)));
+                connections.spawn(carry(client, state.clone(), Arc::clone(&counts)));
             }
         }
     }
@@ -161,7 +198,7 @@ async fn next(listener: Option<&TcpListener>) -> Option<std::io::Result<(TcpStre
 }
 
 /// Carries one connection until either side, or the link, ends it.
-async fn carry(client: TcpStream, mut state: watch::Receiver<State>, random: Arc<Mutex<Random>>) {
+async fn carry(client: TcpStream, mut state: watch::Receiver<State>, counts: Arc<Counts>) {
     let epoch = state.borrow().epoch;
     // Another handle of the socket, to say how it is to be closed.
     let Ok(handle) = client.as_fd().try_clone_to_owned() else { return };
@@ -177,7 +214,7 @@ async fn carry(client: TcpStream, mut state: watch::Receiver<State>, random: Arc
         let pump = |direction| Pump {
             direction,
             state: watched.clone(),
-            random: &random,
+            counts: &counts,
             passed: Passed::default(),
         };
         let there = pump(Direction::Requests).run(from_client, to_server);
@@ -203,7 +240,7 @@ impl Mode {
 struct Pump<'a> {
     direction: Direction,
     state: watch::Receiver<State>,
-    random: &'a Mutex<Random>,
+    counts: &'a Counts,
     passed: Passed,
 }
 
@@ -243,7 +280,7 @@ impl Pump<'_> {
         };
         let writing = async {
             while let Some((came, bytes)) = queue.recv().await {
-                match self.fate(came).await? {
+                match self.fate(came, &bytes).await? {
                     Fate::Pass => to.write_all(&bytes).await.map_err(|_gone| Cut)?,
                     Fate::Drip(rate) => drip(&mut to, &bytes, rate).await?,
                     Fate::Upto(left) if left >= bytes.len() => {
@@ -264,7 +301,7 @@ impl Pump<'_> {
     }
 
     /// Waits as long as a piece is held back; says what is done with it then.
-    async fn fate(&mut self, came: Instant) -> Result<Fate, Cut> {
+    async fn fate(&mut self, came: Instant, piece: &[u8]) -> Result<Fate, Cut> {
         loop {
             let State { mode, turn, .. } = *self.state.borrow_and_update();
             if self.passed.turn != turn {
@@ -296,6 +333,14 @@ impl Pump<'_> {
                         return Ok(Fate::Pass);
                     }
                 }
+                Mode::Hold { bytes } => {
+                    if answers || !piece.windows(bytes.len()).any(|part| part == bytes) {
+                        return Ok(Fate::Pass);
+                    }
+                    self.counts.held.fetch_add(1, Ordering::SeqCst);
+                    let released = self.state.wait_for(|state| state.turn != turn);
+                    released.await.map_err(|_ended| Cut)?;
+                }
                 Mode::Half { after } if !answers || self.passed.pieces < after => {
                     return Ok(Fate::Pass);
                 }
@@ -319,17 +364,15 @@ impl Pump<'_> {
     }
 
     fn around(&self, by: Duration, jitter: Duration) -> Duration {
-        let mut random = self.random.lock().expect("no panic while it is held");
-        let offset = jitter.mul_f64(random.fraction());
+        let offset = jitter * self.counts.draw() / 100;
         (by + offset).saturating_sub(jitter / 2)
     }
 
     /// How long it takes until a piece arrives that is lost so often: TCP waits twice as long each
     /// time, and holds back what comes after it.
     fn sent_again_after(&self, percent: u8) -> Duration {
-        let mut random = self.random.lock().expect("no panic while it is held");
         let mut times = 0;
-        while times < MOST_TIMES && random.below(100) < u64::from(percent) {
+        while times < MOST_TIMES && self.counts.draw() < u32::from(percent) {
             times += 1;
         }
         FIRST_WAIT * ((1 << times) - 1)

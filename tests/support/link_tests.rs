@@ -56,6 +56,8 @@ async fn each_mode_does_what_its_name_says() {
         (Mode::Lossy { percent: 100 }, b"", false),
         (Mode::Drip { bytes: 10_000 }, b"word", false),
         (Mode::Blackhole, b"", false),
+        (Mode::Hold { bytes: b"or" }, b"", false),
+        (Mode::Hold { bytes: b"ro" }, b"word", false),
         (Mode::Half { after: 0 }, b"", false),
         (Mode::Half { after: 1 }, b"word", false),
         (Mode::CutAfter { bytes: 2 }, b"wo", true),
@@ -72,9 +74,11 @@ async fn each_mode_does_what_its_name_says() {
 
 #[tokio::test]
 async fn what_a_black_hole_held_back_comes_later_and_what_half_lost_ends_the_connection() {
-    for (mode, answer, ended) in
-        [(Mode::Blackhole, &b"onetwo"[..], false), (Mode::Half { after: 0 }, b"", true)]
-    {
+    for (mode, answer, ended) in [
+        (Mode::Blackhole, &b"onetwo"[..], false),
+        (Mode::Hold { bytes: b"n" }, b"onetwo", false),
+        (Mode::Half { after: 0 }, b"", true),
+    ] {
         let link = Link::to(echo().await, 7).await;
         let mut stream = TcpStream::connect(link.address).await.expect("a connection");
         link.set(mode);
@@ -96,6 +100,7 @@ async fn what_a_black_hole_held_back_comes_later_and_what_half_lost_ends_the_con
         };
         assert_eq!(tokio::time::timeout(deadline, reading).await, Ok(ended), "{mode:?}");
         assert_eq!(&answers[..read], answer, "{mode:?}");
+        assert_eq!(link.held(), usize::from(matches!(mode, Mode::Hold { .. })), "{mode:?}");
     }
 }
 
@@ -106,6 +111,8 @@ async fn a_link_that_refuses_listens_again_and_one_that_is_swapped_leads_elsewhe
     let mut stream = TcpStream::connect(link.address).await.expect("a connection");
     assert_eq!(ask(&mut stream, b"one").await, (b"one".to_vec(), false));
 
+    link.turn_to(second);
+    assert_eq!(ask(&mut stream, b"one").await, (b"one".to_vec(), false));
     link.swap(second);
     assert_eq!(ask(&mut stream, b"two").await, (Vec::new(), true));
     link.set(Mode::Refuse);
