@@ -76,13 +76,17 @@ impl Follower {
             FeedEvent::Interrupted { cause } => {
                 let label = match cause {
                     FeedInterruption::Away(_) => "away",
+                    FeedInterruption::Damaged(_) => "damaged",
                     FeedInterruption::Gap { .. } => "gap",
                     FeedInterruption::Swapped => "swapped",
                 };
                 metrics::counter!(metric::REVOCATION_INTERRUPTIONS, "cause" => label).increment(1);
-                if !std::mem::replace(&mut self.interrupted, true) {
+                if matches!(cause, FeedInterruption::Damaged(_)) {
+                    tracing::error!(%cause, "the revocation feed was interrupted");
+                } else if !self.interrupted {
                     tracing::warn!(%cause, "the revocation feed was interrupted");
                 }
+                self.interrupted = true;
             }
         }
     }

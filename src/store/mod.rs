@@ -289,6 +289,9 @@ pub enum FeedInterruption {
     /// The store did not answer.
     #[error("the store is away: {0}")]
     Away(String),
+    /// What the store holds does not read; it stays so until somebody mends it.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
     /// Entries are missing between two that came.
     #[error("entries are missing after {after}")]
     Gap {

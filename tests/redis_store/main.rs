@@ -31,3 +31,4 @@ mod replicas;
 mod sentinel;
 mod server;
 mod tls;
+mod wrong_types;

@@ -122,15 +122,3 @@ async fn a_server_that_does_not_write_acknowledges_nothing() {
         }
     }
 }
-
-#[tokio::test]
-async fn a_record_of_another_type_is_corrupt_and_not_absent() {
-    let server = RedisServer::start().await;
-    let store = server.store(PATIENT).await;
-    let ann = user(&store, "ann").await;
-    server.ask::<()>(&format!("SET munjigi:{{u:default:{}}}:user junk", ann.id)).await;
-
-    let found = store.find_user(REALM, &by_email("ann"), Lookup::Routine).await;
-
-    assert!(matches!(found, Err(StoreError::Corrupt(_))), "{found:?}");
-}

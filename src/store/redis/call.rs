@@ -64,7 +64,15 @@ impl<'a> Call<'a> {
                 Some(redis::Arg::Simple(key)) => Some(key),
                 _ => None,
             },
-            Question::Script(script) => script.first_key(),
+            Question::Script(script) => script.keys().next(),
+        }
+    }
+
+    /// All keys that the question is about.
+    pub(super) fn keys(&self) -> Vec<&'a [u8]> {
+        match self.question {
+            Question::Command(_) => self.key().into_iter().collect(),
+            Question::Script(script) => script.keys().collect(),
         }
     }
 

@@ -61,10 +61,17 @@ impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
         match error.kind() {
             ErrorKind::UnexpectedReturnType => Self::Corrupt(error.to_string()),
-            _ if error.code() == Some("WRONGTYPE") => Self::Corrupt(error.to_string()),
+            _ if is_wrong_type(&error) => Self::Corrupt(error.to_string()),
             _ => Self::Unavailable(Box::new(error)),
         }
     }
+}
+
+/// Whether a key holds another type than the command needs; of a script, older servers say so in
+/// the text alone.
+pub(super) fn is_wrong_type(error: &RedisError) -> bool {
+    const CODE: &str = "WRONGTYPE";
+    error.code() == Some(CODE) || error.detail().is_some_and(|detail| detail.contains(CODE))
 }
 
 /// Whether nobody was there to answer: another time the same may be done.

@@ -160,6 +160,25 @@ impl Keyspace {
         }
     }
 
+    /// The type of a key as TYPE names it; `None` where no key is called so.
+    pub(super) fn type_of(&self, key: &str) -> Option<&'static str> {
+        let name = key.strip_prefix(&self.prefix)?.strip_prefix('{')?;
+        let (tag, part) = name.split_once('}')?;
+        let (kind, _) = tag.split_once(':').unwrap_or((tag, ""));
+        Some(match (kind, part) {
+            ("u", ":user" | ":sessions") | ("k", "") => "hash",
+            ("l" | "x", "") => "zset",
+            ("e" | "n" | "s" | "r" | "ids" | "schema", "") => "string",
+            ("rev", ":set") | ("mail", ":due" | ":ends") => "zset",
+            ("rev", ":floors" | ":sites") | ("mail", ":sealed" | ":attempts") => "hash",
+            ("rev", ":log") => "stream",
+            ("rev", ":seq" | ":gen") => "string",
+            ("rev", part) if part.starts_with(":beat:") => "string",
+            ("mail", part) if part.starts_with(":code:") => "hash",
+            _ => return None,
+        })
+    }
+
     /// The heartbeat of a node: in the slot of the log, which it vouches for.
     pub(super) fn beat(&self, node: &str) -> String {
         format!("{}{{rev}}:beat:{node}", self.prefix)

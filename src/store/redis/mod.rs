@@ -35,6 +35,7 @@ mod signing_key;
 mod slot;
 mod user;
 mod user_record;
+mod wrong_type;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -75,12 +76,14 @@ use crate::store::User;
 use crate::store::UserChange;
 use crate::store::redis::call::Call;
 use crate::store::redis::call::Wait;
+use crate::store::redis::fault::is_wrong_type;
 use crate::store::redis::feed::Feed;
 use crate::store::redis::keyspace::Keyspace;
 use crate::store::redis::route::Route;
 use crate::store::redis::route::Watch;
 use crate::store::redis::script::Invocation;
 use crate::store::redis::user_record::UserRecord;
+use crate::store::redis::wrong_type::wrong_types;
 use crate::token::StoredKey;
 
 pub(super) use fault::is_outage;
@@ -209,12 +212,23 @@ impl RedisStore {
         }
     }
 
+    /// Asks; a key of another type is named.
+    async fn ask<T: FromRedisValue>(&self, route: &Route, call: Call<'_>) -> Result<T, StoreError> {
+        match route.ask(call).await {
+            Err(error) if is_wrong_type(&error) => {
+                let named = Box::pin(wrong_types(route, &self.keys, call.keys())).await;
+                Err(named.map_or_else(|| error.into(), StoreError::Corrupt))
+            }
+            answer => Ok(answer?),
+        }
+    }
+
     async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        Ok(self.route.ask(Call::command(command)).await?)
+        self.ask(&self.route, Call::command(command)).await
     }
 
     async fn script<T: FromRedisValue>(&self, script: &Invocation<'_>) -> Result<T, StoreError> {
-        Ok(self.route.ask(Call::script(script)).await?)
+        self.ask(&self.route, Call::script(script)).await
     }
 
     /// Answers only once as many replicas have what the script wrote as the operator asked for.
@@ -223,7 +237,7 @@ impl RedisStore {
         script: &Invocation<'_>,
     ) -> Result<T, StoreError> {
         match &self.waiting {
-            Some((route, wait)) => Ok(route.ask(Call::script(script).with_wait(*wait)).await?),
+            Some((route, wait)) => self.ask(route, Call::script(script).with_wait(*wait)).await,
             None => self.script(script).await,
         }
     }

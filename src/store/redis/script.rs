@@ -44,9 +44,9 @@ impl Invocation<'_> {
         self
     }
 
-    /// The first key, in whose slot all of them are.
-    pub(super) fn first_key(&self) -> Option<&[u8]> {
-        self.keys.first().map(Vec::as_slice)
+    /// The keys, which share a slot.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.keys.iter().map(Vec::as_slice)
     }
 
     /// The call, for a server that knows the script.

@@ -31,6 +31,7 @@ use crate::store::FeedEvent;
 use crate::store::FeedInterruption;
 use crate::store::StoreError;
 use crate::store::pause::Pause;
+use crate::store::redis::fault::is_wrong_type;
 use crate::store::redis::feed::log::in_order;
 use crate::store::redis::feed::log::read_log;
 use crate::store::redis::feed::page::Answer;
@@ -41,6 +42,7 @@ use crate::store::redis::refill::LINEAGE;
 use crate::store::redis::refill::lineage_of;
 use crate::store::redis::route::Route;
 use crate::store::redis::script::Script;
+use crate::store::redis::wrong_type::wrong_types;
 use crate::telemetry::metric;
 
 static BEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/beat.lua")));
@@ -71,12 +73,13 @@ pub(super) struct Feed<'a> {
     /// By which the store asks as well.
     other: Option<&'a Route>,
     deadline: Duration,
+    space: &'a Keyspace,
     keys: RevocationKeys,
     beat_key: String,
     /// Where the latest round had come to; `None`: nothing is known that another could contradict.
     known: Option<Position>,
-    /// Whether this outage was told already.
-    is_away: bool,
+    /// What was told of this outage last: attempts that end alike are not told one by one.
+    told: Option<FeedInterruption>,
     pause: Pause,
 }
 
@@ -94,17 +97,21 @@ enum End {
     /// Nobody listens any more.
     Closed,
     Interrupted(FeedInterruption),
+    Failed(RedisError),
 }
 
 impl From<RedisError> for End {
     fn from(error: RedisError) -> Self {
-        Self::Interrupted(FeedInterruption::Away(error.to_string()))
+        Self::Failed(error)
     }
 }
 
 impl From<StoreError> for End {
     fn from(error: StoreError) -> Self {
-        Self::Interrupted(FeedInterruption::Away(error.to_string()))
+        Self::Interrupted(match error {
+            StoreError::Corrupt(_) => FeedInterruption::Damaged(error.to_string()),
+            _ => FeedInterruption::Away(error.to_string()),
+        })
     }
 }
 
@@ -112,13 +119,12 @@ impl<'a> Feed<'a> {
     pub(super) fn new(
         route: &'a Route,
         other: Option<&'a Route>,
-        keys: &Keyspace,
+        space: &'a Keyspace,
         deadline: Duration,
     ) -> Self {
-        let beat_key = keys.beat(&Uuid::new_v4().to_string());
-        let keys = keys.revocations();
-        let pause = Self::first_pause();
-        Self { route, other, deadline, keys, beat_key, known: None, is_away: false, pause }
+        let beat_key = space.beat(&Uuid::new_v4().to_string());
+        let (keys, pause) = (space.revocations(), Self::first_pause());
+        Self { route, other, deadline, space, keys, beat_key, known: None, told: None, pause }
     }
 
     /// Follows until nobody listens.
@@ -138,22 +144,48 @@ impl<'a> Feed<'a> {
                 Ok(never) => match never {},
                 Err(End::Closed) => return,
                 Err(End::Interrupted(cause)) => cause,
+                Err(End::Failed(error)) => self.cause_of(error).await,
             };
-            let is_away = matches!(cause, FeedInterruption::Away(_));
             if matches!(cause, FeedInterruption::Swapped) {
                 self.known = None;
             }
-            if !(is_away && self.is_away)
-                && send(events, FeedEvent::Interrupted { cause }).await.is_err()
-            {
-                return;
+            if self.is_news(&cause) {
+                self.told = Some(cause.clone());
+                if send(events, FeedEvent::Interrupted { cause }).await.is_err() {
+                    return;
+                }
             }
-            self.is_away = self.is_away || is_away;
             tokio::select! {
                 () = events.closed() => return,
                 () = self.pause.wait() => {}
             }
         }
+    }
+
+    /// Whether it is told: that the store is still away is not.
+    fn is_news(&self, cause: &FeedInterruption) -> bool {
+        match (cause, &self.told) {
+            (FeedInterruption::Away(_), Some(FeedInterruption::Away(_))) => false,
+            (FeedInterruption::Damaged(_), Some(told)) => told != cause,
+            _ => true,
+        }
+    }
+
+    /// Why a question failed; a key of another type is named.
+    async fn cause_of(&self, error: RedisError) -> FeedInterruption {
+        let text = error.to_string();
+        let is_wrong_type = is_wrong_type(&error);
+        if !matches!(StoreError::from(error), StoreError::Corrupt(_)) {
+            return FeedInterruption::Away(text);
+        }
+        if !is_wrong_type {
+            return FeedInterruption::Damaged(text);
+        }
+        let RevocationKeys { set, floors, sequence, log, generation, sites } = &self.keys;
+        let keys = [set, floors, sequence, log, generation, sites];
+        let asked = wrong_types(self.route, self.space, keys.map(String::as_bytes));
+        let named = tokio::time::timeout(self.deadline, asked).await.ok().flatten();
+        FeedInterruption::Damaged(named.unwrap_or(text))
     }
 
     async fn round(&mut self, events: &mpsc::Sender<FeedEvent>) -> Result<Infallible, End> {
@@ -179,6 +211,10 @@ impl<'a> Feed<'a> {
         // No contact yet: data that are lost before the set is read are not missed in it. The first
         // heartbeat of the tail, which follows at once, tells whether they are still the same.
         self.known = Some(Position { sequence, ..start });
+        // A key of another type is found out before contact, and not by turns with it.
+        let mut length = redis::cmd("XLEN");
+        length.arg(&self.keys.log);
+        self.in_time(length.query_async::<u64>(&mut asking)).await?;
         self.tail(asking, tail, events).await
     }
 
@@ -337,7 +373,7 @@ impl<'a> Feed<'a> {
         asked_at: BootTime,
         events: &mpsc::Sender<FeedEvent>,
     ) -> Result<(), End> {
-        self.is_away = false;
+        self.told = None;
         self.pause = Self::first_pause();
         send(events, FeedEvent::Contact { asked_at }).await
     }
