@@ -132,6 +132,11 @@ impl RedisServer {
         }
     }
 
+    /// Where it keeps what it must keep.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Stops the process without ending it: connections stay open and nothing is answered.
     pub(crate) fn pause(&self) {
         self.signal("STOP");

@@ -1,5 +1,6 @@
 //! Several real `redis-server`s that work together: a master with sentinels, and a cluster.
 
+use std::path::Path;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -20,7 +21,8 @@ pub(crate) struct SentinelSet {
     /// The first is the master at first.
     pub(crate) servers: Vec<RedisServer>,
     pub(crate) sentinels: Vec<RedisServer>,
-    _folder: TempDir,
+    /// Of the sentinels' configurations.
+    folder: TempDir,
 }
 
 /// Three masters, each with a replica.
@@ -29,7 +31,8 @@ pub(crate) struct ClusterSet {
     pub(crate) nodes: Vec<RedisServer>,
 }
 
-/// A process that ends others once this one has ended: statics are not dropped.
+/// A process that ends others, and deletes their folders, once this one has ended: statics are not
+/// dropped.
 struct Keeper(#[expect(dead_code, reason = "held for its standard input")] Child);
 
 /// Of all tests of this binary; each has a prefix of its own.
@@ -37,7 +40,7 @@ pub(crate) async fn shared_sentinels() -> Arc<SentinelSet> {
     static SHARED: OnceCell<(Arc<SentinelSet>, Keeper)> = OnceCell::const_new();
     let shared = SHARED.get_or_init(async || {
         let set = SentinelSet::start().await;
-        let keeper = Keeper::of(set.servers.iter().chain(&set.sentinels));
+        let keeper = Keeper::of(set.servers.iter().chain(&set.sentinels), Some(set.folder.path()));
         (Arc::new(set), keeper)
     });
     Arc::clone(&shared.await.0)
@@ -48,19 +51,29 @@ pub(crate) async fn shared_cluster() -> Arc<ClusterSet> {
     static SHARED: OnceCell<(Arc<ClusterSet>, Keeper)> = OnceCell::const_new();
     let shared = SHARED.get_or_init(async || {
         let set = ClusterSet::start().await;
-        let keeper = Keeper::of(set.nodes.iter());
+        let keeper = Keeper::of(set.nodes.iter(), None);
         (Arc::new(set), keeper)
     });
     Arc::clone(&shared.await.0)
 }
 
 impl Keeper {
-    fn of<'a>(servers: impl Iterator<Item = &'a RedisServer>) -> Self {
-        let processes: Vec<_> = servers.map(|server| server.process().to_string()).collect();
-        // The pipe is closed when this process ends, however it does.
+    fn of<'a>(
+        servers: impl Iterator<Item = &'a RedisServer> + Clone,
+        folder: Option<&'a Path>,
+    ) -> Self {
+        let processes: Vec<_> =
+            servers.clone().map(|server| server.process().to_string()).collect();
+        // The pipe is closed when this process ends, however it does; who interrupts it interrupts
+        // the shell as well.
         let kept = Command::new("sh")
-            .args(["-c", "read -r line; kill -s KILL \"$@\"", "sh"])
-            .args(processes)
+            .args([
+                "-c",
+                "trap '' INT; read -r line; kill -s KILL $1; shift; rm -rf -- \"$@\"",
+                "sh",
+            ])
+            .arg(processes.join(" "))
+            .args(servers.map(RedisServer::folder).chain(folder))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -82,7 +95,7 @@ impl SentinelSet {
         }
         servers[0].is_followed_by(2).await;
         let sentinels = start_sentinels(&folder, &servers).await;
-        let set = Self { servers, sentinels, _folder: folder };
+        let set = Self { servers, sentinels, folder };
         until("the sentinels know one another and the replicas", async || {
             for sentinel in &set.sentinels {
                 let facts: Vec<String> = sentinel.ask(&format!("SENTINEL MASTER {NAME}")).await;
