@@ -33,7 +33,6 @@ use crate::store::redis::fault::corrupt;
 use crate::store::redis::revocation::parse_entry;
 use crate::store::redis::revocation::parse_expiry;
 use crate::store::redis::session::parse_session_id;
-use crate::store::redis::session_record::SessionRecord;
 use crate::store::redis::user_record::UserRecord;
 
 /// How many entries of an index are asked for at once.
@@ -120,12 +119,8 @@ impl RedisStore {
         realm: &str,
         user: UserId,
     ) -> Result<Vec<KeptSession>, StoreError> {
-        let key = self.keys.sessions(realm, user);
-        let records: HashMap<String, String> = self.command(redis::cmd("HGETALL").arg(key)).await?;
-        let read = |(id, text): (String, String)| {
-            SessionRecord::read(&text)?.kept(realm, user, parse_session_id(&id)?)
-        };
-        records.into_iter().map(read).collect()
+        let records = self.session_records(realm, user).await?;
+        records.into_iter().map(|(id, record)| record.kept(realm, user, id)).collect()
     }
 
     async fn whole_user(&self, realm: &str, user: UserId) -> Result<Option<User>, StoreError> {

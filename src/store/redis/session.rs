@@ -111,10 +111,20 @@ impl RedisStore {
         realm: &str,
         user: UserId,
     ) -> Result<Vec<Session>, StoreError> {
+        let records = self.session_records(realm, user).await?;
+        records.into_iter().map(|(id, record)| record.session(realm, user, id)).collect()
+    }
+
+    /// As they are recorded.
+    pub(super) async fn session_records(
+        &self,
+        realm: &str,
+        user: UserId,
+    ) -> Result<Vec<(SessionId, SessionRecord)>, StoreError> {
         let key = self.keys.sessions(realm, user);
         let records: HashMap<String, String> = self.command(redis::cmd("HGETALL").arg(key)).await?;
         let read = |(id, text): (String, String)| {
-            SessionRecord::read(&text)?.session(realm, user, parse_session_id(&id)?)
+            Ok((parse_session_id(&id)?, SessionRecord::read(&text)?))
         };
         records.into_iter().map(read).collect()
     }
