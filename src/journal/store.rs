@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::clock::Now;
 use crate::clock::Timestamp;
 use crate::journal::Journal;
 use crate::journal::JournalError;
@@ -190,6 +191,19 @@ impl Journaled {
         Ok(())
     }
 
+    /// Puts back what this node knows of a user, before a change that goes by it.
+    ///
+    /// A store that has lost an earlier change would give its generation once more, and then
+    /// nobody could tell that the sessions of before came back.
+    async fn restore_floor(&self, key: &RevocationKey) -> Result<(), StoreError> {
+        let now = Now::read().wall;
+        if let Some(known) = self.list.floor(key, now) {
+            let lost_until = now.plus(self.longest_session);
+            self.store.restore_revocations(&[known], &[], Some(lost_until)).await?;
+        }
+        Ok(())
+    }
+
     async fn note_number(&self, user: UserId) {
         let record = Record::Number(user.0);
         if user.0 > self.journal.image().number {
@@ -264,6 +278,7 @@ impl Store for Journaled {
         change: UserChange,
         revoked_until: Timestamp,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
+        self.restore_floor(&RevocationKey::of_user(realm, user)).await?;
         let met = self.meetings();
         let changed = self.store.change_user(realm, user, change, revoked_until).await?;
         if let Some((_, revocations)) = &changed {

@@ -144,6 +144,12 @@ impl Revocations {
         self.read_shard(key).holds(key, Expiry::of(now))
     }
 
+    /// Finds the floor of a user or a site, while it stands.
+    #[must_use]
+    pub fn floor(&self, key: &RevocationKey, now: Timestamp) -> Option<FeedEntry> {
+        self.read_shard(key).floor(key, Expiry::of(now))
+    }
+
     /// Says how fresh the list is, by the clock that goes on while the process is stopped.
     #[must_use]
     pub fn freshness(&self, now: BootTime, max_staleness: Duration) -> Freshness {

@@ -46,6 +46,13 @@ impl Shard {
             .is_some_and(|floor| generation < floor.generation && floor.expires >= now)
     }
 
+    /// The floor of a key, while it stands; its expiry may be rounded up to the second.
+    pub(super) fn floor(&self, key: &RevocationKey, now: Expiry) -> Option<FeedEntry> {
+        let floor = self.floors.get(key).filter(|floor| floor.expires >= now)?;
+        let expires_at = floor.expires.instant();
+        Some(FeedEntry { key: *key, floor: floor.generation, expires_at })
+    }
+
     /// Whether an entry would change nothing.
     pub(super) fn covers(&self, entry: &FeedEntry) -> bool {
         let expires = Expiry::of(entry.expires_at);

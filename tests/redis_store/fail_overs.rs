@@ -210,6 +210,46 @@ async fn a_session_whose_end_a_replica_has_lost_is_never_refreshed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_comes_before_what_was_lost_is_put_back_ends_sessions() {
+    let (mut master, replica) = master_and_replica().await;
+    let link = Link::before(&master).await;
+    let mut node = Node::start(link.options(), &folder()).await;
+    node.contact().await;
+    let ann = NewUser { roles: vec!["admin".to_owned()], ..new_user("ann") };
+    let ann = node.store.create_user(ann).await.expect("an account");
+    let new = login(&ann, 1);
+    let session = new.session.id;
+    node.store.open_session(new, revoked_until()).await.expect("a login");
+    let marked = master.ask_in_turn::<u64>(&["SET mark 1", "WAIT 1 0"]).await;
+    assert_eq!(marked, 1);
+    replica.lags().await;
+    let ended = node.store.change_user(REALM, ann.id, UserChange::EndSessions, revoked_until());
+    assert!(ended.await.expect("an answer").is_some());
+
+    // Nothing is put back by who does not follow.
+    node.stop_following().await;
+    link.set(Mode::Refuse);
+    master.kill();
+    replica.ask::<()>("REPLICAOF NO ONE").await;
+    link.turn_to(replica.port());
+    link.set(Mode::Pass);
+    let fewer = UserChange::SetRights { roles: Vec::new(), permissions: Vec::new() };
+    eventually(async || {
+        node.store.change_user(REALM, ann.id, fewer.clone(), revoked_until()).await
+    })
+    .await;
+
+    let rotation = node.store.rotate(
+        session,
+        &RefreshHash([1; 32]),
+        successor(2, crate::fixture::now()),
+        Duration::from_secs(10),
+        revoked_until(),
+    );
+    assert_eq!(rotation.await.expect("an answer"), Rotation::Refused);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sentinels_that_name_a_lagging_replica_lose_nothing() {
     let (mut master, replica) = master_and_replica().await;
     let sentinel = FakeSentinel::start(master.port(), 1).await;
