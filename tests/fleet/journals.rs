@@ -15,24 +15,17 @@ use crate::preload::library;
 /// Sessions that only gateway A's own file knows to be logged out, in this order: gateway B was away,
 /// Redis has lost all it had, and nothing runs.
 async fn known_to_a_file(fleet: &mut Fleet, count: usize) -> Vec<Session> {
-    let opened = fleet.open(A, count + SPARE).await;
-    fleet.audit(&opened).await;
+    let mut sessions = fleet.open(A, count).await;
+    fleet.audit(&sessions).await;
     fleet.kill(B).await;
-    let mut sessions = Vec::new();
-    for mut session in opened {
-        // One may be refused where the gateway has just met a Redis that was started again.
-        if sessions.len() < count && fleet.log_out(A, &mut session).await == Logout::Acknowledged {
-            sessions.push(session);
-        }
+    for session in &mut sessions {
+        // While a Redis that was started again settles, it may be refused by 503.
+        fleet.log_out_at_last(A, session).await;
     }
-    assert_eq!(sessions.len(), count, "log-outs are refused");
     fleet.kill(A).await;
     fleet.kill_redis().await;
     sessions
 }
-
-/// How many log-outs may be refused.
-const SPARE: usize = 2;
 
 /// Redis comes back empty, and both gateways; then every log-out is known everywhere.
 async fn back(fleet: &mut Fleet, sessions: &[Session]) {

@@ -138,10 +138,11 @@ impl Link {
         is_silent
     }
 
-    /// Connects anew for the next question: where it led before may be another server by now. What
-    /// is still awaited goes on.
+    /// Connects anew for the next question, at once: where it led before may be another server by
+    /// now, and one that was away is there. What is still awaited goes on.
     pub(super) fn renew(&self) {
-        self.slot().current = None;
+        let mut slot = self.slot();
+        (slot.current, slot.failed) = (None, None);
     }
 
     async fn ask_on<T: FromRedisValue>(
@@ -285,4 +286,54 @@ pub(super) fn is_demoted(error: &RedisError) -> bool {
         kind,
         ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+    use redis::ErrorKind;
+    use redis::RedisError;
+
+    use super::Link;
+    use crate::store::redis::call::Call;
+    use crate::store::redis::dial::Dial;
+    use crate::store::redis::dial::Dialing;
+
+    /// Leads nowhere, and counts how often it was tried.
+    #[derive(Default)]
+    struct Nowhere(AtomicUsize);
+
+    impl Dial for Nowhere {
+        fn dial(self: Arc<Self>) -> Dialing {
+            self.0.fetch_add(1, Ordering::AcqRel);
+            async { Err(RedisError::from((ErrorKind::Io, "away"))) }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failed_attempt_is_the_answer_of_a_pause_unless_the_server_is_known_to_be_back() {
+        let dial = Arc::new(Nowhere::default());
+        let link = Link::new(Arc::clone(&dial) as _, Duration::from_secs(1));
+        let ping = redis::cmd("PING");
+        let tries = async || {
+            link.ask::<()>(Call::command(&ping)).await.unwrap_err();
+            dial.0.load(Ordering::Acquire)
+        };
+        // Pauses grow: after these, one is far longer than what follows takes.
+        while tries().await < 6 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(tries().await, 6, "within the pause");
+
+        link.renew();
+
+        assert_eq!(tries().await, 7);
+        link.renew();
+        assert_eq!(tries().await, 8);
+    }
 }
