@@ -27,6 +27,7 @@ const STEPPED: &str = r#"
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -39,6 +40,10 @@ static int stepped(clockid_t clock, struct timespec *time) {
   int result = (int)syscall(SYS_clock_gettime, clock, time);
   if (result == 0 && clock == CLOCK_REALTIME) time->tv_sec += *seconds;
   return result;
+}
+static void fail(const char *why) {
+  dprintf(2, "%s\n", why);
+  abort();
 }
 __attribute__((constructor)) static void begin(void) {
 #if defined(__x86_64__)
@@ -53,7 +58,7 @@ __attribute__((constructor)) static void begin(void) {
   void *file = mmap(0, 8, PROT_READ, MAP_SHARED, open(AHEAD, O_RDONLY), 0);
   void *page = dlopen("linux-vdso.so.1", RTLD_LAZY | RTLD_NOLOAD);
   char *code = page ? dlsym(page, name) : 0;
-  if (file == MAP_FAILED || code == 0) abort();
+  if (file == MAP_FAILED || code == 0) fail("there is no clock to step");
   seconds = file;
   void *address = (void *)stepped;
   memcpy(jump + to, &address, sizeof address);
@@ -61,7 +66,7 @@ __attribute__((constructor)) static void begin(void) {
   void *from = (void *)getauxval(AT_SYSINFO_EHDR);
   size_t pages = 1;
   while (mprotect(from, pages * (size_t)getpagesize(), PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
-    if (++pages > 16) abort();
+    if (++pages > 16) fail("this kernel does not let a process step its own clock");
   memcpy(code, jump, sizeof jump);
   __builtin___clear_cache(code, code + sizeof jump);
 }

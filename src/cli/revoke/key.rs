@@ -20,7 +20,7 @@ use super::told;
 pub(super) const HELP: &str = "\
 Everything that the key signed, or will sign, is refused from then on and for good, at every gateway.
 Where the site signed with it, a new key is made in the same command, which running gateways take
-into use by themselves; until they have, within a second, a login is 503. Sessions go on: a refresh
+into use by themselves; until they have, about a second, a login is 503. Sessions go on: a refresh
 gives tokens under the new key. Only where refresh tokens are signed as well (JWTs) users log in anew.
 
 A key of the configuration ([site.X.tokens] keys) is refused as well; another of them signs. Where
