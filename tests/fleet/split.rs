@@ -55,7 +55,7 @@ pub(crate) async fn split(
     let used = fleet.terms.max_staleness;
     join(used_for(fleet, A, &of_a, used), used_for(fleet, B, &of_b, used)).await;
     // Nobody on the other side can know, and it does not go stale.
-    assert_eq!(fleet.using(B, &of_a[0]).await, Some(204), "the sides are parted");
+    assert_eq!(fleet.decided(B, &of_a[0]).await, 204, "the sides are parted");
     if loser == Loser::IsKilled {
         fleet.kill(A).await;
     }

@@ -1,7 +1,9 @@
 //! What a gateway that dies between two steps leaves behind, and how it is taken.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join;
 use munjigi::operation::RefreshHash;
 use munjigi::operation::Revocation;
 use munjigi::operation::Revoked;
@@ -158,6 +160,64 @@ async fn a_change_that_is_begun_again_does_not_take_its_own_floor_for_anothers()
 
     assert!(changed.email_verified);
     assert_eq!(store.list_sessions(REALM, ann.id, None, now()).await.expect("a list"), [session]);
+}
+
+/// How often accounts and sessions were looked at, by whomever.
+async fn looks(server: &RedisServer) -> u64 {
+    let stats: String = server.ask("INFO commandstats").await;
+    let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_hget:calls="));
+    let calls = calls.and_then(|calls| calls.split(',').next());
+    calls.map_or(0, |calls| calls.parse().expect("a number"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_meets_a_change_in_progress_waits_for_it_and_ends_no_session() {
+    let server = RedisServer::start().await;
+    let store = server.store(PATIENT).await;
+    let link = Link::before(&server).await;
+    let other = Arc::new(RedisStore::connect(link.options()).await.expect("a store"));
+    let rights = |roles: &[&str]| UserChange::SetRights {
+        roles: roles.iter().map(|&role| role.to_owned()).collect(),
+        permissions: Vec::new(),
+    };
+    for (number, what) in (1..).zip(["refresh", "login", "change"]) {
+        let ann = NewUser { roles: vec!["a".into(), "b".into()], ..new_user(what) };
+        let ann = store.create_user(ann).await.expect("an account");
+        let new = login(&ann, number);
+        let session = new.session.clone();
+        store.open_session(new, until()).await.expect("a login");
+
+        // Its floor is recorded, and its account not changed yet.
+        link.set(Mode::Hold { bytes: b"$4\r\nkeep\r\n" });
+        let (changing, fewer) = (Arc::clone(&other), rights(&["a"]));
+        let changed =
+            tokio::spawn(async move { changing.change_user(REALM, ann.id, fewer, until()).await });
+        holds(async || link.held() > 0).await;
+        let before = looks(&server).await;
+        let beside = async {
+            match what {
+                "refresh" => {
+                    let (presented, next) = (RefreshHash([number; 32]), successor(9, now()));
+                    let rotated = store.rotate(session.id, &presented, next, GRACE, until()).await;
+                    matches!(rotated, Ok(Rotation::Rotated(_)))
+                }
+                // Its user is looked up once more.
+                "login" => matches!(store.open_session(login(&ann, 8), until()).await, Ok(None)),
+                _ => store.change_user(REALM, ann.id, rights(&[]), until()).await.is_ok(),
+            }
+        };
+        let (is_right, ()) = join(beside, async {
+            // It has found the account behind, and looks at it again.
+            holds(async || looks(&server).await > before + 6).await;
+            link.set(Mode::Pass);
+        })
+        .await;
+
+        assert!(is_right, "{what}");
+        changed.await.expect("an end").expect("an answer").expect("an account");
+        let sessions = store.list_sessions(REALM, ann.id, None, now()).await.expect("a list");
+        assert_eq!(sessions.iter().map(|it| it.id).collect::<Vec<_>>(), [session.id], "{what}");
+    }
 }
 
 #[tokio::test]

@@ -95,16 +95,26 @@ impl RedisStore {
     ) -> Result<String, StoreError> {
         let NewSession { session, generation, .. } = new;
         let floor = self.floor_of(&session.realm, session.user).await?;
-        let mut script = OPEN.prepare_invoke();
-        script.key(self.keys.user(&session.realm, session.user));
-        script.key(self.keys.sessions(&session.realm, session.user));
-        script.arg(session.id.to_string()).arg(SessionRecord::of(new).to_text()?).arg(generation);
-        script.arg(floor).arg(session.created_at.as_millis());
-        script.arg(u8::from(new.replaces_others)).arg(&session.issuer);
-        for sid in ended {
-            script.arg(sid.to_string());
+        let record = SessionRecord::of(new).to_text()?;
+        let open = async |is_certain: bool| {
+            let mut script = OPEN.prepare_invoke();
+            script.key(self.keys.user(&session.realm, session.user));
+            script.key(self.keys.sessions(&session.realm, session.user));
+            script.arg(session.id.to_string()).arg(&record).arg(generation);
+            script.arg(floor).arg(session.created_at.as_millis());
+            script.arg(u8::from(new.replaces_others)).arg(&session.issuer);
+            script.arg(u8::from(is_certain));
+            for sid in ended {
+                script.arg(sid.to_string());
+            }
+            self.script::<String>(&script).await
+        };
+        let outcome = open(false).await?;
+        if outcome != "behind" {
+            return Ok(outcome);
         }
-        self.script(&script).await
+        self.await_change(&session.realm, session.user, floor).await?;
+        open(true).await
     }
 
     async fn open_nothing(

@@ -12,6 +12,9 @@
 //!     refresh token goes with the session, and the new access token is refused by its `sid`;
 //!   - cut short between the two, the log-out was never acknowledged; what reads the revocation
 //!     here refuses, and deletes the session in the log-out's stead.
+//! - A change of the account (a role, say) records its floor there first, and then raises the
+//!   account's generation. Who comes in between waits for it: it ends no session. One that does not
+//!   come was cut short or lost, and may have.
 //! - Theft is told by the script, but ended as a log-out is: revocation first, then the session. A
 //!   rotation that slips in between is one that came before.
 
@@ -65,14 +68,22 @@ impl RedisStore {
         let floor = recorded.last().map_or(0, |entry| entry.floor);
         let kept = kept_for(owner.ends_at, successor.now);
         self.index_refresh(&successor.hash, session, kept).await?;
-        let mut script = ROTATE.prepare_invoke();
-        script.key(self.keys.user(&owner.realm, owner.user));
-        script.key(self.keys.sessions(&owner.realm, owner.user)).arg(session.to_string());
-        script.arg(encode_hash(presented)).arg(encode_hash(&successor.hash));
-        script.arg(encode_sealed(&successor.sealed)).arg(successor.now.as_millis());
-        script.arg(successor.expires_at.as_millis());
-        script.arg(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)).arg(floor);
-        let (verdict, record): (String, String) = self.script(&script).await?;
+        let rotate = async |is_certain: bool| {
+            let mut script = ROTATE.prepare_invoke();
+            script.key(self.keys.user(&owner.realm, owner.user));
+            script.key(self.keys.sessions(&owner.realm, owner.user)).arg(session.to_string());
+            script.arg(encode_hash(presented)).arg(encode_hash(&successor.hash));
+            script.arg(encode_sealed(&successor.sealed)).arg(successor.now.as_millis());
+            script.arg(successor.expires_at.as_millis());
+            script.arg(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)).arg(floor);
+            script.arg(u8::from(is_certain));
+            self.script::<(String, String)>(&script).await
+        };
+        let (mut verdict, mut record) = rotate(false).await?;
+        if verdict == "behind" {
+            self.await_change(&owner.realm, owner.user, floor).await?;
+            (verdict, record) = rotate(true).await?;
+        }
         match verdict.as_str() {
             "rotated" => {
                 let record = SessionRecord::read(&record)?;

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
+use std::time::Duration;
+use std::time::Instant;
 
 use futures_util::future::try_join_all;
 
@@ -19,6 +21,7 @@ use crate::store::RedisStore;
 use crate::store::StoreError;
 use crate::store::User;
 use crate::store::UserChange;
+use crate::store::pause::Pause;
 use crate::store::redis::ATTEMPTS;
 use crate::store::redis::claim::MAKE_WITHIN;
 use crate::store::redis::claim::Name;
@@ -37,6 +40,12 @@ static CHANGE: LazyLock<Script> =
 
 /// The account to ask for where a name is nobody's; numbers begin with one.
 const NOBODY: UserId = UserId(0);
+
+/// The longest that a change takes from its revocation to the account, as far as is waited for it;
+/// and between two looks at the account.
+const LONGEST_CHANGE: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LAST_PAUSE: Duration = Duration::from_millis(50);
 
 /// How many accounts are asked for at once.
 const PAGE: usize = 64;
@@ -190,7 +199,7 @@ impl RedisStore {
         revoked_until: Timestamp,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
         let mut revocations: Vec<Revocation> = Vec::new();
-        let mut is_behind = false;
+        let (mut is_behind, mut has_waited) = (false, false);
         for _ in 0..ATTEMPTS {
             let Some(UserRecord { user: before, version, .. }) =
                 self.user_record(realm, id).await?
@@ -208,7 +217,13 @@ impl RedisStore {
                 let floor = self.floor_of(realm, id).await?;
                 // One that an attempt before has recorded says nothing of the sessions.
                 let own = revocations.first().map_or(0, |it| it.revoked.floor());
-                is_behind |= floor > before.generation && floor != own;
+                let is_above = floor > before.generation && floor != own;
+                if is_above && !has_waited {
+                    has_waited = true;
+                    self.await_change(realm, id, floor).await?;
+                    continue;
+                }
+                is_behind |= is_above;
                 after.generation = before.generation.max(floor).saturating_add(1);
                 let (realm, generation) = (realm.to_owned(), after.generation);
                 let revoked = Revoked::User { realm, user: id, generation };
@@ -236,6 +251,29 @@ impl RedisStore {
             }
         }
         Err(Fault::Contended(ATTEMPTS).into())
+    }
+
+    /// Waits while the generation of a user is below a floor: whoever has recorded it is about to
+    /// raise it. A change that does not come was cut short, or lost.
+    pub(super) async fn await_change(
+        &self,
+        realm: &str,
+        user: UserId,
+        floor: u64,
+    ) -> Result<(), StoreError> {
+        let patience = LONGEST_CHANGE.min(self.deadlines.command / 4);
+        let begun = Instant::now();
+        let mut pause = Pause::between(FIRST_PAUSE, LAST_PAUSE);
+        let mut ask = redis::cmd("HGET");
+        ask.arg(self.keys.user(realm, user)).arg("generation");
+        while begun.elapsed() < patience {
+            pause.wait().await;
+            let generation: Option<u64> = self.command(&ask).await?;
+            if generation.is_none_or(|generation| generation >= floor) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The lowest generation of the user that the revocations accept.

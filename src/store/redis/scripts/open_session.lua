@@ -1,6 +1,7 @@
 -- Opens a session for an account that is as the login found it.
 -- KEYS: user, its sessions. ARGV: sid; record; generation at the login; floor that is recorded;
--- now; '1' to replace the issuer's other sessions; issuer; the others that are revoked already, …
+-- now; '1' to replace the issuer's other sessions; issuer; '1' where no change is in progress; the
+-- others that are revoked already, …
 local account = redis.call('HMGET', KEYS[1], 'enabled', 'generation')
 if account[1] ~= '1' then
   return 'refused'
@@ -9,6 +10,9 @@ end
 -- fail-over has lost: the generation follows, or every new token of the account would be refused,
 -- and the sessions end, for the change may have ended them.
 if tonumber(account[2]) < tonumber(ARGV[4]) then
+  if ARGV[8] ~= '1' then
+    return 'behind'
+  end
   redis.call('HSET', KEYS[1], 'generation', ARGV[4])
   redis.call('HINCRBY', KEYS[1], 'version', 1)
   redis.call('DEL', KEYS[2])
@@ -19,7 +23,7 @@ if account[2] ~= ARGV[3] then
 end
 if ARGV[6] == '1' then
   local revoked = {}
-  for i = 8, #ARGV do
+  for i = 9, #ARGV do
     revoked[ARGV[i]] = true
   end
   local sessions = redis.call('HGETALL', KEYS[2])

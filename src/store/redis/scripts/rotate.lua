@@ -1,6 +1,6 @@
 -- Exchanges a refresh token, which the session surely had once, for its successor.
 -- KEYS: user, its sessions. ARGV: sid; presented; successor; sealed successor; now; expiry;
--- grace; floor that is recorded for the user.
+-- grace; floor that is recorded for the user; '1' where no change is in progress.
 local text = redis.call('HGET', KEYS[2], ARGV[1])
 if not text then
   return { 'refused', '' }
@@ -13,6 +13,9 @@ end
 -- As in open_session: the generation follows the floor, and the sessions end.
 local generation = redis.call('HGET', KEYS[1], 'generation')
 if generation and tonumber(generation) < tonumber(ARGV[8]) then
+  if ARGV[9] ~= '1' then
+    return { 'behind', '' }
+  end
   redis.call('HSET', KEYS[1], 'generation', ARGV[8])
   redis.call('HINCRBY', KEYS[1], 'version', 1)
   redis.call('DEL', KEYS[2])
