@@ -47,7 +47,7 @@ impl KeyRenewal {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tried: Option<Instant> = None;
-        // Since when successors only verify.
+        // When a successor was last left to verify only.
         let mut withheld: Option<Instant> = None;
         loop {
             let is_known = || withheld.is_none_or(|since| since.elapsed() >= MADE_KNOWN);
@@ -65,7 +65,7 @@ impl KeyRenewal {
             }
             match self.renew(is_known()).await {
                 Ok(is_withheld) => {
-                    withheld = is_withheld.then(|| withheld.unwrap_or_else(Instant::now));
+                    withheld = is_withheld.then(Instant::now);
                     tracing::info!("the signing keys were read again");
                     if self.signs_with_revoked() {
                         tracing::error!(
