@@ -8,8 +8,10 @@ use http::Method;
 use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
-use crate::gateway::client_address::write_address;
 use crate::gateway::context::Who;
+use crate::gateway::plain::all_bytes;
+use crate::gateway::plain::write_address;
+use crate::gateway::plain::write_number;
 use crate::operation::ErrorCode;
 
 /// What is told of one request.
@@ -63,7 +65,7 @@ pub(crate) fn json(entry: &Entry<'_>, line: &mut Vec<u8>) {
     member(line, "host", entry.host);
     member(line, "path", entry.path);
     name(line, "status");
-    digits(line, entry.status.into(), 1);
+    write_number(line, entry.status.into(), 1);
     if let Some((code, reason)) = entry.refusal {
         if let Some(code) = code {
             member(line, "code", code.name());
@@ -88,7 +90,7 @@ pub(crate) fn json(entry: &Entry<'_>, line: &mut Vec<u8>) {
     }
     if let Some(time) = entry.verify_time {
         name(line, "verify_us");
-        digits(line, micros(time), 1);
+        write_number(line, micros(time), 1);
     }
     if let Some(stale) = entry.stale {
         member(line, "stale", stale);
@@ -160,18 +162,18 @@ fn details(entry: &Entry<'_>) -> String {
 /// An instant as RFC 3339 writes it, in UTC, with milliseconds.
 fn rfc3339(line: &mut Vec<u8>, time: Timestamp) {
     let moment = moment(time);
-    digits(line, moment.year().unsigned_abs().into(), 4);
+    write_number(line, moment.year().unsigned_abs().into(), 4);
     for (mark, part) in [(b'-', u8::from(moment.month())), (b'-', moment.day())] {
         line.push(mark);
-        digits(line, part.into(), 2);
+        write_number(line, part.into(), 2);
     }
     let clock = [(b'T', moment.hour()), (b':', moment.minute()), (b':', moment.second())];
     for (mark, part) in clock {
         line.push(mark);
-        digits(line, part.into(), 2);
+        write_number(line, part.into(), 2);
     }
     line.push(b'.');
-    digits(line, time.as_millis().rem_euclid(1000).unsigned_abs(), 3);
+    write_number(line, time.as_millis().rem_euclid(1000).unsigned_abs(), 3);
     line.push(b'Z');
 }
 
@@ -195,9 +197,8 @@ fn append(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 
 fn member(line: &mut Vec<u8>, key: &str, value: &str) {
     name(line, key);
-    // Without a branch a byte, many bytes are looked at in one step.
     let plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
-    if value.bytes().fold(true, |all, byte| all & plain(byte)) {
+    if all_bytes(value, plain) {
         line.push(b'"');
         line.extend_from_slice(value.as_bytes());
         line.push(b'"');
@@ -243,23 +244,10 @@ fn name(line: &mut Vec<u8>, name: &str) {
     line.extend_from_slice(b"\":");
 }
 
-/// A number, with zeros before it up to `width`. Numbers are most of a line, and the formatting
-/// of the standard library takes several times as long.
-pub(crate) fn digits(line: &mut Vec<u8>, mut number: u64, width: usize) {
-    let start = line.len();
-    while number > 0 || line.len() < start + width {
-        line.push(b'0' + (number % 10) as u8);
-        number /= 10;
-    }
-    if let Some(digits) = line.get_mut(start..) {
-        digits.reverse();
-    }
-}
-
 fn thousandths(line: &mut Vec<u8>, number: u64) {
-    digits(line, number / 1000, 1);
+    write_number(line, number / 1000, 1);
     line.push(b'.');
-    digits(line, number % 1000, 3);
+    write_number(line, number % 1000, 3);
 }
 
 /// A text for a terminal: what could move its cursor, or turn its direction, is escaped.

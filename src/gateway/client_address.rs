@@ -1,13 +1,10 @@
 //! Says whose request it is by address: the socket's, or what trusted proxies report.
 
-use std::io::Write;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 
 use http::HeaderMap;
 use ipnet::IpNet;
-
-use crate::gateway::access_line::digits;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
@@ -44,23 +41,6 @@ impl Client {
             }
         }
         Self { address, peer, through_trusted: true }
-    }
-}
-
-/// Appends an address. Most are IPv4, for which the formatting of the standard library takes
-/// several times as long.
-pub(crate) fn write_address(text: &mut Vec<u8>, address: IpAddr) {
-    match address {
-        IpAddr::V4(address) => {
-            for (index, octet) in address.octets().into_iter().enumerate() {
-                if index > 0 {
-                    text.push(b'.');
-                }
-                digits(text, octet.into(), 1);
-            }
-        }
-        // A Vec takes everything.
-        IpAddr::V6(address) => drop(write!(text, "{address}")),
     }
 }
 

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 
-use crate::gateway::client_address::write_address;
+use crate::gateway::plain::write_address;
 
 /// What is stated.
 #[derive(Clone, Copy, Debug)]

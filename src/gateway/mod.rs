@@ -28,6 +28,7 @@ mod outgoing;
 mod pace;
 mod path;
 mod path_tree;
+mod plain;
 mod route;
 #[cfg(test)]
 mod sample;
