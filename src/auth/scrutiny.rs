@@ -95,10 +95,11 @@ impl Scrutiny<'_> {
     /// The refusal of a token whose key is unknown here, where it may have been made since the last
     /// news of the store: nothing says that the token is bad.
     pub(crate) fn cannot_know(&self, error: &TokenError, now: Now) -> Option<Rejection> {
+        if *error != TokenError::UnknownKey || !self.tokens.keys_are_stored() {
+            return None;
+        }
         let freshness = self.revocations?.freshness(now.boot, self.max_staleness);
-        let is_unheard_of = *error == TokenError::UnknownKey && self.tokens.keys_are_stored();
-        let is_blind = is_unheard_of && freshness != Freshness::Fresh;
-        is_blind.then(|| {
+        (freshness != Freshness::Fresh).then(|| {
             let reason = format!("{error}, and there is no news of the store");
             Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(RETRY_AFTER)
         })
