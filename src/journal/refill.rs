@@ -97,6 +97,25 @@ impl Journaled {
         Ok(())
     }
 
+    /// Puts back what this node knows of a user, before a change that goes by it.
+    ///
+    /// A store that has lost an earlier change would give its generation once more, and then
+    /// nobody could tell that the sessions of before came back.
+    pub(super) async fn restore_floor(&self, key: &RevocationKey) -> Result<(), StoreError> {
+        let now = Now::read().wall;
+        if let Some(known) = self.list.floor(key, now) {
+            let lost_until = self.lost_until(now);
+            self.store.restore_revocations(&[known], &[], Some(lost_until)).await?;
+        }
+        Ok(())
+    }
+
+    /// Until when a store is to remember what it had lost with the end of a session: for as long as
+    /// one may live.
+    fn lost_until(&self, now: Timestamp) -> Timestamp {
+        now.plus(self.longest_session)
+    }
+
     /// What every connection begins with, until it is done.
     async fn restore_first(&self, is_changed: bool, lost_until: Option<Timestamp>) {
         let mut pause = first_pause();
@@ -327,7 +346,7 @@ impl<'a> Relay<'a> {
     /// One that was emptied has no sessions.
     fn lost_until(&self, had: Option<&str>, lineage: &str) -> Option<Timestamp> {
         let is_behind = data_of(had?) == data_of(lineage);
-        is_behind.then(|| Now::read().wall.plus(self.node.longest_session))
+        is_behind.then(|| self.node.lost_until(Now::read().wall))
     }
 
     /// Generations of sites, which are remembered beyond the revocations that raised them.

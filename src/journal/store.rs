@@ -13,7 +13,6 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::clock::Now;
 use crate::clock::Timestamp;
 use crate::journal::Journal;
 use crate::journal::JournalError;
@@ -187,19 +186,6 @@ impl Journaled {
         self.keep(revocations).await?;
         if self.meetings() != met && !revocations.is_empty() {
             self.store.revoke(revocations).await?;
-        }
-        Ok(())
-    }
-
-    /// Puts back what this node knows of a user, before a change that goes by it.
-    ///
-    /// A store that has lost an earlier change would give its generation once more, and then
-    /// nobody could tell that the sessions of before came back.
-    async fn restore_floor(&self, key: &RevocationKey) -> Result<(), StoreError> {
-        let now = Now::read().wall;
-        if let Some(known) = self.list.floor(key, now) {
-            let lost_until = now.plus(self.longest_session);
-            self.store.restore_revocations(&[known], &[], Some(lost_until)).await?;
         }
         Ok(())
     }
