@@ -61,6 +61,11 @@ async fn contact_with_a_wiped_redis_counts_only_when_others_have_had_their_time(
 
     server.ask::<()>("FLUSHALL").await;
 
+    loses_contact_for_a_while(&node).await;
+}
+
+/// For longer than a node is ever without contact otherwise: it asks once a second.
+async fn loses_contact_for_a_while(node: &Node) {
     let beats = Duration::from_millis(1900);
     holds(async || node.list.freshness(Now::read().boot, beats) != Freshness::Fresh).await;
     node.contact().await;
@@ -79,9 +84,7 @@ async fn a_node_that_starts_anew_meanwhile_waits_all_the_same() {
 
     let node = Node::on(&server, &at).await;
 
-    let beats = Duration::from_millis(1900);
-    holds(async || node.list.freshness(Now::read().boot, beats) != Freshness::Fresh).await;
-    node.contact().await;
+    loses_contact_for_a_while(&node).await;
 }
 
 #[tokio::test]
