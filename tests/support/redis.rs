@@ -1,6 +1,7 @@
 //! A real `redis-server` of one test: on a free port, in memory, gone with the test.
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -193,7 +194,10 @@ impl RedisServer {
                 if !matches!(self.child.try_wait(), Ok(None)) {
                     return false;
                 }
-                if TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
+                // Whoever answers at the port may be another's, whose server was quicker to bind it.
+                let log = std::fs::read_to_string(log_of(&self.folder)).unwrap_or_default();
+                let is_ready = READY.iter().any(|line| log.contains(line));
+                if is_ready && TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
                     return true;
                 }
             }
@@ -233,7 +237,16 @@ fn in_words(command: &str) -> redis::Cmd {
     question
 }
 
+/// What a server, and a sentinel, writes once it has its port.
+const READY: [&str; 2] = ["Ready to accept connections", "Sentinel ID is"];
+
+fn log_of(folder: &TempDir) -> PathBuf {
+    folder.path().join("log")
+}
+
 fn spawn(scheme: &str, port: u16, arguments: &[String], folder: &TempDir) -> Child {
+    // What the process before it was ready for is over.
+    drop(std::fs::remove_file(log_of(folder)));
     let port = port.to_string();
     let ports = match scheme {
         "rediss" => ["--port", "0", "--tls-port", &port],
@@ -250,6 +263,8 @@ fn spawn(scheme: &str, port: u16, arguments: &[String], folder: &TempDir) -> Chi
         .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         .arg("--dir")
         .arg(folder.path())
+        .arg("--logfile")
+        .arg(log_of(folder))
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
