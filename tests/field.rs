@@ -1,0 +1,49 @@
+//! Holds `field.toml`, the table of what was found in the field, to the tests that it names.
+
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// The rows, by letter: accounts, tokens of others, the wire, under load.
+const ROWS: [(char, usize); 4] = [('A', 20), ('B', 5), ('C', 27), ('D', 9)];
+
+#[test]
+fn the_table_has_every_row() {
+    let mut rows: Vec<String> = ROWS
+        .iter()
+        .flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")))
+        .collect();
+    rows.sort();
+
+    let table: Vec<String> = table().into_keys().collect();
+
+    assert_eq!(table, rows);
+}
+
+#[test]
+fn each_row_names_tests_that_exist() {
+    let mut wrong = Vec::new();
+    for (row, tests) in table() {
+        for test in tests {
+            let Some((file, function)) = test.split_once("::") else {
+                wrong.push(format!("{row}: `{test}` is not FILE::FUNCTION"));
+                continue;
+            };
+            let text = fs::read_to_string(root().join(file)).unwrap_or_default();
+            if !text.contains(&format!("fn {function}(")) {
+                wrong.push(format!("{row}: no `fn {function}` in {file}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn table() -> BTreeMap<String, Vec<String>> {
+    toml::from_str(&fs::read_to_string(root().join("tests/field.toml")).unwrap()).unwrap()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
