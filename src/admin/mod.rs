@@ -13,7 +13,6 @@ use http::Request;
 use http::Response;
 use http::StatusCode;
 use http::header;
-use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
 use crate::clock::Now;
@@ -25,6 +24,7 @@ use crate::edge::Service;
 use crate::gateway::Connection;
 use crate::gateway::Gateway;
 use crate::gateway::body::ReplyBody;
+use crate::gateway::request_body::RequestBody;
 use crate::revocation::Freshness;
 
 pub use metrics::Metrics;
@@ -70,7 +70,7 @@ impl Admin {
         });
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<ReplyBody> {
+    fn answer(&self, request: &Request<RequestBody>) -> Response<ReplyBody> {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
             let allow = http::HeaderValue::from_static("GET, HEAD");

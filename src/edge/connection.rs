@@ -12,6 +12,8 @@ use std::time::Duration;
 use http::Request;
 use http::Response;
 use http::Version;
+use http::header::CONNECTION;
+use http::header::TRANSFER_ENCODING;
 use http::header::UPGRADE;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -35,8 +37,11 @@ use crate::edge::reply::Reply;
 use crate::edge::socket::Socket;
 use crate::edge::tcp::Tcp;
 use crate::gateway::Connection;
+use crate::gateway::body::CLOSE;
 use crate::gateway::body::ReplyBody;
 use crate::gateway::framing::FragmentSeen;
+use crate::gateway::request_body::RequestBody;
+use crate::gateway::request_body::TrailersSeen;
 use crate::gateway::tunnel::Lifeline;
 use crate::telemetry::metric;
 
@@ -53,7 +58,7 @@ pub(super) struct Accepted {
 /// Serves a connection until it ends.
 pub(super) async fn serve<H, F>(accepted: Accepted, tls: Option<Arc<ServerConfig>>, handler: H)
 where
-    H: Fn(Request<Incoming>, Connection) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<RequestBody>, Connection) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<ReplyBody>> + Send + 'static,
 {
     let Accepted { stream, connection, limits, place, guard } = accepted;
@@ -125,7 +130,7 @@ fn answer<H, F>(
     activity: &Arc<Activity>,
 ) -> impl Future<Output = Result<Response<Reply>, Infallible>> + use<H, F>
 where
-    H: Fn(Request<Incoming>, Connection) -> F,
+    H: Fn(Request<RequestBody>, Connection) -> F,
     F: Future<Output = Response<ReplyBody>>,
 {
     let in_flight = InFlight::new(Arc::clone(activity));
@@ -138,10 +143,20 @@ where
         let lifeline = Lifeline { guard: activity.guard().clone(), hold };
         request.extensions_mut().insert(lifeline);
     }
+    let chunked = request.headers().contains_key(TRANSFER_ENCODING);
+    let trailers = chunked.then(TrailersSeen::default);
+    let request = request.map(|body| RequestBody::new(body, trailers.clone()));
     // hyper moves what it is given several times (HTTP/2: into a task of its own), so it gets a
     // pointer and not the whole walk.
     let reply = Box::pin(handler(request, connection));
-    async move { Ok(reply.await.map(|body| Reply::new(body, in_flight, http2))) }
+    async move {
+        let mut reply = reply.await;
+        // An early answer says so whether or not trailers are still to come.
+        if trailers.is_some_and(|trailers| trailers.any()) {
+            reply.headers_mut().insert(CONNECTION, CLOSE);
+        }
+        Ok(reply.map(|body| Reply::new(body, in_flight, http2)))
+    }
 }
 
 fn http1_builder(limits: &LimitsConfig) -> http1::Builder {

@@ -164,6 +164,11 @@ async fn connections_are_used_again_only_when_nothing_is_left_on_them() {
         (1, "plain", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"),
         (1, "chunked", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
         (1, "no body", "HTTP/1.1 204 No Content\r\n\r\n"),
+        (
+            3,
+            "trailers",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\nHTTP/1.1 200 OK\r\n\r\n",
+        ),
         (3, "close", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"),
         (3, "extra", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n"),
         (

@@ -10,7 +10,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::Request;
 use http::Response;
-use hyper::body::Incoming;
 use rustls::ServerConfig;
 use socket2::Domain;
 use socket2::Protocol;
@@ -27,6 +26,7 @@ use crate::edge::connection;
 use crate::edge::connection::Accepted;
 use crate::gateway::Connection;
 use crate::gateway::body::ReplyBody;
+use crate::gateway::request_body::RequestBody;
 
 /// A listening socket: its address is known, and connections already queue.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub(super) async fn accept<H, F>(
     tls: Option<Arc<ArcSwap<ServerConfig>>>,
     service: Service<H>,
 ) where
-    H: Fn(Request<Incoming>, Connection) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<RequestBody>, Connection) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<ReplyBody>> + Send + 'static,
 {
     let listener = match TcpListener::from_std(bound.listener) {

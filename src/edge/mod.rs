@@ -31,7 +31,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::Request;
 use http::Response;
-use hyper::body::Incoming;
 use rustls::ServerConfig;
 use tokio::sync::Semaphore;
 
@@ -39,13 +38,14 @@ use crate::config::LimitsConfig;
 use crate::drain::Guard;
 use crate::gateway::Connection;
 use crate::gateway::body::ReplyBody;
+use crate::gateway::request_body::RequestBody;
 
 pub use listener::Bound;
 
 /// What a listener serves, and within which bounds.
 #[derive(Clone)]
 pub struct Service<H> {
-    /// Answers a request: `async fn(Request<Incoming>, Connection) -> Response<ReplyBody>`.
+    /// Answers a request: `async fn(Request<RequestBody>, Connection) -> Response<ReplyBody>`.
     pub handler: H,
     /// Gives the limits that hold for a connection from its accept on.
     pub limits: Arc<dyn Fn() -> LimitsConfig + Send + Sync>,
@@ -70,7 +70,7 @@ impl<H> std::fmt::Debug for Service<H> {
 /// The TLS configuration is looked up at each handshake, so that a reload can swap it.
 pub async fn serve<H, F>(bound: Bound, tls: Arc<ArcSwap<ServerConfig>>, service: Service<H>)
 where
-    H: Fn(Request<Incoming>, Connection) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<RequestBody>, Connection) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<ReplyBody>> + Send + 'static,
 {
     listener::accept(bound, Some(tls), service).await;
@@ -79,7 +79,7 @@ where
 /// Serves HTTP/1.1 in the clear until the guard is signalled and every connection has ended.
 pub async fn serve_plain<H, F>(bound: Bound, service: Service<H>)
 where
-    H: Fn(Request<Incoming>, Connection) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<RequestBody>, Connection) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<ReplyBody>> + Send + 'static,
 {
     listener::accept(bound, None, service).await;

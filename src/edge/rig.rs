@@ -53,6 +53,7 @@ use crate::gateway::body::settle;
 use crate::gateway::forward::Plan;
 use crate::gateway::forward::forward;
 use crate::gateway::framing;
+use crate::gateway::request_body::RequestBody;
 use crate::gateway::upstream::Upstream;
 use crate::operation::Rejection;
 
@@ -277,7 +278,7 @@ pub(super) async fn read_head(stream: &mut TcpStream) -> Option<String> {
 }
 
 async fn handle(
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     connection: Connection,
     upstream: Arc<Upstream>,
     limits: LimitsConfig,

@@ -1,5 +1,6 @@
 //! Bodies on their way through: bounded, timed, never held whole.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,13 +18,12 @@ use http::header::CONNECTION;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::config::LimitsConfig;
 use crate::gateway::pace::Pace;
+use crate::gateway::request_body::RequestBody;
 use crate::gateway::upload::Fault;
 use crate::gateway::upload::Upload;
 use crate::gateway::upstream::Answer;
@@ -56,7 +56,7 @@ pub struct Rest(Source);
 
 #[derive(Debug)]
 enum Source {
-    Unread(Incoming),
+    Unread(RequestBody),
     /// Was being forwarded; what is left shows when the upstream connection has ended.
     Forwarded(Arc<Upload>),
 }
@@ -123,9 +123,8 @@ impl Rest {
         let (Some(mut body), Ok(_place)) = (body, DRAINS.try_acquire()) else { return };
         let mut left = DRAIN_BYTES;
         let drained = tokio::time::timeout(DRAIN_TIME, async {
-            while let Some(Ok(frame)) = body.frame().await {
-                let bytes = frame.data_ref().map_or(0, Bytes::len);
-                match left.checked_sub(bytes) {
+            while let Some(Ok(data)) = poll_fn(|context| body.poll_data(context)).await {
+                match left.checked_sub(data.len()) {
                     Some(less) => left = less,
                     None => break,
                 }
@@ -186,7 +185,7 @@ impl Body for ReplyBody {
 /// # Errors
 /// Too large is invalid input (the contract's validation error); too slow is 408.
 pub(crate) async fn read_whole(
-    body: &mut Incoming,
+    body: &mut RequestBody,
     limits: &LimitsConfig,
 ) -> Result<Bytes, Rejection> {
     let most = usize::try_from(limits.auth_body.0).unwrap_or(usize::MAX);
@@ -198,13 +197,13 @@ pub(crate) async fn read_whole(
     let mut whole = BytesMut::new();
     loop {
         let until = pace.waiting(Instant::now()).map_err(|slow| Fault::Slow(slow).rejection())?;
-        let frame = match tokio::time::timeout_at(until, body.frame()).await {
+        let next = poll_fn(|context| body.poll_data(context));
+        let data = match tokio::time::timeout_at(until, next).await {
             Err(_elapsed) => continue,
             Ok(None) => break,
             Ok(Some(Err(error))) => return Err(Fault::Client(error.to_string()).rejection()),
-            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Ok(data))) => data,
         };
-        let Ok(data) = frame.into_data() else { break };
         pace.received(data.len(), Instant::now());
         if first.len() + whole.len() + data.len() > most {
             return Err(too_large());
@@ -227,7 +226,7 @@ pub(crate) async fn read_whole(
 /// `expects_continue` is whether the request had an `Expect: 100-continue`.
 pub(crate) fn settle(
     mut response: Response<ReplyBody>,
-    mut body: Incoming,
+    mut body: RequestBody,
     version: Version,
     expects_continue: bool,
 ) -> Response<ReplyBody> {
@@ -251,13 +250,13 @@ pub(crate) fn settle(
 }
 
 /// `Connection: close`
-pub(crate) const CLOSE: HeaderValue = HeaderValue::from_static("close");
+pub const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Takes what has come of a body already; says whether that was all of it.
-fn has_come_whole(body: &mut Incoming) -> bool {
+fn has_come_whole(body: &mut RequestBody) -> bool {
     let mut context = Context::from_waker(Waker::noop());
     loop {
-        match Pin::new(&mut *body).poll_frame(&mut context) {
+        match body.poll_data(&mut context) {
             Poll::Ready(None) => return true,
             Poll::Ready(Some(Ok(_))) if body.is_end_stream() => return true,
             Poll::Ready(Some(Ok(_))) => {}

@@ -16,7 +16,6 @@ use http::header;
 use http::request::Parts;
 use http::uri::Authority;
 use http::uri::PathAndQuery;
-use hyper::body::Incoming;
 
 use crate::clock::Now;
 use crate::config::SameSite;
@@ -24,6 +23,7 @@ use crate::contract::Endpoint;
 use crate::contract::ReplyContext;
 use crate::gateway::client_address::Client;
 use crate::gateway::meter::Meter;
+use crate::gateway::request_body::RequestBody;
 use crate::operation::UserId;
 use crate::token::Verified;
 
@@ -76,7 +76,7 @@ pub(crate) struct Trail<'a> {
 #[derive(Debug)]
 pub(crate) struct Unread {
     /// The body, unless somebody took it over or read it to its end.
-    pub(crate) body: Option<Incoming>,
+    pub(crate) body: Option<RequestBody>,
     /// Whether nobody has polled it: hyper says `100 Continue` when somebody does.
     pub(crate) untouched: bool,
 }
@@ -143,7 +143,7 @@ impl Context {
 
 impl Unread {
     /// A body as it came.
-    pub(crate) const fn new(body: Incoming) -> Self {
+    pub(crate) const fn new(body: RequestBody) -> Self {
         Self { body: Some(body), untouched: true }
     }
 }

@@ -18,7 +18,6 @@ use http::header::CONNECTION;
 use http::header::CONTENT_LENGTH;
 use http::header::TRANSFER_ENCODING;
 use http::uri::PathAndQuery;
-use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -28,6 +27,7 @@ use crate::gateway::body::CLOSE;
 use crate::gateway::body::ReplyBody;
 use crate::gateway::hop;
 use crate::gateway::outgoing;
+use crate::gateway::request_body::RequestBody;
 use crate::gateway::tunnel::Handshake;
 use crate::gateway::upload::ClientBody;
 use crate::gateway::upload::Fault;
@@ -92,7 +92,7 @@ pub(crate) struct Unforwarded {
     /// What to answer.
     pub(crate) rejection: Rejection,
     /// What was not read of the body: to be given to [`crate::gateway::body::settle`].
-    pub(crate) body: Option<Incoming>,
+    pub(crate) body: Option<RequestBody>,
     /// Whether the client still waits to be told to send the body, if it said that it would.
     pub(crate) untouched: bool,
 }
@@ -102,7 +102,7 @@ pub(crate) struct Unforwarded {
 /// # Errors
 /// 413 and 408 for the client's body, 502 and 504 for the upstream, 503 when it is full.
 pub(crate) async fn forward(
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
     mut plan: Plan<'_>,
 ) -> Result<Forwarded, Unforwarded> {
     let handshake = Handshake::of(&mut request);

@@ -29,6 +29,7 @@ mod pace;
 mod path;
 mod path_tree;
 mod plain;
+pub mod request_body;
 mod route;
 #[cfg(test)]
 mod sample;
@@ -56,8 +57,6 @@ use http::Response;
 use http::StatusCode;
 use http::Version;
 use http::header;
-use http_body::Body;
-use hyper::body::Incoming;
 
 use crate::auth::Auth;
 use crate::clock::Now;
@@ -74,6 +73,7 @@ use context::RequestIds;
 use context::Trail;
 use context::Unread;
 use meter::Meter;
+use request_body::RequestBody;
 use site::Site;
 use snapshot::Snapshot;
 use walk::Visit;
@@ -124,14 +124,15 @@ impl Gateway {
     /// Answers a request.
     pub async fn handle(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         connection: Connection,
     ) -> Response<ReplyBody> {
         let (now, started) = (Now::read(), Instant::now());
         let snapshot = self.snapshot.load_full();
         let framing = framing::check(&request, &snapshot.config.limits);
         let host = framing::host(&request);
-        let site = host.as_deref().and_then(|host| snapshot.site(host));
+        // HTTP/1.0 need not name a host: that is nobody's but the site's for every host.
+        let site = snapshot.site(host.as_deref().unwrap_or_default());
         let (parts, body) = request.into_parts();
         let proxies = &snapshot.config.server.trusted_proxies;
         let client = Client::of(connection.peer.ip(), &parts.headers, proxies);

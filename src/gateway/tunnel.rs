@@ -29,7 +29,6 @@ use http::Response;
 use http::Version;
 use http::header::CONNECTION;
 use http::header::UPGRADE;
-use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper::upgrade::Upgraded;
@@ -45,6 +44,7 @@ use tokio::time::Instant;
 use crate::drain::Guard;
 use crate::gateway::body::ReplyBody;
 use crate::gateway::hop;
+use crate::gateway::request_body::RequestBody;
 use crate::gateway::upstream::Exchange;
 use crate::gateway::upstream::Failure;
 use crate::gateway::websocket_frame::FrameCourse;
@@ -71,7 +71,7 @@ pub(crate) struct Handshake {
 
 impl Handshake {
     /// Reads the wish from a request: HTTP/1.1, GET, no body, `Upgrade: websocket` alone.
-    pub(crate) fn of(request: &mut Request<Incoming>) -> Option<Self> {
+    pub(crate) fn of(request: &mut Request<RequestBody>) -> Option<Self> {
         if !request.headers().contains_key(UPGRADE) {
             return None;
         }

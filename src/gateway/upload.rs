@@ -19,13 +19,13 @@ use bytes::Bytes;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
-use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio::time::Sleep;
 
 use crate::config::LimitsConfig;
 use crate::gateway::pace::Pace;
 use crate::gateway::pace::TooSlow;
+use crate::gateway::request_body::RequestBody;
 use crate::gateway::watch::LaterLease;
 use crate::gateway::watch::Watch;
 use crate::operation::ErrorCode;
@@ -33,7 +33,7 @@ use crate::operation::Rejection;
 use crate::revocation::Ended;
 use crate::revocation::Lease;
 
-/// A request's body as the upstream connection reads it; trailers are dropped.
+/// A request's body as the upstream connection reads it.
 #[derive(Debug)]
 pub(crate) struct ClientBody(Option<Box<Streaming>>);
 
@@ -67,14 +67,14 @@ pub(crate) enum Stage {
 struct State {
     stage: Option<Stage>,
     fault: Option<Fault>,
-    rest: Option<Incoming>,
+    rest: Option<RequestBody>,
     /// Of a body that lasts, until all of it was handed over.
     lease: Option<Lease>,
 }
 
 struct Streaming {
     /// `None` once it was read to its end.
-    body: Option<Incoming>,
+    body: Option<RequestBody>,
     left: u64,
     pace: Pace,
     timer: Option<Pin<Box<Sleep>>>,
@@ -96,7 +96,7 @@ const SHORT: Duration = Duration::from_millis(100);
 impl ClientBody {
     /// Wraps a request's body; there is no [`Upload`] of a body that is empty.
     pub(crate) fn new(
-        body: Incoming,
+        body: RequestBody,
         limits: &LimitsConfig,
         watch: Option<Watch<'_>>,
     ) -> (Self, Option<Arc<Upload>>) {
@@ -148,7 +148,7 @@ impl Upload {
     }
 
     /// Takes what was not read of the body, once the upstream connection has let go of it.
-    pub(crate) fn take_rest(&self) -> Option<Incoming> {
+    pub(crate) fn take_rest(&self) -> Option<RequestBody> {
         self.lock().rest.take()
     }
 
@@ -229,12 +229,9 @@ impl Streaming {
     fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         loop {
-            return match Pin::new(&mut *body).poll_frame(context) {
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) if data.is_empty() => continue,
-                    Ok(data) => Poll::Ready(Some(self.passed(data))),
-                    Err(_trailers) => self.ended(),
-                },
+            return match body.poll_data(context) {
+                Poll::Ready(Some(Ok(data))) if data.is_empty() => continue,
+                Poll::Ready(Some(Ok(data))) => Poll::Ready(Some(self.passed(data))),
                 Poll::Ready(Some(Err(error))) => {
                     self.body = None;
                     Poll::Ready(Some(Err(Fault::Client(error.to_string()))))

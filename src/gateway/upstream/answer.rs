@@ -147,8 +147,9 @@ impl Answer {
                         }
                         return Poll::Ready(Some(Ok(data)));
                     }
-                    // Trailers are dropped: they come after the head was decided on.
-                    Err(_trailers) => {}
+                    // Trailers are dropped: they come after the head was decided on. Where they
+                    // end can be read two ways, as with a request's, so nothing follows them.
+                    Err(_trailers) => exchange.reusable = false,
                 },
                 Poll::Ready(Some(Err(error))) => {
                     self.exchange = None;
