@@ -44,6 +44,7 @@ pub(crate) fn request<B: Body>(
 
     let authority = match client_host {
         Some(host) if host == plan.authority => host,
+        _ if plan.authority.is_empty() => plan.upstream.authority().clone(),
         _ => HeaderValue::from_str(plan.authority)
             .unwrap_or_else(|_| plan.upstream.authority().clone()),
     };

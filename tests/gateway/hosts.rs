@@ -8,6 +8,7 @@ use crate::harness::Client;
 use crate::harness::Gateway;
 use crate::harness::Setup;
 use crate::harness::Version;
+use crate::harness::raw;
 use crate::harness::request;
 
 const ACCOUNT: &str = r#"{"email": "you@example.com", "password": "correct horse 1"}"#;
@@ -100,6 +101,26 @@ async fn another_spelling_of_a_host_does_not_fall_to_a_wider_site() {
     for (host, expected) in rows {
         let reply = request("GET", "/api/x").header("host", host).send(&mut client).await;
         assert_eq!(reply.status, expected, "{host}");
+    }
+}
+
+/// HTTP/1.0 has no `Host` (RFC 9112 §3.2); a health check may still speak it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_names_no_host_is_served_by_the_site_of_every_host() {
+    let route = "routes = [{ path = \"/*\", upstream = \"{upstream}\", auth = \"none\" }]\n";
+    for (host, status) in [("*", "200"), ("*.example.test", "421")] {
+        let tables = format!("[site.\"{host}\"]\ncontract = \"none\"\n{route}");
+        let gateway = Gateway::start(Setup { tables, ..Setup::default() }).await;
+
+        let answer = raw(gateway.address(), &gateway.trust(), b"GET /x HTTP/1.0\r\n\r\n").await;
+
+        let answer = String::from_utf8_lossy(&answer.unwrap()).into_owned();
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{host}: {answer}");
+        for seen in gateway.upstream.seen() {
+            let backend = gateway.upstream.url();
+            let named = backend.strip_prefix("http://").unwrap();
+            assert_eq!(seen["headers"]["host"], serde_json::json!([named]));
+        }
     }
 }
 

@@ -81,6 +81,12 @@ async fn a_malformed_head_is_never_forwarded() {
         ("space in a name", and(plain(), "x-user-id ", "1")),
         ("upper case in a name", and(plain(), "X-User-Id", "1")),
         ("empty name", and(plain(), "", "1")),
+        ("query alone", get("?a=b")),
+        ("space before the path", get(" /public/x")),
+        ("value begins with a space", and(plain(), "a", " b")),
+        ("value ends with a tab", and(plain(), "a", "b\t")),
+        ("value is a space", and(plain(), "a", " ")),
+        ("host ends with a space", and(plain(), "host", "localhost ")),
         ("space in the path", get("/public/x HTTP/1.1")),
         ("crlf in the path", get("/public/x\r\nx: y")),
         ("nul in the path", get("/public/x\0")),
@@ -121,6 +127,42 @@ async fn a_malformed_head_is_never_forwarded() {
     }
     let mut other = gateway.client(Version::H2).await;
     assert_eq!(request("GET", "/public/x").send(&mut other).await.status, 200);
+}
+
+/// A browser may send each cookie in a line of its own (RFC 9113 §8.2.3).
+#[tokio::test(flavor = "multi_thread")]
+async fn the_crumbs_of_a_cookie_are_one_line() {
+    let gateway = Gateway::start(Setup::default()).await;
+    let crumbs: Vec<String> = (0..180).map(|number| format!("crumb-{number}={number}")).collect();
+    let cookies = crumbs.iter().fold(plain(), |fields, crumb| and(fields, "cookie", crumb));
+    let others = crumbs.iter().fold(plain(), |fields, crumb| and(fields, "x", crumb));
+
+    assert_eq!(fate(&gateway, &cookies, None).await, Fate::Answered { ok: true });
+    assert_eq!(fate(&gateway, &others, None).await, Fate::Answered { ok: false });
+
+    let seen = gateway.upstream.seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0]["headers"]["cookie"], serde_json::json!([crumbs.join("; ")]));
+}
+
+/// Its library drops trailers' pseudo-headers before we see them: they name nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn trailers_change_no_request() {
+    let gateway = Gateway::start(Setup::default()).await;
+    for (name, value) in [(":path", "/api/x"), (":status", "200"), ("x-user-id", "1"), ("a", " b")]
+    {
+        let mut frames = Frames::connect(gateway.address(), &gateway.trust()).await;
+        let head = but(plain(), ":method", "POST");
+        let head: Vec<u8> =
+            head.iter().flat_map(|(name, value)| Frames::line(name, value)).collect();
+        frames.write(kind::HEADERS, Frames::END_HEADERS, 1, &head).await;
+        frames.write(kind::HEADERS, Frames::WHOLE, 1, &Frames::line(name, value)).await;
+        frames.next_of(kind::HEADERS).await;
+
+        let seen = gateway.upstream.seen().pop().unwrap();
+        assert_eq!(seen["target"], "/public/x", "{name}");
+        assert_eq!(seen["headers"].get(name), None, "{name}");
+    }
 }
 
 /// Its library cuts a fragment off before we see it; the path that is judged is what is left.
