@@ -3,14 +3,20 @@
 //! A code is kept by address, whether or not an account has that address, as a keyed hash. Where
 //! there is nobody to mail to, everything is done as where there is, but the mail goes nowhere:
 //! neither the answer nor its time tells one from the other.
+//!
+//! An address's codes live side by side until they end, so that a stranger's request cannot end the
+//! owner's. What bounds guessing is counted by address, over all its codes: guesses, and mails.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::auth::Auth;
 use crate::auth::AuthSite;
 use crate::auth::random::Alphabet;
 use crate::auth::store_failure;
+use crate::auth::throttle::turned_away;
 use crate::clock::Timestamp;
+use crate::config::Rate;
 use crate::mail::Letter;
 use crate::mail::MailError;
 use crate::mail::Outbox;
@@ -20,10 +26,14 @@ use crate::operation::Identifier;
 use crate::operation::Outcome;
 use crate::operation::Rejection;
 use crate::secret::Secret;
+use crate::store::Bound;
 use crate::store::CodePurpose;
 use crate::store::Lookup;
 use crate::store::NewCode;
+use crate::store::Taking;
+use crate::store::TrySubject;
 use crate::store::User;
+use crate::telemetry::metric;
 
 /// How long a code lives.
 const LIFETIME: Duration = Duration::from_mins(10);
@@ -34,8 +44,23 @@ const GUESSES: u32 = 5;
 /// Digits of a code.
 const LENGTH: usize = 6;
 
+/// How often an address is mailed a code: three at once, then one a minute, and ten an hour.
+static MAILS: LazyLock<[Bound; 2]> = LazyLock::new(|| {
+    let rate = Rate { count: 1, period: Duration::from_mins(1), burst: 3 };
+    [Bound::rate("a minute", rate), Bound::window("an hour", 10, Duration::from_hours(1))]
+});
+
+/// How often wrong codes of an address are judged.
+static WRONG: LazyLock<[Bound; 2]> = LazyLock::new(|| {
+    [
+        Bound::window("an hour", 10, Duration::from_hours(1)),
+        Bound::window("a day", 30, Duration::from_hours(24)),
+    ]
+});
+
 impl Auth {
-    /// Mails a code, if there is anybody to mail it to; an older one of this purpose dies.
+    /// Mails a code, if there is anybody to mail it to; an address that is mailed too often gets
+    /// the same answer, and no mail.
     pub(super) async fn request_code(
         &self,
         site: &AuthSite,
@@ -44,6 +69,12 @@ impl Auth {
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
         let mails = outbox(site)?;
+        let mailed = TrySubject::mails(&site.realm, &email);
+        let taken = self.store.take_try(&mailed, &*MAILS, now).await;
+        if let Taking::UsedUp { .. } = taken.map_err(|error| store_failure(&error))? {
+            metrics::counter!(metric::THROTTLED, "kind" => "mail").increment(1);
+            return Ok(Outcome::CodeRequested);
+        }
         let user = self.find_by_address(site, &email).await?;
         let to = user.filter(|user| is_of_use(purpose, user, &email)).map(|_| &email);
         let code = Alphabet::Digits.draw(LENGTH)?;
@@ -66,8 +97,9 @@ impl Auth {
     /// Uses a code up; answers the enabled account of the address that it went to.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidCode`] for a code that is wrong, used, expired, replaced or guessed too
-    /// often, and for an address without an account: they cost the same.
+    /// [`ErrorCode::InvalidCode`] for a code that is wrong, used, expired or guessed too often, and
+    /// for an address without an account: they cost the same. [`ErrorCode::RateLimited`] where too
+    /// many codes of the address were wrong.
     pub(super) async fn redeem_code(
         &self,
         site: &AuthSite,
@@ -75,11 +107,19 @@ impl Auth {
         (email, code): (&Email, &Secret<String>),
         now: Timestamp,
     ) -> Result<User, Rejection> {
+        let tried = TrySubject::codes(&site.realm, email);
+        // Before the guess is judged: no number of guesses at once gets past the bound.
+        let taken = self.store.take_try(&tried, &*WRONG, now).await;
+        if let Taking::UsedUp { wait } = taken.map_err(|error| store_failure(&error))? {
+            return Err(turned_away("code", "too many wrong codes of this address", wait));
+        }
         let hash = self.hash_code(site, purpose, email, code);
         let right = self.store.try_code(purpose, &site.realm, email, &hash, now).await;
         if !right.map_err(|error| store_failure(&error))? {
-            return Err(refusal("wrong, used, replaced, expired, or guessed too often"));
+            return Err(refusal("wrong, used, expired, or guessed too often"));
         }
+        let forgotten = self.store.forget_tries(&tried, None).await;
+        forgotten.map_err(|error| store_failure(&error))?;
         let user = self.find_by_address(site, email).await?;
         user.filter(|user| user.enabled).ok_or_else(no_account)
     }

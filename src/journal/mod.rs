@@ -14,6 +14,7 @@ mod image;
 mod record;
 mod refill;
 mod store;
+mod tries;
 mod writer;
 
 use std::fs::File;

@@ -20,6 +20,8 @@ use crate::store::NewCode;
 use crate::store::Session;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::TryCount;
+use crate::store::TrySubject;
 use crate::store::User;
 use crate::token::StoredKey;
 use crate::vault;
@@ -79,6 +81,13 @@ pub enum Record {
     Revocation(FeedEntry),
     /// A mailed code; `guesses` are those left.
     Code(NewCode),
+    /// A count of tries.
+    Tries {
+        /// Whose.
+        subject: TrySubject,
+        /// The count.
+        count: TryCount,
+    },
     /// A mail that waits.
     Mail(KeptMail),
 }
@@ -160,6 +169,7 @@ impl Record {
             Self::Refresh(_) => "refresh tokens",
             Self::Revocation(_) => "revocations",
             Self::Code(_) => "codes",
+            Self::Tries { .. } => "counts of tries",
             Self::Mail(_) => "mails",
         }
     }
@@ -195,7 +205,7 @@ impl Record {
 
 impl Tally {
     /// Every kind, in the order in which they are shown.
-    pub const KINDS: [&'static str; 9] = [
+    pub const KINDS: [&'static str; 10] = [
         "users",
         "sessions",
         "refresh tokens",
@@ -204,6 +214,7 @@ impl Tally {
         "signing keys",
         "vault secrets",
         "codes",
+        "counts of tries",
         "mails",
     ];
 

@@ -12,6 +12,7 @@ pub(crate) mod pause;
 mod record;
 mod redis;
 mod sqlite;
+mod tries;
 
 use std::time::Duration;
 
@@ -56,13 +57,19 @@ pub use redis::RedisOptions;
 pub use redis::RedisStore;
 pub use sqlite::Durability;
 pub use sqlite::SqliteStore;
+pub use tries::Bound;
+pub use tries::Limit;
+pub use tries::Taking;
+pub use tries::Tries;
+pub use tries::TryCount;
+pub use tries::TrySubject;
 
 /// Where users, sessions, revocations and keys are kept.
 ///
 /// Every method has a deadline of its own (`[store] timeout`; `lookup_timeout` for
 /// [`Lookup::Login`]) and answers [`StoreError::TimedOut`] past it.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Tries + Send + Sync + 'static {
     /// Makes an account with the next number.
     ///
     /// # Errors
@@ -190,15 +197,15 @@ pub trait Store: Send + Sync + 'static {
         key: StoredKey,
     ) -> Result<Vec<StoredKey>, StoreError>;
 
-    /// Keeps a code and queues its mail, in one step; an older code of the same purpose and address
-    /// dies.
+    /// Keeps a code and queues its mail, in one step. Older codes of the same purpose and address
+    /// live on until they end.
     ///
     /// # Errors
-    /// [`StoreError::Full`] when the mail queue is; then the older code lives on.
+    /// [`StoreError::Full`] when the mail queue is.
     async fn put_code(&self, code: NewCode, mail: NewMail) -> Result<(), StoreError>;
 
-    /// Counts a guess, then judges it, in one step: whatever the concurrency, no more guesses are
-    /// judged than the code allows. A code that was guessed right is used up.
+    /// Counts a guess at each code of the address, then judges it, in one step: whatever the
+    /// concurrency, no more guesses are judged than a code allows. A right guess uses all of them up.
     async fn try_code(
         &self,
         purpose: CodePurpose,
@@ -232,7 +239,7 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes a mail that was sent or given up.
     async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError>;
 
-    /// Deletes sessions, revocations, codes and mails that expired before `now`.
+    /// Deletes sessions, revocations, codes, counts of tries and mails that expired before `now`.
     async fn purge(&self, now: Timestamp) -> Result<(), StoreError>;
 
     /// Follows the revocations, and sends them until `events` closes.

@@ -292,7 +292,7 @@ pub struct Deadlines {
     pub lookup: Duration,
 }
 
-/// What a mailed code is for; one of each lives per address.
+/// What a mailed code is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CodePurpose {
     /// A password reset.

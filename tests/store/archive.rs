@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use munjigi::clock::Timestamp;
 use munjigi::config::Algorithm;
+use munjigi::config::Rate;
 use munjigi::operation::Identifier;
 use munjigi::operation::Revocation;
 use munjigi::operation::Revoked;
 use munjigi::secret::Secret;
 use munjigi::store::Archive;
+use munjigi::store::Bound;
 use munjigi::store::Lookup;
 use munjigi::store::NewUser;
 use munjigi::store::Page;
@@ -18,6 +20,7 @@ use munjigi::store::Record;
 use munjigi::store::Rotation;
 use munjigi::store::Store;
 use munjigi::store::Tally;
+use munjigi::store::TrySubject;
 use munjigi::store::User;
 use munjigi::store::UserChange;
 use munjigi::token::StoredKey;
@@ -96,6 +99,10 @@ struct Kept {
     rotated: munjigi::operation::SessionId,
 }
 
+fn tried() -> TrySubject {
+    TrySubject::codes("a:b", &"ann@example.com".parse().expect("an address"))
+}
+
 /// Something of every kind, and of every kind something that has ended.
 async fn fill(store: &Arc<dyn Store>) -> Kept {
     let ann = user(store, "ann").await;
@@ -137,6 +144,12 @@ async fn fill(store: &Arc<dyn Store>) -> Kept {
         store.add_signing_key(issuer, key).await.expect("keys");
     }
     store.put_code(code("ann", "123456"), mail(0)).await.expect("a code");
+    store.put_code(code("ann", "123457"), mail(0)).await.expect("a code");
+    let ended = Bound::window("ended", 2, Duration::from_secs(5));
+    let rate = Rate { count: 1, period: Duration::from_secs(60), burst: 3 };
+    let day = Duration::from_secs(86_400);
+    let bounds = [Bound::window("d", 2, day), Bound::rate("rate", rate), ended];
+    store.take_try(&tried(), &bounds, at(0)).await.expect("a try");
     let dead = munjigi::store::NewCode { expires_at: before(1), ..code("bob", "654321") };
     let sent = munjigi::store::NewMail { expires_at: before(1), ..mail(0) };
     store.put_code(dead, sent).await.expect("a code");
@@ -164,8 +177,9 @@ async fn what_is_copied_round_every_kind_of_store_is_the_same() {
             ("site generations", 1),
             ("signing keys", 2),
             ("vault secrets", 1),
-            ("codes", 1),
-            ("mails", 2),
+            ("codes", 2),
+            ("counts of tries", 2),
+            ("mails", 3),
         ]
     );
     assert_eq!(counts.highest_number, 5, "its account is gone, its number is not given again");
@@ -222,7 +236,11 @@ async fn lives_on(store: &Arc<dyn Store>, kept: &Kept) {
     assert!(guessed.expect("a guess"));
     assert_eq!(store.site_generation(ISSUER).await.expect("a generation"), 3);
     let mails = store.take_mails(at(60), at(90), 10).await.expect("mails");
-    assert_eq!(mails.iter().map(|mail| mail.attempts).collect::<Vec<_>>(), [1, 0]);
+    let attempts: u32 = mails.iter().map(|mail| mail.attempts).sum();
+    assert_eq!((mails.len(), attempts), (3, 1));
+    let bounds = [Bound::window("d", 2, Duration::from_secs(86_400))];
+    let taken = store.take_try(&tried(), &bounds, at(20)).await.expect("a try");
+    assert_eq!(taken, munjigi::store::Taking::Taken { left: 0 });
     let next = successor("fifth", at(20));
     let stolen = store.rotate(kept.rotated, &hash("first"), next, GRACE, until()).await;
     assert!(matches!(stolen, Ok(Rotation::Reused(_))), "{stolen:?}");

@@ -27,3 +27,4 @@ mod rotation;
 mod sessions;
 mod sqlite;
 mod suite;
+mod tries;

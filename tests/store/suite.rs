@@ -10,6 +10,7 @@ use crate::mails;
 use crate::revocations;
 use crate::rotation;
 use crate::sessions;
+use crate::tries;
 
 macro_rules! conformance {
     (
@@ -136,8 +137,12 @@ conformance! {
         codes::a_code_opens_nothing_but_what_it_is_for,
         codes::codes_of_two_purposes_stand_side_by_side,
         codes::an_expired_code_is_refused,
-        codes::a_newer_code_kills_the_older,
+        codes::codes_of_one_address_live_side_by_side,
         codes::a_code_comes_with_its_mail,
+        tries::a_window_counts_from_the_first_try,
+        tries::a_rate_lets_a_burst_through_and_then_one_an_interval,
+        tries::a_try_is_taken_from_all_counts_or_from_none,
+        tries::a_try_given_back_or_forgotten_is_there_again,
         mails::an_empty_queue_gives_nothing,
         mails::a_mail_is_taken_as_it_was_queued,
         mails::a_taken_mail_is_hidden_for_a_while,
@@ -155,6 +160,7 @@ conformance! {
         feed::a_revocation_at_one_is_sent_at_the_other,
         keys::two_gateways_end_with_the_same_key,
         codes::a_code_of_one_gateway_is_guessed_at_the_other,
+        tries::of_two_hundred_tries_at_once_the_bound_is_taken,
         mails::two_gateways_take_each_mail_once,
     }
 }

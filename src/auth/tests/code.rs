@@ -26,6 +26,7 @@ use crate::operation::Outcome;
 use crate::operation::Rejection;
 use crate::secret::Secret;
 use crate::store::NewUser;
+use crate::store::TrySubject;
 use crate::store::UserChange;
 
 pub(super) const STRANGER: &str = "nobody@example.com";
@@ -145,6 +146,12 @@ impl Mail {
     }
 }
 
+/// Whether a guess was wrong, or not judged: too many were.
+fn is_refused(outcome: &Result<Outcome, Rejection>) -> bool {
+    let codes = [ErrorCode::InvalidCode, ErrorCode::RateLimited];
+    outcome.as_ref().is_err_and(|rejection| codes.contains(&rejection.code))
+}
+
 fn is_wrong(outcome: &Result<Outcome, Rejection>) -> bool {
     outcome.as_ref().is_err_and(|rejection| rejection.code == ErrorCode::InvalidCode)
 }
@@ -208,8 +215,8 @@ async fn the_code_of_an_address_without_an_account_opens_nothing() {
 
 #[tokio::test]
 async fn a_code_that_was_never_asked_for_is_wrong() {
-    let node = mailing().await;
     for purpose in PURPOSES.map(|make| make()) {
+        let node = mailing().await;
         for code in ["000000", "", "12345", "1234567", "１２３４５６", &"1".repeat(10_000)] {
             for address in [EMAIL, STRANGER] {
                 let outcome = node.run((purpose.confirm)(address, code), NOW).await;
@@ -247,8 +254,10 @@ async fn of_200_guesses_at_once_no_more_than_five_are_judged() {
         let guesses = (0..200).map(|_| node.run((purpose.confirm)(EMAIL, &wrong), NOW));
         let outcomes = join_all(guesses).await;
 
-        assert!(outcomes.iter().all(is_wrong), "{}", purpose.name);
-        let outcome = node.run((purpose.confirm)(EMAIL, &code), NOW).await;
+        assert!(outcomes.iter().all(is_refused), "{}", purpose.name);
+        assert_eq!(outcomes.iter().filter(|outcome| is_wrong(outcome)).count(), 10);
+        let an_hour_later = later(60 * MINUTE);
+        let outcome = node.run((purpose.confirm)(EMAIL, &code), an_hour_later).await;
         assert!(is_wrong(&outcome), "{}: {outcome:?}", purpose.name);
     }
 }
@@ -264,28 +273,100 @@ async fn of_200_that_know_the_code_at_once_one_uses_it() {
 
         let (good, bad): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
         assert_eq!(good.len(), 1, "{}", purpose.name);
-        assert!(bad.iter().all(is_wrong), "{}", purpose.name);
+        assert!(bad.iter().all(is_refused), "{}", purpose.name);
     }
 }
 
 #[tokio::test]
-async fn a_new_request_kills_the_old_code_and_its_guesses() {
+async fn a_new_request_leaves_the_earlier_code_its_life() {
     for purpose in PURPOSES.map(|make| make()) {
+        for earlier in [true, false] {
+            let node = mailing().await;
+            let first = node.mailed_code((purpose.request)(EMAIL)).await;
+            let second = node.mailed_code((purpose.request)(EMAIL)).await;
+            let (code, other) = if earlier { (&first, &second) } else { (&second, &first) };
+
+            let outcome = node.run((purpose.confirm)(EMAIL, code), NOW).await;
+
+            assert!(outcome.is_ok(), "{}: {outcome:?}", purpose.name);
+            let outcome = node.run((purpose.confirm)(EMAIL, other), NOW).await;
+            assert!(is_wrong(&outcome), "{}: a use ends all: {outcome:?}", purpose.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_mailed_three_at_once_then_one_a_minute_and_ten_an_hour() {
+    for address in [EMAIL, STRANGER] {
         let node = mailing().await;
-        let old = node.mailed_code((purpose.request)(EMAIL)).await;
-        for _ in 0..5 {
-            node.refused((purpose.confirm)(EMAIL, &another(&old)), NOW).await;
-        }
-        let new = node.mailed_code((purpose.request)(EMAIL)).await;
-        // One of a million pairs is alike.
-        if old != new {
-            let outcome = node.run((purpose.confirm)(EMAIL, &old), NOW).await;
-            assert!(is_wrong(&outcome), "{}: {outcome:?}", purpose.name);
+        let mailed = async |minutes: u32| {
+            let now = later(minutes * MINUTE);
+            // Both purposes draw on one bound.
+            for request in [request_reset, request_proof, request_reset, request_proof] {
+                let outcome = node.run(request(address), now).await;
+                assert!(matches!(outcome, Ok(Outcome::CodeRequested)), "{outcome:?}");
+            }
+            let (now, hidden) = (now, now.plus(Duration::from_hours(48)));
+            node.store().take_mails(now, hidden, 100).await.unwrap().len()
+        };
+
+        let mut counts = Vec::new();
+        for minutes in [0, 1, 2, 5, 6, 7, 59, 60] {
+            counts.push(mailed(minutes).await);
         }
 
-        let outcome = node.run((purpose.confirm)(EMAIL, &new), NOW).await;
+        assert_eq!(counts, [3, 1, 1, 3, 1, 1, 0, 3], "{address}");
+    }
+}
 
-        assert!(outcome.is_ok(), "{}: {outcome:?}", purpose.name);
+#[tokio::test]
+async fn wrong_codes_of_an_address_are_bounded_over_all_its_codes() {
+    for (address, request) in
+        [(EMAIL, request_reset as fn(&str) -> Command), (STRANGER, request_reset)]
+    {
+        let node = mailing().await;
+        let hour = Duration::from_hours(1);
+        let mut judged = Vec::new();
+        for hours in 0..4 {
+            let now = later(hours * hour);
+            let mut wrong = 0;
+            for round in 0..8 {
+                node.run(request(address), now.plus(round * MINUTE)).await.unwrap();
+                for _ in 0..4 {
+                    let guess = confirm_reset(address, "no code");
+                    let outcome = node.run(guess, now.plus(round * MINUTE)).await;
+                    assert!(is_refused(&outcome), "{outcome:?}");
+                    wrong += u32::from(is_wrong(&outcome));
+                }
+            }
+            judged.push(wrong);
+        }
+        assert_eq!(judged, [10, 10, 10, 0], "{address}");
+
+        let rejection = node.run(confirm_reset(address, "0"), later(4 * hour)).await.unwrap_err();
+        assert_eq!(rejection.code, ErrorCode::RateLimited);
+        assert_eq!(rejection.retry_after, Some(20 * hour), "{address}");
+        let outcome = node.run(confirm_reset(address, "0"), later(24 * hour)).await;
+        assert!(is_wrong(&outcome), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn a_right_code_forgets_the_wrong_ones() {
+    let node = mailing().await;
+    for _ in 0..3 {
+        for round in 0..2 {
+            let now = later(round * MINUTE);
+            drop(node.mails().await);
+            let code = node.mailed_code(request_reset(EMAIL)).await;
+            for _ in 0..4 {
+                let outcome = node.run(confirm_reset(EMAIL, &another(&code)), now).await;
+                assert!(is_wrong(&outcome), "{outcome:?}");
+            }
+            node.run(confirm_reset(EMAIL, &code), now).await.unwrap();
+        }
+        let mails = TrySubject::mails("default", &email(EMAIL));
+        node.store().forget_tries(&mails, None).await.unwrap();
     }
 }
 

@@ -163,7 +163,8 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-fn turned_away(kind: &'static str, reason: &'static str, wait: Duration) -> Rejection {
+/// What a client is told whose try is not judged.
+pub(super) fn turned_away(kind: &'static str, reason: &'static str, wait: Duration) -> Rejection {
     metrics::counter!(metric::THROTTLED, "kind" => kind).increment(1);
     Rejection::new(ErrorCode::RateLimited, reason).retry_after(wait)
 }

@@ -3,6 +3,7 @@
 //! What an index leads to is read by the index; only realms, sites, codes and used refresh tokens
 //! have none, and are found by their keys. The source must be quiet: nothing here is one step.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -27,9 +28,13 @@ use crate::store::Page;
 use crate::store::Record;
 use crate::store::RedisStore;
 use crate::store::StoreError;
+use crate::store::Tries;
+use crate::store::TrySubject;
 use crate::store::User;
 use crate::store::archive::Pages;
+use crate::store::redis::code::parse_code;
 use crate::store::redis::fault::corrupt;
+use crate::store::redis::keyspace::parse_hex;
 use crate::store::redis::revocation::parse_entry;
 use crate::store::redis::revocation::parse_expiry;
 use crate::store::redis::session::parse_session_id;
@@ -143,6 +148,7 @@ impl Export<'_> {
         self.refresh_tokens().await?;
         self.revocations().await?;
         self.codes().await?;
+        self.tries().await?;
         self.mails().await?;
         let rest = self.gathered.take();
         if rest.is_empty() { Ok(()) } else { self.hand_on(rest).await }
@@ -266,23 +272,30 @@ impl Export<'_> {
     }
 
     async fn codes(&mut self) -> Result<(), End> {
-        let begin = self.store.keys.beginning("{mail}:code:");
-        for key in self.store.find_keys("{mail}:code:").await? {
-            let mut ask = redis::cmd("HMGET");
-            ask.arg(&key).arg(&["hash", "guesses", "expires_at"]);
-            let (hash, guesses, expires_at): (Option<Vec<u8>>, Option<u32>, Option<i64>) =
-                self.ask(&ask).await?;
-            let (Some(hash), Some(guesses), Some(expires_at)) = (hash, guesses, expires_at) else {
-                continue;
-            };
-            let expires_at = Timestamp::from_millis(expires_at);
-            if expires_at <= self.now {
-                continue;
-            }
+        let begin = self.store.keys.beginning("{mail}:codes:");
+        for key in self.store.find_keys("{mail}:codes:").await? {
             let (purpose, realm, email) = code_in(&begin, &key)?;
-            let hash = hash.try_into().map_err(|_other| corrupt("code", &key))?;
-            self.send(Record::Code(NewCode { purpose, realm, email, hash, expires_at, guesses }))
-                .await?;
+            let codes: BTreeMap<String, String> = self.ask(redis::cmd("HGETALL").arg(&key)).await?;
+            for text in codes.into_values() {
+                let parts = parse_code(&text).ok_or_else(|| corrupt("code", &key))?;
+                let (guesses, expires_at, hash) = parts;
+                if expires_at > self.now {
+                    let (realm, email) = (realm.clone(), email.clone());
+                    let code = NewCode { purpose, realm, email, hash, expires_at, guesses };
+                    self.send(Record::Code(code)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn tries(&mut self) -> Result<(), End> {
+        let begin = self.store.keys.beginning("{t:");
+        for key in self.store.find_keys("{t:").await? {
+            let subject = TrySubject::from_text(name_in(&begin, &key, "}")?);
+            for count in self.store.tries(&subject, self.now).await? {
+                self.send(Record::Tries { subject: subject.clone(), count }).await?;
+            }
         }
         Ok(())
     }
@@ -345,14 +358,8 @@ pub(super) fn name_in(begin: &str, key: &str, end: &str) -> Result<String, Store
 }
 
 fn hash_in(begin: &str, key: &str) -> Result<RefreshHash, StoreError> {
-    let hex = key.strip_prefix(begin).and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
-    let digits: Option<Vec<u8>> = hex
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect();
-    let hash = digits.and_then(|digits| digits.try_into().ok());
-    hash.map(RefreshHash).ok_or_else(|| corrupt("refresh token", key))
+    let hex = key.strip_prefix(begin).and_then(|rest| rest.strip_suffix('}'));
+    hex.and_then(parse_hex).map(RefreshHash).ok_or_else(|| corrupt("refresh token", key))
 }
 
 /// Purpose, realm and address.

@@ -3,6 +3,7 @@
 use futures_util::StreamExt;
 use futures_util::TryStreamExt;
 use futures_util::stream;
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::store::KeptMail;
@@ -14,6 +15,7 @@ use crate::store::Record;
 use crate::store::RedisStore;
 use crate::store::StoreError;
 use crate::store::User;
+use crate::store::redis::code::code_text;
 use crate::store::redis::expiry::end_member;
 use crate::store::redis::revocation::score;
 use crate::store::redis::session::kept_for;
@@ -80,6 +82,9 @@ impl RedisStore {
                 self.restore_revocations(&[entry], &[], None).await.map(drop)
             }
             Record::Code(code) => self.import_code(&code, now).await,
+            Record::Tries { subject, count } => {
+                self.put_count(&subject, &count, (now, MARGIN)).await
+            }
             Record::Mail(mail) => self.import_mail(&mail).await,
         }
     }
@@ -121,14 +126,11 @@ impl RedisStore {
     }
 
     async fn import_code(&self, code: &NewCode, now: Timestamp) -> Result<(), StoreError> {
-        let key = self.keys.code(code.purpose, &code.realm, &code.email);
+        let key = self.keys.codes(code.purpose, &code.realm, &code.email);
         let mut put = redis::cmd("HSET");
-        put.arg(&key).arg("hash").arg(code.hash.as_slice()).arg("guesses").arg(code.guesses);
-        put.arg("expires_at").arg(code.expires_at.as_millis());
+        put.arg(&key).arg(Uuid::new_v4().to_string()).arg(code_text(code));
         self.command::<()>(&put).await?;
-        let mut expire = redis::cmd("PEXPIRE");
-        expire.arg(&key).arg(kept_for(code.expires_at, now) + MARGIN);
-        self.command(&expire).await
+        self.keep_at_least(&key, kept_for(code.expires_at, now) + MARGIN).await
     }
 
     async fn import_mail(&self, mail: &KeptMail) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ use crate::operation::SessionId;
 use crate::operation::UserId;
 use crate::operation::Username;
 use crate::store::CodePurpose;
+use crate::store::TrySubject;
 
 /// What every key begins with, and the keys.
 #[derive(Clone, Debug)]
@@ -99,12 +100,7 @@ impl Keyspace {
 
     /// Which session a refresh token belongs to.
     pub(super) fn refresh(&self, refresh: &RefreshHash) -> String {
-        let hex = refresh.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String does not fail.
-            write!(hex, "{byte:02x}").unwrap_or_default();
-            hex
-        });
-        format!("{}{{r:{hex}}}", self.prefix)
+        format!("{}{{r:{}}}", self.prefix, hex(&refresh.0))
     }
 
     /// ZSET of sessions by the instant from which they may have expired.
@@ -136,10 +132,16 @@ impl Keyspace {
         }
     }
 
-    /// HASH of a mailed code: in the slot of the mails, for one step keeps both.
-    pub(super) fn code(&self, purpose: CodePurpose, realm: &str, email: &Email) -> String {
+    /// HASH of an address's mailed codes, id of the mail → record: in the slot of the mails, for one
+    /// step keeps both.
+    pub(super) fn codes(&self, purpose: CodePurpose, realm: &str, email: &Email) -> String {
         let (purpose, realm, email) = (purpose.name(), escaped(realm), escaped(email.as_str()));
-        format!("{}{{mail}}:code:{purpose}:{realm}:{email}", self.prefix)
+        format!("{}{{mail}}:codes:{purpose}:{realm}:{email}", self.prefix)
+    }
+
+    /// HASH of a subject's counts of tries: name → count and end.
+    pub(super) fn tries(&self, subject: &TrySubject) -> String {
+        format!("{}{{t:{}}}", self.prefix, escaped(subject.as_str()))
     }
 
     /// Which layout these keys have.
@@ -166,7 +168,7 @@ impl Keyspace {
         let (tag, part) = name.split_once('}')?;
         let (kind, _) = tag.split_once(':').unwrap_or((tag, ""));
         Some(match (kind, part) {
-            ("u", ":user" | ":sessions") | ("k", "") => "hash",
+            ("u", ":user" | ":sessions") | ("k" | "t", "") => "hash",
             ("l" | "x", "") => "zset",
             ("e" | "n" | "s" | "r" | "ids" | "schema", "") => "string",
             ("rev", ":set") | ("mail", ":due" | ":ends") => "zset",
@@ -174,7 +176,7 @@ impl Keyspace {
             ("rev", ":log") => "stream",
             ("rev", ":seq" | ":gen") => "string",
             ("rev", part) if part.starts_with(":beat:") => "string",
-            ("mail", part) if part.starts_with(":code:") => "hash",
+            ("mail", part) if part.starts_with(":codes:") => "hash",
             _ => return None,
         })
     }
@@ -183,6 +185,25 @@ impl Keyspace {
     pub(super) fn beat(&self, node: &str) -> String {
         format!("{}{{rev}}:beat:{node}", self.prefix)
     }
+}
+
+/// Lower-case hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+        // Writing to a String does not fail.
+        write!(hex, "{byte:02x}").unwrap_or_default();
+        hex
+    })
+}
+
+/// As many bytes as [`hex`] wrote.
+pub(super) fn parse_hex<const LENGTH: usize>(hex: &str) -> Option<[u8; LENGTH]> {
+    let digits: Option<Vec<u8>> = hex
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect();
+    digits?.try_into().ok()
 }
 
 /// A name without the colons and braces that keys are made with, so that no two read alike.
@@ -247,9 +268,9 @@ mod tests {
     fn the_mails_and_the_codes_have_one_slot() {
         let keys = Keyspace::new("munjigi:");
         let mails = keys.mails();
-        let code = keys.code(CodePurpose::Reset, "a}b", &"ann@example.com".parse().unwrap());
+        let code = keys.codes(CodePurpose::Reset, "a}b", &"ann@example.com".parse().unwrap());
 
-        assert_eq!(code, "munjigi:{mail}:code:reset:a%7Db:ann@example.com");
+        assert_eq!(code, "munjigi:{mail}:codes:reset:a%7Db:ann@example.com");
         for key in [&mails.sealed, &mails.due, &mails.ends, &mails.attempts, &code] {
             assert_eq!(tag(key), "mail");
         }

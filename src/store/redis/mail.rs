@@ -15,6 +15,7 @@ use crate::store::NewMail;
 use crate::store::QueuedMail;
 use crate::store::RedisStore;
 use crate::store::StoreError;
+use crate::store::redis::code::code_text;
 use crate::store::redis::fault::corrupt;
 use crate::store::redis::revocation::score;
 use crate::store::redis::script::Invocation;
@@ -42,9 +43,8 @@ impl RedisStore {
         script.arg(mail.id.to_string()).arg(mail.sealed.as_slice());
         script.arg(score(mail.created_at)).arg(score(mail.expires_at)).arg(MOST_MAILS);
         if let Some(code) = code {
-            script.key(self.keys.code(code.purpose, &code.realm, &code.email));
-            script.arg(code.hash.as_slice()).arg(code.guesses).arg(code.expires_at.as_millis());
-            script.arg(kept_for(code.expires_at, mail.created_at));
+            script.key(self.keys.codes(code.purpose, &code.realm, &code.email));
+            script.arg(code_text(code)).arg(kept_for(code.expires_at, mail.created_at));
         }
         if self.script(&script).await? { Ok(()) } else { Err(StoreError::Full) }
     }

@@ -33,6 +33,7 @@ mod session;
 mod session_record;
 mod signing_key;
 mod slot;
+mod tries;
 mod user;
 mod user_record;
 mod wrong_type;

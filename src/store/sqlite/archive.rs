@@ -22,6 +22,7 @@ use crate::store::NewCode;
 use crate::store::Page;
 use crate::store::Record;
 use crate::store::StoreError;
+use crate::store::TrySubject;
 use crate::store::archive::Pages;
 use crate::store::sqlite::accounts;
 use crate::store::sqlite::fault::signed;
@@ -29,6 +30,8 @@ use crate::store::sqlite::fault::unsigned;
 use crate::store::sqlite::keys;
 use crate::store::sqlite::revocations;
 use crate::store::sqlite::sessions;
+use crate::store::sqlite::tries;
+use crate::store::tries::micros;
 
 /// Why an export ends.
 enum End {
@@ -73,7 +76,8 @@ impl Export<'_> {
         self.users()?;
         self.sessions()?;
         self.revocations()?;
-        self.codes_and_mails()?;
+        self.codes_and_tries()?;
+        self.mails()?;
         let rest = self.gathered.take();
         if rest.is_empty() { Ok(()) } else { self.hand_on(rest) }
     }
@@ -168,13 +172,24 @@ impl Export<'_> {
         Ok(())
     }
 
-    fn codes_and_mails(&mut self) -> Result<(), End> {
+    fn codes_and_tries(&mut self) -> Result<(), End> {
         let connection = self.connection;
         let mut select = connection.prepare("SELECT * FROM codes WHERE expires_at > ?1")?;
         let mut rows = select.query([self.now.as_millis()])?;
         while let Some(row) = rows.next()? {
             self.send(Record::Code(code(row)?))?;
         }
+        let mut select = connection.prepare("SELECT * FROM tries WHERE ends_at > ?1")?;
+        let mut rows = select.query([micros(self.now)])?;
+        while let Some(row) = rows.next()? {
+            let subject = TrySubject::from_text(row.get("subject")?);
+            self.send(Record::Tries { subject, count: tries::count(row)? })?;
+        }
+        Ok(())
+    }
+
+    fn mails(&mut self) -> Result<(), End> {
+        let connection = self.connection;
         let mut select = connection.prepare("SELECT * FROM mails WHERE expires_at > ?1")?;
         let mut rows = select.query([self.now.as_millis()])?;
         while let Some(row) = rows.next()? {
@@ -215,6 +230,7 @@ pub(super) fn import(connection: &Connection, page: &[Record]) -> Result<(), Sto
             Record::Refresh(kept) => sessions::remember(connection, kept.session, &kept.hash)?,
             Record::Revocation(entry) => revocations::put(connection, entry)?,
             Record::Code(code) => super::codes::put(connection, code)?,
+            Record::Tries { subject, count } => tries::put(connection, subject, count)?,
             Record::Mail(mail) => put_mail(connection, mail)?,
         }
     }
@@ -227,7 +243,7 @@ pub(super) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
         "SELECT EXISTS (SELECT 1 FROM users) OR EXISTS (SELECT 1 FROM sessions)
              OR EXISTS (SELECT 1 FROM revocations) OR EXISTS (SELECT 1 FROM sites)
              OR EXISTS (SELECT 1 FROM keys) OR EXISTS (SELECT 1 FROM codes)
-             OR EXISTS (SELECT 1 FROM mails)
+             OR EXISTS (SELECT 1 FROM mails) OR EXISTS (SELECT 1 FROM tries)
              OR EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'users' AND seq > 0)",
         [],
         |row| row.get(0),

@@ -1,8 +1,8 @@
 //! Mailed codes in SQL.
 
 use rusqlite::Connection;
-use rusqlite::OptionalExtension;
 use rusqlite::params;
+use subtle::Choice;
 use subtle::ConstantTimeEq;
 
 use crate::clock::Timestamp;
@@ -11,11 +11,11 @@ use crate::store::CodePurpose;
 use crate::store::NewCode;
 use crate::store::StoreError;
 
-/// Keeps a code, in the place of an older one.
+/// Keeps a code beside older ones.
 pub(super) fn put(connection: &Connection, code: &NewCode) -> Result<(), StoreError> {
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO codes (purpose, realm, email, hash, expires_at, guesses)
+            "INSERT INTO codes (purpose, realm, email, hash, expires_at, guesses)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![
@@ -29,7 +29,7 @@ pub(super) fn put(connection: &Connection, code: &NewCode) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Counts a guess, then judges it; a code that was guessed right goes.
+/// Counts a guess at each code of the address, then judges it; after a right one all of them go.
 pub(super) fn guess(
     connection: &Connection,
     purpose: CodePurpose,
@@ -38,20 +38,24 @@ pub(super) fn guess(
     hash: &[u8; 32],
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let counted: Option<(i64, [u8; 32])> = connection
+    let who = params![purpose.name(), realm, email.as_str()];
+    let codes: Vec<[u8; 32]> = connection
         .prepare_cached(
             "UPDATE codes SET guesses = guesses - 1
              WHERE purpose = ?1 AND realm = ?2 AND email = ?3 AND expires_at > ?4 AND guesses > 0
-             RETURNING id, hash",
+             RETURNING hash",
         )?
-        .query_row(params![purpose.name(), realm, email.as_str(), now.as_millis()], |row| {
-            Ok((row.get("id")?, row.get("hash")?))
-        })
-        .optional()?;
-    let Some((id, right)) = counted else { return Ok(false) };
-    if !bool::from(right.ct_eq(hash)) {
+        .query_map(params![purpose.name(), realm, email.as_str(), now.as_millis()], |row| {
+            row.get(0)
+        })?
+        .collect::<Result<_, _>>()?;
+    // All are compared, so that no time tells how many there are before the right one.
+    let right = codes.iter().fold(Choice::from(0), |right, code| right | code.ct_eq(hash));
+    if !bool::from(right) {
         return Ok(false);
     }
-    connection.prepare_cached("DELETE FROM codes WHERE id = ?1")?.execute([id])?;
+    connection
+        .prepare_cached("DELETE FROM codes WHERE purpose = ?1 AND realm = ?2 AND email = ?3")?
+        .execute(who)?;
     Ok(true)
 }

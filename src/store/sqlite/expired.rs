@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::store::StoreError;
 
 /// In this order: a session can have had thousands of refresh tokens, which go before it.
-pub(super) const STATEMENTS: [&str; 5] = [
+pub(super) const STATEMENTS: [&str; 6] = [
     "DELETE FROM refresh WHERE hash IN (
          SELECT hash FROM sessions JOIN refresh ON refresh.session = sessions.id
          WHERE expires_at < ?1 LIMIT ?2)",
@@ -14,6 +14,8 @@ pub(super) const STATEMENTS: [&str; 5] = [
     "DELETE FROM revocations WHERE seq IN (
          SELECT seq FROM revocations WHERE expires_at < ?1 LIMIT ?2)",
     "DELETE FROM codes WHERE id IN (SELECT id FROM codes WHERE expires_at < ?1 LIMIT ?2)",
+    "DELETE FROM tries WHERE (subject, name) IN (
+         SELECT subject, name FROM tries WHERE ends_at < ?1 * 1000 LIMIT ?2)",
     MAILS,
 ];
 

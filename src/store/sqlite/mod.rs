@@ -15,6 +15,7 @@ mod readers;
 mod revocations;
 mod rotation;
 mod sessions;
+mod tries;
 mod workers;
 mod writer;
 

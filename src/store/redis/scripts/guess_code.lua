@@ -1,18 +1,22 @@
--- Counts a guess at a code, then judges it; a code that was guessed right goes.
--- KEYS: code. ARGV: hash of the guess; now. Answers 1 where it is right.
-local code = redis.call('HMGET', KEYS[1], 'hash', 'guesses', 'expires_at')
-local hash = code[1]
-if not hash or tonumber(code[3]) <= tonumber(ARGV[2]) or tonumber(code[2]) < 1 then
-  return 0
+-- Counts a guess at each code of an address, then judges it; after a right one all of them go.
+-- KEYS: codes. ARGV: hash of the guess; now. Answers 1 where it is right.
+local codes = redis.call('HGETALL', KEYS[1])
+local right = false
+for i = 1, #codes, 2 do
+  local left, ends, hash = string.match(codes[i + 1], '^(%d+):(%d+):(%x+)$')
+  if hash and tonumber(left) > 0 and tonumber(ends) > tonumber(ARGV[2]) then
+    redis.call('HSET', KEYS[1], codes[i], string.format('%d:%s:%s', left - 1, ends, hash))
+    -- Digit by digit to the end, so that no time tells how many are right.
+    local difference = bit.bxor(#hash, #ARGV[1])
+    for at = 1, #hash do
+      local other = string.byte(ARGV[1], at) or 0
+      difference = bit.bor(difference, bit.bxor(string.byte(hash, at), other))
+    end
+    right = right or difference == 0
+  end
 end
-redis.call('HINCRBY', KEYS[1], 'guesses', -1)
--- Byte by byte to the end, so that no time tells how many are right.
-local difference = bit.bxor(#hash, #ARGV[1])
-for i = 1, #hash do
-  difference = bit.bor(difference, bit.bxor(string.byte(hash, i), string.byte(ARGV[1], i) or 0))
+if right then
+  redis.call('DEL', KEYS[1])
+  return 1
 end
-if difference ~= 0 then
-  return 0
-end
-redis.call('DEL', KEYS[1])
-return 1
+return 0

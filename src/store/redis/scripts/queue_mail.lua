@@ -1,11 +1,10 @@
--- Queues a mail, and keeps the code that stands in it in the place of an older one.
--- KEYS: mails, due, ends, attempts; the code, if there is one.
--- ARGV: id; mail; due; end; how many may wait; for a code: hash; guesses; end; how long its record
--- is kept (ms). Answers 0 where the queue is full: then nothing has changed.
+-- Queues a mail, and keeps the code that stands in it beside older ones of its address.
+-- KEYS: mails, due, ends, attempts; the codes of the address, if there is one in it.
+-- ARGV: id; mail; due; end; how many may wait; for a code: its record; how long it is kept (ms). Answers 0 where the queue is full: then nothing has changed.
 local id = ARGV[1]
 -- A repeat of this very step, whose answer was lost: the code may have been guessed at, and the mail
 -- sent, meanwhile.
-if KEYS[5] and redis.call('HGET', KEYS[5], 'mail') == id then
+if KEYS[5] and redis.call('HEXISTS', KEYS[5], id) == 1 then
   return 1
 end
 if redis.call('HEXISTS', KEYS[1], id) == 0 then
@@ -17,8 +16,16 @@ if redis.call('HEXISTS', KEYS[1], id) == 0 then
   redis.call('ZADD', KEYS[3], ARGV[4], id)
 end
 if KEYS[5] then
-  redis.call('HSET', KEYS[5], 'hash', ARGV[6], 'guesses', ARGV[7], 'expires_at', ARGV[8],
-    'mail', id)
-  redis.call('PEXPIRE', KEYS[5], ARGV[9])
+  local codes = redis.call('HGETALL', KEYS[5])
+  for i = 1, #codes, 2 do
+    local left, ends = string.match(codes[i + 1], '^(%d+):(%d+):')
+    if not left or left == '0' or tonumber(ends) <= tonumber(ARGV[3]) then
+      redis.call('HDEL', KEYS[5], codes[i])
+    end
+  end
+  redis.call('HSET', KEYS[5], id, ARGV[6])
+  if redis.call('PTTL', KEYS[5]) < tonumber(ARGV[7]) then
+    redis.call('PEXPIRE', KEYS[5], ARGV[7])
+  end
 end
 return 1
