@@ -30,7 +30,8 @@ pub struct LimitsConfig {
     pub body_rate: ByteRate,
     /// From accept to a finished TLS handshake; default 10 s. A reload applies it.
     pub handshake_timeout: Duration,
-    /// An idle connection; default 60 s. A reload applies it.
+    /// An idle connection; default 75 s, longer than the 60 s of common load balancers, so that it is
+    /// they who close it. A reload applies it.
     pub keep_alive: Duration,
     /// Streams of one HTTP/2 connection; default 256. A reload applies it.
     pub http2_streams: u32,
@@ -51,7 +52,7 @@ impl Default for LimitsConfig {
             body_idle_timeout: Duration::from_secs(30),
             body_rate: ByteRate(256),
             handshake_timeout: Duration::from_secs(10),
-            keep_alive: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(75),
             http2_streams: 256,
             http2_resets: 200,
         }

@@ -10,8 +10,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use metrics::Gauge;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -36,6 +39,9 @@ pub(super) struct Activity {
     unpolled: AtomicUsize,
     polled_at: AtomicU64,
     abrupt: AtomicBool,
+    /// Whether somebody waits until what was written is flushed.
+    flush_awaited: AtomicBool,
+    flush_waiter: AtomicWaker,
     fragment: AtomicBool,
     /// Whether `sign` need be looked at.
     is_tied: AtomicBool,
@@ -86,6 +92,8 @@ impl Activity {
             unpolled: AtomicUsize::new(0),
             polled_at: AtomicU64::new(0),
             abrupt: AtomicBool::new(false),
+            flush_awaited: AtomicBool::new(false),
+            flush_waiter: AtomicWaker::new(),
             fragment: AtomicBool::new(false),
             is_tied: AtomicBool::new(false),
             sign: Mutex::new(None),
@@ -184,6 +192,25 @@ impl Activity {
         self.abrupt.load(Ordering::Relaxed)
     }
 
+    /// Notes that somebody waits for the next flush.
+    pub(super) fn await_flush(&self) {
+        self.flush_awaited.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for a flush after [`Self::await_flush`]. Where several answers wait, one may miss it.
+    pub(super) fn poll_flushed(&self, context: &Context<'_>) -> Poll<()> {
+        self.flush_waiter.register(context.waker());
+        if self.flush_awaited.load(Ordering::Relaxed) { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Notes that all that was written is on its way.
+    pub(super) fn flushed(&self) {
+        if self.flush_awaited.load(Ordering::Relaxed) {
+            self.flush_awaited.store(false, Ordering::Relaxed);
+            self.flush_waiter.wake();
+        }
+    }
+
     /// How long a write may make no progress.
     pub(super) const fn stall(&self) -> Duration {
         self.stall
@@ -272,8 +299,8 @@ mod tests {
         activity.begin();
         activity.end();
 
-        assert!(matches!(activity.verdict(after(59)), Verdict::Wait(_)));
-        assert_eq!(activity.verdict(after(61)), Verdict::Idle);
+        assert!(matches!(activity.verdict(after(74)), Verdict::Wait(_)));
+        assert_eq!(activity.verdict(after(76)), Verdict::Idle);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use http::header::CONNECTION;
 use http::header::TRANSFER_ENCODING;
 use http::header::UPGRADE;
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use hyper::server::conn::http1;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -154,6 +155,10 @@ where
         // An early answer says so whether or not trailers are still to come.
         if trailers.is_some_and(|trailers| trailers.any()) {
             reply.headers_mut().insert(CONNECTION, CLOSE);
+        }
+        // hyper writes `<none>` for a phrase that it does not know.
+        if reply.status().canonical_reason().is_none() {
+            reply.extensions_mut().insert(ReasonPhrase::from_static(b""));
         }
         Ok(reply.map(|body| Reply::new(body, in_flight, http2)))
     }

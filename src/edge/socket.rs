@@ -130,10 +130,13 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().layer {
+        let this = self.get_mut();
+        ready!(match &mut this.layer {
             Layer::Plain(stream) => Pin::new(stream).poll_flush(context),
             Layer::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
+        })?;
+        this.activity.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -168,7 +168,8 @@ impl Answer {
         let upstream = self.exchange.as_ref().map(|exchange| exchange.upstream.name());
         tracing::debug!(upstream, reason = ended.name(), "an answer was ended in its midst");
         (self.first, self.exchange, self.lease) = (None, None, None);
-        io::Error::other(Cut { ended, reset: h2::Reason::CANCEL.into() })
+        let cut = Cut { ended, reset: h2::Reason::CANCEL.into() };
+        io::Error::new(io::ErrorKind::PermissionDenied, cut)
     }
 
     fn end(&mut self) {
