@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::config::Expected;
 use crate::config::Item;
 use crate::config::Table;
+use crate::config::duration::parse_duration;
 use crate::config::host::is_host_name;
 
 /// `[upstream.NAME]`
@@ -22,6 +23,11 @@ pub struct UpstreamConfig {
     pub response_timeout: Duration,
     /// No byte either way, streams too; default 60 s. A reload applies it.
     pub idle_timeout: Duration,
+    /// How long a connection may have idled that is used again; default 4 s less than the backend
+    /// says in `Keep-Alive`, else 55 s; zero: none is. A reload applies it.
+    pub keep_alive: Option<Duration>,
+    /// Header lines of an answer; default 256, beyond it 502. A reload applies it.
+    pub header_count: usize,
     /// Requests at once; default 1024, beyond it `queue_timeout`, then 503. A reload applies it.
     pub max_inflight: usize,
     /// How long a request waits for a place; default 2 s, zero: not at all. A reload applies it.
@@ -69,6 +75,8 @@ impl UpstreamConfig {
             connect_timeout: table.duration("connect_timeout", default.connect_timeout),
             response_timeout: table.duration("response_timeout", default.response_timeout),
             idle_timeout: table.duration("idle_timeout", default.idle_timeout),
+            keep_alive: table.optional("keep_alive", |item| item.parse(parse_duration)),
+            header_count: table.integer("header_count", default.header_count, 1..=10_000),
             max_inflight: table.integer("max_inflight", default.max_inflight, 1..=1_000_000),
             queue_timeout: table.duration_or_zero("queue_timeout", default.queue_timeout),
             ca: table.table("tls", "[upstream] tls").and_then(|tls| {
@@ -87,6 +95,8 @@ impl UpstreamConfig {
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
+            keep_alive: None,
+            header_count: 256,
             max_inflight: 1024,
             queue_timeout: Duration::from_secs(2),
             ca: None,

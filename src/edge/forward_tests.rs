@@ -134,27 +134,86 @@ async fn a_backend_that_fails_is_a_502_or_504() {
 }
 
 #[tokio::test]
-async fn a_cut_answer_is_never_completed() {
+async fn a_cut_answer_is_shown_as_far_as_it_came_and_never_completed() {
     let rows = [
         ("length", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc"),
         ("chunked", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"),
     ];
     for (row, said) in rows {
-        let backend = Backend::start(move |mut stream, _| async move {
+        let backend = Backend::start(move |mut stream, number| async move {
             read_head(&mut stream).await;
             stream.write_all(said.as_bytes()).await.unwrap();
+            // Now and then the end comes by itself.
+            if number % 2 == 0 {
+                tokio::task::yield_now().await;
+            }
         })
         .await;
         let rig = Rig::start(Settings::new(backend.address));
 
-        let one = rig.h1().await.send_request(request("GET", "/", "")).await;
-        let two = rig.h2().await.send_request(request("GET", "/", "")).await;
+        for _ in 0..10 {
+            let one = rig.h1().await.send_request(request("GET", "/", "")).await;
+            let two = rig.h2().await.send_request(request("GET", "/", "")).await;
 
-        // It may break off before our own head is out.
-        for response in [one, two].into_iter().flatten() {
-            let whole = response.status() == 200 && response.into_body().collect().await.is_ok();
-            assert!(!whole, "{row}");
+            for response in [one, two] {
+                let mut response = response.unwrap_or_else(|error| panic!("{row}: {error}"));
+                if response.status() == 200 {
+                    let first = response.body_mut().frame().await.unwrap().unwrap();
+                    assert_eq!(first.into_data().unwrap(), "abc", "{row}");
+                    assert!(response.body_mut().frame().await.unwrap().is_err(), "{row}");
+                } else {
+                    assert_eq!(response.status(), 502, "{row}");
+                }
+            }
         }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_may_have_as_many_header_lines_as_the_operator_says() {
+    for (lines, header_count, status) in [(250, None, 200), (260, None, 502), (260, Some(300), 200)]
+    {
+        let backend = Backend::start(move |mut stream, _| async move {
+            read_head(&mut stream).await;
+            let lines: String = (0..lines).map(|line| format!("x-{line}: y\r\n")).collect();
+            let answer = format!("HTTP/1.1 200 OK\r\n{lines}\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        })
+        .await;
+        let mut settings = Settings::new(backend.address);
+        if let Some(header_count) = header_count {
+            settings.upstream.header_count = header_count;
+        }
+        let rig = Rig::start(settings);
+
+        let answer = rig.talk(b"GET / HTTP/1.0\r\nhost: localhost\r\n\r\n").await;
+
+        assert_eq!(
+            answer.split(' ').nth(1),
+            Some(status.to_string().as_str()),
+            "{lines}: {answer}"
+        );
+        let passed = answer.lines().filter(|line| line.starts_with("x-")).count();
+        assert_eq!(passed, if status == 200 { lines } else { 0 });
+    }
+}
+
+/// RFC 9112 §4: a phrase may be empty, and is the one that everybody knows otherwise.
+#[tokio::test]
+async fn a_status_line_has_the_canonical_phrase_or_none() {
+    for (said, passed) in [("299 Odd", "299 "), ("200 Fine", "200 OK"), ("599 ", "599 ")] {
+        let backend = Backend::start(move |mut stream, _| async move {
+            read_head(&mut stream).await;
+            let answer = format!("HTTP/1.1 {said}\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        })
+        .await;
+        let rig = Rig::start(Settings::new(backend.address));
+
+        let answer =
+            rig.talk(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+
+        assert!(answer.starts_with(&format!("HTTP/1.1 {passed}\r\n")), "{said}: {answer}");
     }
 }
 
@@ -168,6 +227,16 @@ async fn connections_are_used_again_only_when_nothing_is_left_on_them() {
             3,
             "trailers",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\nHTTP/1.1 200 OK\r\n\r\n",
+        ),
+        (
+            1,
+            "kept",
+            "HTTP/1.1 200 OK\r\nkeep-alive: Timeout = 60, max=9\r\ncontent-length: 2\r\n\r\nok",
+        ),
+        (
+            3,
+            "not kept",
+            "HTTP/1.1 200 OK\r\nkeep-alive: max=9, timeout=4\r\ncontent-length: 2\r\n\r\nok",
         ),
         (3, "close", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"),
         (3, "extra", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n"),
@@ -192,6 +261,25 @@ async fn connections_are_used_again_only_when_nothing_is_left_on_them() {
         }
 
         assert_eq!(backend.connections(), connections, "{row}");
+    }
+}
+
+#[tokio::test]
+async fn the_operator_says_how_long_a_connection_may_idle() {
+    for (keep_alive, connections) in [(Duration::ZERO, 2), (Duration::from_secs(60), 1)] {
+        let answer = "HTTP/1.1 200 OK\r\nkeep-alive: timeout=4\r\ncontent-length: 2\r\n\r\nok";
+        let backend = Backend::saying(answer).await;
+        let mut settings = Settings::new(backend.address);
+        settings.upstream.keep_alive = Some(keep_alive);
+        let rig = Rig::start(settings);
+        let mut client = rig.h2().await;
+
+        for _ in 0..2 {
+            let sent = client.send_request(request("GET", "/", "")).await.unwrap();
+            assert_eq!(read(sent).await.2, "ok");
+        }
+
+        assert_eq!(backend.connections(), connections, "{keep_alive:?}");
     }
 }
 

@@ -89,13 +89,12 @@ impl Settings {
         Self {
             limits: crate::gateway::body::tests::limits(),
             upstream: UpstreamConfig {
-                targets: vec![UpstreamUrl { tls: false, host, port: backend.port() }],
                 connect_timeout: Duration::from_secs(2),
                 response_timeout: Duration::from_secs(5),
                 idle_timeout: Duration::from_secs(5),
                 max_inflight: 1024,
                 queue_timeout: Duration::from_millis(100),
-                ca: None,
+                ..UpstreamConfig::at(UpstreamUrl { tls: false, host, port: backend.port() })
             },
             max_connections: 100,
         }

@@ -115,16 +115,7 @@ impl Bench {
 }
 
 fn upstream(url: &UpstreamUrl) -> Arc<Upstream> {
-    let config = UpstreamConfig {
-        targets: vec![url.clone()],
-        connect_timeout: Duration::from_secs(2),
-        response_timeout: Duration::from_secs(5),
-        idle_timeout: Duration::from_secs(5),
-        max_inflight: 10,
-        queue_timeout: Duration::from_secs(1),
-        ca: None,
-    };
-    Arc::new(Upstream::new("whoami", &config).unwrap())
+    Arc::new(Upstream::new("whoami", &UpstreamConfig::at(url.clone())).unwrap())
 }
 
 fn tokens(issuer: &str) -> SiteTokens {

@@ -12,13 +12,13 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::config::UpstreamConfig;
 use crate::config::UpstreamUrl;
 use crate::gateway::upstream::Failure;
 use crate::gateway::upstream::UpstreamError;
+use crate::gateway::upstream::race::Race;
 use crate::gateway::upstream::stream::Stream;
 
 /// Knows where a target is and how to reach it.
@@ -27,6 +27,7 @@ pub(super) struct Connector {
     authority: HeaderValue,
     timeout: Duration,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    race: Race,
 }
 
 impl Connector {
@@ -44,7 +45,7 @@ impl Connector {
         };
         let Ok(authority) = authority else { return Err(UpstreamError::Name(target.host)) };
         let tls = if target.tls { Some(tls(&target.host, config.ca.as_deref())?) } else { None };
-        Ok(Self { target, authority, timeout: config.connect_timeout, tls })
+        Ok(Self { target, authority, timeout: config.connect_timeout, tls, race: Race::default() })
     }
 
     /// The host and port, as a `Host` header says them.
@@ -62,7 +63,7 @@ impl Connector {
     }
 
     async fn open(&self) -> io::Result<Stream> {
-        let tcp = TcpStream::connect((self.target.host.as_str(), self.target.port)).await?;
+        let tcp = self.race.connect(&self.target.host, self.target.port).await?;
         tcp.set_nodelay(true)?;
         match &self.tls {
             None => Ok(Stream::plain(tcp)),

@@ -12,7 +12,9 @@ use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
+use std::time::Duration;
 
+use http::HeaderMap;
 use http::Request;
 use http::Response;
 use hyper::body::Incoming;
@@ -38,6 +40,8 @@ pub(crate) struct Link {
     /// `None` once the connection has ended. (hyper does not name the type.)
     driver: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
     heard: Arc<AtomicBool>,
+    /// How long the other end keeps it while it idles, where that was said.
+    kept_for: Option<Duration>,
     open: Gauge,
 }
 
@@ -56,14 +60,22 @@ struct Watched {
 }
 
 impl Link {
-    /// Begins HTTP/1.1 on a stream.
-    pub(super) async fn open(stream: Stream, open: Gauge) -> Result<Box<Self>, Failure> {
+    /// Begins HTTP/1.1 on a stream, whose answers have at most so many header lines.
+    pub(super) async fn open(
+        stream: Stream,
+        header_count: usize,
+        open: Gauge,
+    ) -> Result<Box<Self>, Failure> {
         let heard = Arc::new(AtomicBool::new(false));
         let io = TokioIo::new(Watched { stream, heard: Arc::clone(&heard) });
-        let (sender, driver) = http1::handshake(io).await.map_err(Failure::Closed)?;
+        let (sender, driver) = http1::Builder::new()
+            .max_headers(header_count)
+            .handshake(io)
+            .await
+            .map_err(Failure::Closed)?;
         open.increment(1.0);
         let driver = Box::pin(driver.with_upgrades());
-        Ok(Box::new(Self { sender, driver: Some(driver), heard, open }))
+        Ok(Box::new(Self { sender, driver: Some(driver), heard, kept_for: None, open }))
     }
 
     /// Sends a request, and drives the connection until the head of the answer is there.
@@ -83,6 +95,9 @@ impl Link {
         poll_fn(|context| {
             self.drive(context);
             if let Poll::Ready(result) = answer.as_mut().poll(context) {
+                if let Ok(answer) = &result {
+                    self.kept_for = kept_for(answer.headers()).or(self.kept_for);
+                }
                 return Poll::Ready(result.map_err(|mut error| {
                     let unsent = error.take_message();
                     let failure = self.failure(error.into_error(), upload);
@@ -131,6 +146,11 @@ impl Link {
         self.driver.is_some() && self.sender.is_ready()
     }
 
+    /// How long it may idle before it is used again: the other end must not close it meanwhile.
+    pub(super) fn may_idle_for(&self) -> Duration {
+        self.kept_for.map_or(IDLE_FOR, |kept_for| kept_for.saturating_sub(MARGIN))
+    }
+
     fn failure(&self, error: hyper::Error, upload: Option<&Upload>) -> Failure {
         if let Some(fault) = upload.and_then(Upload::fault) {
             return Failure::Upload(fault);
@@ -140,6 +160,19 @@ impl Link {
         }
         Failure::Closed(error)
     }
+}
+
+/// Backends that do not say how long they keep a connection commonly do so for 60 to 75 s.
+const IDLE_FOR: Duration = Duration::from_secs(55);
+/// How much earlier than the other end a connection is given up.
+const MARGIN: Duration = Duration::from_secs(4);
+
+/// What `Keep-Alive: timeout=5` says (RFC 2068 §19.7.1.1).
+fn kept_for(headers: &HeaderMap) -> Option<Duration> {
+    let parameters = headers.get("keep-alive")?.to_str().ok()?.split(',');
+    let mut pairs = parameters.filter_map(|parameter| parameter.split_once('='));
+    let (_, seconds) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;
+    seconds.trim().parse().ok().map(|seconds: u32| Duration::from_secs(seconds.into()))
 }
 
 impl Drop for Link {

@@ -9,6 +9,7 @@ mod connector;
 mod failure;
 mod link;
 mod pool;
+mod race;
 mod spare;
 mod stream;
 
@@ -45,6 +46,8 @@ pub struct Upstream {
     name: String,
     connector: Connector,
     waits: Waits,
+    header_count: usize,
+    keep_alive: Option<Duration>,
     places: Arc<Semaphore>,
     pool: Pool,
     meters: OnceLock<Meters>,
@@ -95,6 +98,8 @@ impl Upstream {
                 idle: config.idle_timeout,
                 queue: config.queue_timeout,
             },
+            header_count: config.header_count,
+            keep_alive: config.keep_alive,
             places: Arc::new(Semaphore::new(config.max_inflight.min(Semaphore::MAX_PERMITS))),
             pool: Pool::new(),
             meters: OnceLock::new(),
@@ -178,11 +183,12 @@ impl Upstream {
 
     async fn connect(&self) -> Result<Box<Link>, Failure> {
         let stream = self.connector.connect().await?;
-        Link::open(stream, self.meters().open.clone()).await
+        Link::open(stream, self.header_count, self.meters().open.clone()).await
     }
 
     fn keep(self: &Arc<Self>, link: Box<Link>) {
-        Pool::put(self, link);
+        let idle_for = self.keep_alive.unwrap_or_else(|| link.may_idle_for());
+        Pool::put(self, link, idle_for);
     }
 
     fn meters(&self) -> &Meters {

@@ -24,20 +24,17 @@ use crate::gateway::upstream::Upstream;
 pub(super) struct Pool {
     shards: [Mutex<Vec<Idle>>; SHARDS],
     sweeping: AtomicBool,
-    idle_for: Duration,
 }
 
 #[derive(Debug)]
 struct Idle {
     link: Box<Link>,
-    since: Instant,
+    until: Instant,
 }
 
 const SHARDS: usize = 16;
 /// Most idle connections of a shard; a burst's surplus is closed at once.
 const SHARD_ROOM: usize = 64;
-/// How long a connection may idle. Backends commonly close theirs after 60 to 75 s.
-const IDLE_FOR: Duration = Duration::from_secs(55);
 
 impl Pool {
     /// A pool without connections.
@@ -45,7 +42,6 @@ impl Pool {
         Self {
             shards: std::array::from_fn(|_| Mutex::new(Vec::new())),
             sweeping: AtomicBool::new(false),
-            idle_for: IDLE_FOR,
         }
     }
 
@@ -54,21 +50,24 @@ impl Pool {
         self.shards_own_first().find_map(|shard| {
             loop {
                 let mut idle = lock(shard).pop()?;
-                if idle.since.elapsed() < self.idle_for && idle.link.is_fit() {
+                if Instant::now() < idle.until && idle.link.is_fit() {
                     return Some(idle.link);
                 }
             }
         })
     }
 
-    /// Keeps a connection that is fit to be used again.
-    pub(super) fn put(upstream: &Arc<Upstream>, link: Box<Link>) {
+    /// Keeps a connection that is fit to be used again, and may idle for a while.
+    pub(super) fn put(upstream: &Arc<Upstream>, link: Box<Link>, idle_for: Duration) {
+        if idle_for.is_zero() {
+            return;
+        }
         let pool = &upstream.pool;
         let Some(shard) = pool.shards_own_first().next() else { return };
         {
             let mut shard = lock(shard);
             if shard.len() < SHARD_ROOM {
-                shard.push(Idle { link, since: Instant::now() });
+                shard.push(Idle { link, until: Instant::now() + idle_for });
             }
         }
         if !pool.sweeping.swap(true, Ordering::AcqRel) {
@@ -81,7 +80,7 @@ impl Pool {
         let mut any = false;
         for shard in &self.shards {
             let mut idle = std::mem::take(&mut *lock(shard));
-            idle.retain_mut(|idle| idle.since.elapsed() < self.idle_for && idle.link.is_fit());
+            idle.retain_mut(|idle| Instant::now() < idle.until && idle.link.is_fit());
             let mut shard = lock(shard);
             // What was put meanwhile was used later, and goes on top.
             idle.append(&mut shard);

@@ -145,8 +145,6 @@ fn is_closed(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::net::TcpListener;
 
     use super::Wire;
@@ -160,16 +158,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let target =
             UpstreamUrl { tls: false, host: address.ip().to_string(), port: address.port() };
-        let connector = Connector::new(&UpstreamConfig {
-            targets: vec![target],
-            connect_timeout: Duration::from_secs(20),
-            response_timeout: Duration::from_secs(20),
-            idle_timeout: Duration::from_secs(20),
-            max_inflight: 1,
-            queue_timeout: Duration::ZERO,
-            ca: None,
-        })
-        .unwrap();
+        let connector = Connector::new(&UpstreamConfig::at(target)).unwrap();
 
         let stream = connector.connect().await.unwrap();
 
