@@ -71,7 +71,7 @@ pub(crate) fn serve(arguments: &[String]) {
     validation.set_audience(&[audience]);
     let floor = Rc::new(Floor {
         backend: backend.parse().unwrap(),
-        key: DecodingKey::from_secret(secret.as_bytes()),
+        key: DecodingKey::from_secret(secret.as_bytes()).unwrap(),
         validation,
         revoked: HashSet::new(),
         pool: RefCell::new(Vec::new()),

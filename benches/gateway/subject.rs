@@ -119,7 +119,7 @@ impl Subjects {
 
 /// Tokens that differ from `token` in their `jti` alone.
 fn siblings(token: &str, count: usize) -> Vec<String> {
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let key = EncodingKey::from_secret(SECRET.as_bytes()).unwrap();
     let header = jsonwebtoken::decode_header(token).unwrap();
     let mut claims: serde_json::Value =
         jsonwebtoken::dangerous::insecure_decode(token).unwrap().claims;

@@ -71,11 +71,9 @@ impl Material {
         if secret.iter().all(|byte| Some(byte) == secret.first()) {
             return Err(MaterialError::Repeated);
         }
-        Ok(Self {
-            signing: Some(EncodingKey::from_secret(secret)),
-            verifying: DecodingKey::from_secret(secret),
-            public: None,
-        })
+        let signing = EncodingKey::from_secret(secret).ok().ok_or(MaterialError::Damaged)?;
+        let verifying = DecodingKey::from_secret(secret).ok().ok_or(MaterialError::Damaged)?;
+        Ok(Self { signing: Some(signing), verifying, public: None })
     }
 
     /// Takes a private key as PEM.

@@ -57,7 +57,12 @@ impl Site {
     }
 
     fn hs(&self, claims: &Value) -> String {
-        sign(Algorithm::HS256, Some("hs"), &EncodingKey::from_secret(SECRET.as_bytes()), claims)
+        sign(
+            Algorithm::HS256,
+            Some("hs"),
+            &EncodingKey::from_secret(SECRET.as_bytes()).unwrap(),
+            claims,
+        )
     }
 
     fn rs(&self, claims: &Value) -> String {
@@ -108,11 +113,12 @@ async fn each_key_verifies_by_its_own_algorithm_alone() {
         assert_eq!(reply.status, 200, "{}", reply.text());
         assert_eq!(reply.json()["headers"]["x-user-id"], json!(["corp|7"]));
     }
-    let secret = EncodingKey::from_secret(SECRET.as_bytes());
-    let pem = EncodingKey::from_secret(site.public_pem.as_bytes());
-    let trimmed = EncodingKey::from_secret(site.public_pem.trim_end().as_bytes());
-    let empty = EncodingKey::from_secret(b"");
-    let line = EncodingKey::from_secret(format!("{SECRET}\n").as_bytes());
+    let secret = EncodingKey::from_secret(SECRET.as_bytes()).unwrap();
+    let pem = EncodingKey::from_secret(site.public_pem.as_bytes()).unwrap();
+    let trimmed = EncodingKey::from_secret(site.public_pem.trim_end().as_bytes()).unwrap();
+    // HMAC pads with zeroes: one zero byte signs as the empty secret does (RFC 2104 §2).
+    let empty = EncodingKey::from_secret(b"\0").unwrap();
+    let line = EncodingKey::from_secret(format!("{SECRET}\n").as_bytes()).unwrap();
     let confused = [
         ("public key as a secret, kid rs", Algorithm::HS256, Some("rs"), &pem),
         ("public key as a secret, kid hs", Algorithm::HS256, Some("hs"), &pem),
@@ -206,7 +212,7 @@ async fn a_token_without_a_use_is_refused_under_keys_of_the_gateways_own() {
     let token = String::from_utf8(issued.stdout).unwrap().trim().to_owned();
     let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(&token).unwrap().claims;
     let mut client = gateway.client(Version::H1).await;
-    let key = EncodingKey::from_secret(&secret);
+    let key = EncodingKey::from_secret(&secret).unwrap();
     let whole = sign(Algorithm::HS256, Some(&kid), &key, &claims);
     assert_eq!(status(&mut client, &whole).await, 200, "the forged key works");
     for claim in ["token_use", "jti", "sid", "gen", "iat"] {

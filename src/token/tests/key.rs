@@ -63,8 +63,9 @@ fn a_token_under_a_public_key_taken_for_a_secret_is_refused() {
         let forge = forge(algorithm);
         let pem = public_pem(algorithm);
         let jwk = forge.tokens.jwks()["keys"][0].to_string();
+        // HMAC pads with zeroes: one zero byte signs as the empty secret does (RFC 2104 §2).
         for secret in
-            [pem.as_bytes(), pem.trim().as_bytes(), jwk.as_bytes(), b"", b"secret", &[0; 32]]
+            [pem.as_bytes(), pem.trim().as_bytes(), jwk.as_bytes(), b"\0", b"secret", &[0; 32]]
         {
             for (name, alg) in [
                 ("HS256", jsonwebtoken::Algorithm::HS256),
@@ -74,7 +75,7 @@ fn a_token_under_a_public_key_taken_for_a_secret_is_refused() {
                     let header = format!(r#"{{"alg":"{name}"{kid}}}"#);
                     let unsigned = forge.sign(header, claims(&[]));
                     let (message, _) = unsigned.rsplit_once('.').unwrap();
-                    let key = EncodingKey::from_secret(secret);
+                    let key = EncodingKey::from_secret(secret).unwrap();
                     let signature =
                         jsonwebtoken::crypto::sign(message.as_bytes(), &key, alg).unwrap();
                     let result = forge.tokens.verify(&format!("{message}.{signature}"), NOW);
@@ -257,7 +258,7 @@ fn a_token_under_an_operators_key_may_lack_what_only_the_gateway_writes() {
         all.extend_from_slice(changes);
         let message = forge(Algorithm::Hs256).sign(r#"{"alg":"HS256","kid":"mine"}"#, claims(&all));
         let (message, _) = message.rsplit_once('.').unwrap();
-        let key = EncodingKey::from_secret(text.as_bytes());
+        let key = EncodingKey::from_secret(text.as_bytes()).unwrap();
         let algorithm = jsonwebtoken::Algorithm::HS256;
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm).unwrap();
         format!("{message}.{signature}")
