@@ -14,6 +14,7 @@ use munjigi::config::Algorithm;
 use munjigi::operation::Generations;
 use munjigi::operation::SessionId;
 use munjigi::operation::UserId;
+use munjigi::token::ForeignClaims;
 use munjigi::token::Grant;
 use munjigi::token::KeyRing;
 use munjigi::token::RefreshFormat;
@@ -68,6 +69,7 @@ fn tokens(key: &StoredKey, verify_cache: usize) -> SiteTokens {
         refresh_grace: Duration::from_secs(10),
         leeway: Duration::from_secs(30),
         verify_cache,
+        foreign: ForeignClaims::default(),
         token_bytes: 8192,
     };
     let ring = KeyRing::from_stored(std::slice::from_ref(key)).expect("a key ring");

@@ -15,6 +15,7 @@ use crate::auth::AuthSettings;
 use crate::auth::AuthSite;
 use crate::auth::password::PasswordError;
 use crate::clock::Timestamp;
+use crate::config::Audience;
 use crate::config::Config;
 use crate::config::ContractName;
 use crate::config::Fault;
@@ -48,6 +49,7 @@ use crate::store::RedisStore;
 use crate::store::SqliteStore;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::token::ForeignClaims;
 use crate::token::KeyError;
 use crate::token::KeyRing;
 use crate::token::TokenPolicy;
@@ -365,8 +367,14 @@ fn policy(config: &Config, site: &SiteConfig, contract: &Contract) -> TokenPolic
     let settings = &site.tokens;
     let brought = contract.tokens();
     let issuer = settings.issuer.clone().unwrap_or_else(|| default_issuer(&site.host));
-    let audience =
-        if settings.audience.is_empty() { vec![issuer.clone()] } else { settings.audience.clone() };
+    let audience = match &settings.audience {
+        Audience::Names(names) if !names.is_empty() => names.clone(),
+        Audience::Names(_) | Audience::Any => vec![issuer.clone()],
+    };
+    let foreign = ForeignClaims {
+        any_audience: settings.audience == Audience::Any,
+        required: settings.require.clone(),
+    };
     TokenPolicy {
         issuer,
         audience,
@@ -379,6 +387,7 @@ fn policy(config: &Config, site: &SiteConfig, contract: &Contract) -> TokenPolic
         refresh_grace: settings.refresh_grace,
         leeway: settings.leeway,
         verify_cache: settings.verify_cache,
+        foreign,
         token_bytes: usize::try_from(config.limits.token_bytes.0).unwrap_or(usize::MAX),
     }
 }

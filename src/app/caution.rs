@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::config::KeyUse;
 use crate::config::StoreUrl;
+use crate::config::looks_like_base64;
 use crate::contract::Contract;
 use crate::operation::Operation;
 use crate::operation::Provider;
@@ -27,6 +29,25 @@ pub fn cautions(config: &Config, contracts: &[Arc<Contract>]) -> Vec<String> {
             "[mail] is off: endpoints of `{}` that send a code answer 503",
             site.host
         ));
+    }
+    for site in &config.sites {
+        for key in &site.tokens.keys {
+            let KeyUse::Secret(secret) = &key.material else { continue };
+            if key.secret_format.is_none() && looks_like_base64(secret.expose()) {
+                cautions.push(format!(
+                    "the secret of key `{}` of `{}` looks like base64 and is taken as text: say \
+                     secret_format = \"base64\" if other systems decode it, else \"text\"",
+                    key.kid, site.host
+                ));
+            }
+        }
+        if !site.tokens.require.iter().any(|name| name == "exp") {
+            cautions.push(format!(
+                "`{}` takes tokens without `exp`: they never end, and a revocation of their user \
+                 is forgotten after session_ttl",
+                site.host
+            ));
+        }
     }
     if matches!(config.store.url, StoreUrl::Redis(_)) && config.revocation.journal.is_none() {
         cautions.push(
@@ -62,12 +83,23 @@ mod tests {
     #[test]
     fn each_is_told_where_it_applies_and_nowhere_else() {
         let mail = "[mail]\nurl = \"dir:mails\"\n";
+        let key = |format: &str, require: &str| {
+            format!(
+                "{mail}[site.\"localhost\".tokens]\nalgorithm = \"HS256\"\nrequire = [\"{require}\"]\n\
+                 keys = [{{ kid = \"a\", algorithm = \"HS256\", {format}\
+                 secret = \"q83vEjRWeJDQ+e8SNFZ4kKvN7xI0VniQq83vEjRWeJA=\" }}]\n"
+            )
+        };
         let redis = "[store]\nurl = \"redis://127.0.0.1\"\n";
         let rows = [
             ("all is well", mail.to_owned(), None),
             ("mails are off", String::new(), Some("of `localhost`")),
             ("any application", format!("{mail}[social.google]\n"), Some("[social.google]")),
             ("one", format!("{mail}[social.google]\nclient_id = \"x\"\n"), None),
+            ("base64 as text", key("", "exp"), Some("key `a` of `localhost` looks like base64")),
+            ("base64", key("secret_format = \"base64\", ", "exp"), None),
+            ("text", key("secret_format = \"text\", ", "exp"), None),
+            ("no end", key("secret_format = \"text\", ", "sub"), Some("without `exp`")),
             ("with a journal", format!("{mail}{redis}"), None),
             ("without", format!("{mail}{redis}[revocation]\njournal = \"\"\n"), Some("journal")),
         ];

@@ -44,8 +44,8 @@ impl Auth {
             revoked: Revoked::Token { issuer: issuer.clone(), token: principal.token.clone() },
             expires_at: own_end,
         };
-        let session = principal.session.map(|session| Revocation {
-            revoked: Revoked::Session { issuer: issuer.clone(), session },
+        let session = principal.session.as_ref().map(|session| Revocation {
+            revoked: Revoked::session(issuer, session),
             expires_at: Self::sessions_revoked_until(site, now).max(own_end),
         });
         [token].into_iter().chain(session).collect()
@@ -60,7 +60,7 @@ impl Auth {
         own: &[Revocation],
         now: Timestamp,
     ) -> Result<Vec<Revocation>, StoreError> {
-        match principal.session {
+        match principal.session_id() {
             Some(session) => {
                 self.store.end_session(session, own).await?;
             }

@@ -164,7 +164,7 @@ impl Auth {
 }
 
 fn is_of(previous: &Principal, session: &Session) -> bool {
-    previous.session == Some(session.id) && user_of(previous) == Some(session.user)
+    previous.session_id() == Some(session.id) && user_of(previous) == Some(session.user)
 }
 
 fn refusal(reason: &'static str) -> Rejection {

@@ -28,7 +28,7 @@ impl Auth {
             id: session.id,
             created_at: session.created_at,
             last_used_at: session.last_used_at,
-            current: principal.session == Some(session.id),
+            current: principal.session_id() == Some(session.id),
             address: session.address,
             agent: session.agent,
         });

@@ -70,7 +70,8 @@ fn text(explanation: &Explanation) -> String {
     let mut row = |name: &str, value: &str| {
         text.push_str(&format!("{name:<10}{value}\n"));
     };
-    let Explanation { method, host, path, site, target, subject, verdict, forwarded } = explanation;
+    let Explanation { method, host, path, site, target, subject, left_out, verdict, forwarded } =
+        explanation;
     row(
         "request",
         &format!("{method} {host} {}", path.as_deref().unwrap_or("(no canonical path)")),
@@ -90,6 +91,9 @@ fn text(explanation: &Explanation) -> String {
     }
     if let Some(subject) = subject {
         row("subject", subject);
+    }
+    for claim in left_out {
+        row("left out", claim);
     }
     let status = verdict.status.map_or_else(|| "passes".to_owned(), |status| status.to_string());
     row("verdict", &format!("{status}: {}", verdict.reason));

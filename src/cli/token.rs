@@ -62,6 +62,7 @@ struct Inspection {
     token_id: Option<String>,
     key_id: Option<String>,
     expires_at: Option<String>,
+    left_out: Vec<String>,
     claims: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
@@ -151,10 +152,11 @@ async fn inspect(args: &InspectArgs, context: &Context, opened: &Opened) -> anyh
             verdict: revoked
                 .map_or_else(|| "accepted".to_owned(), |by| format!("revoked: by {by}")),
             subject: Some(principal.subject.clone()),
-            session: principal.session.map(|session| session.to_string()),
+            session: principal.session.as_ref().map(ToString::to_string),
             token_id: Some(principal.token.to_string()),
             key_id: Some(principal.key.clone()),
             expires_at: Some(rfc3339(principal.expires_at)),
+            left_out: verified.left_out.iter().map(ToString::to_string).collect(),
             claims: Some(principal.claims.clone()),
         };
         return context.output.data(&inspection, Inspection::text);
@@ -168,6 +170,7 @@ async fn inspect(args: &InspectArgs, context: &Context, opened: &Opened) -> anyh
         token_id: None,
         key_id: None,
         expires_at: None,
+        left_out: Vec::new(),
         claims: None,
     };
     context.output.data(&inspection, Inspection::text)
@@ -213,6 +216,9 @@ impl Inspection {
             if let Some(value) = value {
                 text.push_str(&format!("  {name:<10}{value}\n"));
             }
+        }
+        for left_out in &self.left_out {
+            text.push_str(&format!("  {:<10}{left_out}\n", "left out"));
         }
         if let Some(claims) = &self.claims {
             let claims = serde_json::Value::Object(claims.clone());

@@ -18,6 +18,7 @@ use crate::config::Table;
 use crate::config::overrides::Override;
 use crate::config::parse_duration;
 use crate::config::parse_duration_above_zero;
+use crate::config::reader::read_small_bytes;
 use crate::config::redact;
 use crate::secret::Secret;
 
@@ -240,6 +241,26 @@ impl<'r> Item<'r> {
     /// Whether it is a table.
     pub(crate) fn is_table(&self) -> bool {
         matches!(&self.content, Content::File(value) if value.get_ref().is_table())
+    }
+
+    /// Whether it is written as this very string.
+    pub(crate) fn is_word(&self, word: &str) -> bool {
+        self.written_if_text() == Some(word)
+    }
+
+    /// The bytes of the file that a secret names as `file:PATH`, as they are.
+    pub(crate) fn secret_bytes(&self) -> Option<Vec<u8>> {
+        let Some(path) = self.written()?.strip_prefix("file:") else {
+            self.bad("expected `file:PATH`: raw bytes stand in a file");
+            return None;
+        };
+        match read_small_bytes(&self.reader.resolve_path(path)) {
+            Ok(bytes) => Some(bytes),
+            Err(expected) => {
+                self.bad(expected);
+                None
+            }
+        }
     }
 
     /// Whether it is `""`, as written or looked up.

@@ -3,6 +3,7 @@
 use crate::config::Algorithm;
 use crate::config::Expected;
 use crate::config::Item;
+use crate::config::SecretFormat;
 use crate::config::Spot;
 use crate::config::Table;
 use crate::config::reader::read_small;
@@ -17,6 +18,8 @@ pub struct KeyConfig {
     pub algorithm: Algorithm,
     /// The material.
     pub material: KeyUse,
+    /// How the secret is written; default [`SecretFormat::Text`].
+    pub secret_format: Option<SecretFormat>,
     /// Where it is named.
     pub spot: Spot,
 }
@@ -24,8 +27,8 @@ pub struct KeyConfig {
 /// What an operator's key can do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum KeyUse {
-    /// `secret`: signs and verifies (HMAC); the bytes of the string.
-    Secret(Secret<String>),
+    /// `secret`: signs and verifies (HMAC).
+    Secret(Secret<Vec<u8>>),
     /// `private`: signs and verifies; PEM text.
     Private(Secret<String>),
     /// `public`: verifies; PEM text.
@@ -40,9 +43,12 @@ impl KeyConfig {
         let algorithm = table
             .required("algorithm", "a key has one algorithm, such as HS256, RS256 or ES256")
             .and_then(|item| item.parse(str::parse::<Algorithm>));
-        let material = material(&table, algorithm);
+        let secret_format =
+            table.optional("secret_format", |item| item.choice(&SecretFormat::CHOICES));
+        let material = material(&table, algorithm, secret_format);
         table.end();
-        Some(Self { kid: kid?, algorithm: algorithm?, material: material?, spot: table.spot() })
+        let spot = table.spot();
+        Some(Self { kid: kid?, algorithm: algorithm?, material: material?, secret_format, spot })
     }
 }
 
@@ -56,7 +62,11 @@ fn kid_name(text: &str) -> Result<String, Expected> {
     }
 }
 
-fn material(table: &Table<'_>, algorithm: Option<Algorithm>) -> Option<KeyUse> {
+fn material(
+    table: &Table<'_>,
+    algorithm: Option<Algorithm>,
+    secret_format: Option<SecretFormat>,
+) -> Option<KeyUse> {
     // Asked for even where it is absent: an unknown key beside it may be a secret misnamed.
     let secret = table.secret_item("secret");
     let private = table.secret_item("private");
@@ -84,9 +94,19 @@ fn material(table: &Table<'_>, algorithm: Option<Algorithm>) -> Option<KeyUse> {
         );
         return None;
     }
+    if secret_format.is_some() && !matches!(kind, Kind::Secret) {
+        table.fault("`secret_format` without `secret`", "a PEM file says itself how it is written");
+    }
     match kind {
         Kind::Secret => {
-            let secret = item.secret()?;
+            let secret = match secret_format.unwrap_or(SecretFormat::Text) {
+                SecretFormat::Raw => item.secret_bytes()?,
+                format => {
+                    let text = item.secret()?;
+                    format.decode(text.expose()).map_err(|expected| item.bad(expected)).ok()?
+                }
+            };
+            let secret = Secret::new(secret);
             check_secret(&item, algorithm, secret.expose());
             Some(KeyUse::Secret(secret))
         }
@@ -131,7 +151,7 @@ fn pem(item: &Item<'_>, label: &str) -> Option<String> {
 }
 
 /// RFC 7518 §3.2 for the length; RFC 8725 §3.5 for what can be guessed.
-fn check_secret(item: &Item<'_>, algorithm: Algorithm, secret: &str) {
+fn check_secret(item: &Item<'_>, algorithm: Algorithm, secret: &[u8]) {
     let shortest = algorithm.shortest_secret();
     if secret.len() < shortest {
         item.fault(
@@ -149,16 +169,15 @@ fn check_secret(item: &Item<'_>, algorithm: Algorithm, secret: &str) {
 }
 
 /// Placeholders from documentation, and texts that repeat a few bytes.
-fn is_guessable(secret: &str) -> bool {
-    let bytes = secret.as_bytes();
+fn is_guessable(bytes: &[u8]) -> bool {
     let repeats = |period: usize| bytes.iter().zip(bytes.iter().skip(period)).all(|(a, b)| a == b);
     let mut distinct = bytes.to_vec();
     distinct.sort_unstable();
     distinct.dedup();
-    let letters: String = secret
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|character| character.to_ascii_lowercase())
+    let letters: String = bytes
+        .iter()
+        .filter(|byte| byte.is_ascii_alphanumeric())
+        .map(|byte| char::from(byte.to_ascii_lowercase()))
         .collect();
     let counts = bytes.iter().zip(bytes.iter().skip(1)).all(|(a, b)| a.abs_diff(*b) == 1);
     distinct.len() < 8
@@ -201,7 +220,7 @@ mod tests {
             "correcthorse1correcthorse1correcthorse1",
             "abababababababababababababababab",
         ] {
-            assert!(is_guessable(secret), "{secret}");
+            assert!(is_guessable(secret.as_bytes()), "{secret}");
         }
     }
 
@@ -211,7 +230,7 @@ mod tests {
             "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             "q3Zr7Vt1xK9mPz2LcN8bYw5HsJ4dGf6A",
         ] {
-            assert!(!is_guessable(secret), "{secret}");
+            assert!(!is_guessable(secret.as_bytes()), "{secret}");
         }
     }
 }

@@ -229,22 +229,27 @@ impl fmt::Debug for Reader<'_> {
     }
 }
 
-/// Reads a file that a configuration names: UTF-8, at most 1 MiB, a trailing line end left out.
-pub(crate) fn read_small(path: &Path) -> Result<String, Expected> {
+/// Reads a file that a configuration names: at most 1 MiB.
+pub(crate) fn read_small_bytes(path: &Path) -> Result<Vec<u8>, Expected> {
     let read = || {
         // Opening a pipe would wait for its other end.
         if !std::fs::metadata(path)?.is_file() {
             return Err(std::io::Error::other("not a regular file"));
         }
-        let mut text = String::new();
-        std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
-        if u64::try_from(text.len()).is_ok_and(|length| length > LARGEST_FILE) {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+        if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST_FILE) {
             return Err(std::io::Error::other("larger than 1 MiB"));
         }
-        Ok(text)
+        Ok(bytes)
     };
-    let mut text =
-        read().map_err(|error| Expected::new(format!("cannot read this file: {error}")))?;
+    read().map_err(|error| Expected::new(format!("cannot read this file: {error}")))
+}
+
+/// Reads a text that a configuration names: UTF-8, at most 1 MiB, a trailing line end left out.
+pub(crate) fn read_small(path: &Path) -> Result<String, Expected> {
+    let text = String::from_utf8(read_small_bytes(path)?).ok();
+    let mut text = text.ok_or_else(|| Expected::new("cannot read this file: it is no UTF-8"))?;
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {

@@ -7,6 +7,15 @@ use crate::config::Item;
 use crate::config::KeyConfig;
 use crate::config::Table;
 
+/// `audience`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// One of these; none: the issuer.
+    Names(Vec<String>),
+    /// Any, or none at all; only for tokens under the operator's own keys.
+    Any,
+}
+
 /// `[site.X.tokens]`: `None` is "from the contract" or the stated default. A reload applies them
 /// to tokens made from then on.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +23,9 @@ pub struct TokensConfig {
     /// `iss`; default `https://HOST`, or `urn:munjigi:site:KEY` for wildcard sites.
     pub issuer: Option<String>,
     /// `aud`; default the issuer.
-    pub audience: Vec<String>,
+    pub audience: Audience,
+    /// Claims that a token under an operator's key must have; default `exp`.
+    pub require: Vec<String>,
     /// Signature; default the contract's.
     pub algorithm: Option<Algorithm>,
     /// Life of an access token; default the contract's.
@@ -37,7 +48,8 @@ impl Default for TokensConfig {
     fn default() -> Self {
         Self {
             issuer: None,
-            audience: Vec::new(),
+            audience: Audience::Names(Vec::new()),
+            require: vec!["exp".to_owned()],
             algorithm: None,
             access_ttl: None,
             refresh_ttl: None,
@@ -55,7 +67,8 @@ impl TokensConfig {
         let default = Self::default();
         let config = Self {
             issuer: table.optional("issuer", Item::text),
-            audience: table.texts("audience"),
+            audience: table.read("audience", default.audience, audience),
+            require: table.read("require", default.require, |item| item.list(Item::text)),
             algorithm: table.optional("algorithm", |item| item.parse(str::parse)),
             access_ttl: table.optional("access_ttl", token_life),
             refresh_ttl: table.optional("refresh_ttl", token_life),
@@ -65,9 +78,25 @@ impl TokensConfig {
             verify_cache: table.integer("verify_cache", default.verify_cache, 0..=16_777_216),
             keys: table.read("keys", default.keys, keys),
         };
+        if config.keys.is_empty() {
+            let others = [
+                (config.audience == Audience::Any, "`audience = \"any\"` without `keys`"),
+                (config.require != Self::default().require, "`require` without `keys`"),
+            ];
+            for (_, title) in others.into_iter().filter(|(is_set, _)| *is_set) {
+                table.fault(title, "what the gateway's own tokens say is settled");
+            }
+        }
         table.end();
         config
     }
+}
+
+fn audience(item: &Item<'_>) -> Option<Audience> {
+    if item.is_word("any") {
+        return Some(Audience::Any);
+    }
+    item.list(Item::text).map(Audience::Names)
 }
 
 /// Tokens count whole seconds.

@@ -108,7 +108,7 @@ const fn whose(outcome: &Outcome) -> Option<UserId> {
 fn by(principal: &Principal, event: Event) -> Entry {
     Entry {
         user: Some(principal.subject.clone()),
-        session: principal.session.map(|session| session.to_string()),
+        session: principal.session.as_ref().map(ToString::to_string),
         ..Entry::of(event)
     }
 }

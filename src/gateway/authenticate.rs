@@ -53,7 +53,10 @@ fn presented(headers: &HeaderMap, bare_tokens: bool) -> Result<Option<&str>, Rej
         Rejection::new(ErrorCode::InvalidToken, format!("Authorization: {error}"))
     })?;
     let token = match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token,
+        // RFC 9110 §11.4: one space or more.
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            token.trim_start_matches(' ')
+        }
         None if bare_tokens && !text.is_empty() => text,
         None if text.eq_ignore_ascii_case("bearer") => return Err(malformed()),
         // Another scheme is no attempt at ours: RFC 6750 §3.1 wants a challenge without an error.
@@ -99,7 +102,7 @@ mod tests {
     fn one_bearer_token_is_taken_and_nothing_else() {
         let missing = Err(ErrorCode::MissingToken);
         let invalid = Err(ErrorCode::InvalidToken);
-        let rows: [(&[&'static [u8]], Taken<'_>); 22] = [
+        let rows: [(&[&'static [u8]], Taken<'_>); 23] = [
             (&[], Ok(None)),
             (&[b"Bearer a.b.c"], Ok(Some("a.b.c"))),
             (&[b"bEARER a-b_c~+/=="], Ok(Some("a-b_c~+/=="))),
@@ -111,7 +114,8 @@ mod tests {
             (&[b"Bearer"], invalid),
             (&[b"Bearer:a.b.c"], missing),
             (&[b"Bearer\ta.b.c"], missing),
-            (&[b"Bearer  a.b.c"], invalid),
+            (&[b"Bearer  a.b.c"], Ok(Some("a.b.c"))),
+            (&[b"Bearer  "], invalid),
             (&[b"Bearer a.b.c d.e.f"], invalid),
             (&[b"Bearer a.b.c,d.e.f"], invalid),
             (&[b"Bearer a.b.c, Bearer d.e.f"], invalid),

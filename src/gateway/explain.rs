@@ -46,6 +46,8 @@ pub struct Explanation {
     pub target: Option<ExplainedTarget>,
     /// Who the token speaks for; absent where no token was looked at, or it is not sound.
     pub subject: Option<String>,
+    /// What of its claims did not fit and is left out.
+    pub left_out: Vec<String>,
     /// How it ends.
     pub verdict: Verdict,
     /// What the backend would be sent, where the request passes.
@@ -125,6 +127,7 @@ pub fn explain(
         site: None,
         target: None,
         subject: None,
+        left_out: Vec::new(),
         verdict: Verdict {
             passes: false,
             status: Some(421),
@@ -223,7 +226,10 @@ impl Explainer<'_> {
                 (Some(verified), ", if the store, which would be asked, knows no revocation")
             }
         };
-        explanation.subject = verified.as_ref().map(|verified| verified.principal.subject.clone());
+        if let Some(verified) = &verified {
+            explanation.subject = Some(verified.principal.subject.clone());
+            explanation.left_out = verified.left_out.iter().map(ToString::to_string).collect();
+        }
         Ok((verified, open))
     }
 

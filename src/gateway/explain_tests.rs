@@ -40,6 +40,7 @@ use crate::operation::UserId;
 use crate::revocation::Revocations;
 use crate::social::Social;
 use crate::token::AccessToken;
+use crate::token::ForeignClaims;
 use crate::token::Grant;
 use crate::token::KeyRing;
 use crate::token::SiteTokens;
@@ -131,6 +132,7 @@ fn tokens(issuer: &str) -> SiteTokens {
         refresh_grace: Duration::from_secs(10),
         leeway: Duration::from_secs(30),
         verify_cache: 16,
+        foreign: ForeignClaims::default(),
         token_bytes: 8192,
     };
     let key = StoredKey::generate(Algorithm::Es256, START).unwrap();

@@ -74,7 +74,7 @@ impl Identity {
             set(&config.permissions, Some(&join(&principal.permissions)));
         }
         if config.session.is_some() {
-            let session = principal.session.map(|session| session.to_string());
+            let session = principal.session.as_ref().map(ToString::to_string);
             set(&config.session, session.as_deref());
         }
         for (name, claim) in &config.claims {

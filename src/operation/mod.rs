@@ -33,6 +33,7 @@ pub use outcome::TokenSet;
 pub use outcome::UserView;
 pub use principal::Generations;
 pub use principal::Principal;
+pub use principal::SessionName;
 pub use rejection::ErrorCode;
 pub use rejection::Problem;
 pub use rejection::ProblemKind;

@@ -1,5 +1,9 @@
 //! Who a verified token speaks for.
 
+use std::fmt;
+
+use uuid::Uuid;
+
 use crate::clock::Timestamp;
 use crate::operation::SessionId;
 use crate::operation::TokenId;
@@ -13,6 +17,15 @@ pub struct Generations {
     pub site: u64,
 }
 
+/// A session as a token names it (`sid`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionName {
+    /// One of the gateway's own form: a UUID.
+    Own(SessionId),
+    /// Whatever another issuer calls its sessions.
+    Foreign(String),
+}
+
 /// The identity that a verified access token proves.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Principal {
@@ -22,8 +35,8 @@ pub struct Principal {
     pub subject: String,
     /// `jti`.
     pub token: TokenId,
-    /// `sid`; absent from tokens that others made.
-    pub session: Option<SessionId>,
+    /// `sid`; tokens that others made may lack it.
+    pub session: Option<SessionName>,
     /// `gen`.
     pub generations: Generations,
     /// The key that signed it.
@@ -42,4 +55,34 @@ pub struct Principal {
     pub permissions: Vec<String>,
     /// Every claim, for rules and headers that name one.
     pub claims: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Principal {
+    /// The session, where it is of the gateway's own form.
+    #[must_use]
+    pub const fn session_id(&self) -> Option<SessionId> {
+        match self.session {
+            Some(SessionName::Own(id)) => Some(id),
+            Some(SessionName::Foreign(_)) | None => None,
+        }
+    }
+}
+
+impl From<&str> for SessionName {
+    /// Uuid reads braces, URNs and bare hex as well: one session has one spelling here.
+    fn from(text: &str) -> Self {
+        match Uuid::try_parse(text) {
+            Ok(id) if text.len() == 36 => Self::Own(SessionId(id)),
+            _ => Self::Foreign(text.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for SessionName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(id) => id.fmt(formatter),
+            Self::Foreign(name) => name.fmt(formatter),
+        }
+    }
 }

@@ -6,6 +6,7 @@ use aws_lc_rs::digest;
 
 use crate::clock::Timestamp;
 use crate::operation::SessionId;
+use crate::operation::SessionName;
 use crate::operation::TokenId;
 use crate::operation::UserId;
 
@@ -25,6 +26,13 @@ pub enum Revoked {
         issuer: String,
         /// `sid`.
         session: SessionId,
+    },
+    /// All tokens of a session that another issuer named in its own way.
+    ForeignSession {
+        /// `iss` of its tokens.
+        issuer: String,
+        /// `sid`.
+        session: String,
     },
     /// All tokens of a user, on every site of the realm, made under a lower generation.
     User {
@@ -99,6 +107,15 @@ impl RevocationKey {
         Self::of("session", issuer, session.0.as_bytes())
     }
 
+    /// The key of a session as a token names it.
+    #[must_use]
+    pub fn of_session_name(issuer: &str, session: &SessionName) -> Self {
+        match session {
+            SessionName::Own(id) => Self::of_session(issuer, *id),
+            SessionName::Foreign(name) => Self::of("sid", issuer, name.as_bytes()),
+        }
+    }
+
     /// The key of a user.
     #[must_use]
     pub fn of_user(realm: &str, user: UserId) -> Self {
@@ -134,12 +151,25 @@ impl RevocationKey {
 }
 
 impl Revoked {
+    /// All tokens of a session as a token names it.
+    #[must_use]
+    pub fn session(issuer: &str, session: &SessionName) -> Self {
+        let issuer = issuer.to_owned();
+        match session {
+            SessionName::Own(id) => Self::Session { issuer, session: *id },
+            SessionName::Foreign(name) => Self::ForeignSession { issuer, session: name.clone() },
+        }
+    }
+
     /// The key that it is looked up by.
     #[must_use]
     pub fn key(&self) -> RevocationKey {
         match self {
             Self::Token { issuer, token } => RevocationKey::of_token(issuer, token),
             Self::Session { issuer, session } => RevocationKey::of_session(issuer, *session),
+            Self::ForeignSession { issuer, session } => {
+                RevocationKey::of("sid", issuer, session.as_bytes())
+            }
             Self::User { realm, user, .. } => RevocationKey::of_user(realm, *user),
             Self::Site { issuer, .. } => RevocationKey::of_site(issuer),
             Self::Key { issuer, key } => RevocationKey::of_key(issuer, key),
@@ -151,7 +181,10 @@ impl Revoked {
     pub const fn floor(&self) -> u64 {
         match self {
             Self::User { generation, .. } | Self::Site { generation, .. } => *generation,
-            Self::Token { .. } | Self::Session { .. } | Self::Key { .. } => 0,
+            Self::Token { .. }
+            | Self::Session { .. }
+            | Self::ForeignSession { .. }
+            | Self::Key { .. } => 0,
         }
     }
 
@@ -160,7 +193,7 @@ impl Revoked {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Token { .. } => "token",
-            Self::Session { .. } => "session",
+            Self::Session { .. } | Self::ForeignSession { .. } => "session",
             Self::User { .. } => "user",
             Self::Site { .. } => "site",
             Self::Key { .. } => "key",

@@ -1,17 +1,26 @@
 //! Checks every claim for presence, type and value.
 //!
+//! Under the gateway's own keys every claim fits, or the token is refused. Under an operator's keys
+//! others sign as well: what is relied on must fit (issuer, audience, times, subject, use, and what
+//! `require` names), and a claim that only informs is left out where it does not. Left-out rights
+//! and names open nothing.
+//!
 //! The types are checked here and not by a deserializer that takes a claim of another type for an
 //! absent one (CVE-2026-25537). A time is a finite number of seconds up to the year 9999, so that
 //! no arithmetic on it can wrap.
 
+use std::borrow::Cow;
+use std::slice;
+
 use serde_json::Map;
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::operation::Generations;
-use crate::operation::SessionId;
+use crate::operation::Revocation;
+use crate::operation::SessionName;
 use crate::operation::TokenId;
+use crate::token::LeftOut;
 use crate::token::TokenError;
 use crate::token::TokenPolicy;
 use crate::token::key::Origin;
@@ -31,7 +40,7 @@ pub(super) struct Claims {
     pub(super) subject: String,
     /// `jti`; only a token under an operator's key may lack it.
     pub(super) token: Option<TokenId>,
-    pub(super) session: Option<SessionId>,
+    pub(super) session: Option<SessionName>,
     pub(super) generations: Generations,
     /// `iat`; without it `nbf`, and without that 1970.
     pub(super) issued_at: Timestamp,
@@ -42,6 +51,8 @@ pub(super) struct Claims {
     pub(super) username: Option<String>,
     pub(super) roles: Vec<String>,
     pub(super) permissions: Vec<String>,
+    /// What did not fit, and only informs.
+    pub(super) left_out: Vec<LeftOut>,
 }
 
 impl TokenUse {
@@ -55,56 +66,84 @@ impl TokenUse {
 }
 
 impl Claims {
-    /// Checks the claims of a token that is to be used as `token_use`, but for its time.
+    /// Checks the claims of a token that is to be used as `token_use`, but for its time. Those that
+    /// hold a control character and only inform are taken away.
     ///
     /// # Errors
     /// Names the first claim that does not pass.
     pub(super) fn check(
-        claims: &Map<String, Value>,
+        claims: &mut Map<String, Value>,
         policy: &TokenPolicy,
         origin: Origin,
         token_use: TokenUse,
     ) -> Result<Self, TokenError> {
-        let reader = Reader { claims, origin };
-        reader.check_use(token_use)?;
+        let mut reader = Reader { claims, origin, left_out: Vec::new() };
+        let said_use = reader.check_use(token_use)?;
         reader.check_issuer(&policy.issuer)?;
-        reader.check_audience(&policy.audience)?;
-        let expires_at = reader.time("exp")?.ok_or(missing("exp"))?;
+        reader.check_audience(policy)?;
+        reader.check_required(&policy.foreign.required)?;
+        let expires_at = reader.time("exp")?;
+        // Only an operator's `require` may leave it out.
+        let expires_at = reader.own("exp", expires_at)?.unwrap_or(Revocation::NEVER_ENDS);
         let issued_at = reader.time("iat")?;
+        let issued_at = reader.own("iat", issued_at)?;
         let not_before = reader.time("nbf")?;
-        // A revocation of a session or user is remembered for `access_ttl`: no token of ours may
-        // outlive it, not even one made before an operator lowered that.
-        let is_ours = token_use == TokenUse::Access && claims.contains_key("token_use");
-        let expires_at = match issued_at {
-            Some(issued_at) if is_ours => expires_at.min(issued_at.plus(policy.access_ttl)),
-            Some(_) | None => expires_at,
-        };
-        if issued_at.is_none() && origin == Origin::Stored {
-            return Err(missing("iat"));
-        }
         let latest = issued_at.max(not_before).unwrap_or_default();
-        let checked = Self {
-            subject: reader.text("sub")?.ok_or(missing("sub"))?.to_owned(),
-            token: reader.own("jti", reader.text("jti")?)?.map(|id| TokenId(id.to_owned())),
-            session: reader.own("sid", reader.session()?)?,
+        let token = reader.informing_text("jti")?.map(|id| TokenId(id.into_owned()));
+        let session = reader.session()?;
+        let generations = match token_use {
+            TokenUse::Access => reader.generations()?,
+            TokenUse::Refresh => None,
+        };
+        let is_own = said_use
+            && token.is_some()
+            && generations.is_some()
+            && matches!(session, Some(SessionName::Own(_)));
+        let mut checked = Self {
+            subject: reader.text("sub")?.ok_or(missing("sub"))?.into_owned(),
+            token: reader.own("jti", token)?,
+            session: reader.own("sid", session)?,
             generations: match token_use {
-                TokenUse::Access => reader.own("gen", reader.generations()?)?.unwrap_or_default(),
+                TokenUse::Access => reader.own("gen", generations)?.unwrap_or_default(),
                 TokenUse::Refresh => Generations::default(),
             },
             issued_at: issued_at.or(not_before).unwrap_or_default(),
             valid_from: latest.minus(policy.leeway),
-            expires_at,
-            email: reader.text("email")?.map(str::to_owned),
-            username: reader.text("username")?.map(str::to_owned),
+            // A revocation of a session or user is remembered for `access_ttl`: no token of ours
+            // may outlive it, not even one made before an operator lowered that.
+            expires_at: match issued_at {
+                Some(issued_at) if is_own => expires_at.min(issued_at.plus(policy.access_ttl)),
+                Some(_) | None => expires_at,
+            },
+            email: reader.informing_text("email")?.map(Cow::into_owned),
+            username: reader.informing_text("username")?.map(Cow::into_owned),
             roles: reader.texts("roles")?,
             permissions: reader.texts("permissions")?,
+            left_out: reader.left_out,
         };
-        // Any claim can be sent as a header (`[site.X.identity] claims`), so none may hold a byte
-        // that ends one.
-        if claims.values().any(holds_control) {
-            return Err(TokenError::Claim { claim: "*", problem: "holds a control character" });
-        }
+        checked.leave_out_control(claims, origin)?;
         Ok(checked)
+    }
+
+    /// Any claim can be sent as a header (`[site.X.identity] claims`), so none that is kept holds a
+    /// byte that ends one.
+    fn leave_out_control(
+        &mut self,
+        claims: &mut Map<String, Value>,
+        origin: Origin,
+    ) -> Result<(), TokenError> {
+        let problem = "holds a control character";
+        if origin == Origin::Stored && claims.values().any(holds_control) {
+            return Err(TokenError::Claim { claim: "*", problem });
+        }
+        claims.retain(|name, value| {
+            let fits = !name.chars().any(char::is_control) && !holds_control(value);
+            if !fits {
+                self.left_out.push(LeftOut { claim: name.clone(), problem });
+            }
+            fits
+        });
+        Ok(())
     }
 
     /// Checks that the token has not ended.
@@ -128,35 +167,77 @@ impl Claims {
 }
 
 /// Reads claims by name and type.
-#[derive(Clone, Copy)]
 struct Reader<'a> {
     claims: &'a Map<String, Value>,
     origin: Origin,
+    left_out: Vec<LeftOut>,
 }
 
 impl<'a> Reader<'a> {
-    /// A claim that is absent, or text that is neither empty nor holds a control character.
-    fn text(self, claim: &'static str) -> Result<Option<&'a str>, TokenError> {
-        match self.claims.get(claim) {
-            None => Ok(None),
-            Some(value) => text(claim, value).map(Some),
+    /// A claim that is relied on, where it is there.
+    fn text(&self, claim: &'static str) -> Result<Option<Cow<'a, str>>, TokenError> {
+        let Some(value) = self.claims.get(claim) else { return Ok(None) };
+        match text(value, self.origin) {
+            Ok(text) => Ok(Some(text)),
+            Err(problem) => Err(TokenError::Claim { claim, problem }),
         }
     }
 
-    fn texts(self, claim: &'static str) -> Result<Vec<String>, TokenError> {
-        match self.claims.get(claim) {
-            None => Ok(Vec::new()),
-            Some(Value::Array(items)) => {
-                items.iter().map(|item| text(claim, item).map(str::to_owned)).collect()
-            }
-            Some(_) => Err(TokenError::Claim { claim, problem: "is no array" }),
+    /// A claim that informs, where it is there and fits.
+    fn informing<T>(
+        &mut self,
+        claim: &'static str,
+        read: impl FnOnce(&'a Value) -> Result<T, &'static str>,
+    ) -> Result<Option<T>, TokenError> {
+        match self.claims.get(claim).map(read) {
+            None => Ok(None),
+            Some(Ok(value)) => Ok(Some(value)),
+            Some(Err(problem)) => self.leave_out(claim, problem).map(|()| None),
         }
+    }
+
+    fn informing_text(&mut self, claim: &'static str) -> Result<Option<Cow<'a, str>>, TokenError> {
+        let origin = self.origin;
+        self.informing(claim, |value| text(value, origin))
+    }
+
+    /// A list of texts; of other issuers a single one as well.
+    fn texts(&mut self, claim: &'static str) -> Result<Vec<String>, TokenError> {
+        let items = match self.claims.get(claim) {
+            None => &[],
+            Some(Value::Array(items)) => items.as_slice(),
+            Some(_) if self.origin == Origin::Stored => {
+                return Err(TokenError::Claim { claim, problem: "is no array" });
+            }
+            Some(value) => slice::from_ref(value),
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            match text(item, self.origin) {
+                Ok(text) => texts.push(text.into_owned()),
+                Err(problem) => self.leave_out(claim, problem)?,
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Notes what does not fit, which the gateway's own tokens never say.
+    fn leave_out(&mut self, claim: &'static str, problem: &'static str) -> Result<(), TokenError> {
+        if self.origin == Origin::Stored {
+            return Err(TokenError::Claim { claim, problem });
+        }
+        let left_out = LeftOut { claim: claim.to_owned(), problem };
+        if !self.left_out.contains(&left_out) {
+            self.left_out.push(left_out);
+        }
+        Ok(())
     }
 
     /// `NumericDate` (RFC 7519 §2): seconds, whole or not.
-    fn time(self, claim: &'static str) -> Result<Option<Timestamp>, TokenError> {
+    fn time(&self, claim: &'static str) -> Result<Option<Timestamp>, TokenError> {
         let number = match self.claims.get(claim) {
             None => return Ok(None),
+            Some(Value::Null) if self.origin == Origin::Configured => return Ok(None),
             Some(Value::Number(number)) => number,
             Some(_) => return Err(TokenError::Claim { claim, problem: "is no number" }),
         };
@@ -177,23 +258,24 @@ impl<'a> Reader<'a> {
     }
 
     /// Tokens under a key of the gateway's own have the claim; an operator's may lack it.
-    fn own<T>(self, claim: &'static str, value: Option<T>) -> Result<Option<T>, TokenError> {
+    fn own<T>(&self, claim: &'static str, value: Option<T>) -> Result<Option<T>, TokenError> {
         if value.is_none() && self.origin == Origin::Stored {
             return Err(missing(claim));
         }
         Ok(value)
     }
 
-    fn check_use(self, wanted: TokenUse) -> Result<(), TokenError> {
-        match self.text("token_use")? {
-            Some(found) if found == wanted.name() => Ok(()),
-            None if wanted == TokenUse::Access && self.origin == Origin::Configured => Ok(()),
+    /// Whether the token says what it is for, and that it is for this.
+    fn check_use(&mut self, wanted: TokenUse) -> Result<bool, TokenError> {
+        match self.informing_text("token_use")? {
+            Some(found) if found == wanted.name() => Ok(true),
+            None if wanted == TokenUse::Access && self.origin == Origin::Configured => Ok(false),
             None => Err(missing("token_use")),
             Some(_) => Err(TokenError::Use),
         }
     }
 
-    fn check_issuer(self, issuer: &str) -> Result<(), TokenError> {
+    fn check_issuer(&self, issuer: &str) -> Result<(), TokenError> {
         match self.text("iss")?.ok_or(missing("iss"))? {
             found if found == issuer => Ok(()),
             _ => Err(TokenError::Claim { claim: "iss", problem: "is another issuer's" }),
@@ -201,12 +283,15 @@ impl<'a> Reader<'a> {
     }
 
     /// A string, or an array of strings, of which one is ours (RFC 7519 §4.1.3).
-    fn check_audience(self, audience: &[String]) -> Result<(), TokenError> {
-        let ours = |found: &str| audience.iter().any(|ours| ours == found);
+    fn check_audience(&mut self, policy: &TokenPolicy) -> Result<(), TokenError> {
+        if self.origin == Origin::Configured && policy.foreign.any_audience {
+            return Ok(());
+        }
+        let ours = |found: &str| policy.audience.iter().any(|ours| ours == found);
         let holds = match self.claims.get("aud") {
             None => return Err(missing("aud")),
             Some(Value::Array(_)) => self.texts("aud")?.iter().any(|found| ours(found)),
-            Some(value) => ours(text("aud", value)?),
+            Some(_) => self.text("aud")?.is_some_and(|found| ours(&found)),
         };
         if holds {
             Ok(())
@@ -215,38 +300,49 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn session(self) -> Result<Option<SessionId>, TokenError> {
-        let Some(found) = self.text("sid")? else { return Ok(None) };
-        // Uuid reads braces, URNs and bare hex as well: one session has one spelling here.
-        match Uuid::try_parse(found) {
-            Ok(id) if found.len() == 36 => Ok(Some(SessionId(id))),
-            _ => Err(TokenError::Claim { claim: "sid", problem: "is no UUID" }),
+    /// What an operator wants of other issuers' tokens; the gateway's own say all there is.
+    fn check_required(&self, names: &[String]) -> Result<(), TokenError> {
+        let is_absent = |name: &&String| self.claims.get(*name).is_none_or(Value::is_null);
+        match names.iter().find(is_absent) {
+            Some(name) if self.origin == Origin::Configured => {
+                Err(TokenError::Required(name.clone()))
+            }
+            Some(_) | None => Ok(()),
         }
+    }
+
+    fn session(&mut self) -> Result<Option<SessionName>, TokenError> {
+        let origin = self.origin;
+        self.informing("sid", |value| match SessionName::from(&*text(value, origin)?) {
+            SessionName::Foreign(_) if origin == Origin::Stored => Err("is no UUID"),
+            name => Ok(name),
+        })
     }
 
     /// `[user, site]`: two whole numbers.
-    fn generations(self) -> Result<Option<Generations>, TokenError> {
-        let Some(value) = self.claims.get("gen") else { return Ok(None) };
-        if let Some([user, site]) = value.as_array().map(Vec::as_slice)
-            && let Some(user) = user.as_u64()
-            && let Some(site) = site.as_u64()
-        {
-            return Ok(Some(Generations { user, site }));
-        }
-        Err(TokenError::Claim { claim: "gen", problem: "is not two whole numbers" })
+    fn generations(&mut self) -> Result<Option<Generations>, TokenError> {
+        self.informing("gen", |value| {
+            if let Some([user, site]) = value.as_array().map(Vec::as_slice)
+                && let Some(user) = user.as_u64()
+                && let Some(site) = site.as_u64()
+            {
+                return Ok(Generations { user, site });
+            }
+            Err("is not two whole numbers")
+        })
     }
 }
 
-fn text<'a>(claim: &'static str, value: &'a Value) -> Result<&'a str, TokenError> {
+/// A text that is neither empty nor holds a control character; of other issuers a number as well.
+fn text(value: &Value, origin: Origin) -> Result<Cow<'_, str>, &'static str> {
     match value {
-        Value::String(text) if text.is_empty() => {
-            Err(TokenError::Claim { claim, problem: "is empty" })
-        }
+        Value::String(text) if text.is_empty() => Err("is empty"),
         Value::String(text) if text.chars().any(char::is_control) => {
-            Err(TokenError::Claim { claim, problem: "holds a control character" })
+            Err("holds a control character")
         }
-        Value::String(text) => Ok(text),
-        _ => Err(TokenError::Claim { claim, problem: "is no string" }),
+        Value::String(text) => Ok(Cow::Borrowed(text)),
+        Value::Number(number) if origin == Origin::Configured => Ok(number.to_string().into()),
+        _ => Err("is no string"),
     }
 }
 

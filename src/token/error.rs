@@ -34,6 +34,9 @@ pub enum TokenError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A claim that the site's `require` names is absent.
+    #[error("claim `{0}` is missing, and `require` names it")]
+    Required(String),
     /// Past `exp`.
     #[error("the token expired {ago:?} ago")]
     Expired {

@@ -1,8 +1,8 @@
 //! Takes a compact JWS apart, and reads its JOSE header before any key is touched.
 //!
-//! RFC 7515 §3.1, §4.1. A parameter that would choose the key or change what is signed is
-//! refused, not ignored: `crit` and `b64` because the RFCs say so, the others because a key comes
-//! from the ring alone (RFC 8725 §3.10).
+//! RFC 7515 §3.1, §4.1. A parameter that would change what is signed is refused, not ignored:
+//! `crit` and `b64` because the RFCs say so. A key comes from the ring alone (RFC 8725 §3.10): what
+//! other issuers say of theirs is not looked at, and the gateway itself says nothing of the kind.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::token::TokenError;
 use crate::token::json;
+use crate::token::key::Origin;
 
 /// The parts of a compact JWS as presented, and its header as read.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl<'a> Compact<'a> {
     ///
     /// # Errors
     /// When it is not three parts, or its header is not acceptable.
-    pub(super) fn parse(token: &'a str) -> Result<Self, TokenError> {
+    pub(super) fn parse(token: &'a str, origin: Origin) -> Result<Self, TokenError> {
         const PARTS: TokenError = TokenError::Malformed("it is not three parts");
         let (message, signature) = token.rsplit_once('.').ok_or(PARTS)?;
         let (header, payload) = message.split_once('.').ok_or(PARTS)?;
@@ -42,7 +43,7 @@ impl<'a> Compact<'a> {
         }
         let header = json::object(&decode(header)?)
             .ok_or(TokenError::Malformed("the header is no JSON object, or has a member twice"))?;
-        refuse_parameters(&header)?;
+        refuse_parameters(&header, origin)?;
         check_type(&header)?;
         let kid = match header.get("kid") {
             None => None,
@@ -65,9 +66,12 @@ pub(super) fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
     decoded.ok_or(TokenError::Malformed("a part is not canonical base64url"))
 }
 
-fn refuse_parameters(header: &Map<String, Value>) -> Result<(), TokenError> {
-    const REFUSED: [&str; 8] = ["crit", "b64", "jwk", "jku", "x5u", "x5c", "zip", "enc"];
-    let found = REFUSED.into_iter().find(|name| header.contains_key(*name));
+fn refuse_parameters(header: &Map<String, Value>, origin: Origin) -> Result<(), TokenError> {
+    const CHANGE_MEANING: [&str; 4] = ["crit", "b64", "zip", "enc"];
+    const CHOOSE_KEY: [&str; 4] = ["jwk", "jku", "x5u", "x5c"];
+    let choose_key = CHOOSE_KEY.into_iter().filter(|_| origin == Origin::Stored);
+    let found =
+        CHANGE_MEANING.into_iter().chain(choose_key).find(|name| header.contains_key(*name));
     found.map_or(Ok(()), |name| Err(TokenError::Header(name)))
 }
 
@@ -75,8 +79,7 @@ fn refuse_parameters(header: &Map<String, Value>) -> Result<(), TokenError> {
 fn check_type(header: &Map<String, Value>) -> Result<(), TokenError> {
     match header.get("typ") {
         None => {}
-        Some(Value::String(kind))
-            if kind.eq_ignore_ascii_case("JWT") || kind.eq_ignore_ascii_case("at+jwt") => {}
+        Some(Value::String(kind)) if is_jwt(kind) => {}
         Some(_) => return Err(TokenError::Header("typ")),
     }
     match header.get("cty") {
@@ -84,4 +87,13 @@ fn check_type(header: &Map<String, Value>) -> Result<(), TokenError> {
         Some(Value::String(kind)) if !kind.eq_ignore_ascii_case("JWT") => Ok(()),
         Some(_) => Err(TokenError::Header("cty")),
     }
+}
+
+/// `application/` may stand before it (RFC 7515 §4.1.9).
+fn is_jwt(kind: &str) -> bool {
+    let short = match kind.split_once('/') {
+        Some((tree, short)) if tree.eq_ignore_ascii_case("application") => short,
+        _ => kind,
+    };
+    short.eq_ignore_ascii_case("JWT") || short.eq_ignore_ascii_case("at+jwt")
 }

@@ -1,7 +1,8 @@
 //! Keys of a site: made here and kept in the store, or brought by the operator.
 //!
 //! A key has one algorithm for good. Verification picks the key first, by `kid`, and then holds
-//! the token to that key's algorithm; `alg` never chooses anything (RFC 8725 §3.1).
+//! the token to that key's algorithm; `alg` chooses only among the keys that a token without a
+//! `kid` may be of, each of which verifies by its own algorithm alone (RFC 8725 §3.1).
 
 use std::sync::Arc;
 
@@ -146,9 +147,7 @@ impl KeyRing {
     pub fn from_configured(keys: &[KeyConfig]) -> Result<Self, KeyError> {
         let read = keys.iter().map(|key| {
             let material = match &key.material {
-                KeyUse::Secret(secret) => {
-                    Material::from_secret(key.algorithm, secret.expose().as_bytes())
-                }
+                KeyUse::Secret(secret) => Material::from_secret(key.algorithm, secret.expose()),
                 KeyUse::Private(pem) => Material::from_private_pem(key.algorithm, pem.expose()),
                 KeyUse::Public(pem) => Material::from_public_pem(key.algorithm, pem),
             };
@@ -191,21 +190,26 @@ impl KeyRing {
         able().find(|key| !self.is_revoked(key)).or_else(|| able().next())
     }
 
-    /// The key that a token names; without a `kid`, the only one of its algorithm.
+    /// The key that a token names; without a `kid`, the first [`MOST_TRIED`] of its algorithm.
     ///
     /// # Errors
-    /// When there is none, or the token's algorithm is not the key's.
-    pub(super) fn find(&self, kid: Option<&str>, algorithm: &str) -> Result<&Key, TokenError> {
-        let Some(kid) = kid else {
-            let fits = |key: &&Arc<Key>| key.algorithm.name() == algorithm && !self.is_revoked(key);
-            let mut fitting = self.keys.iter().filter(fits);
-            return match (fitting.next(), fitting.next()) {
-                (Some(key), None) => Ok(key),
-                _ => Err(TokenError::UnknownKey),
-            };
+    /// When there is none, or the token's algorithm is not that of the key it names.
+    pub(super) fn candidates<'r, 't>(
+        &'r self,
+        kid: Option<&'t str>,
+        algorithm: &'t str,
+    ) -> Result<impl Iterator<Item = &'r Key> + use<'r, 't>, TokenError> {
+        let is_candidate = move |key: &&'r Key| match kid {
+            Some(kid) => key.kid == kid,
+            None => key.algorithm.name() == algorithm && !self.is_revoked(key),
         };
-        let key = self.keys.iter().find(|key| key.kid == kid).ok_or(TokenError::UnknownKey)?;
-        if key.algorithm.name() == algorithm { Ok(key) } else { Err(TokenError::Algorithm) }
+        let keys = self.keys.iter().map(Arc::as_ref);
+        let mut candidates = keys.filter(is_candidate).take(MOST_TRIED).peekable();
+        match candidates.peek() {
+            None => Err(TokenError::UnknownKey),
+            Some(key) if key.algorithm.name() != algorithm => Err(TokenError::Algorithm),
+            Some(_) => Ok(candidates),
+        }
     }
 
     fn collect(
@@ -237,6 +241,9 @@ impl Key {
         }
     }
 }
+
+/// Keys that are tried for a token without a `kid`: anyone can send such a token.
+pub(super) const MOST_TRIED: usize = 8;
 
 /// Random bytes from the system's generator.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], KeyError> {

@@ -45,9 +45,11 @@ pub use issue::Grant;
 pub use key::KeyError;
 pub use key::KeyRing;
 pub use key::StoredKey;
+pub use policy::ForeignClaims;
 pub use policy::TokenPolicy;
 pub use refresh::RefreshFormat;
 pub use refresh::RefreshToken;
+pub use verified::LeftOut;
 pub use verified::RevocationKeys;
 pub use verified::Verified;
 

@@ -30,6 +30,23 @@ pub struct TokenPolicy {
     pub leeway: Duration,
     /// Verified tokens remembered; 0 = none.
     pub verify_cache: usize,
+    /// What a token under an operator's key must say.
+    pub foreign: ForeignClaims,
     /// Longest token looked at, in bytes (`[limits] token_bytes`).
     pub token_bytes: usize,
+}
+
+/// What a token under an operator's key must say besides issuer and subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignClaims {
+    /// Any audience passes, or none.
+    pub any_audience: bool,
+    /// Claims that may not be absent.
+    pub required: Vec<String>,
+}
+
+impl Default for ForeignClaims {
+    fn default() -> Self {
+        Self { any_audience: false, required: vec!["exp".to_owned()] }
+    }
 }

@@ -1,5 +1,7 @@
 //! What a genuine token proves, and the keys by which it can be revoked.
 
+use std::fmt;
+
 use crate::operation::Generations;
 use crate::operation::Principal;
 use crate::operation::RevocationKey;
@@ -11,6 +13,17 @@ pub struct Verified {
     pub principal: Principal,
     /// The keys by which revocation is looked up.
     pub revocation: RevocationKeys,
+    /// What of another issuer's claims was left out.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A claim, or an item of its list, that did not fit and was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The claim; a name of the issuer's own choice.
+    pub claim: String,
+    /// Why.
+    pub problem: &'static str,
 }
 
 /// Everything that a revocation of a token can go by.
@@ -44,5 +57,11 @@ impl RevocationKeys {
         ]
         .into_iter()
         .filter_map(|(name, key, generation)| Some((name, key?, generation)))
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "claim `{}` {}", self.claim.escape_debug(), self.problem)
     }
 }

@@ -41,6 +41,9 @@ impl SiteTokens {
         let valid_from = claims.valid_from;
         let expires_at = claims.expires_at;
         let verified = Arc::new(self.verified(key, claims, all, &payload));
+        for left_out in &verified.left_out {
+            tracing::debug!(issuer = %self.policy.issuer, "{left_out}, and is left out");
+        }
         Ok(Entry { verified, valid_from, expires_at })
     }
 
@@ -70,24 +73,29 @@ impl SiteTokens {
         claims.check_begin(now)
     }
 
-    /// Picks the key and checks the signature; returns the payload, decoded but not looked at.
+    /// Finds the key whose signature it is; returns the payload, decoded but not looked at.
     ///
     /// # Errors
     /// Says what failed.
     fn verify_signature(&self, token: &str) -> Result<(&Key, Vec<u8>), TokenError> {
-        let compact = Compact::parse(token)?;
-        let key = self.ring.find(compact.kid.as_deref(), &compact.algorithm)?;
-        let genuine = jsonwebtoken::crypto::verify(
-            compact.signature,
-            compact.message.as_bytes(),
-            &key.material.verifying,
-            library_algorithm(key.algorithm),
-        );
-        match genuine {
-            Ok(true) => Ok((key, header::decode(compact.payload)?)),
-            Ok(false) => Err(TokenError::Signature),
-            Err(_) => Err(TokenError::Malformed("the signature is not canonical base64url")),
+        let compact = Compact::parse(token, self.ring.origin)?;
+        for key in self.ring.candidates(compact.kid.as_deref(), &compact.algorithm)? {
+            let genuine = jsonwebtoken::crypto::verify(
+                compact.signature,
+                compact.message.as_bytes(),
+                &key.material.verifying,
+                library_algorithm(key.algorithm),
+            );
+            match genuine {
+                Ok(true) => return Ok((key, header::decode(compact.payload)?)),
+                Ok(false) => {}
+                Err(_) => {
+                    let problem = "the signature is not canonical base64url";
+                    return Err(TokenError::Malformed(problem));
+                }
+            }
         }
+        Err(TokenError::Signature)
     }
 
     /// Reads the claims and checks them for one use, but for their time.
@@ -99,10 +107,10 @@ impl SiteTokens {
         payload: &[u8],
         token_use: TokenUse,
     ) -> Result<(Claims, Map<String, Value>), TokenError> {
-        let all = json::object(payload).ok_or(TokenError::Malformed(
+        let mut all = json::object(payload).ok_or(TokenError::Malformed(
             "the claims are no JSON object, or have a member twice",
         ))?;
-        let claims = Claims::check(&all, &self.policy, self.ring.origin, token_use)?;
+        let claims = Claims::check(&mut all, &self.policy, self.ring.origin, token_use)?;
         Ok((claims, all))
     }
 
@@ -118,7 +126,10 @@ impl SiteTokens {
         let user = claims.subject.parse().ok().map(UserId);
         let revocation = RevocationKeys {
             token: RevocationKey::of_token(issuer, &token),
-            session: claims.session.map(|session| RevocationKey::of_session(issuer, session)),
+            session: claims
+                .session
+                .as_ref()
+                .map(|session| RevocationKey::of_session_name(issuer, session)),
             user: user.map(|user| RevocationKey::of_user(&self.policy.realm, user)),
             site: self.site,
             key: RevocationKey::of_key(issuer, &key.kid),
@@ -139,7 +150,7 @@ impl SiteTokens {
             permissions: claims.permissions,
             claims: all,
         };
-        Verified { principal, revocation }
+        Verified { principal, revocation, left_out: claims.left_out }
     }
 }
 

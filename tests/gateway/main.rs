@@ -30,6 +30,7 @@ mod durability;
 mod early_answers;
 mod fame;
 mod fleet;
+mod foreign_tokens;
 mod framing;
 mod handshakes;
 mod hosts;

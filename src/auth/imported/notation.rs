@@ -15,6 +15,7 @@ use crate::auth::imported::BcryptOver;
 use crate::auth::imported::Form;
 use crate::auth::imported::HashFault;
 use crate::auth::imported::Pbkdf2Digest;
+use crate::config::decode_hex;
 
 /// Padded or not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -184,7 +185,7 @@ fn spring_pbkdf2(
     salt_bytes: usize,
     rest: &str,
 ) -> Result<Form, HashFault> {
-    let bytes = hex(rest).ok_or(PBKDF2)?;
+    let bytes = decode_hex(rest).ok_or(PBKDF2)?;
     let (salt, output) = bytes.split_at_checked(salt_bytes).ok_or(PBKDF2)?;
     pbkdf2(digest, rounds, salt.to_vec(), output.to_vec())
 }
@@ -213,11 +214,4 @@ fn parameter<T: std::str::FromStr>(params: &str, name: &str) -> Option<T> {
 /// Reads base64, also as passlib writes it: with `.` for `+`.
 fn base64(text: &str) -> Option<Vec<u8>> {
     BASE64.decode(text.replace('.', "+")).ok()
-}
-
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let pair = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
-    pairs.iter().map(pair).collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty())
 }

@@ -109,7 +109,7 @@ async fn a_login_opens_a_session_with_tokens() {
 
     let principal = node.principal(&tokens);
     assert_eq!(principal.subject, user.id.to_string());
-    assert_eq!(principal.session, Some(tokens.session));
+    assert_eq!(principal.session_id(), Some(tokens.session));
     assert_eq!(tokens.access_expires_at, later(ACCESS_TTL));
     assert_eq!(tokens.refresh_expires_at, Some(later(Duration::from_hours(24))));
     assert!(node.accepts(&tokens, NOW));

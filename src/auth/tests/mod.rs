@@ -53,6 +53,7 @@ use crate::store::Lookup;
 use crate::store::SqliteStore;
 use crate::store::Store;
 use crate::store::User;
+use crate::token::ForeignClaims;
 use crate::token::KeyRing;
 use crate::token::RefreshFormat;
 use crate::token::SiteTokens;
@@ -150,6 +151,7 @@ fn policy() -> TokenPolicy {
         refresh_grace: GRACE,
         leeway: Duration::from_secs(30),
         verify_cache: 0,
+        foreign: ForeignClaims::default(),
         token_bytes: 8192,
     }
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::operation::Revocation;
 use crate::operation::Revoked;
 use crate::operation::SessionId;
+use crate::operation::SessionName;
 use crate::store::UserChange;
 use crate::telemetry::audit::Entry;
 use crate::telemetry::audit::Event;
@@ -56,9 +57,8 @@ pub(crate) struct TokenArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SessionArgs {
-    /// The session's id (`munjigi session list` shows it)
-    #[arg(value_parser = session_id)]
-    session: Uuid,
+    /// The session's id (`munjigi session list` shows it), or another issuer's `sid`
+    session: String,
     #[command(flatten)]
     why: Why,
 }
@@ -80,10 +80,6 @@ struct Why {
     /// Why, for the audit trail
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-}
-
-fn session_id(text: &str) -> Result<Uuid, &'static str> {
-    text.parse().ok().ok_or("`munjigi session list USER` shows the ids of sessions")
 }
 
 /// What was revoked.
@@ -136,19 +132,33 @@ async fn token(args: TokenArgs, context: &Context, opened: &Opened) -> anyhow::R
 
 /// The store is asked to end it whether or not it is still there: access tokens may outlive it.
 async fn session(args: SessionArgs, opened: &Opened) -> anyhow::Result<Done> {
-    let session = SessionId(args.session);
-    let revocations: Vec<Revocation> = opened
-        .sites
-        .iter()
-        .map(|site| Revocation {
-            revoked: Revoked::Session { issuer: site.auth.tokens.policy().issuer.clone(), session },
+    let own = Uuid::parse_str(&args.session).ok().map(SessionId);
+    let mut revocations = Vec::new();
+    for site in &opened.sites {
+        let issuer = &site.auth.tokens.policy().issuer;
+        let mut names: Vec<_> = own.map(SessionName::Own).into_iter().collect();
+        let foreign = SessionName::from(args.session.as_str());
+        // Others may write a UUID as the gateway never does.
+        if !site.auth.tokens.keys_are_stored() && !names.contains(&foreign) {
+            names.push(foreign);
+        }
+        revocations.extend(names.iter().map(|name| Revocation {
+            revoked: Revoked::session(issuer, name),
             expires_at: opened.revoked_until,
-        })
-        .collect();
-    opened.store.end_session(session, &revocations).await?;
-    let name = Some(session.to_string());
-    operator::tell(Entry { name, ..told("session", args.why.reason) });
-    Ok(Done { revoked: "session", name: session.to_string() })
+        }));
+    }
+    if revocations.is_empty() {
+        bail!("that is no session's id; `munjigi session list USER` shows them");
+    }
+    match own {
+        Some(session) => {
+            opened.store.end_session(session, &revocations).await?;
+        }
+        None => opened.store.revoke(&revocations).await?,
+    }
+    let name = own.map_or(args.session, |session| session.to_string());
+    operator::tell(Entry { name: Some(name.clone()), ..told("session", args.why.reason) });
+    Ok(Done { revoked: "session", name })
 }
 
 async fn user(args: UserArgs, opened: &Opened) -> anyhow::Result<Done> {

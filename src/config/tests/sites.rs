@@ -20,6 +20,7 @@ use crate::config::restart_only_changes;
 use crate::config::tests::SECRET;
 use crate::config::tests::read;
 use crate::config::tests::with_site;
+use crate::secret::Secret;
 
 #[test]
 fn the_least_configuration_is_three_lines() {
@@ -112,7 +113,7 @@ fn tokens_and_keys_are_read() {
     let tokens = &config.sites[0].tokens;
     assert_eq!(tokens.access_ttl, Some(Duration::from_secs(300)));
     assert_eq!(tokens.algorithm, Some(Algorithm::Hs256));
-    assert_eq!(tokens.keys[0].material, KeyUse::Secret(SECRET.into()));
+    assert_eq!(tokens.keys[0].material, KeyUse::Secret(Secret::new(SECRET.as_bytes().to_vec())));
     assert_eq!(tokens.keys[1].material, KeyUse::Public(pem.to_owned()));
 }
 

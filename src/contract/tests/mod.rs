@@ -36,6 +36,7 @@ use crate::operation::Outcome;
 use crate::operation::Principal;
 use crate::operation::Rejection;
 use crate::operation::SessionId;
+use crate::operation::SessionName;
 use crate::operation::SessionView;
 use crate::operation::TokenId;
 use crate::operation::TokenSet;
@@ -159,7 +160,7 @@ fn principal() -> Principal {
         issuer: "https://api.example.com".to_owned(),
         subject: "7".to_owned(),
         token: TokenId("jti".to_owned()),
-        session: Some(SESSION),
+        session: Some(SessionName::Own(SESSION)),
         generations: Generations::default(),
         key: "k".to_owned(),
         issued_at: ISSUED,

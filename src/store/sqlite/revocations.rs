@@ -39,7 +39,10 @@ pub(super) fn record(
         match revoked {
             Revoked::Site { issuer, generation } => raise_site(connection, issuer, *generation)?,
             Revoked::Key { issuer, key } => keys::remove(connection, issuer, key)?,
-            Revoked::Token { .. } | Revoked::Session { .. } | Revoked::User { .. } => {}
+            Revoked::Token { .. }
+            | Revoked::Session { .. }
+            | Revoked::ForeignSession { .. }
+            | Revoked::User { .. } => {}
         }
     }
     Ok(())
@@ -97,6 +100,7 @@ fn names(revoked: &Revoked) -> (&str, String) {
     match revoked {
         Revoked::Token { issuer, token } => (issuer, token.to_string()),
         Revoked::Session { issuer, session } => (issuer, session.to_string()),
+        Revoked::ForeignSession { issuer, session } => (issuer, session.clone()),
         Revoked::User { realm, user, .. } => (realm, user.to_string()),
         Revoked::Site { issuer, .. } => (issuer, String::new()),
         Revoked::Key { issuer, key } => (issuer, key.clone()),

@@ -12,6 +12,7 @@ use crate::config::Algorithm;
 use crate::operation::Generations;
 use crate::operation::SessionId;
 use crate::operation::UserId;
+use crate::token::ForeignClaims;
 use crate::token::Grant;
 use crate::token::KeyRing;
 use crate::token::RefreshFormat;
@@ -57,6 +58,7 @@ pub(super) fn policy(algorithm: Algorithm) -> TokenPolicy {
         refresh_grace: Duration::from_secs(10),
         leeway: Duration::from_secs(30),
         verify_cache: 0,
+        foreign: ForeignClaims::default(),
         token_bytes: 8192,
     }
 }

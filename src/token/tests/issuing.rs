@@ -79,7 +79,10 @@ fn what_is_verified_is_what_was_granted() {
 
         let principal = &verified.principal;
         assert_eq!(principal.subject, "42", "{algorithm}");
-        assert_eq!((&principal.token, principal.session), (&token.id, Some(SessionId(SESSION))));
+        assert_eq!(
+            (&principal.token, principal.session_id()),
+            (&token.id, Some(SessionId(SESSION)))
+        );
         assert_eq!(principal.generations, Generations { user: 3, site: 1 });
         assert_eq!((&principal.issuer, &principal.key), (&ISSUER.to_owned(), &forge.stored.kid));
         assert_eq!((principal.issued_at, principal.expires_at), (NOW, token.expires_at));
