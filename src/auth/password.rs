@@ -21,6 +21,7 @@ use crate::operation::Password;
 use crate::operation::Problem;
 use crate::operation::ProblemKind;
 use crate::operation::Rejection;
+use crate::operation::precis::opaque;
 use crate::telemetry::metric;
 
 /// The pool.
@@ -103,7 +104,7 @@ impl PasswordPool {
     /// characters) or too long (in bytes).
     #[must_use]
     pub fn fault_of_new(&self, password: &Password, input: Input) -> Option<Rejection> {
-        let short = password.text.expose().chars().count() < self.min_length;
+        let short = opaque(password.text.expose()).expose().chars().count() < self.min_length;
         let faulty = self.is_too_long(password) || (short && !Digest::is_hashed(password));
         faulty.then(|| wrong_length(input))
     }

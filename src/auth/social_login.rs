@@ -121,9 +121,10 @@ impl Auth {
         user: User,
         now: Timestamp,
     ) -> Result<Option<User>, Rejection> {
-        let email = match address {
-            Address::Proven(email) if !user.email_verified => email.clone(),
-            Address::Proven(_) | Address::StandIn(_) => return Ok(Some(user)),
+        // As the account has it, perhaps in an older spelling.
+        let email = match (address, &user.email) {
+            (Address::Proven(_), Some(email)) if !user.email_verified => email.clone(),
+            _ => return Ok(Some(user)),
         };
         if site.settings.social_join == SocialJoin::ProvenOnly {
             return Err(refusal("nobody has proven the account's address"));

@@ -20,7 +20,8 @@ impl Auth {
     ) -> Result<Outcome, Rejection> {
         let purpose = CodePurpose::Verification;
         let user = self.redeem_code(site, purpose, (email, code), now).await?;
-        let change = UserChange::ProveEmail { email: email.clone() };
+        let Some(email) = user.email else { return Err(no_account()) };
+        let change = UserChange::ProveEmail { email };
         let until = Self::users_revoked_until(site, now);
         let changed = self.change_account(site, user.id, change, until).await?;
         // The account may have gone, or have another address, since it was found.

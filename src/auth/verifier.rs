@@ -24,6 +24,7 @@ use crate::auth::imported::ImportedHash;
 use crate::auth::password::PasswordError;
 use crate::config::PasswordConfig;
 use crate::operation::Password;
+use crate::operation::precis;
 use crate::secret::Secret;
 use crate::telemetry::metric;
 
@@ -78,8 +79,9 @@ impl Verifiers {
     pub(super) fn prove(&self, password: &Password, verifier: Option<&str>) -> Option<Digest> {
         if let Some(Some(Ok(imported))) = verifier.map(ImportedHash::from_stored) {
             // A hash that stands for a password cannot be checked against another hash of it.
-            let text = password.text.expose();
-            return timed(|| imported.accepts(text)).then(|| Digest::of(text));
+            let forms = forms(password);
+            let right = forms.iter().find(|form| timed(|| imported.accepts(form.expose())));
+            return right.map(|form| Digest::of(form.expose()));
         }
         Digest::candidates(password).into_iter().find(|digest| self.accepts(digest, verifier))
     }
@@ -127,16 +129,16 @@ impl Verifiers {
 impl Digest {
     /// What a password may stand for, the likelier first.
     fn candidates(password: &Password) -> Vec<Self> {
-        let plain = Self::of(password.text.expose());
         let hashed = password.may_be_hashed.then(|| Self::read(password.text.expose())).flatten();
-        hashed.into_iter().chain([plain]).collect()
+        let plain = forms(password).into_iter().map(|form| Self::of(form.expose()));
+        hashed.into_iter().chain(plain).collect()
     }
 
     /// What a new password stands for.
     pub(super) fn of_new(password: &Password) -> Self {
         let text = password.text.expose();
         let hashed = password.may_be_hashed.then(|| Self::read(text)).flatten();
-        hashed.unwrap_or_else(|| Self::of(text))
+        hashed.unwrap_or_else(|| Self::of(precis::opaque(text).expose()))
     }
 
     /// Whether a password arrived as 64 hex digits where the contract allows that.
@@ -186,6 +188,15 @@ pub(super) fn check_cost(params: &Params) -> Result<(), &'static str> {
         && params.t_cost() <= MOST_ITERATIONS
         && params.p_cost() <= MOST_LANES;
     if affordable { Ok(()) } else { Err("it costs over 1 GiB, 50 iterations or 64 lanes") }
+}
+
+/// A password as it is taken (RFC 8265 §4.2), and as it was typed where that differs: clients that
+/// hash it, and verifiers of before, know no other. The number depends on nothing that is stored.
+fn forms(password: &Password) -> Vec<Secret<String>> {
+    let typed = password.text.expose();
+    let mapped = precis::opaque(typed);
+    let as_typed = (mapped.expose() != typed).then(|| password.text.clone());
+    [mapped].into_iter().chain(as_typed).collect()
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> T {

@@ -46,7 +46,11 @@ pub(super) fn decode(
             Found::Nothing => {}
             Found::Mistyped => return Err(at_fault(rule, ProblemKind::Malformed)),
             Found::Text(text) => {
-                let taken = rule.constraint.check(text).and_then(|()| given.take(rule, text));
+                let text = rule.as_meant(text);
+                let taken = rule
+                    .constraint
+                    .check(&text)
+                    .and_then(|()| given.take(rule, endpoint.operation, &text));
                 taken.map_err(|kind| unfit(rule, kind))?;
             }
         }

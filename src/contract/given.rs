@@ -11,6 +11,7 @@ use crate::operation::Command;
 use crate::operation::Email;
 use crate::operation::ErrorCode;
 use crate::operation::Identifier;
+use crate::operation::IdentityError;
 use crate::operation::Input;
 use crate::operation::LogoutScope;
 use crate::operation::Operation;
@@ -52,7 +53,14 @@ impl Given {
     }
 
     /// Takes the text of an input, whose limits have been checked.
-    pub(super) fn take(&mut self, rule: &InputRule, text: &str) -> Result<(), ProblemKind> {
+    ///
+    /// Whoever logs in may do so by a name that no account gets any more.
+    pub(super) fn take(
+        &mut self,
+        rule: &InputRule,
+        operation: Operation,
+        text: &str,
+    ) -> Result<(), ProblemKind> {
         let input = match &rule.target {
             Target::Check => return Ok(()),
             Target::Attribute(name) => {
@@ -65,11 +73,14 @@ impl Given {
             }
             Target::Input(input) => *input,
         };
+        let is_login = operation == Operation::Login;
         let password = || Password { text: Secret::from(text), may_be_hashed: rule.may_be_hashed };
         match input {
-            Input::Email => self.email = Some(parse(text)?),
-            Input::Username => self.username = Some(parse(text)?),
-            Input::Identifier => self.identifier = Some(parse(text)?),
+            Input::Email if is_login => self.email = Some(read(text, Email::of_login)?),
+            Input::Email => self.email = Some(read(text, Email::from_str)?),
+            Input::Username if is_login => self.username = Some(read(text, Username::of_login)?),
+            Input::Username => self.username = Some(read(text, Username::from_str)?),
+            Input::Identifier => self.identifier = Some(read(text, Identifier::from_str)?),
             Input::Password => self.password = Some(password()),
             Input::NewPassword => self.new_password = Some(password()),
             Input::Role => self.role = Some(text.to_owned()),
@@ -152,8 +163,11 @@ impl Given {
     }
 }
 
-fn parse<T: FromStr>(text: &str) -> Result<T, ProblemKind> {
-    text.parse().or(Err(ProblemKind::Malformed))
+fn read<T>(
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, IdentityError>,
+) -> Result<T, ProblemKind> {
+    parse(text).or(Err(ProblemKind::Malformed))
 }
 
 fn provider(name: &str) -> Result<Provider, Rejection> {

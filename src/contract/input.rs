@@ -1,5 +1,6 @@
 //! One input of an endpoint: where it comes from, whether it must be there, its limits and words.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -19,6 +20,7 @@ use crate::operation::Input;
 use crate::operation::InputKind;
 use crate::operation::Operation;
 use crate::operation::Provider;
+use crate::operation::trim_blanks;
 
 /// How an input of an endpoint is read.
 #[derive(Clone, Debug)]
@@ -188,6 +190,18 @@ impl InputRule {
         }
     }
 
+    /// What was typed, without what people and keyboards put around it: blanks around a name, and
+    /// between the digits of a code whatever groups them; wide digits are digits.
+    pub(super) fn as_meant<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.target {
+            Target::Input(Input::Email | Input::Username | Input::Identifier) => {
+                Cow::Borrowed(trim_blanks(text))
+            }
+            Target::Input(Input::Code) => text.chars().filter_map(digit_of_code).collect(),
+            _ => Cow::Borrowed(text),
+        }
+    }
+
     /// The name that a client knows it by.
     pub(super) fn client_name(&self) -> &str {
         self.sources.first().map_or("", Source::client_name)
@@ -208,6 +222,16 @@ impl InputRule {
             *kind == InputKind::OneOf && self.target == Target::Input(*input)
         };
         operation.inputs().iter().any(one_of)
+    }
+}
+
+/// A character of a code as it was mailed; none for what only groups its digits.
+fn digit_of_code(c: char) -> Option<char> {
+    match c {
+        '０'..='９' => char::from_digit(u32::from(c) - u32::from('０'), 10),
+        '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '－' | '.' | '\u{B7}' => None,
+        _ if c.is_whitespace() => None,
+        _ => Some(c),
     }
 }
 

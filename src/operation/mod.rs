@@ -5,7 +5,9 @@
 
 mod command;
 mod identity;
+mod name;
 mod outcome;
+pub(crate) mod precis;
 mod principal;
 mod rejection;
 mod revocation;
@@ -19,14 +21,15 @@ pub use command::LogoutScope;
 pub use command::Operation;
 pub use command::Password;
 pub use command::Provider;
-pub use identity::Email;
 pub use identity::Identifier;
-pub use identity::IdentityError;
 pub use identity::RefreshHash;
 pub use identity::SessionId;
 pub use identity::TokenId;
 pub use identity::UserId;
-pub use identity::Username;
+pub use name::Email;
+pub use name::IdentityError;
+pub use name::Username;
+pub(crate) use name::trim_blanks;
 pub use outcome::Outcome;
 pub use outcome::SessionView;
 pub use outcome::TokenSet;

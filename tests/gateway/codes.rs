@@ -149,6 +149,34 @@ async fn standard_resets_to_the_password_that_is_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_address_and_a_code_are_taken_as_people_type_them() {
+    let smtp = SmtpServer::start(&[]);
+    let gateway = Gateway::start(setup("standard", &smtp, None)).await;
+    let mut client = gateway.client(Version::H1).await;
+    let wide = |digit: char| char::from_u32(u32::from(digit) + 0xFEE0).unwrap();
+    let typed: [&dyn Fn(&str) -> String; 4] = [
+        &|code| format!(" {} {}\n", &code[..3], &code[3..]),
+        &|code| format!("{}-{}", &code[..3], &code[3..]),
+        &|code| code.chars().map(wide).collect(),
+        &|code| code.chars().map(|digit| format!("{digit}\u{2013}")).collect(),
+    ];
+    for (number, typed) in typed.into_iter().enumerate() {
+        let (blank, email) = (["\u{3000}", " ", "\t", "\u{A0}"][number], format!("u{number}@a.kr"));
+        let padded = format!("{blank}{email}{blank}{blank}");
+        sign_up(&mut client, &padded).await;
+        assert_eq!(login(&mut client, &padded, PASSWORD).await.0, 200);
+        let reply = post(&mut client, "/auth/password/reset", &json!({ "email": padded })).await;
+        assert_eq!(reply.status, 202, "{}", reply.text());
+        let code = secret_of_mail(&smtp, number + 1).await;
+        assert_eq!(smtp.events("mail")[number]["recipients"], json!([email]));
+        let confirm =
+            json!({ "email": padded, "code": typed(&code), "new_password": "another password" });
+        let reply = post(&mut client, "/auth/password/reset-confirm", &confirm).await;
+        assert_eq!(reply.status, 200, "{}: {}", typed(&code), reply.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn standard_verifies_an_address_by_a_mailed_code() {
     with_mail("standard", async |_, smtp, mut client| {
         sign_up(&mut client, EMAIL).await;

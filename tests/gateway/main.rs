@@ -43,6 +43,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod mail;
+mod names;
 mod own_contract;
 mod own_keys;
 mod paths;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use munjigi::operation::Email;
 use munjigi::operation::Identifier;
 use munjigi::operation::UserId;
+use munjigi::operation::Username;
 use munjigi::store::Lookup;
 use munjigi::store::NewUser;
 use munjigi::store::Rotation;
@@ -49,6 +51,62 @@ pub(crate) async fn a_username_is_taken_once_in_a_realm(store: &Arc<dyn Store>) 
     let second = NewUser { email: None, ..new_user("ann") };
 
     assert!(matches!(store.create_user(second).await, Err(StoreError::Taken)));
+}
+
+/// Accounts of older rules keep their names; new ones are folded, and take no other's spelling.
+pub(crate) async fn a_name_is_found_and_taken_in_every_spelling(store: &Arc<dyn Store>) {
+    const NFD: &str = "\u{1112}\u{1161}\u{11AB}";
+    let older = |email: &str, username: &str| NewUser {
+        email: Some(Email::stored(email)),
+        username: Some(Username::stored(username)),
+        ..new_user("ann")
+    };
+    let new = |email: &str, username: &str| NewUser {
+        email: Some(email.parse().expect("an email")),
+        username: Some(username.parse().expect("a user name")),
+        ..new_user("ann")
+    };
+    let made = async |new| store.create_user(new).await.expect("an account");
+    let grown = "i\u{307}".repeat(40);
+
+    let shown = made(older("ann@도메인.한국", NFD)).await;
+    let invisible = made(older("a\u{200B}@a.kr", "a\u{200B}b")).await;
+    let too_long = made(older(&format!("{grown}@a.kr"), &grown)).await;
+
+    for (who, account) in [
+        (by_email("Ann@도메인.한국"), &shown),
+        (by_email("ann@xn--hq1bm8jm9l.xn--3e0b707e"), &shown),
+        (by_name(NFD), &shown),
+        (by_name("한"), &shown),
+        ("A\u{200B}b".parse().expect("a login"), &invisible),
+        ("a\u{200B}@A.kr".parse().expect("a login"), &invisible),
+        ("İ".repeat(40).parse().expect("a login"), &too_long),
+        (format!("{}@a.kr", "İ".repeat(40)).parse().expect("a login"), &too_long),
+        (Identifier::Id(too_long.id), &too_long),
+    ] {
+        assert_eq!(find(store, &who).await.as_ref(), Some(account), "{who}");
+    }
+    for taken in [
+        new("ann@도메인.한국", "bob"),
+        new("ann@xn--hq1bm8jm9l.xn--3e0b707e", "bob"),
+        new("bob@a.kr", "한"),
+        new("bob@a.kr", NFD),
+    ] {
+        let refused = store.create_user(taken.clone()).await;
+        assert!(matches!(refused, Err(StoreError::Taken)), "{taken:?}");
+    }
+
+    // Two that would share a name by now: each is found by its own spelling.
+    let folded = made(older("bea@xn--hq1bm8jm9l.xn--3e0b707e", "박")).await;
+    let other = made(older("bea@도메인.한국", "\u{1107}\u{1161}\u{11A8}")).await;
+    for (who, account) in [
+        (by_email("Bea@도메인.한국"), &other),
+        (by_name("\u{1107}\u{1161}\u{11A8}"), &other),
+        (by_email("bea@XN--hq1bm8jm9l.xn--3e0b707e"), &folded),
+        (by_name("박"), &folded),
+    ] {
+        assert_eq!(find(store, &who).await.as_ref(), Some(account), "{who}");
+    }
 }
 
 pub(crate) async fn a_refused_account_takes_neither_of_its_names(store: &Arc<dyn Store>) {

@@ -49,6 +49,7 @@ conformance! {
     one {
         accounts::an_email_is_taken_once_in_a_realm,
         accounts::a_username_is_taken_once_in_a_realm,
+        accounts::a_name_is_found_and_taken_in_every_spelling,
         accounts::a_refused_account_takes_neither_of_its_names,
         accounts::two_realms_share_no_names_and_no_accounts,
         accounts::concurrent_sign_ups_of_one_email_make_one_account,

@@ -16,6 +16,7 @@ use crate::config::StoreUrl;
 use crate::store::SqliteStore;
 
 use super::Counts;
+use super::Inspection;
 use super::check_is_there;
 use super::configured;
 use super::inspected;
@@ -60,7 +61,7 @@ pub(super) async fn backup(args: BackupArgs, context: &Context) -> anyhow::Resul
         gather(&from, &draft, context).await?;
     }
     let store = StoreConfig { url: StoreUrl::Sqlite(draft), ..from };
-    let (faults, saved) = inspected(&store, context.now.wall).await?;
+    let Inspection { faults, tally: saved, .. } = inspected(&store, context.now.wall).await?;
     if let Some(fault) = faults.first() {
         bail!("the backup is not sound: {fault}");
     }

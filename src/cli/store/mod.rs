@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod copy;
+mod names;
 mod new_file;
 
 use std::path::Path;
@@ -25,6 +26,8 @@ use crate::store::StoreError;
 use crate::store::Tally;
 
 use super::progress::Progress;
+
+use names::OlderNames;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreVerb {
@@ -95,17 +98,25 @@ async fn pump(
     Ok(tally)
 }
 
+/// What a look at a store found.
+struct Inspection {
+    faults: Vec<String>,
+    tally: Tally,
+    older_names: OlderNames,
+}
+
 /// Looks a store over: its faults, and what is in it.
-async fn inspected(store: &StoreConfig, now: Timestamp) -> anyhow::Result<(Vec<String>, Tally)> {
+async fn inspected(store: &StoreConfig, now: Timestamp) -> anyhow::Result<Inspection> {
     let (sender, mut pages) = mpsc::channel::<Page>(4);
-    let mut tally = Tally::default();
+    let (mut tally, mut older_names) = (Tally::default(), OlderNames::default());
     let counting = async {
         while let Some(page) = pages.recv().await {
             tally.add(&page);
+            older_names.add(&page);
         }
     };
     let (faults, ()) = tokio::join!(assemble::inspect_store(store, now, sender), counting);
-    Ok((faults?, tally))
+    Ok(Inspection { faults: faults?, tally, older_names })
 }
 
 /// How many there are of each kind.

@@ -309,7 +309,7 @@ mod tests {
             format!(r#"{{"email": "a@b.c", "password_hash": "{ours}", "verifier": "{ours}"}}"#);
         let rows = [
             (r#"{"email": "no"}"#, "email: not an email address"),
-            (r#"{"email": "a@b.c", "username": "a b"}"#, "username: not a user name"),
+            (r#"{"email": "a@b.c", "username": "a  b"}"#, "username: not a user name"),
             (r#"{"roles": []}"#, "neither email nor username"),
             (r#"{"email": "a@b.c", "pasword": "x"}"#, "unknown field `pasword`"),
             (r#"{"email": "a@b.c", "password_hash": "{noop}x"}"#, "password_hash: plain text"),

@@ -136,7 +136,7 @@ fn what_can_be_no_name_is_a_wrong_one() {
     let contract = built_in("username");
     let long = format!(r#"{{"username":"{}","password":"p"}}"#, "a".repeat(65));
     for sent in [
-        r#"{"username":"' or 1=1 --","password":"p"}"#,
+        r#"{"username":"'  or 1=1 --","password":"p"}"#,
         r#"{"username":"user\u0000","password":"p"}"#,
         r#"{"username":"a@","password":"p"}"#,
         long.as_str(),

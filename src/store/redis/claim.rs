@@ -9,9 +9,7 @@
 
 use std::sync::LazyLock;
 
-use crate::operation::Email;
 use crate::operation::UserId;
-use crate::operation::Username;
 use crate::store::RedisStore;
 use crate::store::StoreError;
 use crate::store::redis::fault::corrupt;
@@ -28,12 +26,12 @@ pub(super) const MAKE_WITHIN: i64 = 20_000;
 const REPLACEABLE_AFTER: i64 = 60_000;
 
 /// A name that one account of a realm has.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name<'a> {
     /// An email address.
-    Email(&'a Email),
+    Email(&'a str),
     /// A user name.
-    Username(&'a Username),
+    Username(&'a str),
 }
 
 impl Name<'_> {
@@ -44,10 +42,9 @@ impl Name<'_> {
         }
     }
 
-    fn text(&self) -> &str {
+    const fn text(&self) -> &str {
         match self {
-            Self::Email(email) => email.as_str(),
-            Self::Username(name) => name.as_str(),
+            Self::Email(text) | Self::Username(text) => text,
         }
     }
 }

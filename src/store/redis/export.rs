@@ -373,6 +373,5 @@ fn code_in(begin: &str, key: &str) -> Result<(CodePurpose, String, Email), Store
         return Err(bad());
     };
     let purpose = CodePurpose::from_name(purpose).ok_or_else(bad)?;
-    let email = name_in("", email, "")?.parse().map_err(|_other| bad())?;
-    Ok((purpose, name_in("", realm, "")?, email))
+    Ok((purpose, name_in("", realm, "")?, Email::stored(name_in("", email, "")?)))
 }

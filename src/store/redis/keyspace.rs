@@ -10,7 +10,6 @@ use crate::operation::Email;
 use crate::operation::RefreshHash;
 use crate::operation::SessionId;
 use crate::operation::UserId;
-use crate::operation::Username;
 use crate::store::CodePurpose;
 use crate::store::TrySubject;
 
@@ -74,13 +73,13 @@ impl Keyspace {
     }
 
     /// Who has claimed an email address.
-    pub(super) fn email(&self, realm: &str, email: &Email) -> String {
-        format!("{}{{e:{}:{}}}", self.prefix, escaped(realm), escaped(email.as_str()))
+    pub(super) fn email(&self, realm: &str, email: &str) -> String {
+        format!("{}{{e:{}:{}}}", self.prefix, escaped(realm), escaped(email))
     }
 
     /// Who has claimed a user name.
-    pub(super) fn username(&self, realm: &str, name: &Username) -> String {
-        format!("{}{{n:{}:{}}}", self.prefix, escaped(realm), escaped(name.as_str()))
+    pub(super) fn username(&self, realm: &str, name: &str) -> String {
+        format!("{}{{n:{}:{}}}", self.prefix, escaped(realm), escaped(name))
     }
 
     /// The highest number given to an account.
@@ -247,8 +246,8 @@ mod tests {
     fn no_two_names_share_a_key() {
         let keys = Keyspace::new("");
 
-        let one = keys.username("a:b", &"c".parse().unwrap());
-        let other = keys.username("a", &"b:c".parse().unwrap());
+        let one = keys.username("a:b", "c");
+        let other = keys.username("a", "b:c");
 
         assert_ne!(one, other);
     }

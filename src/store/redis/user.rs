@@ -63,10 +63,14 @@ impl RedisStore {
         attributes: String,
     ) -> Result<User, StoreError> {
         let names = names_of(new.email.as_ref(), new.username.as_ref());
-        // Spares the numbers of most sign-ups that will be refused.
-        for name in &names {
-            if let Some(holder) = self.claimant(&new.realm, *name).await?
-                && self.has_name(&new.realm, holder, *name).await?
+        // Spares the numbers of most sign-ups that will be refused; and other spellings of a name
+        // than the one that is claimed are those of accounts that are older than the rule.
+        let emails = new.email.as_ref().map(Email::spellings).unwrap_or_default();
+        let usernames = new.username.as_ref().map(Username::spellings).unwrap_or_default();
+        let emails = emails.iter().map(|text| Name::Email(text));
+        for name in emails.chain(usernames.iter().map(|text| Name::Username(text))) {
+            if let Some(holder) = self.claimant(&new.realm, name).await?
+                && self.has_name(&new.realm, holder, name).await?
             {
                 return Err(StoreError::Taken);
             }
@@ -109,29 +113,45 @@ impl RedisStore {
         Ok(earliest.min(i64::MAX - MAKE_WITHIN))
     }
 
-    /// By name in two steps, whether or not anybody has the name: their count would tell.
+    /// By each spelling of a name in two steps, whether or not anybody has it: their count would
+    /// tell.
     pub(super) async fn look_user_up(
         &self,
         realm: &str,
         who: &Identifier,
         lookup: Lookup,
     ) -> Result<Option<UserRecord>, StoreError> {
-        let id = match who {
-            Identifier::Id(id) => Some(*id),
-            Identifier::Email(email) => self.claimant(realm, Name::Email(email)).await?,
-            Identifier::Username(name) => self.claimant(realm, Name::Username(name)).await?,
+        let spellings = match who {
+            Identifier::Id(id) => return self.record_for(realm, *id, lookup).await,
+            Identifier::Email(email) => email.spellings(),
+            Identifier::Username(name) => name.spellings(),
         };
-        let id = id.unwrap_or(NOBODY);
-        let record = match lookup {
-            Lookup::Login | Lookup::Routine => self.user_record(realm, id).await?,
-            Lookup::Whole => self.whole_user_record(realm, id).await?,
-        };
-        // A claim may have outlived its account.
-        Ok(record.filter(|UserRecord { user, .. }| match who {
-            Identifier::Email(email) => user.email.as_ref() == Some(email),
-            Identifier::Username(username) => user.username.as_ref() == Some(username),
-            Identifier::Id(_) => true,
-        }))
+        let found = spellings.iter().map(async |text| {
+            let name = match who {
+                Identifier::Email(_) => Name::Email(text),
+                _ => Name::Username(text),
+            };
+            let id = self.claimant(realm, name).await?.unwrap_or(NOBODY);
+            let record = self.record_for(realm, id, lookup).await?;
+            // A claim may have outlived its account.
+            Ok::<_, StoreError>(record.filter(|record| {
+                let user = &record.user;
+                names_of(user.email.as_ref(), user.username.as_ref()).contains(&name)
+            }))
+        });
+        Ok(try_join_all(found).await?.into_iter().flatten().next())
+    }
+
+    async fn record_for(
+        &self,
+        realm: &str,
+        user: UserId,
+        lookup: Lookup,
+    ) -> Result<Option<UserRecord>, StoreError> {
+        match lookup {
+            Lookup::Login | Lookup::Routine => self.user_record(realm, user).await,
+            Lookup::Whole => self.whole_user_record(realm, user).await,
+        }
     }
 
     pub(super) async fn whole_user_record(
@@ -296,5 +316,6 @@ pub(super) fn names_of<'a>(
     email: Option<&'a Email>,
     username: Option<&'a Username>,
 ) -> Vec<Name<'a>> {
-    email.map(Name::Email).into_iter().chain(username.map(Name::Username)).collect()
+    let email = email.map(|email| Name::Email(email.as_str()));
+    email.into_iter().chain(username.map(|name| Name::Username(name.as_str()))).collect()
 }

@@ -8,7 +8,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
+use crate::operation::Email;
 use crate::operation::UserId;
+use crate::operation::Username;
 use crate::store::StoreError;
 use crate::store::User;
 use crate::store::redis::fault::corrupt;
@@ -64,9 +66,9 @@ impl UserRecord {
         let user = User {
             id: UserId(parsed(fields, "id")?),
             realm: required(fields, "realm")?.to_owned(),
-            email: optional(fields, "email")?,
+            email: fields.get("email").map(Email::stored),
             email_verified: required(fields, "email_verified")? == "1",
-            username: optional(fields, "username")?,
+            username: fields.get("username").map(Username::stored),
             verifier: fields.get("verifier").cloned(),
             roles: json(fields, "roles")?,
             permissions: json(fields, "permissions")?,

@@ -1,14 +1,13 @@
 //! Accounts in SQL.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use rusqlite::Connection;
 use rusqlite::OptionalExtension;
 use rusqlite::Row;
 use rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE;
 use rusqlite::params;
-use rusqlite::types::ToSql;
+use rusqlite::types::Value;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
@@ -67,6 +66,14 @@ pub(super) fn create(
     new: NewUser,
     attributes: Option<&str>,
 ) -> Result<User, StoreError> {
+    let names =
+        [new.email.clone().map(Identifier::Email), new.username.clone().map(Identifier::Username)];
+    // In another spelling than the one that the table keeps unique.
+    for name in names.into_iter().flatten() {
+        if find(connection, &new.realm, &name, Lookup::Routine)?.is_some() {
+            return Err(StoreError::Taken);
+        }
+    }
     // The database chooses the number.
     let user = new.numbered(UserId(0));
     let id = insert(connection, None, &user, attributes)?;
@@ -79,22 +86,29 @@ pub(super) fn find(
     who: &Identifier,
     lookup: Lookup,
 ) -> Result<Option<Account>, StoreError> {
-    let (column, value): (_, &dyn ToSql) = match who {
-        Identifier::Id(id) => ("id", &id.0),
-        Identifier::Email(email) => ("email", &email.as_str()),
-        Identifier::Username(name) => ("username", &name.as_str()),
+    let (column, values) = match who {
+        Identifier::Id(id) => ("id", vec![Value::Integer(id.0)]),
+        Identifier::Email(email) => ("email", texts(email.spellings())),
+        Identifier::Username(name) => ("username", texts(name.spellings())),
     };
     let (text, table) = match lookup {
         Lookup::Login | Lookup::Routine => ("NULL AS text", "users"),
         Lookup::Whole => ("text", "users LEFT JOIN attributes ON attributes.user = users.id"),
     };
-    connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS}, {text} FROM {table} WHERE realm = ?1 AND {column} = ?2"
-        ))?
-        .query_and_then(params![realm, value], Account::read)?
-        .next()
-        .transpose()
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS}, {text} FROM {table} WHERE realm = ?1 AND {column} = ?2"
+    ))?;
+    let mut found = None;
+    for value in values {
+        let account =
+            select.query_and_then(params![realm, value], Account::read)?.next().transpose()?;
+        found = found.or(account);
+    }
+    Ok(found)
+}
+
+fn texts(spellings: Vec<String>) -> Vec<Value> {
+    spellings.into_iter().map(Value::Text).collect()
 }
 
 /// Accounts without their attributes.
@@ -252,9 +266,9 @@ fn user(row: &Row<'_>) -> Result<User, StoreError> {
     Ok(User {
         id: UserId(row.get("id")?),
         realm: row.get("realm")?,
-        email: name(row, "email")?,
+        email: row.get::<_, Option<String>>("email")?.map(Email::stored),
         email_verified: row.get("email_verified")?,
-        username: name(row, "username")?,
+        username: row.get::<_, Option<String>>("username")?.map(Username::stored),
         verifier: row.get("verifier")?,
         roles: from_json(row, "roles")?,
         permissions: from_json(row, "permissions")?,
@@ -288,14 +302,6 @@ fn update(connection: &Connection, user: &User) -> Result<(), StoreError> {
 
 fn is_taken(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_CONSTRAINT_UNIQUE)
-}
-
-fn name<T>(row: &Row<'_>, column: &str) -> Result<Option<T>, StoreError>
-where
-    T: FromStr<Err: std::fmt::Display>,
-{
-    let Some(text) = row.get::<_, Option<String>>(column)? else { return Ok(None) };
-    text.parse().map(Some).map_err(|error| StoreError::Corrupt(format!("users.{column}: {error}")))
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::operation::Email;
 use crate::operation::RefreshHash;
 use crate::operation::RevocationKey;
 use crate::operation::SessionId;
@@ -258,7 +259,7 @@ fn code(row: &Row<'_>) -> Result<NewCode, StoreError> {
     Ok(NewCode {
         purpose: CodePurpose::from_name(&purpose).ok_or_else(|| corrupt(&purpose))?,
         realm: row.get("realm")?,
-        email: email.parse().map_err(|error| corrupt(&format!("{error}")))?,
+        email: Email::stored(email),
         hash: row.get("hash")?,
         expires_at: Timestamp::from_millis(row.get("expires_at")?),
         guesses: row.get("guesses")?,
