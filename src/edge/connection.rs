@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use http::Request;
 use http::Response;
 use http::Version;
 use http::header::CONNECTION;
+use http::header::EXPECT;
 use http::header::TRANSFER_ENCODING;
 use http::header::UPGRADE;
 use hyper::body::Incoming;
@@ -41,6 +43,7 @@ use crate::gateway::Connection;
 use crate::gateway::body::CLOSE;
 use crate::gateway::body::ReplyBody;
 use crate::gateway::framing::FragmentSeen;
+use crate::gateway::framing::HYPER_HEADERS;
 use crate::gateway::request_body::RequestBody;
 use crate::gateway::request_body::TrailersSeen;
 use crate::gateway::tunnel::Lifeline;
@@ -62,7 +65,7 @@ where
     H: Fn(Request<RequestBody>, Connection) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<ReplyBody>> + Send + 'static,
 {
-    let Accepted { stream, connection, limits, place, guard } = accepted;
+    let Accepted { stream, mut connection, limits, place, guard } = accepted;
     let activity = Arc::new(Activity::new(&limits, place, guard));
     let tcp = match Tcp::new(stream, Arc::clone(&activity)) {
         Ok(tcp) => tcp,
@@ -71,26 +74,48 @@ where
             return;
         }
     };
-    let (socket, http2) = match tls {
-        None => (Socket::plain(tcp, Arc::clone(&activity)), false),
+    let (socket, protocol) = match tls {
+        None => (Socket::plain(tcp, Arc::clone(&activity)), Protocol::Http1),
         Some(config) => match handshake(tcp, config, &limits, &activity).await {
             Some(shaken) => shaken,
             None => return,
         },
     };
     activity.handshaken();
+    connection.in_the_clear = matches!(protocol, Protocol::InTheClear);
     let io = TokioIo::new(socket);
     let service = service_fn({
         let activity = Arc::clone(&activity);
         move |request| answer(request, &handler, connection, &activity)
     });
-    if http2 {
-        let served = http2_builder(&limits).serve_connection(io, service);
-        watch(served, &activity).await;
-    } else {
-        let served = http1_builder(&limits).serve_connection(io, service).with_upgrades();
-        watch(served, &activity).await;
+    match protocol {
+        Protocol::Http2 => {
+            let served = http2_builder(&limits).serve_connection(io, service);
+            watch(served, &activity).await;
+        }
+        Protocol::Http1 => {
+            let served = http1_builder(&limits).serve_connection(io, service).with_upgrades();
+            watch(served, &activity).await;
+        }
+        Protocol::InTheClear => {
+            let mut builder = http1_builder(&limits);
+            let served = builder.keep_alive(false).serve_connection(io, service).with_upgrades();
+            let served = watch(served, &activity);
+            // It has no longer than those who do shake hands.
+            if tokio::time::timeout(limits.handshake_timeout, served).await.is_err() {
+                tracing::debug!("HTTP in the clear did not end in time");
+            }
+        }
     }
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug)]
+enum Protocol {
+    Http1,
+    Http2,
+    /// HTTP/1.1 where TLS is served: it is answered once.
+    InTheClear,
 }
 
 async fn handshake(
@@ -98,24 +123,30 @@ async fn handshake(
     config: Arc<ServerConfig>,
     limits: &LimitsConfig,
     activity: &Arc<Activity>,
-) -> Option<(Socket, bool)> {
+) -> Option<(Socket, Protocol)> {
     let mut guard = activity.guard().clone();
-    let shaking = Box::pin(TlsAcceptor::from(config).accept(tcp));
+    let shaking = Box::pin(async {
+        if !tcp.begins_tls().await? {
+            return Ok((Socket::plain(tcp, Arc::clone(activity)), Protocol::InTheClear));
+        }
+        let stream = TlsAcceptor::from(config).accept(tcp).await?;
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };
+        Ok::<_, io::Error>((Socket::tls(stream, Arc::clone(activity), http2), protocol))
+    });
     let shaken = tokio::select! {
         shaken = tokio::time::timeout(limits.handshake_timeout, shaking) => shaken,
         () = guard.signalled() => return None,
     };
     let result = match &shaken {
+        Ok(Ok((_, Protocol::InTheClear))) => "no_tls",
         Ok(Ok(_)) => "ok",
         Ok(Err(_)) => "failed",
         Err(_) => "timeout",
     };
     metrics::counter!(metric::HANDSHAKES, "result" => result).increment(1);
     match shaken {
-        Ok(Ok(stream)) => {
-            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            Some((Socket::tls(stream, Arc::clone(activity), http2), http2))
-        }
+        Ok(Ok(shaken)) => Some(shaken),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
             None
@@ -146,7 +177,8 @@ where
     }
     let chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let trailers = chunked.then(TrailersSeen::default);
-    let request = request.map(|body| RequestBody::new(body, trailers.clone()));
+    let is_held_back = http2 && request.headers().contains_key(EXPECT);
+    let request = request.map(|body| RequestBody::new(body, trailers.clone(), is_held_back));
     // hyper moves what it is given several times (HTTP/2: into a task of its own), so it gets a
     // pointer and not the whole walk.
     let reply = Box::pin(handler(request, connection));
@@ -170,14 +202,10 @@ fn http1_builder(limits: &LimitsConfig) -> http1::Builder {
     builder.timer(TokioTimer::new()).header_read_timeout(None);
     builder.max_header_size(clamped(limits.header_bytes.0));
     if limits.header_count != HYPER_HEADERS {
-        // hyper keeps its own default on the stack, and any other number on the heap.
         builder.max_headers(limits.header_count);
     }
     builder
 }
-
-/// How many header lines hyper takes by itself.
-const HYPER_HEADERS: usize = 100;
 
 fn http2_builder(limits: &LimitsConfig) -> http2::Builder<TokioExecutor> {
     // The tasks of streams end with their connection: h2 tells them when it goes.
@@ -246,6 +274,7 @@ async fn watch<C: Graceful>(connection: C, activity: &Activity) {
             if let Poll::Ready(served) = connection.as_mut().poll(context) {
                 if let Err(error) = served {
                     tracing::debug!(%error, "a connection ended");
+                    count_refused(&error);
                 }
                 return Poll::Ready(());
             }
@@ -280,4 +309,14 @@ async fn watch<C: Graceful>(connection: C, activity: &Activity) {
         }
     })
     .await;
+}
+
+/// Counts a head that hyper refused by itself, so that no walk has seen it.
+fn count_refused(error: &hyper::Error) {
+    let reason = match (error.is_parse(), error.is_parse_too_large()) {
+        (_, true) => "oversized",
+        (true, false) => "malformed",
+        (false, false) => return,
+    };
+    metrics::counter!(metric::HEADS_REFUSED, "reason" => reason).increment(1);
 }

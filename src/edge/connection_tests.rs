@@ -84,18 +84,6 @@ async fn an_idle_connection_is_closed_after_keep_alive_not_after_the_header_time
 }
 
 #[tokio::test]
-async fn plain_http_on_the_tls_port_is_closed() {
-    let rig = Rig::start(Settings::new(nowhere()));
-    let mut stream = rig.tcp().await;
-
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-    let mut said = Vec::new();
-    drop(tokio::time::timeout(DEADLINE, stream.read_to_end(&mut said)).await.unwrap());
-
-    assert!(!said.starts_with(b"HTTP"), "{said:?}");
-}
-
-#[tokio::test]
 async fn a_connection_over_the_cap_waits_for_a_place() {
     let mut settings = Settings::new(nowhere());
     settings.max_connections = 1;

@@ -94,7 +94,7 @@ pub(super) async fn accept<H, F>(
                 backoff = Backoff::default();
                 let accepted = Accepted {
                     stream,
-                    connection: Connection { peer, local: bound.local },
+                    connection: Connection { peer, local: bound.local, in_the_clear: false },
                     limits: (service.limits)(),
                     place,
                     guard: service.guard.clone(),

@@ -31,6 +31,9 @@ pub(super) struct Tcp {
     linger: Linger,
 }
 
+/// The type of TLS handshake records.
+const HANDSHAKE: u8 = 0x16;
+
 /// How far a close has come.
 #[derive(Debug)]
 enum Linger {
@@ -50,6 +53,17 @@ impl Tcp {
     pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { stream, activity, stall: None, linger: Linger::NotYet })
+    }
+
+    /// Says whether the client begins as TLS does, with a handshake record (RFC 8446 §5.1), having
+    /// waited for its first byte.
+    ///
+    /// # Errors
+    /// When the stream ends badly.
+    pub(super) async fn begins_tls(&self) -> io::Result<bool> {
+        let mut first = [0];
+        // Nothing, at a stream's end, is for TLS to refuse.
+        Ok(self.stream.peek(&mut first).await? == 0 || first == [HANDSHAKE])
     }
 
     /// Lets a write wait, but not for ever.

@@ -192,7 +192,7 @@ pub(crate) async fn read_whole(
     if body.size_hint().lower() > limits.auth_body.0 {
         return Err(too_large());
     }
-    let mut pace = Pace::new(limits);
+    let mut pace = Pace::new(limits, body.is_held_back());
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     loop {

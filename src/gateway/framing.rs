@@ -22,6 +22,10 @@ use crate::config::LimitsConfig;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
 
+/// How many header lines hyper takes by itself: it keeps these on the stack, and any other number
+/// on the heap.
+pub const HYPER_HEADERS: usize = 100;
+
 /// Says, as a request extension, that the request line held a `#`.
 ///
 /// `http::Uri` cuts a fragment off without a trace, so only the edge, which sees the bytes, can

@@ -22,6 +22,7 @@ mod forwarded;
 pub mod framing;
 mod hop;
 mod identity;
+mod in_the_clear;
 mod meter;
 mod origin;
 mod outgoing;
@@ -99,6 +100,8 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// The listener's address.
     pub local: SocketAddr,
+    /// Whether it speaks HTTP in the clear on a port of HTTPS.
+    pub in_the_clear: bool,
 }
 
 /// Why a request was not answered as it wished.
@@ -127,6 +130,9 @@ impl Gateway {
         request: Request<RequestBody>,
         connection: Connection,
     ) -> Response<ReplyBody> {
+        if connection.in_the_clear {
+            return in_the_clear::answer(&self.snapshot.load(), &request);
+        }
         let (now, started) = (Now::read(), Instant::now());
         let snapshot = self.snapshot.load_full();
         let framing = framing::check(&request, &snapshot.config.limits);

@@ -17,6 +17,7 @@ pub(crate) struct Pace {
     waiting_since: Option<Instant>,
     window_waited: Duration,
     window_bytes: u64,
+    is_held_back: bool,
 }
 
 /// How a body is too slow.
@@ -24,6 +25,8 @@ pub(crate) struct Pace {
 pub(crate) enum TooSlow {
     /// Nothing came for `limits.body_idle_timeout`.
     Idle,
+    /// The client waits for a `100 Continue`, which hyper does not send over HTTP/2.
+    HeldBack,
     /// Less than `limits.body_rate` came, averaged over [`WINDOW`].
     Trickle,
 }
@@ -31,20 +34,26 @@ pub(crate) enum TooSlow {
 /// What a rate is averaged over.
 pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 
+/// How long a body that is held back is waited for: most clients send it unasked after a second
+/// (RFC 9110 §10.1.1), and the others repeat their request without the expectation.
+const HELD_BACK: Duration = Duration::from_secs(2);
+
 impl Pace {
     /// Begins at the configured limits.
-    pub(crate) const fn new(limits: &LimitsConfig) -> Self {
+    pub(crate) const fn new(limits: &LimitsConfig, is_held_back: bool) -> Self {
         Self {
             idle: limits.body_idle_timeout,
             least: limits.body_rate.0.saturating_mul(WINDOW.as_secs()),
             waiting_since: None,
             window_waited: Duration::ZERO,
             window_bytes: 0,
+            is_held_back,
         }
     }
 
     /// Notes that bytes came.
     pub(crate) fn received(&mut self, bytes: usize, now: Instant) {
+        self.is_held_back &= bytes == 0;
         if let Some(since) = self.waiting_since.take() {
             self.window_waited += now.saturating_duration_since(since);
         }
@@ -63,10 +72,14 @@ impl Pace {
     pub(crate) fn waiting(&mut self, now: Instant) -> Result<Instant, TooSlow> {
         let since = *self.waiting_since.get_or_insert(now);
         let waited = now.saturating_duration_since(since);
-        if waited >= self.idle {
-            return Err(TooSlow::Idle);
+        let (idle, too_slow) = match self.is_held_back {
+            true => (self.idle.min(HELD_BACK), TooSlow::HeldBack),
+            false => (self.idle, TooSlow::Idle),
+        };
+        if waited >= idle {
+            return Err(too_slow);
         }
-        let until_idle = since + self.idle;
+        let until_idle = since + idle;
         if self.window_bytes >= self.least {
             return Ok(until_idle);
         }
@@ -91,11 +104,28 @@ mod tests {
     use crate::gateway::body::tests::limits;
 
     fn pace() -> Pace {
-        Pace::new(&LimitsConfig {
+        paced(false)
+    }
+
+    fn paced(is_held_back: bool) -> Pace {
+        let limits = LimitsConfig {
             body_idle_timeout: Duration::from_secs(4),
             body_rate: ByteRate(100),
             ..limits()
-        })
+        };
+        Pace::new(&limits, is_held_back)
+    }
+
+    #[test]
+    fn a_body_that_is_held_back_is_waited_for_until_it_begins() {
+        let start = Instant::now();
+        let later = start + Duration::from_secs(3);
+        let mut pace = paced(true);
+
+        assert_eq!(pace.waiting(start), Ok(start + Duration::from_secs(2)));
+        assert_eq!(pace.waiting(later), Err(TooSlow::HeldBack));
+        pace.received(1, later);
+        assert_eq!(pace.waiting(later), Ok(later + Duration::from_secs(4)));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use hyper::body::Incoming;
 pub struct RequestBody {
     incoming: Incoming,
     trailers: Option<TrailersSeen>,
+    is_held_back: bool,
 }
 
 /// Whether a body was found to have trailers.
@@ -30,9 +31,20 @@ pub struct TrailersSeen(Arc<AtomicBool>);
 
 impl RequestBody {
     /// Wraps a body; its trailers are noted where somebody wants to know of them.
+    ///
+    /// `is_held_back`: the client waits for a `100 Continue` that it will not be sent.
     #[must_use]
-    pub const fn new(incoming: Incoming, trailers: Option<TrailersSeen>) -> Self {
-        Self { incoming, trailers }
+    pub const fn new(
+        incoming: Incoming,
+        trailers: Option<TrailersSeen>,
+        is_held_back: bool,
+    ) -> Self {
+        Self { incoming, trailers, is_held_back }
+    }
+
+    /// Whether its client may wait in vain to be asked for it.
+    pub(crate) const fn is_held_back(&self) -> bool {
+        self.is_held_back
     }
 
     /// Reads the next part.

@@ -104,10 +104,11 @@ impl ClientBody {
             return (Self(None), None);
         }
         let upload = Arc::new(Upload::default());
+        let pace = Pace::new(limits, body.is_held_back());
         let streaming = Streaming {
             body: Some(body),
             left: limits.body.0,
-            pace: Pace::new(limits),
+            pace,
             timer: None,
             upload: Arc::clone(&upload),
             unleased: watch.map(|watch| Unleased { later: watch.later(), until: None }),
@@ -169,6 +170,10 @@ impl Fault {
             Self::Slow(TooSlow::Idle) => {
                 let reason = "no part of the body came for limits.body_idle_timeout";
                 Rejection::new(ErrorCode::RequestTimeout, reason)
+            }
+            Self::Slow(TooSlow::HeldBack) => {
+                let reason = "the client waits for 100 Continue, which HTTP/2 is not sent";
+                Rejection::new(ErrorCode::ExpectationFailed, reason)
             }
             Self::Slow(TooSlow::Trickle) => {
                 let reason = "the body came slower than limits.body_rate";

@@ -46,6 +46,7 @@ metrics! {
     UPSTREAM_CONNECTIONS "munjigi_upstream_connections" Gauge Count "Open connections to upstreams, by upstream."
     CONNECTIONS "munjigi_connections" Gauge Count "Open client connections."
     HANDSHAKES "munjigi_handshakes_total" Counter Count "TLS handshakes, by result."
+    HEADS_REFUSED "munjigi_heads_refused_total" Counter Count "Heads of HTTP/1.1 that were refused before they were a request, by reason: malformed (400), oversized (431, 414)."
     TOKEN_CACHE "munjigi_token_cache_total" Counter Count "Look-ups in the cache of verified tokens, by result."
     LOGINS "munjigi_logins_total" Counter Count "Logins, by site and result."
     THROTTLED "munjigi_throttled_total" Counter Count "Tries turned away unjudged, by kind: too many of an address, of an account and address, wrong codes, or mails."

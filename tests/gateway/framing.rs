@@ -3,8 +3,10 @@
 use crate::harness::Gateway;
 use crate::harness::Setup;
 use crate::harness::Version;
+use crate::harness::eventually;
 use crate::harness::raw;
 use crate::harness::request;
+use crate::lifecycle::plain_get;
 
 /// A request that must never be seen by the upstream.
 const HIDDEN: &str = "GET /public/hidden HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -216,6 +218,36 @@ async fn other_refusals_of_the_head_have_their_own_status() {
         let answer = String::from_utf8_lossy(&answer.unwrap_or_else(|open| open)).into_owned();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{name}: {answer}");
         assert!(gateway.upstream.seen().is_empty(), "{name}");
+    }
+}
+
+/// How many heads were refused for a reason, by whichever gateway of this process.
+async fn refused(gateway: &Gateway, reason: &str) -> u64 {
+    let admin = gateway.app().admin().expect("an admin listener");
+    let metrics = plain_get(&format!("http://{admin}/metrics")).await;
+    let name = format!("munjigi_heads_refused_total{{reason=\"{reason}\"}} ");
+    let count = metrics.lines().find_map(|line| line.strip_prefix(name.as_str()));
+    count.map_or(0, |count| count.trim().parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_that_never_become_a_request_are_counted() {
+    let gateway = Gateway::start(Setup::default()).await;
+    let large = "x".repeat(70_000);
+    for (reason, head) in [
+        ("malformed", "GET /public/x HTTP/1.1\r\nno colon\r\n\r\n"),
+        ("malformed", "GET /\u{7f} HTTP/1.1\r\n\r\n"),
+        ("malformed", "GET / HTTP/3.0\r\n\r\n"),
+        ("oversized", &format!("GET /{large} HTTP/1.1\r\n\r\n")),
+        ("oversized", &format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {large}\r\n\r\n")),
+    ] {
+        let before = refused(&gateway, reason).await;
+        drop(raw(gateway.address(), &gateway.trust(), head.as_bytes()).await);
+
+        eventually("it is counted", async || {
+            (refused(&gateway, reason).await > before).then_some(())
+        })
+        .await;
     }
 }
 

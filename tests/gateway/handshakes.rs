@@ -72,9 +72,7 @@ async fn what_is_no_tls_or_an_old_one_is_refused_and_others_are_served() {
     const PROTOCOL_VERSION: u8 = 70;
 
     for bytes in [
-        b"GET /public/x HTTP/1.1\r\nhost: localhost\r\n\r\n".as_slice(),
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
-        &[0xff; 2000],
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".as_slice(),
         &[0x16, 3, 1, 0xff, 0xff, 1, 0, 0, 0],
     ] {
         let answer = in_the_clear(&gateway, bytes).await;
@@ -90,6 +88,53 @@ async fn what_is_no_tls_or_an_old_one_is_refused_and_others_are_served() {
         assert_eq!(request("GET", "/public/x").send(&mut client).await.status, 200);
     }
     assert_eq!(gateway.upstream.seen().len(), 2);
+}
+
+/// A browser, a load balancer or a person that forgot the s.
+#[tokio::test(flavor = "multi_thread")]
+async fn http_in_the_clear_is_shown_the_way_and_nothing_else() {
+    let gateway = Gateway::start(Setup::default()).await;
+    let login =
+        "POST /auth/login?a=%20b HTTP/1.1\r\nhost: LocalHost:1\r\ncontent-length: 2\r\n\r\n{}";
+    let next = "GET /public/y HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let oversized = format!("GET / HTTP/1.1\r\nhost: {}\r\n\r\n", "a".repeat(40_000));
+    for (bytes, status, location) in [
+        ("GET /public/x HTTP/1.1\r\nhost: localhost\r\n\r\n", "308", "https://localhost/public/x"),
+        (login, "308", "https://LocalHost:1/auth/login?a=%20b"),
+        (
+            "GET http://localhost/x HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            "308",
+            "https://localhost/x",
+        ),
+        ("OPTIONS * HTTP/1.1\r\nhost: localhost\r\n\r\n", "308", "https://localhost"),
+        ("GET /x HTTP/1.1\r\nhost: evil.example\r\n\r\n", "400", ""),
+        ("GET /x HTTP/1.1\r\nhost: localhost/evil.example\r\n\r\n", "400", ""),
+        ("GET /x HTTP/1.0\r\n\r\n", "400", ""),
+        ("CONNECT localhost:443 HTTP/1.1\r\nhost: localhost\r\n\r\n", "400", ""),
+        ("\u{fffd}\u{fffd}\r\n\r\n", "400", ""),
+        (&oversized, "431", ""),
+    ] {
+        let answer = in_the_clear(&gateway, format!("{bytes}{next}").as_bytes()).await;
+
+        let answer = String::from_utf8_lossy(&answer).to_lowercase();
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{bytes}: {answer}");
+        assert_eq!(answer.matches("http/1.").count(), 1, "{bytes}: {answer}");
+        let said = answer.lines().find_map(|line| line.strip_prefix("location: "));
+        assert_eq!(said.unwrap_or_default(), location.to_lowercase(), "{bytes}");
+        assert_eq!(
+            answer.contains("this is https"),
+            !answer.contains("content-length: 0"),
+            "{answer}"
+        );
+    }
+    assert!(gateway.upstream.seen().is_empty());
+
+    // Who says nothing, or not all of it, has no longer than a handshake may take.
+    let tables = "[limits]\nhandshake_timeout = \"100ms\"\n".to_owned();
+    let hasty = Gateway::start(Setup { tables, ..Setup::default() }).await;
+    for bytes in ["", "G", "GET /x HTTP/1.1\r\nhost: localhost\r\n"] {
+        assert!(in_the_clear(&hasty, bytes.as_bytes()).await.is_empty(), "{bytes}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

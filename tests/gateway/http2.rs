@@ -28,6 +28,22 @@ async fn assert_serves(gateway: &Gateway, row: &str) {
     assert_eq!(served.ok(), Some(http::StatusCode::OK), "{row}");
 }
 
+/// hyper says no 100 over HTTP/2: whoever waits for one is told to ask without (RFC 9110 §10.1.1).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_does_not_wait_in_vain_for_100_continue() {
+    let gateway = start("body_idle_timeout = \"300ms\"").await;
+    let mut client = gateway.client(Version::H2).await;
+    for path in ["/public/x", "/auth/login"] {
+        let expecting = || request("POST", path).header("expect", "100-continue");
+
+        let held_back = expecting().endless(b"").send(&mut client).await;
+        let sent = expecting().json("{}").send(&mut client).await;
+
+        assert_eq!(held_back.status, 417, "{path}");
+        assert_ne!(sent.status, 417, "{path}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_that_are_opened_and_reset_at_once_hold_nobody_up() {
     let gateway = start("http2_resets = 20\nkeep_alive = \"1s\"").await;

@@ -27,6 +27,7 @@ use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
+use crate::gateway::framing::HYPER_HEADERS;
 use crate::gateway::upload::ClientBody;
 use crate::gateway::upload::Stage;
 use crate::gateway::upload::Upload;
@@ -68,11 +69,11 @@ impl Link {
     ) -> Result<Box<Self>, Failure> {
         let heard = Arc::new(AtomicBool::new(false));
         let io = TokioIo::new(Watched { stream, heard: Arc::clone(&heard) });
-        let (sender, driver) = http1::Builder::new()
-            .max_headers(header_count)
-            .handshake(io)
-            .await
-            .map_err(Failure::Closed)?;
+        let mut builder = http1::Builder::new();
+        if header_count != HYPER_HEADERS {
+            builder.max_headers(header_count);
+        }
+        let (sender, driver) = builder.handshake(io).await.map_err(Failure::Closed)?;
         open.increment(1.0);
         let driver = Box::pin(driver.with_upgrades());
         Ok(Box::new(Self { sender, driver: Some(driver), heard, kept_for: None, open }))
