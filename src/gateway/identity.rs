@@ -1,5 +1,7 @@
 //! Tells the backend who asks: identity headers, set from the verified token alone.
 
+use std::borrow::Cow;
+
 use http::HeaderName;
 use http::HeaderValue;
 use serde_json::Value;
@@ -57,29 +59,25 @@ impl Identity {
     /// The headers for an identity: once each; none for what the token does not say.
     pub(crate) fn headers(&self, principal: &Principal) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers = Vec::with_capacity(8);
-        let mut set = |name: &Option<HeaderName>, value: Option<&str>| {
-            let value = value.filter(|value| !value.is_empty()).and_then(header_value);
+        let mut set = |name: &Option<HeaderName>, value: Option<HeaderValue>| {
             if let (Some(name), Some(value)) = (name, value) {
                 put(&mut headers, name, value);
             }
         };
         let config = &self.config;
-        set(&config.user_id, Some(&principal.subject));
-        set(&config.email, principal.email.as_deref());
-        set(&config.username, principal.username.as_deref());
-        if !principal.roles.is_empty() {
-            set(&config.roles, Some(&join(&principal.roles)));
-        }
-        if !principal.permissions.is_empty() {
-            set(&config.permissions, Some(&join(&principal.permissions)));
-        }
+        let text = |text: &Option<String>| text.as_deref().and_then(header_value);
+        let list = |items: &[String]| list_value(items.iter().map(Into::into));
+        set(&config.user_id, header_value(&principal.subject));
+        set(&config.email, text(&principal.email));
+        set(&config.username, text(&principal.username));
+        set(&config.roles, list(&principal.roles));
+        set(&config.permissions, list(&principal.permissions));
         if config.session.is_some() {
             let session = principal.session.as_ref().map(ToString::to_string);
-            set(&config.session, session.as_deref());
+            set(&config.session, text(&session));
         }
         for (name, claim) in &config.claims {
-            let text = principal.claims.get(claim).and_then(claim_text);
-            if let Some(value) = text.and_then(|text| header_value(&text)) {
+            if let Some(value) = principal.claims.get(claim).and_then(claim_value) {
                 put(&mut headers, name, value);
             }
         }
@@ -99,61 +97,80 @@ pub(crate) fn fold(name: &str) -> String {
     kept.map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// Joins by commas; a comma within an item is encoded, so that no item reads as two.
-fn join(items: &[String]) -> String {
+/// Joins by commas, each item encoded by itself, so that no item reads as two.
+fn list_value<'a, I>(items: I) -> Option<HeaderValue>
+where
+    I: IntoIterator<Item = Cow<'a, str>>,
+{
     let mut text = String::new();
-    for (index, item) in items.iter().enumerate() {
+    for (index, item) in items.into_iter().enumerate() {
         if index > 0 {
             text.push(',');
         }
-        if item.contains(',') {
-            text.push_str(&item.replace(',', "%2C"));
-        } else {
-            text.push_str(item);
-        }
+        percent_encode(&mut text, &item, true);
     }
-    text
+    HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())
 }
 
-fn claim_text(claim: &Value) -> Option<String> {
-    let scalar = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+/// A claim as a header: a list of plain values as roles are, what has more structure as JSON.
+fn claim_value(claim: &Value) -> Option<HeaderValue> {
+    let items = claim.as_array().map(|items| items.iter().map(scalar));
+    match items.and_then(Iterator::collect::<Option<Vec<_>>>) {
+        Some(items) => list_value(items),
+        None if claim.is_null() => None,
+        None => header_value(&scalar(claim).unwrap_or_else(|| claim.to_string().into())),
+    }
+}
+
+fn scalar(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(text.into()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string().into()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
-    };
-    let text = match claim {
-        Value::Array(items) => match items.iter().map(scalar).collect::<Option<Vec<_>>>() {
-            Some(items) => Some(join(&items)),
-            None => Some(claim.to_string()),
-        },
-        Value::Object(_) => Some(claim.to_string()),
-        _ => scalar(claim),
-    };
-    text.filter(|text| !text.is_empty())
+    }
 }
 
-/// Percent-encodes what is not printable ASCII, and blanks at either end, which a reader would
-/// trim: ` admin` must not arrive as `admin`.
+/// A single text as a header's value; none for an empty one.
 fn header_value(text: &str) -> Option<HeaderValue> {
-    let plain = all_bytes(text, |byte| matches!(byte, b' '..=b'~'))
-        && !text.starts_with(' ')
-        && !text.ends_with(' ');
-    if plain {
+    if text.is_empty() {
+        return None;
+    }
+    if is_plain(text, false) {
         return HeaderValue::from_str(text).ok();
+    }
+    let mut encoded = String::with_capacity(text.len() * 3);
+    percent_encode(&mut encoded, text, false);
+    HeaderValue::try_from(encoded).ok()
+}
+
+/// Percent-encodes what is not printable ASCII, `%` itself, and blanks at either end, which a
+/// reader would trim; within a list also commas. Two texts never come out alike.
+fn percent_encode(encoded: &mut String, text: &str, in_list: bool) {
+    if is_plain(text, in_list) {
+        encoded.push_str(text);
+        return;
     }
     let start = text.len() - text.trim_start_matches(' ').len();
     let end = text.trim_end_matches(' ').len();
-    let mut encoded = String::with_capacity(text.len() * 3);
     for (index, byte) in text.bytes().enumerate() {
         let blank_at_end = byte == b' ' && (index < start || index >= end);
-        if matches!(byte, b' '..=b'~') && !blank_at_end {
+        if stands_for_itself(byte, in_list) && !blank_at_end {
             encoded.push(char::from(byte));
         } else {
             encoded.push('%');
             encoded.extend(hex_digits(byte));
         }
     }
-    HeaderValue::try_from(encoded).ok()
+}
+
+fn is_plain(text: &str, in_list: bool) -> bool {
+    all_bytes(text, |byte| stands_for_itself(byte, in_list))
+        && !text.starts_with(' ')
+        && !text.ends_with(' ')
+}
+
+const fn stands_for_itself(byte: u8, in_list: bool) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'%' && !(in_list && byte == b',')
 }
 
 fn hex_digits(byte: u8) -> [char; 2] {
@@ -201,8 +218,8 @@ mod tests {
         let identity = Identity::new(&identity_config());
         let mut principal = principal();
         principal.email = Some("you@example.com".to_owned());
-        principal.roles = vec!["a".to_owned(), "b,admin".to_owned()];
-        principal.claims.insert("plan".to_owned(), json!(["pro", 2]));
+        principal.roles = ["a", "b,admin", "b%2Cadmin", " c"].map(str::to_owned).into();
+        principal.claims.insert("plan".to_owned(), json!(["pro", 2, "5%"]));
 
         let headers = identity.headers(&principal);
 
@@ -214,10 +231,10 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "x-plan: pro,2",
+                "x-plan: pro,2,5%25",
                 "x-user-email: you@example.com",
                 "x-user-id: 7",
-                "x-user-roles: a,b%2Cadmin"
+                "x-user-roles: a,b%2Cadmin,b%252Cadmin,%20c"
             ]
         );
     }
@@ -231,7 +248,10 @@ mod tests {
             ("a\r\nX-User-Id: 1", "a%0D%0AX-User-Id: 1"),
             (" admin ", "%20admin%20"),
             ("\u{7f}", "%7F"),
-            ("50%", "50%"),
+            ("50%", "50%25"),
+            ("adm%69n", "adm%2569n"),
+            ("%EC%9D%B4", "%25EC%259D%25B4"),
+            ("a,b", "a,b"),
         ];
         for (name, sent) in rows {
             let mut principal = principal();

@@ -16,6 +16,7 @@ mod redis;
 
 mod accounts;
 mod auth_api;
+mod backends;
 mod browser;
 mod caps;
 mod cli;
