@@ -40,6 +40,8 @@ pub struct RouteConfig {
     pub set_headers: Vec<(HeaderName, HeaderValue)>,
     /// Taken from the request to the upstream; default none.
     pub remove_headers: Vec<HeaderName>,
+    /// Overrides the site's `forward_authorization`; default `None`: does not.
+    pub forward_authorization: Option<bool>,
     /// Which `Host` the upstream sees; default the client's.
     pub host: HostHeader,
     /// `%2F` in the path: `true` keeps it, `false` (default) refuses.
@@ -57,7 +59,7 @@ pub enum RouteAuth {
     Required,
     /// A valid token gives an identity; no token passes without; a bad one is 401.
     Optional,
-    /// No token is looked at.
+    /// No token is looked at; none reaches the upstream, unless `forward_authorization` says so.
     None,
 }
 
@@ -111,6 +113,7 @@ impl RouteConfig {
             remove_headers: table.read("remove_headers", Vec::new(), |item| {
                 item.list(|item| item.parse(route_header))
             }),
+            forward_authorization: table.optional("forward_authorization", Item::flag),
             host: table.choice(
                 "host",
                 HostHeader::Client,

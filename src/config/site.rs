@@ -32,7 +32,7 @@ pub struct SiteConfig {
     pub cors: CorsConfig,
     /// `SameSite` of the contract's cookies; default `lax`.
     pub cookie_same_site: SameSite,
-    /// The backend gets the Bearer token as well; default `false`.
+    /// The backends get the Bearer token as well; default `false`.
     pub forward_authorization: bool,
     /// Identity headers.
     pub identity: IdentityConfig,

@@ -1,6 +1,7 @@
 //! Finds out who a request speaks for: the one Bearer token that it presents, and how that stands.
 
 use http::HeaderMap;
+use http::HeaderValue;
 use http::header;
 
 use crate::auth::scrutiny::Scrutiny;
@@ -12,6 +13,8 @@ use crate::operation::ErrorCode;
 use crate::operation::Rejection;
 
 /// Decides by what is at hand; `None` where nobody said who asks, and nobody had to.
+///
+/// Where a token is optional, credentials of another scheme are the backend's to judge.
 ///
 /// # Errors
 /// 400 for two `Authorization` lines; 401 for no token, or none that is sound; 503 while
@@ -26,6 +29,9 @@ pub(crate) fn examine(
     if auth == RouteAuth::None {
         return Ok(None);
     }
+    if auth == RouteAuth::Optional && !presents_token(headers, bare_tokens) {
+        return Ok(None);
+    }
     match presented(headers, bare_tokens)? {
         Some(token) => scrutiny.judge(token, now).map(Some),
         None if auth == RouteAuth::Required => {
@@ -33,6 +39,18 @@ pub(crate) fn examine(
         }
         None => Ok(None),
     }
+}
+
+/// Whether a request's `Authorization` tries the Bearer scheme, however badly written: what a lax
+/// backend might take for a token counts as well.
+pub(crate) fn presents_token(headers: &HeaderMap, bare_tokens: bool) -> bool {
+    let is_bearer = |credentials: &[u8]| {
+        let mut words = credentials.trim_ascii_start().split(|byte| !byte.is_ascii_alphanumeric());
+        words.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+    };
+    headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes).any(|line| {
+        (bare_tokens && !line.contains(&b' ')) || line.split(|byte| *byte == b',').any(is_bearer)
+    })
 }
 
 /// The one token that a request presents (RFC 6750 §2.1); none where `Authorization` is absent.
@@ -86,6 +104,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::presented;
+    use super::presents_token;
     use crate::operation::ErrorCode;
 
     type Taken<'a> = Result<Option<&'a str>, ErrorCode>;
@@ -131,6 +150,31 @@ mod tests {
             let headers = headers(lines);
             let token = presented(&headers, false).map_err(|rejection| rejection.code);
             assert_eq!(token, expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_may_be_read_as_bearer_is_told_from_other_schemes() {
+        let rows: [(&[&'static [u8]], bool, bool); 14] = [
+            (&[], false, false),
+            (&[b""], false, true),
+            (&[b"Bearer a.b.c"], true, true),
+            (&[b"bEARER"], true, true),
+            (&[b"Bearer\ta.b.c"], true, true),
+            (&[b"Bearer:a.b.c"], true, true),
+            (&[b"  Bearer a.b.c"], true, true),
+            (&[b"Basic dTpw,Bearer a.b.c"], true, true),
+            (&[b"Basic dTpw", b"bearer a"], true, true),
+            (&[b"BearerX a.b.c"], false, false),
+            (&[b"Basic dTpw"], false, false),
+            (&[b"Digest username=\"bearer\", realm=\"r\""], false, false),
+            (&[b"\xff a"], false, false),
+            (&[b"a.b.c"], false, true),
+        ];
+        for (lines, bearer, bearer_or_bare) in rows {
+            let headers = headers(lines);
+            assert_eq!(presents_token(&headers, false), bearer, "{lines:?}");
+            assert_eq!(presents_token(&headers, true), bearer_or_bare, "{lines:?}, bare");
         }
     }
 

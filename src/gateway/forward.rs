@@ -57,7 +57,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) set_headers: &'a [(HeaderName, HeaderValue)],
     /// Taken away.
     pub(crate) remove_headers: &'a [HeaderName],
-    /// Whether the Bearer token goes along.
+    /// Whether `Authorization` goes along: the token where that is wanted, others' credentials.
     pub(crate) forward_authorization: bool,
     /// Which `Host` the upstream sees.
     pub(crate) host: HostHeader,

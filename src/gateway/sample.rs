@@ -29,6 +29,7 @@ pub(crate) fn route(path: &str, methods: &[Method]) -> RouteConfig {
         strip_prefix: None,
         set_headers: Vec::new(),
         remove_headers: Vec::new(),
+        forward_authorization: None,
         host: HostHeader::Client,
         keep_encoded_slash: false,
         when_stale: None,

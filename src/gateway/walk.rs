@@ -15,6 +15,7 @@ use crate::config::RouteAuth;
 use crate::config::WhenStale;
 use crate::gateway::Gateway;
 use crate::gateway::authenticate::examine;
+use crate::gateway::authenticate::presents_token;
 use crate::gateway::authorize::authorize;
 use crate::gateway::body::ReplyBody;
 use crate::gateway::context::Context;
@@ -149,6 +150,9 @@ impl<'a> Visit<'a> {
         let target = path
             .target(&self.context.target, rules.strip_prefix.as_deref())
             .map_err(|error| Rejection::new(ErrorCode::BadRequest, error.to_string()))?;
+        let bare_tokens = self.site.contract.tokens().bare_tokens;
+        let others_credentials =
+            rules.auth != RouteAuth::Required && !presents_token(&parts.headers, bare_tokens);
         let plan = Plan {
             upstream: &route.upstream,
             target,
@@ -157,7 +161,8 @@ impl<'a> Visit<'a> {
             cookie_names: &self.site.cookie_names,
             set_headers: &rules.set_headers,
             remove_headers: &rules.remove_headers,
-            forward_authorization: self.site.forward_authorization,
+            forward_authorization: others_credentials
+                || rules.forward_authorization.unwrap_or(self.site.forward_authorization),
             host: rules.host,
             authority: self.context.authority(),
             client: self.context.client.address,

@@ -33,7 +33,7 @@ async fn an_optional_token_that_is_bad_is_refused_all_the_same() {
     let cut = &staff[..staff.len() - 1];
     for version in Version::BOTH {
         let mut client = gateway.client(version).await;
-        for bad in ["", "Bearer", "Bearer a.b.c", "Basic dTpw", "Bearer x, Bearer y", cut] {
+        for bad in ["Bearer", "Bearer a.b.c", "Bearer:a.b.c", "Bearer x, Bearer y", cut] {
             assert_eq!(status(&mut client, "/maybe/x", Some(bad)).await, 401, "{bad}");
         }
         assert_eq!(status(&mut client, "/maybe/x", None).await, 200);
@@ -49,33 +49,53 @@ async fn an_optional_token_that_is_bad_is_refused_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backend_gets_the_credentials_only_where_the_site_says_so() {
+async fn a_token_reaches_a_backend_where_that_is_wanted_and_other_schemes_where_no_token_is() {
+    let route = |path: &str, auth: &str, more: &str| {
+        format!("{{ path = \"{path}\", upstream = \"{{upstream}}\", auth = \"{auth}\"{more} }},\n")
+    };
     for forward in [false, true] {
         let site = format!("forward_authorization = {forward}");
-        let gateway = Gateway::start(Setup { site, ..Setup::default() }).await;
+        let other = format!(", forward_authorization = {}", !forward);
+        let routes = route("/api/*", "required", "")
+            + &route("/maybe/*", "optional", "")
+            + &route("/public/*", "none", "")
+            + &route("/other/api/*", "required", &other)
+            + &route("/other/maybe/*", "optional", &other)
+            + &route("/other/public/*", "none", &other);
+        let gateway = Gateway::start(Setup { site, routes, ..Setup::default() }).await;
         let bearer = format!("Bearer {}", token(&gateway, "you@example.com", "staff").await);
         let mut client = gateway.client(Version::H1).await;
         let rows = [
-            ("/api/x", bearer.as_str()),
-            ("/maybe/x", bearer.as_str()),
-            ("/public/x", bearer.as_str()),
-            ("/public/x", "Basic dTpw"),
-            ("/public/x", "Bearer no.such.token"),
+            ("/api/x", bearer.as_str(), forward),
+            ("/maybe/x", bearer.as_str(), forward),
+            ("/public/x", bearer.as_str(), forward),
+            ("/other/api/x", bearer.as_str(), !forward),
+            ("/other/maybe/x", bearer.as_str(), !forward),
+            ("/other/public/x", bearer.as_str(), !forward),
+            ("/public/x", "Bearer no.such.token", forward),
+            ("/public/x", "Basic dTpw, bearer a.b.c", forward),
+            ("/public/x", "Basic dTpw", true),
+            ("/maybe/x", "Basic dTpw", true),
+            ("/maybe/x", "ApiKey 7", true),
+            ("/other/public/x", "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host", true),
+            ("/other/maybe/x", "7", true),
         ];
-        for (path, line) in rows {
+        for (path, line, is_seen) in rows {
             let seen = request("GET", path)
                 .header("authorization", line)
                 .header("proxy-authorization", "Basic dTpw")
                 .header("auth_orization", "Bearer x")
                 .send(&mut client)
                 .await;
-            assert_eq!(seen.status, 200, "a public route looks at no token: {path} {line}");
+            assert_eq!(seen.status, 200, "{path} {line}: {}", seen.text());
             let seen = seen.json();
-            let expected = forward.then(|| json!([line]));
+            let expected = is_seen.then(|| json!([line]));
             assert_eq!(seen["headers"].get("authorization"), expected.as_ref(), "{path} {line}");
             assert_eq!(seen["headers"].get("proxy-authorization"), None);
             assert_eq!(seen["headers"].get("auth_orization"), None);
         }
+        let basic = request("GET", "/api/x").header("authorization", "Basic dTpw");
+        assert_eq!(basic.send(&mut client).await.status, 401);
     }
 }
 
