@@ -3,6 +3,8 @@
 
 use http::HeaderName;
 
+use crate::gateway::forwarded::ADDRESS_CLAIMS;
+
 /// Says whether `name`, folded, is one of `folded`.
 pub(crate) fn is_alias_of(name: &HeaderName, folded: &[String]) -> bool {
     folded.iter().any(|known| folds_to(name.as_str(), known))
@@ -20,32 +22,32 @@ pub(crate) fn imitates(name: &HeaderName) -> bool {
     if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return false;
     }
-    let mut letters = letters(name);
+    let mut start = letters(name);
     let forwarded = "xforwarded";
-    if forwarded.bytes().all(|byte| letters.next() == Some(byte)) {
+    if forwarded.bytes().all(|byte| start.next() == Some(byte)) {
         return true;
     }
-    STATED.iter().any(|known| folds_to(name, known))
+    STATED.iter().chain(&ADDRESS_CLAIMS).any(|known| letters(name).eq(letters(known)))
 }
 
-/// What [`imitates`] protects, folded; with every `X-Forwarded-…`.
+/// What [`imitates`] protects, with [`ADDRESS_CLAIMS`] and every `X-Forwarded-…`.
 const STATED: [&str; 16] = [
     "authorization",
     "connection",
-    "contentlength",
-    "contenttype",
+    "content-length",
+    "content-type",
     "cookie",
     "expect",
     "forwarded",
     "host",
-    "proxyauthorization",
+    "proxy-authorization",
     "te",
-    "transferencoding",
+    "transfer-encoding",
     "upgrade",
-    "xoriginalurl",
-    "xrealip",
-    "xrequestid",
-    "xrewriteurl",
+    "x-original-url",
+    "x-real-ip",
+    "x-request-id",
+    "x-rewrite-url",
 ];
 
 fn folds_to(name: &str, folded: &str) -> bool {
@@ -90,6 +92,8 @@ mod tests {
             ("content_length", true),
             ("transfer_encoding", true),
             ("x_request_id", true),
+            ("true_client_ip", true),
+            ("cf.connecting-ip", true),
             ("x-forwarded-for", false),
             ("authorization", false),
             ("x_trace", false),

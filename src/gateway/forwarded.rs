@@ -28,6 +28,30 @@ pub(crate) struct Facts<'a> {
     pub(crate) request_id: &'a str,
 }
 
+/// Headers besides `X-Forwarded-…` in which proxies of others name the client's address: backends
+/// and their libraries look for them before they look at ours.
+pub(crate) const ADDRESS_CLAIMS: [&str; 19] = [
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "cf-pseudo-ipv4",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded-for",
+    "proxy-client-ip",
+    "true-client-ip",
+    "wl-proxy-client-ip",
+    "x-appengine-user-ip",
+    "x-azure-clientip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-forwarded",
+    "x-original-forwarded-for",
+    "x-originating-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+];
+
 /// Says whether a client's header of this name is dropped before ours are stated.
 pub(crate) fn is_claim(name: &str, trusted_peer: bool) -> bool {
     match name {
@@ -41,7 +65,7 @@ pub(crate) fn is_claim(name: &str, trusted_peer: bool) -> bool {
         | "x-real-ip"
         | "x-request-id"
         | "x-rewrite-url" => true,
-        _ => !trusted_peer && name.starts_with("x-forwarded-"),
+        _ => !trusted_peer && (name.starts_with("x-forwarded-") || ADDRESS_CLAIMS.contains(&name)),
     }
 }
 
@@ -133,6 +157,7 @@ mod tests {
     }
 
     const CLAIMS: &[(&str, &str)] = &[
+        ("cf-connecting-ip", "1.1.1.1"),
         ("forwarded", "for=1.1.1.1"),
         ("x-forwarded-for", "1.1.1.1"),
         ("x-forwarded-host", "front.example.com"),
@@ -163,6 +188,7 @@ mod tests {
         assert_eq!(
             stated(CLAIMS, true),
             expected(&[
+                ("cf-connecting-ip", "1.1.1.1"),
                 ("x-forwarded-for", "1.1.1.1, 10.0.0.1"),
                 ("x-forwarded-host", "front.example.com"),
                 ("x-forwarded-prefix", "/admin"),

@@ -159,6 +159,12 @@ async fn forwarded_headers_are_the_sockets_truth() {
         ("x-original-url", "/public/x"),
         ("x-rewrite-url", "/public/x"),
         ("x-real-ip", "6.6.6.6"),
+        ("true-client-ip", "6.6.6.6"),
+        ("x-client-ip", "6.6.6.6"),
+        ("cf-connecting-ip", "6.6.6.6"),
+        ("fastly-client-ip", "6.6.6.6"),
+        ("x_client_ip", "6.6.6.6"),
+        ("x-forwarded", "for=6.6.6.6"),
         ("forwarded", "for=6.6.6.6"),
         ("x-request-id", "forged"),
     ];

@@ -55,13 +55,15 @@ async fn a_session_remembers_the_clients_address_not_the_proxys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scheme_host_and_request_id_are_believed_and_nothing_else() {
+async fn scheme_host_address_and_request_id_are_believed_and_nothing_else() {
     let gateway = start().await;
     let mut client = gateway.client(Version::H1).await;
     let reply = request("GET", "/public/x")
         .header("x-forwarded-proto", "http")
         .header("x-forwarded-host", "front.example")
         .header("x-request-id", "front-1")
+        .header("cf-connecting-ip", "2.2.2.2")
+        .header("true_client_ip", "6.6.6.6")
         .header("forwarded", "for=6.6.6.6")
         .header("x-forwarded-user", "root")
         .header("x-forwarded-email", "root@example.com")
@@ -79,6 +81,7 @@ async fn scheme_host_and_request_id_are_believed_and_nothing_else() {
     assert_eq!(headers["x-request-id"], json!(["front-1"]));
     assert_eq!(headers["x-forwarded-proto"], json!(["http"]));
     assert_eq!(headers["x-forwarded-host"], json!(["front.example"]));
+    assert_eq!(headers["cf-connecting-ip"], json!(["2.2.2.2"]));
     let text = seen.to_string();
     for gone in ["6.6.6.6", "root", "admin", "x-user-id"] {
         assert!(!text.contains(gone), "{gone} reached the backend: {text}");
