@@ -82,6 +82,7 @@ pub use restart::restart_only_changes;
 pub use revocation::CloseStreams;
 pub use revocation::RevocationConfig;
 pub use revocation::WhenStale;
+pub(crate) use route::COMMON_METHODS;
 pub use route::HostHeader;
 pub use route::RouteAuth;
 pub use route::RouteConfig;

@@ -22,7 +22,7 @@ use crate::config::path::pattern_shape;
 pub struct RouteConfig {
     /// `/*`, `/a/*` (covers `/a`, `/a/` and all below), `/users/{id}`, `/exact`.
     pub path: String,
-    /// Methods; default empty: all.
+    /// Methods, HEAD wherever GET is; default empty: all but TRACE.
     pub methods: Vec<Method>,
     /// Whether a token is needed; default `required`.
     pub auth: RouteAuth,
@@ -212,7 +212,7 @@ fn method(text: &str) -> Result<Method, Expected> {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
     match Method::from_bytes(text.as_bytes()) {
         Ok(method) if is_upper => Ok(method),
-        Ok(_) | Err(_) => Err(Expected::one_of(text, &METHODS)),
+        Ok(_) | Err(_) => Err(Expected::one_of(text, &COMMON_METHODS)),
     }
 }
 
@@ -232,4 +232,6 @@ fn prefix_of(prefix: &str, path: Option<&str>) -> Result<String, Expected> {
     }
 }
 
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// The methods that most backends know (RFC 9110 §9.3, RFC 5789).
+pub(crate) const COMMON_METHODS: [&str; 7] =
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

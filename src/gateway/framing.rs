@@ -18,6 +18,7 @@ use http::header::EXPECT;
 use http::header::HOST;
 use http::header::TRANSFER_ENCODING;
 
+use crate::config::COMMON_METHODS;
 use crate::config::LimitsConfig;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
@@ -41,7 +42,7 @@ pub struct FragmentSeen;
 pub(crate) fn check<B>(request: &Request<B>, limits: &LimitsConfig) -> Result<(), Rejection> {
     if request.method() == Method::CONNECT {
         let refused = Rejection::new(ErrorCode::MethodNotAllowed, "CONNECT is never tunnelled");
-        return Err(Rejection { allow: SERVED.map(str::to_owned).to_vec(), ..refused });
+        return Err(Rejection { allow: COMMON_METHODS.map(str::to_owned).to_vec(), ..refused });
     }
     check_sizes(request, limits)?;
     check_target(request)?;
@@ -77,9 +78,6 @@ pub(crate) fn host<B>(request: &Request<B>) -> Option<Cow<'_, str>> {
         Cow::Borrowed(host)
     })
 }
-
-/// What `Allow` says to a CONNECT.
-const SERVED: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 fn bad(reason: &'static str) -> Rejection {
     Rejection::new(ErrorCode::BadRequest, reason)
@@ -158,7 +156,7 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Rejection> {
 }
 
 /// Splits `host[:port]`; `None` when it is not exactly that.
-fn split_authority(text: &str) -> Option<(&str, Option<u16>)> {
+pub(crate) fn split_authority(text: &str) -> Option<(&str, Option<u16>)> {
     let (host, rest) = if let Some(inner) = text.strip_prefix('[') {
         let (address, rest) = inner.split_once(']')?;
         address.parse::<Ipv6Addr>().ok()?;

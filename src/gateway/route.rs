@@ -6,6 +6,7 @@
 
 use http::Method;
 
+use crate::config::COMMON_METHODS;
 use crate::config::RouteConfig;
 use crate::gateway::path::Canonical;
 use crate::gateway::path_tree::PathTree;
@@ -48,7 +49,7 @@ pub(crate) struct RouteFault {
 /// One of the targets that share a path.
 #[derive(Debug)]
 struct Choice {
-    /// Empty: all that no other choice names.
+    /// Empty: all that no other choice names, but TRACE.
     methods: Vec<Method>,
     target: Target,
 }
@@ -94,9 +95,16 @@ impl Router {
         let Some(choices) = choices else {
             return Err(Rejection::new(ErrorCode::NotFound, "no route covers the path"));
         };
-        let named = choices.iter().find(|choice| choice.methods.contains(method));
-        let choice = named.or_else(|| choices.iter().find(|choice| choice.methods.is_empty()));
-        choice.map(|choice| choice.target).ok_or_else(|| not_allowed(choices))
+        let named = |method| choices.iter().find(|choice| choice.methods.contains(method));
+        let choice = match named(method) {
+            // RFC 9110 §9.3.2: a HEAD asks for what a GET would be answered with.
+            None if method == Method::HEAD => named(&Method::GET),
+            found => found,
+        };
+        // RFC 9110 §9.3.8: a TRACE is answered with the request itself, identity included.
+        let traces = method.as_str().eq_ignore_ascii_case("TRACE");
+        let any = || choices.iter().find(|choice| choice.methods.is_empty() && !traces);
+        choice.or_else(any).map(|choice| choice.target).ok_or_else(|| not_allowed(choices))
     }
 
     fn add(&mut self, index: usize, route: &RouteConfig) -> Result<(), (String, String)> {
@@ -133,8 +141,15 @@ fn check_reachable(path: &str) -> Result<(), (String, String)> {
 }
 
 fn not_allowed(choices: &[Choice]) -> Rejection {
-    let methods = choices.iter().flat_map(|choice| &choice.methods);
-    let mut allow: Vec<String> = methods.map(ToString::to_string).collect();
+    let mut allow: Vec<String> = Vec::new();
+    for choice in choices {
+        allow.extend(choice.methods.iter().map(ToString::to_string));
+        match choice.methods.as_slice() {
+            [] => allow.extend(COMMON_METHODS.map(str::to_owned)),
+            methods if methods.contains(&Method::GET) => allow.push("HEAD".to_owned()),
+            _ => {}
+        }
+    }
     allow.sort_unstable();
     allow.dedup();
     Rejection {
@@ -172,18 +187,28 @@ mod tests {
             route("/b", &[Method::GET]),
             route("/b", &[]),
             route("/auth/*", &[]),
+            route("/c", &[Method::GET]),
+            route("/c", &[Method::HEAD, Method::TRACE]),
         ])
         .unwrap();
+        let trace: Method = "trace".parse().unwrap();
         let rows = [
             (Method::GET, "/a", Ok(Target::Route(1))),
             (Method::PUT, "/a", Ok(Target::Route(2))),
-            (Method::DELETE, "/a", Err("GET, POST, PUT")),
+            (Method::HEAD, "/a", Ok(Target::Route(1))),
+            (Method::DELETE, "/a", Err("GET, HEAD, POST, PUT")),
             (Method::GET, "/a/", Ok(Target::Route(0))),
             (Method::GET, "/b", Ok(Target::Route(3))),
+            (Method::HEAD, "/b", Ok(Target::Route(3))),
+            (Method::HEAD, "/c", Ok(Target::Route(7))),
+            (Method::TRACE, "/c", Ok(Target::Route(7))),
+            (Method::TRACE, "/b", Err("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")),
+            (trace, "/a/", Err("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")),
             (Method::PATCH, "/b", Ok(Target::Route(4))),
             (Method::POST, "/auth/login", Ok(Target::Endpoint(0))),
             (Method::GET, "/auth/login", Err("POST")),
-            (Method::HEAD, "/auth/sessions", Err("GET")),
+            (Method::HEAD, "/auth/sessions", Ok(Target::Endpoint(1))),
+            (Method::POST, "/auth/sessions", Err("GET, HEAD")),
             (Method::DELETE, "/auth/sessions/1", Ok(Target::Endpoint(2))),
             (Method::DELETE, "/auth/sessions/", Ok(Target::Route(5))),
             (Method::GET, "/auth/other", Ok(Target::Route(5))),

@@ -105,7 +105,7 @@ async fn no_method_passes_without_a_token() {
     for version in Version::BOTH {
         let mut client = gateway.client(version).await;
         for method in
-            ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", "PROPFIND"]
+            ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get", "PROPFIND"]
         {
             let reply = request(method, "/api/x")
                 .header("x-http-method-override", "OPTIONS")
@@ -126,6 +126,37 @@ async fn no_method_passes_without_a_token() {
     let answer = raw(gateway.address(), &gateway.trust(), star).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 404"), "{}", String::from_utf8_lossy(&answer));
     assert!(gateway.upstream.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn head_goes_where_get_goes_and_trace_only_where_it_is_named() {
+    let routes = "{ path = \"/*\", upstream = \"{upstream}\", auth = \"none\" },\n\
+                  { path = \"/read\", upstream = \"{upstream}\", methods = [\"GET\"], auth = \"none\" },\n\
+                  { path = \"/trace\", upstream = \"{upstream}\", methods = [\"TRACE\"], auth = \"none\" },";
+    let gateway = Gateway::start(Setup { routes: routes.to_owned(), ..Setup::default() }).await;
+    for version in Version::BOTH {
+        let mut client = gateway.client(version).await;
+        for (method, path, status, allow) in [
+            ("HEAD", "/read", 200, ""),
+            ("POST", "/read", 405, "GET, HEAD"),
+            ("TRACE", "/read", 405, "GET, HEAD"),
+            ("TRACE", "/x", 405, "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
+            ("TRACE", "/trace", 200, ""),
+            ("GET", "/trace", 405, "TRACE"),
+            ("HEAD", "/auth/me", 401, ""),
+            ("HEAD", "/auth/login", 405, "POST"),
+        ] {
+            let reply = request(method, path).send(&mut client).await;
+            assert_eq!(reply.status, status, "{method} {path}");
+            assert_eq!(
+                reply.headers.get("allow").map_or("", |value| value.to_str().unwrap()),
+                allow
+            );
+        }
+        let methods: Vec<_> =
+            gateway.upstream.seen().iter().map(|seen| seen["method"].clone()).collect();
+        assert!(methods.ends_with(&[json!("HEAD"), json!("TRACE")]), "{methods:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
