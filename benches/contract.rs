@@ -32,8 +32,12 @@ fn login(criterion: &mut Criterion) {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let outcome = issued();
-    let context =
-        ReplyContext { now: NOW, request_id: "req-0123456789abcdef", same_site: SameSite::Lax };
+    let context = ReplyContext {
+        now: NOW,
+        request_id: "req-0123456789abcdef",
+        host: "api.example.com",
+        same_site: SameSite::Lax,
+    };
     let rejection = Rejection::new(ErrorCode::InvalidToken, "expired");
     for name in Contract::built_in_names() {
         let contract = Contract::built_in(name).expect("a built-in").expect("it loads");

@@ -77,7 +77,7 @@ pub(super) fn refuse(
         }
     };
     let status = response.status();
-    set_refusal_headers(response.headers_mut(), status, rejection);
+    set_refusal_headers(response.headers_mut(), status, rejection, context.host);
     if rejection.code == ErrorCode::DuplicateCookie {
         let ours = endpoint.map(|endpoint| endpoint.reads.as_slice()).unwrap_or_default();
         for cleared in ours.iter().filter_map(|cookie| cookie.cleared(context.same_site)) {
@@ -103,13 +103,21 @@ fn in_clients_words<'a>(
 }
 
 /// `WWW-Authenticate` (RFC 6750 §3), `Allow` and `Retry-After` (RFC 9110 §10.2).
-fn set_refusal_headers(headers: &mut HeaderMap, status: StatusCode, rejection: &Rejection) {
+fn set_refusal_headers(
+    headers: &mut HeaderMap,
+    status: StatusCode,
+    rejection: &Rejection,
+    host: &str,
+) {
     if status == StatusCode::UNAUTHORIZED {
-        let challenge = match rejection.code {
-            ErrorCode::InvalidToken => HeaderValue::from_static("Bearer error=\"invalid_token\""),
-            _ => HeaderValue::from_static("Bearer"),
+        let error = match rejection.code {
+            ErrorCode::InvalidToken => ", error=\"invalid_token\"",
+            _ => "",
         };
-        headers.insert(header::WWW_AUTHENTICATE, challenge);
+        // A host has nothing that would end the quotes; a bare scheme is no challenge at all.
+        let challenge = HeaderValue::try_from(format!("Bearer realm=\"{host}\"{error}"));
+        let nameless = HeaderValue::from_static("Bearer realm=\"\"");
+        headers.insert(header::WWW_AUTHENTICATE, challenge.unwrap_or(nameless));
     }
     if status == StatusCode::METHOD_NOT_ALLOWED
         && let Ok(allow) = HeaderValue::try_from(rejection.allow.join(", "))

@@ -103,6 +103,8 @@ pub struct ReplyContext<'a> {
     pub now: Timestamp,
     /// The request's id.
     pub request_id: &'a str,
+    /// The host that was asked for, which a challenge names.
+    pub host: &'a str,
     /// `SameSite` of cookies.
     pub same_site: SameSite,
 }

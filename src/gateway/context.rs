@@ -22,6 +22,7 @@ use crate::config::SameSite;
 use crate::contract::Endpoint;
 use crate::contract::ReplyContext;
 use crate::gateway::client_address::Client;
+use crate::gateway::framing;
 use crate::gateway::meter::Meter;
 use crate::gateway::request_body::RequestBody;
 use crate::operation::UserId;
@@ -137,7 +138,8 @@ impl Context {
 
     /// What answers are encoded with.
     pub(crate) fn reply(&self, same_site: SameSite) -> ReplyContext<'_> {
-        ReplyContext { now: self.now.wall, request_id: &self.request_id, same_site }
+        let host = framing::split_authority(self.authority()).map_or("", |(host, _)| host);
+        ReplyContext { now: self.now.wall, request_id: &self.request_id, host, same_site }
     }
 }
 

@@ -76,7 +76,7 @@ pub enum ErrorCode {
     SessionNotFound,
     /// 408: the user look-up of a login took too long.
     LookupTimeout,
-    /// 401: no credentials (RFC 6750 §3: a bare challenge).
+    /// 401: no credentials (RFC 6750 §3: a challenge without an error).
     MissingToken,
     /// 401: the token is malformed, forged, expired or revoked (RFC 6750 §3.1 `invalid_token`).
     InvalidToken,

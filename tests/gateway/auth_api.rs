@@ -167,7 +167,7 @@ async fn every_error_has_the_documents_shape() {
         }
         let reply = request("POST", "/api/auth/logout").json("{}").send(&mut client).await;
         assert_transcript(&reply, &refusal(401));
-        assert_eq!(reply.header("www-authenticate"), "Bearer");
+        assert_eq!(reply.header("www-authenticate"), "Bearer realm=\"localhost\"");
         let reply = request("GET", login).send(&mut client).await;
         assert_transcript(&reply, &refusal(405));
         assert_eq!(reply.header("allow"), "POST");

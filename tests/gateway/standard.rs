@@ -277,10 +277,13 @@ async fn refusals_of_the_proxy_are_problems_too() {
 
     let none = request("GET", "/api/hello").send(&mut client).await;
     assert_problem(&none, 401, "missing_token");
-    assert_eq!(none.header("www-authenticate"), "Bearer");
+    assert_eq!(none.header("www-authenticate"), "Bearer realm=\"localhost\"");
     let bad = request("GET", "/api/hello").bearer("x.y.z").send(&mut client).await;
     assert_problem(&bad, 401, "invalid_token");
-    assert_eq!(bad.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+    assert_eq!(
+        bad.header("www-authenticate"),
+        "Bearer realm=\"localhost\", error=\"invalid_token\""
+    );
     let method = request("GET", "/auth/login").send(&mut client).await;
     assert_problem(&method, 405, "method_not_allowed");
     assert_eq!(method.header("allow"), "POST");

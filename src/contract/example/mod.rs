@@ -124,7 +124,12 @@ impl Contract {
     fn in_context<T>(&self, make: impl FnOnce(ReplyContext<'_>) -> T) -> T {
         let request_id = self.make_request_id(RANDOM);
         let same_site = SameSite::default();
-        make(ReplyContext { now: INSTANT, request_id: &request_id, same_site })
+        make(ReplyContext {
+            now: INSTANT,
+            request_id: &request_id,
+            host: "api.example.com",
+            same_site,
+        })
     }
 
     /// Every attribute that a sign-up takes.

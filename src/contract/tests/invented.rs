@@ -194,7 +194,7 @@ fn a_token_is_read_from_a_header_of_its_own() {
     );
     assert_eq!(twice.unwrap_err().code, ErrorCode::InvalidInput);
     assert_eq!(none.status(), 401);
-    assert_eq!(header(&none, "www-authenticate"), Some("Bearer"));
+    assert_eq!(header(&none, "www-authenticate"), Some("Bearer realm=\"a.example\""));
     assert_eq!(body(&none), r#"{"ok":false,"reason":"no token","where":"x-acme-refresh"}"#);
 }
 

@@ -104,7 +104,12 @@ fn refuse(contract: &Contract, code: ErrorCode) -> Response<Bytes> {
 }
 
 const fn context() -> ReplyContext<'static> {
-    ReplyContext { now: ISSUED, request_id: "req-abc123", same_site: SameSite::Lax }
+    ReplyContext {
+        now: ISSUED,
+        request_id: "req-abc123",
+        host: "a.example",
+        same_site: SameSite::Lax,
+    }
 }
 
 fn body(response: &Response<Bytes>) -> &str {

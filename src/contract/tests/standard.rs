@@ -278,8 +278,8 @@ fn every_kind_of_error_has_its_status_code_and_headers() {
         assert_eq!(json["status"], status, "{code:?}");
         assert!(json["code"].is_string() && json["detail"].is_string(), "{code:?}");
         let challenge = match code {
-            ErrorCode::InvalidToken => Some("Bearer error=\"invalid_token\""),
-            _ if status == 401 => Some("Bearer"),
+            ErrorCode::InvalidToken => Some("Bearer realm=\"a.example\", error=\"invalid_token\""),
+            _ if status == 401 => Some("Bearer realm=\"a.example\""),
             _ => None,
         };
         assert_eq!(header(&response, "www-authenticate"), challenge, "{code:?}");
