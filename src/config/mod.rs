@@ -84,6 +84,7 @@ pub use revocation::RevocationConfig;
 pub use revocation::WhenStale;
 pub(crate) use route::COMMON_METHODS;
 pub use route::HostHeader;
+pub use route::PathForms;
 pub use route::RouteAuth;
 pub use route::RouteConfig;
 pub use secret_format::SecretFormat;

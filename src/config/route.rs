@@ -72,6 +72,31 @@ pub enum HostHeader {
     Upstream,
 }
 
+/// What has more than one reading in a path: `encoded_slash = "keep"` and the like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathForms {
+    /// `%2F`
+    pub encoded_slash: bool,
+    /// `%25` before two hex digits.
+    pub encoded_percent: bool,
+    /// `//`
+    pub empty_segments: bool,
+    /// Encoded bytes that are no UTF-8.
+    pub non_utf8: bool,
+}
+
+impl PathForms {
+    fn read(table: &Table<'_>) -> Self {
+        let keeps = |key| table.choice(key, false, &[("refuse", false), ("keep", true)]);
+        Self {
+            encoded_slash: keeps("encoded_slash"),
+            encoded_percent: keeps("encoded_percent"),
+            empty_segments: keeps("empty_segments"),
+            non_utf8: keeps("non_utf8"),
+        }
+    }
+}
+
 impl RouteConfig {
     /// Reads a route; one with faults is read as far as it goes.
     pub(crate) fn read(item: &Item<'_>, upstreams: &BTreeSet<String>) -> Option<Self> {

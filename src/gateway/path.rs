@@ -1,14 +1,16 @@
 //! Gives a path its one canonical form, which is matched *and* forwarded (RFC 3986 §6.2.2).
 //!
 //! Percent-encoded unreserved characters are decoded, hex is written in upper case, dot segments
-//! are resolved. What an upstream might read in another way than a route does is refused:
-//! `security.md` 1.3 in tests. A canonical path is borrowed, not copied.
+//! are resolved. What an upstream might read in another way than a route does is refused, some of
+//! it unless the route says that its backend means it ([`PathForms`]). A canonical path is
+//! borrowed, not copied.
 
 use std::borrow::Cow;
 
 use http::uri::InvalidUri;
 use http::uri::PathAndQuery;
 
+use crate::config::PathForms;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
 
@@ -16,7 +18,7 @@ use crate::operation::Rejection;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Canonical<'a> {
     text: Cow<'a, str>,
-    encoded_slash: bool,
+    forms: PathForms,
 }
 
 /// Why a path has no canonical form.
@@ -25,8 +27,8 @@ pub(crate) enum PathError {
     /// It does not begin with a slash.
     #[error("the path does not begin with `/`")]
     NotAbsolute,
-    /// `//`
-    #[error("the path has an empty segment")]
+    /// `//` where the route does not keep it.
+    #[error("the path has an empty segment, and no empty_segments = \"keep\" on its route")]
     EmptySegment,
     /// `\` or `%5C`
     #[error("the path has a backslash")]
@@ -40,28 +42,38 @@ pub(crate) enum PathError {
     /// `%` without two hex digits.
     #[error("the path has a `%` without two hex digits")]
     Percent,
-    /// `%25` before two hex digits.
-    #[error("the path is percent-encoded twice")]
+    /// `%25` before two hex digits where the route does not keep it.
+    #[error("the path is percent-encoded twice, and no encoded_percent = \"keep\" on its route")]
     DoubleEncoding,
-    /// Encoded bytes that are no UTF-8.
-    #[error("the path is not UTF-8")]
+    /// More layers of encoding than anybody needs, on a route that keeps one.
+    #[error("the path is percent-encoded more than three times")]
+    DeepEncoding,
+    /// Encoded bytes that are no UTF-8 where the route does not keep them.
+    #[error("the path is not UTF-8, and no non_utf8 = \"keep\" on its route")]
     Utf8,
     /// `%EF%BC%8F`
     #[error("the path has a full-width slash")]
     FullWidthSlash,
-    /// A segment that begins with `.;` or `..;`.
+    /// A segment that is a dot segment once its parameter is taken off: `..;x`.
     #[error("the path has a dot segment with a parameter")]
     DotParameter,
+    /// A segment of dots and blanks that a backend may take for a dot segment: `..%20`, `...`.
+    #[error("the path has a segment that may be taken for a dot segment")]
+    DotAlike,
     /// A dot segment that ends or begins at `%2F`.
     #[error("the path has a dot segment beside an encoded slash")]
     EncodedDots,
     /// `%2F` where the route does not keep it.
-    #[error("the path has an encoded slash")]
+    #[error("the path has an encoded slash, and no encoded_slash = \"keep\" on its route")]
     EncodedSlash,
+    /// What the route keeps leads elsewhere at a backend that decodes twice or merges slashes.
+    #[error("decoded again and with its slashes merged, the path is another route's")]
+    OtherRoute,
 }
 
 impl<'a> Canonical<'a> {
-    /// Finds the canonical form of a path; `%2F` is kept, see [`Canonical::has_encoded_slash`].
+    /// Finds the canonical form of a path. What only some routes take is kept, for
+    /// [`Canonical::check`] to refuse.
     ///
     /// The `*` of `OPTIONS *` stays: it is no path, and no route matches it.
     pub(crate) fn parse(path: &'a str) -> Result<Self, PathError> {
@@ -70,14 +82,16 @@ impl<'a> Canonical<'a> {
         }
         let raw = Survey::of(path)?;
         if !raw.encoded && !raw.dots {
-            return Ok(Self { text: Cow::Borrowed(path), encoded_slash: raw.slash });
+            return Ok(Self { text: Cow::Borrowed(path), forms: raw.forms });
         }
-        let decoded = decode_unreserved(path);
+        let mut text = decode_unreserved(path);
         // Decoding may reveal what is refused: `%25%32%65` is `%252e`.
-        let survey = Survey::of(&decoded)?;
-        let text = if survey.dots { resolve_dots(&decoded) } else { decoded };
-        let encoded_slash = text.contains("%2F");
-        Ok(Self { text: Cow::Owned(text), encoded_slash })
+        let mut survey = Survey::of(&text)?;
+        if survey.dots {
+            text = resolve_dots(&text);
+            survey = Survey::of(&text)?;
+        }
+        Ok(Self { text: Cow::Owned(text), forms: survey.forms })
     }
 
     /// The canonical text.
@@ -90,9 +104,49 @@ impl<'a> Canonical<'a> {
         matches!(self.text, Cow::Borrowed(_))
     }
 
-    /// Whether the path holds `%2F`, which only a route with `encoded_slash = "keep"` takes.
-    pub(crate) const fn has_encoded_slash(&self) -> bool {
-        self.encoded_slash
+    /// Refuses what a route does not keep.
+    pub(crate) const fn check(&self, kept: PathForms) -> Result<(), PathError> {
+        let has = self.forms;
+        if has.encoded_slash && !kept.encoded_slash {
+            Err(PathError::EncodedSlash)
+        } else if has.encoded_percent && !kept.encoded_percent {
+            Err(PathError::DoubleEncoding)
+        } else if has.empty_segments && !kept.empty_segments {
+            Err(PathError::EmptySegment)
+        } else if has.non_utf8 && !kept.non_utf8 {
+            Err(PathError::Utf8)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The path as a backend reads it that decodes it again and merges slashes, where that is
+    /// another one; it has to lead to the same route.
+    ///
+    /// # Errors
+    /// Where that reading has itself no canonical form, or dot segments: none outlives its layers.
+    pub(crate) fn laxest_reading(&self) -> Result<Option<String>, PathError> {
+        if !self.forms.encoded_percent && !self.forms.empty_segments {
+            return Ok(None);
+        }
+        let mut text = self.text.as_ref().to_owned();
+        for _ in 0..DEEPEST_ENCODING {
+            let survey = Survey::of(&text)?;
+            if survey.dots {
+                return Err(PathError::EncodedDots);
+            }
+            if !survey.forms.encoded_percent {
+                if self.forms.encoded_percent {
+                    text = text.replace("%2F", "/");
+                }
+                while text.contains("//") {
+                    text = text.replace("//", "/");
+                }
+                return Ok(Some(text));
+            }
+            text = decode_unreserved(&take_layer(&text));
+        }
+        Err(PathError::DeepEncoding)
     }
 
     /// The path without `prefix`, which ends at a segment border; whole where it does not match.
@@ -139,8 +193,8 @@ struct Survey {
     encoded: bool,
     /// A dot segment.
     dots: bool,
-    /// `%2F`
-    slash: bool,
+    /// What only some routes take.
+    forms: PathForms,
 }
 
 impl Survey {
@@ -149,12 +203,17 @@ impl Survey {
         let mut rest = path.as_bytes();
         while let Some((byte, after)) = rest.split_first() {
             rest = match byte {
-                b'/' if after.first() == Some(&b'/') => return Err(PathError::EmptySegment),
                 b'/' => {
+                    survey.forms.empty_segments |= after.first() == Some(&b'/');
                     survey.look_at_segment(after, false)?;
                     after
                 }
-                b'%' => survey.look_at_encoded(after)?,
+                b'%' => {
+                    let next = survey.look_at_encoded(rest)?;
+                    let read = rest.get(..rest.len() - next.len()).unwrap_or_default();
+                    survey.encoded |= read.iter().any(u8::is_ascii_lowercase);
+                    next
+                }
                 b'\\' => return Err(PathError::Backslash),
                 0..=0x20 | 0x7F | b'#' | b'?' => return Err(PathError::Control),
                 0x80.. => return Err(PathError::NotAscii),
@@ -164,96 +223,127 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Looks at how a segment begins; `encoded` when a `%2F` stands before it.
+    /// Looks for what is or may be taken for a dot segment; `encoded` when a `%2F` stands before it.
     fn look_at_segment(&mut self, segment: &[u8], encoded: bool) -> Result<(), PathError> {
-        let (dots, after) = leading_dots(segment);
-        if dots == 0 || dots > 2 {
-            return Ok(());
+        let (mut dots, mut is_plain, mut rest) = (0, true, segment);
+        while let Some((char, after)) = lax_char(rest).filter(|_| !rest.starts_with(b"/")) {
+            match char {
+                '.' => {
+                    dots += 1;
+                    is_plain &= any_byte(rest).is_some_and(|(byte, _)| byte == b'.');
+                }
+                _ if is_dot_alike(char) => (dots, is_plain) = (dots + 1, false),
+                _ if char.is_whitespace() || char == '\u{FEFF}' => is_plain = false,
+                ';' if dots > 0 => return Err(PathError::DotParameter),
+                '/' | '\\' if dots > 0 => return Err(PathError::EncodedDots),
+                _ => return Ok(()),
+            }
+            rest = after;
         }
-        let before_encoded = starts_with_encoded(after, b"2F");
-        match after.first() {
-            Some(b';') => return Err(PathError::DotParameter),
-            _ if starts_with_encoded(after, b"3B") => return Err(PathError::DotParameter),
-            None | Some(b'/') if !encoded => self.dots = true,
-            None | Some(b'/') => return Err(PathError::EncodedDots),
-            _ if before_encoded => return Err(PathError::EncodedDots),
-            _ => {}
+        match dots {
+            0 => {}
+            1 | 2 if is_plain && encoded => return Err(PathError::EncodedDots),
+            1 | 2 if is_plain => self.dots = true,
+            _ => return Err(PathError::DotAlike),
         }
         Ok(())
     }
 
-    /// Looks at what follows a `%`, and answers what follows the encoded character.
-    fn look_at_encoded<'b>(&mut self, after_percent: &'b [u8]) -> Result<&'b [u8], PathError> {
-        let (value, after) = self.encoded_byte(after_percent)?;
-        match value {
-            0..=0x1F | 0x7F => Err(PathError::Control),
-            b'\\' => Err(PathError::Backslash),
-            b'%' if matches!(after, [high, low, ..] if is_hex(*high) && is_hex(*low)) => {
-                Err(PathError::DoubleEncoding)
-            }
-            b'/' => {
-                self.slash = true;
-                self.look_at_segment(after, true)?;
-                Ok(after)
-            }
-            0x80.. => self.look_at_encoded_char(value, after),
-            _ => {
-                self.encoded |= is_unreserved(value);
-                Ok(after)
-            }
-        }
-    }
-
-    /// Reads the rest of a UTF-8 character whose first byte is `lead`.
-    fn look_at_encoded_char<'b>(
-        &mut self,
-        lead: u8,
-        mut rest: &'b [u8],
-    ) -> Result<&'b [u8], PathError> {
-        let length = match lead {
-            0xC2..=0xDF => 2,
-            0xE0..=0xEF => 3,
-            0xF0..=0xF4 => 4,
-            _ => return Err(PathError::Utf8),
-        };
-        let mut bytes = [lead, 0, 0, 0];
-        for byte in bytes.iter_mut().take(length).skip(1) {
-            let after_percent = rest.strip_prefix(b"%").ok_or(PathError::Utf8)?;
-            (*byte, rest) = self.encoded_byte(after_percent)?;
-        }
-        let text = bytes.get(..length).and_then(|bytes| std::str::from_utf8(bytes).ok());
-        match text {
-            None => Err(PathError::Utf8),
-            Some("\u{FF0F}") => Err(PathError::FullWidthSlash),
-            Some(_) => Ok(rest),
-        }
-    }
-
-    fn encoded_byte<'b>(&mut self, after_percent: &'b [u8]) -> Result<(u8, &'b [u8]), PathError> {
-        let [high, low, after @ ..] = after_percent else {
+    /// Looks at what begins with a `%`, and answers what follows the encoded character.
+    fn look_at_encoded<'b>(&mut self, sent: &'b [u8]) -> Result<&'b [u8], PathError> {
+        let [_, high, low, after @ ..] = sent else {
             return Err(PathError::Percent);
         };
         let value = hex_pair(*high, *low).ok_or(PathError::Percent)?;
-        self.encoded |= high.is_ascii_lowercase() || low.is_ascii_lowercase();
-        Ok((value, after))
+        match value {
+            0..=0x1F | 0x7F => return Err(PathError::Control),
+            b'\\' => return Err(PathError::Backslash),
+            b'%' => {
+                self.forms.encoded_percent |=
+                    matches!(after, [high, low, ..] if is_hex(*high) && is_hex(*low));
+            }
+            b'/' => {
+                self.forms.encoded_slash = true;
+                self.look_at_segment(after, true)?;
+            }
+            0x80.. => match utf8_char(value, after) {
+                Some(('\u{FF0F}', _)) => return Err(PathError::FullWidthSlash),
+                Some(('\u{FF3C}', _)) => return Err(PathError::Backslash),
+                Some((_, after)) => return Ok(after),
+                None => {
+                    self.forms.non_utf8 = true;
+                    // `%C0%AF` is a slash to a lax decoder, and half of EUC-KR's file names.
+                    if let Some(('/' | '\\', after)) = lax_char(sent) {
+                        self.look_at_segment(after, true)?;
+                    }
+                }
+            },
+            _ => self.encoded |= is_unreserved(value),
+        }
+        Ok(after)
     }
 }
 
-/// Counts the dots, raw or encoded, that a segment begins with; answers what follows them.
-fn leading_dots(segment: &[u8]) -> (usize, &[u8]) {
-    let mut dots = 0;
-    let mut rest = segment;
-    loop {
-        rest = match rest {
-            [b'.', after @ ..] | [b'%', b'2', b'e' | b'E', after @ ..] => after,
-            _ => return (dots, rest),
+/// Reads one byte, raw or encoded.
+fn any_byte(text: &[u8]) -> Option<(u8, &[u8])> {
+    let encoded = match text {
+        [b'%', high, low, after @ ..] => hex_pair(*high, *low).map(|value| (value, after)),
+        _ => None,
+    };
+    encoded.or_else(|| text.split_first().map(|(byte, after)| (*byte, after)))
+}
+
+/// Reads the rest of an encoded UTF-8 character (RFC 3629 §4) whose first byte is `lead`.
+fn utf8_char(lead: u8, mut rest: &[u8]) -> Option<(char, &[u8])> {
+    let length = match lead {
+        0xC2..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        0xF0..=0xF4 => 4,
+        _ => return None,
+    };
+    let mut bytes = [lead, 0, 0, 0];
+    for byte in bytes.iter_mut().take(length).skip(1) {
+        (*byte, rest) = any_byte(rest)?;
+    }
+    let text = std::str::from_utf8(bytes.get(..length)?).ok()?;
+    Some((text.chars().next()?, rest))
+}
+
+/// Reads one character as the laxest decoder does: overlong forms count for what they stand for
+/// (`%C0%AE` is a dot), and what is no UTF-8 for itself.
+fn lax_char(text: &[u8]) -> Option<(char, &[u8])> {
+    let (lead, after) = any_byte(text)?;
+    let (more, bits) = match lead {
+        0xC0..=0xDF => (1, lead & 0x1F),
+        0xE0..=0xEF => (2, lead & 0x0F),
+        0xF0..=0xF7 => (3, lead & 0x07),
+        _ => return Some((char::from(lead), after)),
+    };
+    let (mut code, mut rest) = (u32::from(bits), after);
+    for _ in 0..more {
+        let Some((byte @ 0x80..=0xBF, after_byte)) = any_byte(rest) else {
+            return Some((char::from(lead), after));
         };
-        dots += 1;
+        (code, rest) = ((code << 6) | u32::from(byte & 0x3F), after_byte);
     }
+    Some((char::from_u32(code).unwrap_or_default(), rest))
 }
 
-fn starts_with_encoded(text: &[u8], hex: &[u8; 2]) -> bool {
-    matches!(text, [b'%', digits @ ..] if digits.get(..2).is_some_and(|d| d.eq_ignore_ascii_case(hex)))
+/// Dots, or rows of them, that become `.` where text is normalised (Unicode NFKC).
+const fn is_dot_alike(c: char) -> bool {
+    matches!(c, '\u{2024}'..='\u{2026}' | '\u{FE19}' | '\u{FE30}' | '\u{FE52}' | '\u{FF0E}')
+}
+
+/// Takes off one layer of what is encoded twice: `%2541` is `%41`.
+fn take_layer(path: &str) -> String {
+    let mut parts = path.split("%25");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_layer = matches!(part.as_bytes(), [h, l, ..] if is_hex(*h) && is_hex(*l));
+        text.push_str(if is_layer { "%" } else { "%25" });
+        text.push_str(part);
+    }
+    text
 }
 
 /// Decodes encoded unreserved characters and raises hex to upper case, in a surveyed path.
@@ -314,7 +404,8 @@ fn hex_pair(high: u8, low: u8) -> Option<u8> {
     u8::try_from(high * 16 + low).ok()
 }
 
-/// Decodes a segment of a canonical path; what is encoded there is valid UTF-8.
+/// Decodes a segment of a canonical path; what is encoded there is valid UTF-8, as no endpoint
+/// keeps anything else.
 pub(crate) fn decode_segment(segment: &str) -> String {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
@@ -328,6 +419,9 @@ pub(crate) fn decode_segment(segment: &str) -> String {
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
+
+/// Layers of encoding that are looked through.
+const DEEPEST_ENCODING: usize = 4;
 
 #[cfg(test)]
 #[path = "path_tests.rs"]

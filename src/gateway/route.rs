@@ -7,6 +7,7 @@
 use http::Method;
 
 use crate::config::COMMON_METHODS;
+use crate::config::PathForms;
 use crate::config::RouteConfig;
 use crate::gateway::path::Canonical;
 use crate::gateway::path_tree::PathTree;
@@ -130,7 +131,9 @@ impl Router {
 /// Refuses a pattern that no canonical path can match.
 fn check_reachable(path: &str) -> Result<(), (String, String)> {
     let sample = path.replace(['{', '}'], "").replace('*', "x");
-    let problem = match Canonical::parse(&sample) {
+    let parsed = Canonical::parse(&sample)
+        .and_then(|canonical| canonical.check(PathForms::default()).map(|()| canonical));
+    let problem = match parsed {
         Ok(canonical) if canonical.is_as_sent() => return Ok(()),
         Ok(canonical) => {
             format!("requests are matched in canonical form: `{}`", canonical.as_str())

@@ -8,6 +8,7 @@ use http::Method;
 use crate::clock::Timestamp;
 use crate::config::HostHeader;
 use crate::config::IdentityConfig;
+use crate::config::PathForms;
 use crate::config::RouteAuth;
 use crate::config::RouteConfig;
 use crate::config::Spot;

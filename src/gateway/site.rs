@@ -9,6 +9,7 @@ use http::Response;
 use http::header;
 
 use crate::auth::AuthSite;
+use crate::config::PathForms;
 use crate::config::RouteConfig;
 use crate::config::SameSite;
 use crate::contract::Contract;
@@ -79,19 +80,23 @@ impl Site {
     /// Finds what a request is for.
     ///
     /// # Errors
-    /// 400 for a `%2F` that the route does not keep; 404; 405 with the methods that are served.
+    /// 400 for a form of the path that the route does not keep; 404; 405 with the methods that are
+    /// served.
     pub(crate) fn find(
         &self,
         method: &Method,
         path: &Canonical<'_>,
     ) -> Result<Destination<'_>, Rejection> {
-        let found = self.router.find(method, path.as_str()).and_then(|target| self.at(target));
-        let keeps_slash = matches!(
-            found,
-            Ok(Destination::Route(route)) if route.config.keep_encoded_slash
-        );
-        if path.has_encoded_slash() && !keeps_slash {
-            return Err(PathError::EncodedSlash.into());
+        let target = self.router.find(method, path.as_str());
+        let found = target.clone().and_then(|target| self.at(target));
+        path.check(match &found {
+            Ok(Destination::Route(route)) => route.config.keeps,
+            _ => PathForms::default(),
+        })?;
+        if let Some(reading) = path.laxest_reading()?
+            && self.router.find(method, &reading).ok() != target.ok()
+        {
+            return Err(PathError::OtherRoute.into());
         }
         found
     }

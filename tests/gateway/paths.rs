@@ -44,6 +44,13 @@ async fn ambiguous_paths_are_refused_and_never_forwarded() {
         "/public/.;/api",
         "/public/..%3B/api",
         "/public/.%3bx/api",
+        "/public/..%20/api/x",
+        "/public/..%09/api/x",
+        "/public/..%00/api/x",
+        "/public/%20../api/x",
+        "/public/..%20;x/api/x",
+        "/public/.../api/x",
+        "/public/%EF%BC%8E%EF%BC%8E/api/x",
         "/public/#/api",
         "/public/\u{e9}",
     ] {
@@ -92,6 +99,49 @@ async fn what_resolves_to_a_protected_path_needs_a_token() {
         "/api/%23/public/",
     ] {
         assert_eq!(target(&gateway, path).await, (401, None), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_route_keeps_reaches_its_backend_as_it_was_sent() {
+    let routes = "{ path = \"/*\", upstream = \"{upstream}\", auth = \"none\", encoded_slash = \"keep\", \
+                    encoded_percent = \"keep\", empty_segments = \"keep\", non_utf8 = \"keep\" },\n\
+                  { path = \"/secret/*\", upstream = \"{upstream}\" },\n\
+                  { path = \"/public/*\", upstream = \"{upstream}\", auth = \"none\" },";
+    let gateway = Gateway::start(Setup { routes: routes.to_owned(), ..Setup::default() }).await;
+    for path in ["/@scope%2Fname", "/100%2525", "/a%2520b", "/%B0%A1.txt", "/a//b///c", "//a?b=//"]
+    {
+        assert_eq!(target(&gateway, path).await, (200, Some(path.to_owned())), "{path}");
+    }
+    for path in [
+        "/public/%252e%252e/secret/x",
+        "/a/.%252e/secret/x",
+        "/a/..%252fsecret/x",
+        "/a/..%2fsecret/x",
+        "/a/%c0%ae%c0%ae/secret/x",
+        "/a%c0%af..%c0%afsecret/x",
+        "/a/..%2520/secret/x",
+        "/%2573ecret/x",
+        "/%252573ecret/x",
+        "//secret/x",
+        "/%252fsecret/x",
+        "/.well-known//jwks.json",
+        "//auth/login",
+    ] {
+        assert_eq!(target(&gateway, path).await, (400, None), "{path}");
+    }
+    for (path, key) in [
+        ("a%2Fb", "encoded_slash"),
+        ("a%2525", "encoded_percent"),
+        ("a//b", "empty_segments"),
+        ("%B0%A1", "non_utf8"),
+    ] {
+        let refused = target(&gateway, &format!("/public/{path}")).await;
+        assert_eq!(refused, (400, None), "{path}");
+        let url = format!("https://localhost/public/{path}");
+        let explained = gateway.munjigi(&["explain", "GET", &url]).await;
+        let explained = String::from_utf8(explained.stdout).unwrap();
+        assert!(explained.contains(&format!("{key} = \"keep\"")), "{explained}");
     }
 }
 

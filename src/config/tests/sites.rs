@@ -12,6 +12,7 @@ use crate::config::ContractName;
 use crate::config::HostHeader;
 use crate::config::HostPattern;
 use crate::config::KeyUse;
+use crate::config::PathForms;
 use crate::config::RouteAuth;
 use crate::config::UpstreamRef;
 use crate::config::WhenStale;
@@ -62,6 +63,8 @@ set_headers = { X-From = "gateway" }
 remove_headers = ["Cookie"]
 host = "upstream"
 encoded_slash = "keep"
+non_utf8 = "keep"
+empty_segments = "refuse"
 when_stale = "ask"
 [[site."a.example.com".routes]]
 path = "/orders/{id}/*"
@@ -90,7 +93,8 @@ claims = { X-Plan = "plan" }
     assert_eq!(route.strip_prefix.as_deref(), Some("/orders"));
     assert_eq!(route.set_headers[0].1, "gateway");
     assert_eq!(route.host, HostHeader::Upstream);
-    assert!(route.keep_encoded_slash);
+    let keeps = PathForms { encoded_slash: true, non_utf8: true, ..PathForms::default() };
+    assert_eq!(route.keeps, keeps);
     assert_eq!(route.when_stale, Some(WhenStale::Ask));
     assert_eq!(config.upstreams["orders"].ca, Some("ca.pem".into()));
     assert_eq!(config.upstreams["orders"].targets[0].port, 443);
