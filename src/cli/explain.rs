@@ -99,6 +99,7 @@ fn text(explanation: &Explanation) -> String {
     row("verdict", &format!("{status}: {}", verdict.reason));
     if let Some(forwarded) = forwarded {
         row("forwarded", &format!("{} (Host: {})", forwarded.target, forwarded.host));
+        row("body", &forwarded.body);
         for (name, value) in &forwarded.headers {
             row("", &format!("{name}: {value}"));
         }

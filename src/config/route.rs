@@ -7,6 +7,7 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 
+use crate::config::ByteSize;
 use crate::config::Expected;
 use crate::config::Item;
 use crate::config::Spot;
@@ -44,8 +45,10 @@ pub struct RouteConfig {
     pub forward_authorization: Option<bool>,
     /// Which `Host` the upstream sees; default the client's.
     pub host: HostHeader,
-    /// `%2F` in the path: `true` keeps it, `false` (default) refuses.
-    pub keep_encoded_slash: bool,
+    /// What its backend means where others may read it in another way; default nothing.
+    pub keeps: PathForms,
+    /// Longest body, beyond it 413; default `None`: `[limits] body`.
+    pub body: Option<ByteSize>,
     /// Overrides `[revocation] when_stale`; default `None`: not.
     pub when_stale: Option<WhenStale>,
     /// Where it stands.
@@ -144,11 +147,8 @@ impl RouteConfig {
                 HostHeader::Client,
                 &[("client", HostHeader::Client), ("upstream", HostHeader::Upstream)],
             ),
-            keep_encoded_slash: table.choice(
-                "encoded_slash",
-                false,
-                &[("refuse", false), ("keep", true)],
-            ),
+            keeps: PathForms::read(&table),
+            body: table.optional("body", |item| item.parse(str::parse)),
             when_stale: table.optional("when_stale", |item| item.choice(&WhenStale::CHOICES)),
             spot: table.spot(),
         };

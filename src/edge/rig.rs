@@ -319,6 +319,7 @@ async fn handle(
                 peer: connection.peer.ip(),
                 trusted_peer: false,
                 request_id: "req-1",
+                most_body: limits.body,
                 limits: &limits,
                 watch: None,
             };

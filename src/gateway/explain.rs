@@ -106,6 +106,8 @@ pub struct ExplainedForward {
     pub target: String,
     /// `Host`
     pub host: String,
+    /// Longest body, and the key that says so.
+    pub body: String,
     /// Headers that the gateway sets, in order.
     pub headers: Vec<(String, String)>,
 }
@@ -265,7 +267,11 @@ impl Explainer<'_> {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
             (name.to_string(), value)
         });
-        Ok(ExplainedForward { target: target.to_string(), host, headers: headers.collect() })
+        let body = match rules.body {
+            Some(most) => format!("at most {most} (`body` of the route)"),
+            None => format!("at most {} (limits.body)", self.snapshot.config.limits.body),
+        };
+        Ok(ExplainedForward { target: target.to_string(), host, body, headers: headers.collect() })
     }
 }
 

@@ -21,6 +21,7 @@ use http::uri::PathAndQuery;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use crate::config::ByteSize;
 use crate::config::HostHeader;
 use crate::config::LimitsConfig;
 use crate::gateway::body::CLOSE;
@@ -71,7 +72,9 @@ pub(crate) struct Plan<'a> {
     pub(crate) trusted_peer: bool,
     /// `X-Request-Id`.
     pub(crate) request_id: &'a str,
-    /// Body limits.
+    /// Longest body.
+    pub(crate) most_body: ByteSize,
+    /// Body deadlines.
     pub(crate) limits: &'a LimitsConfig,
     /// By what streams are ended before their time; `None`: by nothing.
     pub(crate) watch: Option<Watch<'a>>,
@@ -110,7 +113,7 @@ pub(crate) async fn forward(
     let version = request.version();
     let (parts, body) = request.into_parts();
     let refused = |rejection, body| Unforwarded { rejection, body: Some(body), untouched: true };
-    if body.size_hint().lower() > plan.limits.body.0 {
+    if body.size_hint().lower() > plan.most_body.0 {
         return Err(refused(Fault::TooLarge.rejection(), body));
     }
     let upstream = plan.upstream;
@@ -120,7 +123,7 @@ pub(crate) async fn forward(
     };
 
     let watch = plan.watch;
-    let (body, upload) = ClientBody::new(body, plan.limits, watch);
+    let (body, upload) = ClientBody::new(body, plan.most_body, plan.limits, watch);
     let request = outgoing::request(parts, body, &mut plan, handshake.is_some());
     let start = Instant::now();
     let sent = upstream.send(request, upload.as_deref()).await;

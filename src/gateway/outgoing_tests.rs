@@ -79,6 +79,7 @@ fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
         peer: client,
         trusted_peer: false,
         request_id: "id",
+        most_body: LimitsConfig::default().body,
         limits: &LimitsConfig::default(),
         watch: None,
     };

@@ -32,7 +32,8 @@ pub(crate) fn route(path: &str, methods: &[Method]) -> RouteConfig {
         remove_headers: Vec::new(),
         forward_authorization: None,
         host: HostHeader::Client,
-        keep_encoded_slash: false,
+        keeps: PathForms::default(),
+        body: None,
         when_stale: None,
         spot: Spot::default(),
     }

@@ -22,6 +22,7 @@ use http_body::SizeHint;
 use tokio::time::Instant;
 use tokio::time::Sleep;
 
+use crate::config::ByteSize;
 use crate::config::LimitsConfig;
 use crate::gateway::pace::Pace;
 use crate::gateway::pace::TooSlow;
@@ -44,7 +45,7 @@ pub(crate) struct Upload(Mutex<State>);
 /// Why a request body did not go through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It is over `limits.body`.
+    /// It is over the route's `body`, or over `limits.body`.
     TooLarge,
     /// It comes too slowly.
     Slow(TooSlow),
@@ -97,6 +98,7 @@ impl ClientBody {
     /// Wraps a request's body; there is no [`Upload`] of a body that is empty.
     pub(crate) fn new(
         body: RequestBody,
+        most: ByteSize,
         limits: &LimitsConfig,
         watch: Option<Watch<'_>>,
     ) -> (Self, Option<Arc<Upload>>) {
@@ -107,7 +109,7 @@ impl ClientBody {
         let pace = Pace::new(limits, body.is_held_back());
         let streaming = Streaming {
             body: Some(body),
-            left: limits.body.0,
+            left: most.0,
             pace,
             timer: None,
             upload: Arc::clone(&upload),
@@ -165,7 +167,8 @@ impl Fault {
     pub(crate) fn rejection(self) -> Rejection {
         match self {
             Self::TooLarge => {
-                Rejection::new(ErrorCode::PayloadTooLarge, "the body is over limits.body")
+                let reason = "the body is over `body` of its route, or without it limits.body";
+                Rejection::new(ErrorCode::PayloadTooLarge, reason)
             }
             Self::Slow(TooSlow::Idle) => {
                 let reason = "no part of the body came for limits.body_idle_timeout";

@@ -169,6 +169,7 @@ impl<'a> Visit<'a> {
             peer: self.context.client.peer,
             trusted_peer: self.context.client.through_trusted,
             request_id: &self.context.request_id,
+            most_body: rules.body.unwrap_or(self.snapshot.config.limits.body),
             limits: &self.snapshot.config.limits,
             watch: verified.as_deref().and_then(|verified| self.watch(verified)),
         };

@@ -160,6 +160,37 @@ async fn head_goes_where_get_goes_and_trace_only_where_it_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_route_has_its_own_longest_body_and_a_refusal_names_the_key() {
+    let routes = "{ path = \"/*\", upstream = \"{upstream}\", auth = \"none\" },\n\
+                  { path = \"/big/*\", upstream = \"{upstream}\", auth = \"none\", body = \"64KiB\" },\n\
+                  { path = \"/none\", upstream = \"{upstream}\", auth = \"none\", body = \"0B\" },";
+    let tables = "[limits]\nbody = \"1KiB\"\n".to_owned();
+    let setup = Setup { routes: routes.to_owned(), tables, ..Setup::default() };
+    let gateway = Gateway::start(setup).await;
+    for version in Version::BOTH {
+        for (path, size, status) in [
+            ("/x", 1 << 10, 200),
+            ("/x", (1 << 10) + 1, 413),
+            ("/big/x", 64 << 10, 200),
+            ("/big/x", (64 << 10) + 1, 413),
+            ("/none", 0, 200),
+            ("/none", 1, 413),
+        ] {
+            let mut client = gateway.client(version).await;
+            let reply = request("POST", path).body(vec![b'x'; size]).send(&mut client).await;
+            assert_eq!(reply.status, status, "{path} {size}");
+        }
+    }
+    for (path, told) in [("/x", "at most 1KiB (limits.body)"), ("/big/x", "at most 64KiB (`body`")]
+    {
+        let url = format!("https://localhost{path}");
+        let explained = gateway.munjigi(&["explain", "POST", &url]).await;
+        let explained = String::from_utf8(explained.stdout).unwrap();
+        assert!(explained.contains(told), "{explained}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn paths_of_the_admin_listener_are_ordinary_here() {
     let gateway = Gateway::start(Setup::default()).await;
     let bearer = format!("Bearer {}", token(&gateway, "you@example.com", "staff").await);
