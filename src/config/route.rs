@@ -37,6 +37,8 @@ pub struct RouteConfig {
     pub upstream: UpstreamRef,
     /// Cut from the path before it is forwarded; default nothing.
     pub strip_prefix: Option<String>,
+    /// Absolute paths in redirects and cookies of the answer get the prefix; default `false`.
+    pub rewrite_paths: bool,
     /// Set on the request to the upstream; default none.
     pub set_headers: Vec<(HeaderName, HeaderValue)>,
     /// Taken from the request to the upstream; default none.
@@ -134,6 +136,7 @@ impl RouteConfig {
             strip_prefix: table.optional("strip_prefix", |item| {
                 item.parse(|text| prefix_of(text, path.as_deref()))
             }),
+            rewrite_paths: rewrite_paths(&table),
             set_headers: table
                 .table("set_headers", "set_headers")
                 .map(|table| headers(&table))
@@ -203,6 +206,16 @@ fn check_rules(table: &Table<'_>, path: &str, auth: RouteAuth) {
             );
         }
     }
+}
+
+fn rewrite_paths(table: &Table<'_>) -> bool {
+    let rewrite = table.flag("rewrite_paths", false);
+    if let Some(item) = table.item("rewrite_paths").filter(|_| rewrite)
+        && table.item("strip_prefix").is_none_or(|prefix| prefix.is_empty_text())
+    {
+        item.fault("rewrite_paths puts back what strip_prefix cuts", "this route has none");
+    }
+    rewrite
 }
 
 fn rules(claims: &Table<'_>) -> BTreeMap<String, serde_json::Value> {

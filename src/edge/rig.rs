@@ -310,6 +310,7 @@ async fn handle(
                 identity,
                 identity_names: &["xuserid".to_owned(), "xuserroles".to_owned()],
                 cookie_names: &[],
+                prefix: None,
                 set_headers: &[],
                 remove_headers: &[],
                 forward_authorization: false,

@@ -54,6 +54,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) identity_names: &'a [String],
     /// Names of the contract's own cookies: what must go of `Cookie`.
     pub(crate) cookie_names: &'a [String],
+    /// What was cut from the path, for `X-Forwarded-Prefix`.
+    pub(crate) prefix: Option<&'a str>,
     /// Set last.
     pub(crate) set_headers: &'a [(HeaderName, HeaderValue)],
     /// Taken away.

@@ -24,6 +24,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) trusted_peer: bool,
     /// The authority that the client asked for.
     pub(crate) authority: &'a HeaderValue,
+    /// What was cut from the path.
+    pub(crate) prefix: Option<&'a str>,
     /// The request's id.
     pub(crate) request_id: &'a str,
 }
@@ -81,6 +83,15 @@ pub(crate) fn state(headers: &mut HeaderMap, facts: &Facts<'_>) {
     if !facts.trusted_peer || !headers.contains_key(FORWARDED_HOST) {
         headers.insert(FORWARDED_HOST, facts.authority.clone());
     }
+    if let Some(prefix) = facts.prefix {
+        // A trusted proxy cut its own part off before.
+        let outer = headers.get(FORWARDED_PREFIX).and_then(|outer| outer.to_str().ok());
+        let outer = outer.filter(|outer| outer.starts_with('/')).unwrap_or_default();
+        let whole = format!("{}{prefix}", outer.trim_end_matches('/'));
+        if let Ok(whole) = HeaderValue::try_from(whole) {
+            headers.insert(FORWARDED_PREFIX, whole);
+        }
+    }
     if let Ok(id) = HeaderValue::from_str(facts.request_id) {
         headers.insert(REQUEST_ID, id);
     }
@@ -89,6 +100,7 @@ pub(crate) fn state(headers: &mut HeaderMap, facts: &Facts<'_>) {
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -141,6 +153,7 @@ mod tests {
                 peer: [10, 0, 0, 1].into(),
                 trusted_peer,
                 authority: &authority,
+                prefix: trusted_peer.then_some("/shop"),
                 request_id: "req-1",
             },
         );
@@ -191,7 +204,7 @@ mod tests {
                 ("cf-connecting-ip", "1.1.1.1"),
                 ("x-forwarded-for", "1.1.1.1, 10.0.0.1"),
                 ("x-forwarded-host", "front.example.com"),
-                ("x-forwarded-prefix", "/admin"),
+                ("x-forwarded-prefix", "/admin/shop"),
                 ("x-forwarded-proto", "http"),
                 ("x-real-ip", "192.0.2.7"),
                 ("x-request-id", "req-1"),

@@ -30,6 +30,7 @@ mod pace;
 mod path;
 mod path_tree;
 mod plain;
+mod redirects;
 pub mod request_body;
 mod route;
 #[cfg(test)]

@@ -53,6 +53,7 @@ pub(crate) fn request<B: Body>(
         peer: plan.peer,
         trusted_peer: plan.trusted_peer,
         authority: &authority,
+        prefix: plan.prefix,
         request_id: plan.request_id,
     };
     forwarded::state(&mut headers, &facts);

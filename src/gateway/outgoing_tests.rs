@@ -70,6 +70,7 @@ fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
         identity: identity.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         identity_names: &names,
         cookie_names: &[],
+        prefix: None,
         set_headers: &[],
         remove_headers: &[],
         forward_authorization: false,

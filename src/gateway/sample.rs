@@ -28,6 +28,7 @@ pub(crate) fn route(path: &str, methods: &[Method]) -> RouteConfig {
         claims: BTreeMap::new(),
         upstream: UpstreamRef::Named("orders".to_owned()),
         strip_prefix: None,
+        rewrite_paths: false,
         set_headers: Vec::new(),
         remove_headers: Vec::new(),
         forward_authorization: None,

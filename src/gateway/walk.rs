@@ -28,6 +28,7 @@ use crate::gateway::forward::Plan;
 use crate::gateway::forward::Unforwarded;
 use crate::gateway::forward::forward;
 use crate::gateway::path::Canonical;
+use crate::gateway::redirects::Redirects;
 use crate::gateway::reply;
 use crate::gateway::site::Destination;
 use crate::gateway::site::Route;
@@ -159,6 +160,7 @@ impl<'a> Visit<'a> {
             identity,
             identity_names: self.site.identity.names(),
             cookie_names: &self.site.cookie_names,
+            prefix: rules.strip_prefix.as_deref(),
             set_headers: &rules.set_headers,
             remove_headers: &rules.remove_headers,
             forward_authorization: others_credentials
@@ -181,6 +183,13 @@ impl<'a> Visit<'a> {
             Ok(forwarded) => {
                 trail.upstream_time = Some(forwarded.upstream_time);
                 let mut response = forwarded.response;
+                let redirects = Redirects {
+                    client: self.context.authority(),
+                    upstream: route.upstream.target(),
+                    prefix: rules.strip_prefix.as_deref().unwrap_or_default(),
+                    rewrite_paths: rules.rewrite_paths,
+                };
+                redirects.rewrite(response.headers_mut());
                 if self.site.cors.is_some() {
                     cors::strip(response.headers_mut());
                 }

@@ -167,6 +167,45 @@ async fn the_most_exact_route_wins_whatever_the_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backend_behind_a_prefix_is_told_it_and_its_redirects_come_back() {
+    let routes = "{ path = \"/shop/*\", upstream = \"{upstream}\", auth = \"none\", strip_prefix = \"/shop\" },\n\
+                  { path = \"/app/*\", upstream = \"{upstream}\", auth = \"none\", strip_prefix = \"/app\", \
+                    rewrite_paths = true },\n\
+                  { path = \"/*\", upstream = \"{upstream}\", auth = \"none\" },";
+    let gateway = Gateway::start(Setup { routes: routes.to_owned(), ..Setup::default() }).await;
+    let own = gateway.upstream.url();
+    let port = own.rsplit_once(':').unwrap().1;
+    for version in Version::BOTH {
+        let mut client = gateway.client(version).await;
+        for (path, prefix) in [("/shop/x", json!(["/shop"])), ("/x", json!(null))] {
+            let spoofed = request("GET", path).header("x-forwarded-prefix", "/evil");
+            let seen = spoofed.send(&mut client).await.json();
+            assert_eq!(seen["headers"]["x-forwarded-prefix"], prefix, "{path}");
+        }
+        for (path, name, sent, expected) in [
+            ("/shop/answer", "location", format!("{own}/who?a"), "/shop/who?a"),
+            ("/shop/answer", "content-location", format!("http://localhost:{port}/x"), "/shop/x"),
+            ("/shop/answer", "refresh", format!("1; url={own}/x"), "1; url=/shop/x"),
+            ("/shop/answer", "location", "/who".to_owned(), "/who"),
+            ("/shop/answer", "set-cookie", "a=b; Path=/".to_owned(), "a=b; Path=/"),
+            ("/answer", "location", format!("{own}/who"), "/who"),
+            ("/app/answer", "location", "/who".to_owned(), "/app/who"),
+            ("/app/answer", "location", "/app/who".to_owned(), "/app/who"),
+            ("/app/answer", "set-cookie", "a=b; Path=/".to_owned(), "a=b; Path=/app"),
+            ("/app/answer", "location", "//other.example/".to_owned(), "//other.example/"),
+        ] {
+            let asked = request("GET", path).header("x-answer", &format!("{name}: {sent}"));
+            let reply = asked.send(&mut client).await;
+            assert_eq!(
+                (reply.status.as_u16(), reply.header(name)),
+                (201, expected),
+                "{path}: {sent}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_route_it_is_404_token_or_not_and_without_a_site_421() {
     let routes = "{ path = \"/only/*\", upstream = \"{upstream}\" },".to_owned();
     let gateway = Gateway::start(Setup { routes, ..Setup::default() }).await;

@@ -48,6 +48,11 @@ impl Connector {
         Ok(Self { target, authority, timeout: config.connect_timeout, tls, race: Race::default() })
     }
 
+    /// Where it connects to.
+    pub(super) const fn target(&self) -> &UpstreamUrl {
+        &self.target
+    }
+
     /// The host and port, as a `Host` header says them.
     pub(super) const fn authority(&self) -> &HeaderValue {
         &self.authority

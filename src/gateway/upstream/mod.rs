@@ -26,6 +26,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 
 use crate::config::UpstreamConfig;
+use crate::config::UpstreamUrl;
 use crate::gateway::upload::ClientBody;
 use crate::gateway::upload::Upload;
 use crate::telemetry::metric;
@@ -110,6 +111,11 @@ impl Upstream {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where it is.
+    pub(crate) const fn target(&self) -> &UpstreamUrl {
+        self.connector.target()
     }
 
     /// The host and port, as a `Host` header says them.

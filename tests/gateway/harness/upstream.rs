@@ -1,7 +1,8 @@
 //! A backend that shows what it received, and one that misbehaves on request.
 //!
 //! `/…` describes the request as JSON; a path with `stall`, `reset`, `huge/N`, `early`,
-//! `status/N`, `cors`, `sse` or `ws` as its last parts does what its name says.
+//! `status/N`, `cors`, `sse` or `ws` as its last parts does what its name says; `answer` answers with
+//! the headers that `X-Answer: NAME: VALUE` lines ask for.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -105,6 +106,7 @@ async fn answer(
         (_, "reset") => Err("reset".into()),
         (_, "early") => Ok(full("too much\n", 413)),
         (_, "cors") => Ok(open_to_all()),
+        (_, "answer") => as_asked(&request),
         (_, "sse") => Ok(events()),
         (_, "ws") => Ok(websocket(request)),
         ("status", status) => Ok(full("", status.parse()?)),
@@ -135,6 +137,17 @@ fn full(text: &str, status: u16) -> Response<Body> {
     let body = Full::new(Bytes::copy_from_slice(text.as_bytes()));
     let body = body.map_err(|never: Infallible| match never {}).boxed();
     Response::builder().status(status).header("x-upstream", "yes").body(body).unwrap()
+}
+
+fn as_asked(
+    request: &Request<Incoming>,
+) -> Result<Response<Body>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut response = full("", 201);
+    for line in request.headers().get_all("x-answer") {
+        let (name, value) = line.to_str()?.split_once(": ").ok_or("NAME: VALUE")?;
+        response.headers_mut().append(http::HeaderName::try_from(name)?, value.parse()?);
+    }
+    Ok(response)
 }
 
 /// What says of itself that every page may read it.
