@@ -4,10 +4,12 @@ use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use http::HeaderName;
 use http::HeaderValue;
 
 use crate::config::Expected;
 use crate::config::Table;
+use crate::config::header::header_name;
 use crate::config::host::is_host_name;
 
 /// `cors = { … }`: who may read the site's answers in a browser. A reload applies it.
@@ -17,6 +19,8 @@ pub struct CorsConfig {
     pub origins: Vec<Origin>,
     /// Whether they may send cookies; default `false`, on by itself where the contract sets some.
     pub credentials: bool,
+    /// Headers that pages may read; default those that the backend itself exposes.
+    pub expose: Vec<HeaderName>,
     /// How long a browser remembers a preflight, in whole seconds; default 10 min.
     pub max_age: Duration,
 }
@@ -39,7 +43,12 @@ pub enum SameSite {
 
 impl Default for CorsConfig {
     fn default() -> Self {
-        Self { origins: Vec::new(), credentials: false, max_age: Duration::from_secs(10 * 60) }
+        Self {
+            origins: Vec::new(),
+            credentials: false,
+            expose: Vec::new(),
+            max_age: Duration::from_secs(10 * 60),
+        }
     }
 }
 
@@ -50,6 +59,8 @@ impl CorsConfig {
             origins: table
                 .read("origins", default.origins, |item| item.list(|item| item.parse(str::parse))),
             credentials: table.flag("credentials", default.credentials),
+            expose: table
+                .read("expose", default.expose, |item| item.list(|item| item.parse(header_name))),
             max_age: table.duration_or_zero("max_age", default.max_age),
         };
         table.end();

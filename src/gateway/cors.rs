@@ -1,8 +1,8 @@
 //! Lets pages of configured origins read a site's answers (Fetch §3.2, the CORS protocol).
 //!
 //! A site with origins speaks for itself alone: every one of its answers, refusals and forwarded
-//! ones included, carries what the gateway says, and nothing that a backend said. An origin is
-//! compared byte for byte with the configured ones, and the configured one is what is answered.
+//! ones included, carries what the gateway says, and of what a backend said only which headers
+//! pages may read. An origin is compared byte for byte with the configured ones, and the configured one is what is answered.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -12,6 +12,7 @@ use http::Method;
 use http::Response;
 use http::StatusCode;
 use http::header;
+use http::header::Entry;
 
 use crate::config::CorsConfig;
 use crate::config::Origin;
@@ -27,7 +28,10 @@ const ASKED_BYTES: usize = 4096;
 pub(crate) struct Cors {
     origins: Vec<Origin>,
     credentials: bool,
+    /// The contract's own, and the configured ones.
     exposed: Option<HeaderValue>,
+    /// Whether backends say what else is exposed.
+    asks_backends: bool,
     max_age: HeaderValue,
 }
 
@@ -53,13 +57,13 @@ impl Cors {
         if config.origins.is_empty() {
             return None;
         }
-        let exposed = contract.exposed_headers();
-        let names: Vec<&str> = exposed.iter().map(HeaderName::as_str).collect();
-        let exposed = HeaderValue::try_from(names.join(", ")).ok();
+        let own = contract.exposed_headers();
+        let names: Vec<&str> = own.iter().chain(&config.expose).map(HeaderName::as_str).collect();
         Some(Self {
             origins: config.origins.clone(),
             credentials: config.credentials || contract.cookie_names().next().is_some(),
-            exposed: exposed.filter(|names| !names.is_empty()),
+            exposed: name_list(&names),
+            asks_backends: config.expose.is_empty(),
             max_age: HeaderValue::from(config.max_age.as_secs()),
         })
     }
@@ -99,6 +103,9 @@ impl Marks<'_> {
     /// Writes them on an answer. `Vary` stands on every one, so that no cache gives one origin
     /// what was said to another (Fetch §3.2.5).
     pub(crate) fn write(self, headers: &mut HeaderMap) {
+        let backends = headers
+            .contains_key(header::ACCESS_CONTROL_EXPOSE_HEADERS)
+            .then(|| self.exposed_by_backend(headers));
         if !varies_by_origin(headers) {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
         }
@@ -108,9 +115,23 @@ impl Marks<'_> {
             let yes = HeaderValue::from_static("true");
             headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
         }
-        if let Some(exposed) = &self.cors.exposed {
-            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed.clone());
+        if let Some(exposed) = backends.unwrap_or_else(|| self.cors.exposed.clone()) {
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
+    }
+
+    /// Takes what a backend says of it off its answer, and adds to ours what is wanted of that.
+    fn exposed_by_backend(self, headers: &mut HeaderMap) -> Option<HeaderValue> {
+        let said = match headers.entry(header::ACCESS_CONTROL_EXPOSE_HEADERS) {
+            Entry::Occupied(said) => said.remove_entry_mult().1.collect(),
+            Entry::Vacant(_) => Vec::new(),
+        };
+        let said: &[HeaderValue] = if self.cors.asks_backends { &said } else { &[] };
+        let lines = self.cors.exposed.iter().chain(said);
+        let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+        let names: Vec<HeaderName> =
+            names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect();
+        name_list(&names.iter().map(HeaderName::as_str).collect::<Vec<_>>())
     }
 }
 
@@ -136,9 +157,12 @@ impl Preflight<'_> {
     }
 }
 
-/// Takes away what a backend says of CORS.
+/// Takes away what a backend says of CORS, but for what [`Marks::write`] takes up.
 pub(crate) fn strip(headers: &mut HeaderMap) {
-    let is_cors = |name: &&HeaderName| name.as_str().starts_with("access-control-");
+    let is_cors = |name: &&HeaderName| {
+        name.as_str().starts_with("access-control-")
+            && *name != header::ACCESS_CONTROL_EXPOSE_HEADERS
+    };
     let doomed: Vec<HeaderName> = headers.keys().filter(is_cors).cloned().collect();
     for name in doomed {
         headers.remove(name);
@@ -149,6 +173,10 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
 pub(crate) fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
     let mut lines = headers.get_all(name).iter();
     lines.next().filter(|_| lines.next().is_none())
+}
+
+fn name_list(names: &[&str]) -> Option<HeaderValue> {
+    HeaderValue::try_from(names.join(", ")).ok().filter(|names| !names.is_empty())
 }
 
 fn varies_by_origin(headers: &HeaderMap) -> bool {
@@ -197,8 +225,8 @@ mod tests {
     fn cors() -> Cors {
         let config = CorsConfig {
             origins: vec!["https://app.example".parse().unwrap()],
-            credentials: false,
             max_age: Duration::from_secs(60),
+            ..CorsConfig::default()
         };
         Cors::new(&config, &Contract::built_in("standard").unwrap().unwrap()).unwrap()
     }
@@ -285,6 +313,40 @@ mod tests {
 
         assert_eq!(shown(&answer), ["vary: Origin", "x-access-control-allow-origin: kept"]);
     }
+
+    #[test]
+    fn pages_may_read_what_is_configured_or_else_what_the_backend_exposes() {
+        let rows: [(&[&str], &[&str], Option<&str>); 6] = [
+            (&[], &[], None),
+            (&[], &["X-Total-Count", "Link,X-B"], Some("x-total-count, link, x-b")),
+            (&[], &["X-A, b c, \"d\",, X-E"], Some("x-a, x-e")),
+            (&[], &["a b"], None),
+            (&["x-total-count"], &[], Some("x-total-count")),
+            (&["x-total-count"], &["X-Secret"], Some("x-total-count")),
+        ];
+        for (expose, said, expected) in rows {
+            let config = CorsConfig {
+                origins: vec!["https://app.example".parse().unwrap()],
+                expose: expose.iter().map(|name| name.parse().unwrap()).collect(),
+                ..CorsConfig::default()
+            };
+            let contract = Contract::built_in("standard").unwrap().unwrap();
+            let cors = Cors::new(&config, &contract).unwrap();
+            for (origin, expected) in
+                [("https://app.example", expected), ("https://b.example", None)]
+            {
+                let lines: Vec<_> = said.iter().map(|line| (NAME, *line)).collect();
+                let mut answer = headers(&lines);
+                strip(&mut answer);
+                cors.marks(&headers(&[("origin", origin)])).write(&mut answer);
+                let exposed = answer.get_all(NAME).iter().map(|line| line.to_str().unwrap());
+                let expected: Vec<&str> = expected.into_iter().collect();
+                assert_eq!(exposed.collect::<Vec<_>>(), expected, "{expose:?} {said:?}");
+            }
+        }
+    }
+
+    const NAME: &str = "access-control-expose-headers";
 
     const ORIGIN: (&str, &str) = ("origin", "https://app.example");
     const METHOD: (&str, &str) = ("access-control-request-method", "PUT");

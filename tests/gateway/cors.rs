@@ -156,6 +156,27 @@ async fn what_a_backend_says_of_cors_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_may_read_what_the_backend_exposes_or_what_is_configured() {
+    for (expose, expected) in [("", "x-total-count, link"), (", expose = [\"X-Page\"]", "x-page")] {
+        let cors = format!("cors = {{ origins = [\"{APP}\"]{expose} }}");
+        let gateway = Gateway::start(setup("standard", &cors)).await;
+        let mut client = gateway.client(Version::H1).await;
+        for (origin, expected) in [(APP, expected), ("https://evil.example", "")] {
+            let reply = request("GET", "/public/answer")
+                .header("origin", origin)
+                .header("x-answer", "access-control-expose-headers: X-Total-Count, a b")
+                .header("x-answer", "access-control-expose-headers: link")
+                .header("x-answer", "access-control-allow-origin: *")
+                .send(&mut client)
+                .await;
+            let exposed = reply.headers.get("access-control-expose-headers");
+            assert_eq!(exposed.map_or("", |value| value.to_str().unwrap()), expected, "{origin}");
+            assert_eq!(reply.headers.contains_key("access-control-allow-origin"), origin == APP);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_site_without_origins_leaves_cors_to_its_backend() {
     let gateway = Gateway::start(setup("standard", "")).await;
     for version in Version::BOTH {
@@ -191,7 +212,7 @@ async fn preflights_are_answered_here_without_a_token() {
         ("/api/x", "DELETE", "DELETE"),
         ("/api/stall", "GET", "GET"),
         ("/public/x", "PATCH", "PATCH"),
-        ("/read", "PUT", "GET"),
+        ("/read", "PUT", "GET, HEAD"),
         ("/nowhere", "PUT", "PUT"),
         ("/public/%zz", "PUT", "PUT"),
     ];
