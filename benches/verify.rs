@@ -45,6 +45,7 @@ fn bench(criterion: &mut Criterion, algorithm: Algorithm) {
         username: None,
         roles: &roles,
         permissions: &[],
+        attributes: None,
         not_after: None,
     };
     let token = cached.issue_access(grant, now).expect("a token").text;
@@ -67,6 +68,7 @@ fn tokens(key: &StoredKey, verify_cache: usize) -> SiteTokens {
         refresh_format: RefreshFormat::Opaque,
         session_ttl: Duration::from_secs(90 * 86_400),
         refresh_grace: Duration::from_secs(10),
+        attributes: Vec::new(),
         leeway: Duration::from_secs(30),
         verify_cache,
         foreign: ForeignClaims::default(),

@@ -1,9 +1,11 @@
 //! The second listener: is it alive, is it ready, what has it counted.
 //!
-//! Only `/livez`, `/readyz` and `/metrics` exist; everything else is 404. It never answers on the
-//! public listener, and it never shows a secret: metrics carry no subject, token or path.
+//! Only `/livez`, `/readyz` and `/metrics` exist, and [`users`] where that is configured; everything
+//! else is 404. It never answers on the public listener, and it never shows a secret: metrics carry
+//! no subject, token or path.
 
 mod metrics;
+mod users;
 
 use std::sync::Arc;
 
@@ -56,7 +58,7 @@ impl Admin {
         let service = Service {
             handler: move |request, _: Connection| {
                 let admin = Arc::clone(&admin);
-                async move { admin.answer(&request) }
+                async move { admin.answer(&request).await }
             },
             limits: Arc::new(move || gateway.snapshot.load().config.limits.clone()),
             connections: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
@@ -70,7 +72,7 @@ impl Admin {
         });
     }
 
-    fn answer(&self, request: &Request<RequestBody>) -> Response<ReplyBody> {
+    async fn answer(&self, request: &Request<RequestBody>) -> Response<ReplyBody> {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
             let allow = http::HeaderValue::from_static("GET, HEAD");
@@ -81,7 +83,9 @@ impl Admin {
             "/livez" => text(StatusCode::OK, "alive\n"),
             "/readyz" => self.ready(),
             "/metrics" => text(StatusCode::OK, self.metrics.render()),
-            _ => text(StatusCode::NOT_FOUND, "/livez, /readyz or /metrics\n"),
+            _ => users::answer(&self.gateway, request)
+                .await
+                .unwrap_or_else(|| text(StatusCode::NOT_FOUND, "/livez, /readyz or /metrics\n")),
         }
     }
 

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::app::blame::blame_keys;
+use crate::app::blame::fault;
+use crate::app::blame::foreign_attributes;
 use crate::app::kept::Kept;
 use crate::app::keys::site_tokens;
 use crate::app::keys::vault;
@@ -18,11 +21,9 @@ use crate::clock::Timestamp;
 use crate::config::Audience;
 use crate::config::Config;
 use crate::config::ContractName;
-use crate::config::Fault;
 use crate::config::Faults;
 use crate::config::HostPattern;
 use crate::config::SiteConfig;
-use crate::config::Spot;
 use crate::config::StoreConfig;
 use crate::config::StoreUrl;
 use crate::contract::Contract;
@@ -235,7 +236,10 @@ pub fn contracts(config: &Config) -> Result<Vec<Arc<Contract>>, Faults> {
     let mut contracts = Vec::new();
     for site in &config.sites {
         match load_contract(config, site) {
-            Ok(contract) => contracts.push(Arc::new(contract)),
+            Ok(contract) => {
+                faults.extend(foreign_attributes(config, site, &contract));
+                contracts.push(Arc::new(contract));
+            }
             Err(found) => faults.extend(found.0.into_iter().map(|found| match found.source {
                 // The file itself is not there: the place is where it is named.
                 None => fault(config, &site.contract_spot, found.title, &found.hint),
@@ -266,10 +270,11 @@ pub async fn sites(
     let mut parts = Vec::with_capacity(config.sites.len());
     for (site, contract) in config.sites.iter().zip(contracts) {
         let policy = policy(config, site, contract);
+        let tokens = site_tokens(site, policy, store, now).await;
         let auth = AuthSite {
             host: site.host.to_string(),
             realm: site.realm.clone(),
-            tokens: Arc::new(site_tokens(site, policy, store, now).await?),
+            tokens: Arc::new(tokens.map_err(|error| blame_keys(config, site, error))?),
             signup: site.signup.enabled,
             default_role: contract.tokens().default_role.clone(),
             signup_roles: site.signup.roles.clone(),
@@ -358,11 +363,6 @@ fn load_built_in(config: &Config, site: &SiteConfig, name: &str) -> Result<Contr
     })
 }
 
-fn fault(config: &Config, spot: &Spot, title: String, hint: &str) -> Fault {
-    let source = Some(config.source.clone());
-    Fault { source, span: spot.span.clone(), title, hint: hint.to_owned() }
-}
-
 fn policy(config: &Config, site: &SiteConfig, contract: &Contract) -> TokenPolicy {
     let settings = &site.tokens;
     let brought = contract.tokens();
@@ -385,6 +385,7 @@ fn policy(config: &Config, site: &SiteConfig, contract: &Contract) -> TokenPolic
         refresh_format: brought.refresh_format,
         session_ttl: settings.session_ttl,
         refresh_grace: settings.refresh_grace,
+        attributes: site.identity.attributes.iter().map(|(_, name)| name.clone()).collect(),
         leeway: settings.leeway,
         verify_cache: settings.verify_cache,
         foreign,

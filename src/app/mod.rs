@@ -5,6 +5,7 @@
 //! drains within the grace.
 
 pub mod assemble;
+mod blame;
 pub mod caution;
 pub mod kept;
 pub mod keys;

@@ -1,5 +1,7 @@
 //! Opens sessions and makes the tokens that stand for them.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use crate::auth::Auth;
@@ -43,7 +45,7 @@ impl Auth {
         let policy = site.tokens.policy();
         let id = SessionId(Uuid::new_v4());
         let ends_at = now.plus(policy.session_ttl);
-        let access = self.issue_access(site, user, (id, ends_at), now).await?;
+        let access = self.issue_access(site, (user, &shown.attributes), (id, ends_at), now).await?;
         let refresh =
             site.tokens.issue_refresh(user.id, id, now).map_err(|error| key_failure(&error))?;
         let refresh_ends = refresh.as_ref().map(|refresh| refresh.expires_at.min(ends_at));
@@ -110,11 +112,12 @@ impl Auth {
         Err(Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(COME_AGAIN))
     }
 
-    /// Makes an access token of a session that ends at the given instant.
+    /// Makes an access token, for a user with these attributes, of a session that ends at the given
+    /// instant.
     pub(super) async fn issue_access(
         &self,
         site: &AuthSite,
-        user: &User,
+        (user, attributes): (&User, &BTreeMap<String, serde_json::Value>),
         (session, ends_at): (SessionId, Timestamp),
         now: Timestamp,
     ) -> Result<AccessToken, Rejection> {
@@ -133,6 +136,7 @@ impl Auth {
             username: user.username.as_ref(),
             roles: &user.roles,
             permissions: &user.permissions,
+            attributes: Some(attributes),
             not_after: Some(ends_at),
         };
         site.tokens.issue_access(grant, now).map_err(|error| key_failure(&error))

@@ -150,7 +150,9 @@ impl Auth {
         refresh: Secret<String>,
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
-        let access = self.issue_access(site, user, (session.id, session.ends_at), now).await?;
+        let access = self
+            .issue_access(site, (user, &user.attributes), (session.id, session.ends_at), now)
+            .await?;
         let tokens = TokenSet {
             access_token: access.text,
             issued_at: access.issued_at,

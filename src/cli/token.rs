@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use crate::config::parse_duration_above_zero;
 use crate::operation::Generations;
+use crate::operation::Identifier;
 use crate::operation::SessionId;
+use crate::store::Lookup;
 use crate::store::NewSession;
 use crate::store::Session;
 use crate::telemetry::audit::Entry;
@@ -105,6 +107,8 @@ async fn issue(args: &IssueArgs, context: &Context, opened: &Opened) -> anyhow::
         user: user.generation,
         site: opened.store.site_generation(&policy.issuer).await?,
     };
+    let whole = Identifier::Id(user.id);
+    let whole = opened.store.find_user(&policy.realm, &whole, Lookup::Whole).await?;
     let grant = Grant {
         user: user.id,
         session: session.id,
@@ -113,6 +117,7 @@ async fn issue(args: &IssueArgs, context: &Context, opened: &Opened) -> anyhow::
         username: user.username.as_ref(),
         roles: &user.roles,
         permissions: &user.permissions,
+        attributes: whole.as_ref().map(|user| &user.attributes),
         not_after: Some(now.plus(ttl)),
     };
     let token = site.auth.tokens.issue_access(grant, now)?;

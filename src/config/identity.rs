@@ -27,6 +27,8 @@ pub struct IdentityConfig {
     pub session: Option<HeaderName>,
     /// Header → claim of the token; default none.
     pub claims: Vec<(HeaderName, String)>,
+    /// Header → text attribute of the account, which tokens then carry; default none, at most 8.
+    pub attributes: Vec<(HeaderName, String)>,
 }
 
 impl Default for IdentityConfig {
@@ -40,6 +42,7 @@ impl Default for IdentityConfig {
             permissions: name("x-user-permissions"),
             session: name("x-session-id"),
             claims: Vec::new(),
+            attributes: Vec::new(),
         }
     }
 }
@@ -57,25 +60,31 @@ impl IdentityConfig {
                 Some(name)
             }
         };
-        let mut config = Self {
+        let config = Self {
             user_id: header("user_id", default.user_id),
             email: header("email", default.email),
             username: header("username", default.username),
             roles: header("roles", default.roles),
             permissions: header("permissions", default.permissions),
             session: header("session", default.session),
-            claims: Vec::new(),
+            claims: named_headers(table.table("claims", "claims").as_ref(), "a claim"),
+            attributes: named_headers(
+                table.table("attributes", "attributes").as_ref(),
+                "an attribute",
+            ),
         };
-        config.claims = table
-            .table("claims", "claims")
-            .map(|claims| claim_headers(&claims))
-            .unwrap_or_default();
+        if let Some(item) = table.item("attributes")
+            && config.attributes.len() > MOST_ATTRIBUTES
+        {
+            item.bad(format!("expected at most {MOST_ATTRIBUTES}: every token carries them"));
+        }
         for (item, name) in given {
             if config.is_ambiguous(&name) {
                 item.bad(TWICE);
             }
         }
-        for (name, _) in table.table("claims", "claims").iter().flat_map(Table::entries) {
+        let named = [table.table("claims", "claims"), table.table("attributes", "attributes")];
+        for (name, _) in named.iter().flatten().flat_map(Table::entries) {
             if identity_header(name.text).is_ok_and(|header| config.is_ambiguous(&header)) {
                 name.fault(format!("bad name `{}`", name.text), TWICE);
             }
@@ -94,7 +103,8 @@ impl IdentityConfig {
             &self.permissions,
             &self.session,
         ];
-        fixed.into_iter().flatten().chain(self.claims.iter().map(|(name, _)| name))
+        let named = self.claims.iter().chain(&self.attributes).map(|(name, _)| name);
+        fixed.into_iter().flatten().chain(named)
     }
 
     /// Whether a backend may take two of the headers for one.
@@ -104,22 +114,21 @@ impl IdentityConfig {
     }
 }
 
-fn claim_headers(table: &Table<'_>) -> Vec<(HeaderName, String)> {
-    let entries = table.entries().into_iter();
+fn named_headers(table: Option<&Table<'_>>, what: &str) -> Vec<(HeaderName, String)> {
+    let entries = table.into_iter().flat_map(Table::entries);
     entries
         .filter_map(|(name, item)| {
             let header = name.parse(identity_header);
-            let claim = item.parse(claim_name);
-            header.zip(claim)
+            let source = item.parse(|text| match text {
+                "" => Err(Expected::new(format!("expected the name of {what}"))),
+                text => Ok(text.to_owned()),
+            });
+            header.zip(source)
         })
         .collect()
 }
 
-fn claim_name(text: &str) -> Result<String, Expected> {
-    if text.is_empty() {
-        return Err(Expected::new("expected the name of a claim"));
-    }
-    Ok(text.to_owned())
-}
+/// With their longest values a quarter of a token.
+const MOST_ATTRIBUTES: usize = 8;
 
 const TWICE: &str = "another identity header has this name, or one that some backends read alike";

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use crate::config::Expected;
 use crate::config::Item;
 use crate::config::Table;
+use crate::secret::Secret;
 
 /// `[server]`
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,9 @@ pub struct ServerConfig {
     /// Admin listener; default `127.0.0.1:9901`, `None` (written `""`): off. A change needs a
     /// restart (R).
     pub admin: Option<SocketAddr>,
+    /// What opens accounts to backends on the admin listener (`/munjigi/users/ID`); default `None`
+    /// (written `""`): they are not there. A reload applies it.
+    pub backend_secret: Option<Secret<String>>,
     /// Threads; default 0 = one per core. A change needs a restart (R).
     pub workers: usize,
     /// Peers whose `X-Forwarded-*` are believed; default nobody's. A reload applies it.
@@ -33,6 +37,7 @@ impl Default for ServerConfig {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8443))],
             admin: Some(SocketAddr::from(([127, 0, 0, 1], 9901))),
+            backend_secret: None,
             workers: 0,
             trusted_proxies: Vec::new(),
             shutdown_grace: Duration::from_secs(30),
@@ -55,6 +60,7 @@ impl ServerConfig {
             admin: table.read("admin", default.admin, |item| {
                 if item.is_empty_text() { Some(None) } else { item.parse(address).map(Some) }
             }),
+            backend_secret: backend_secret(table),
             workers: table.integer("workers", default.workers, 0..=1024),
             trusted_proxies: table.read("trusted_proxies", default.trusted_proxies, |item| {
                 item.list(|item| item.parse(network))
@@ -91,6 +97,19 @@ impl ServerConfig {
         }
     }
 }
+
+fn backend_secret(table: &Table<'_>) -> Option<Secret<String>> {
+    let item = table.secret_item("backend_secret").filter(|item| !item.is_empty_text())?;
+    let token = item.secret()?;
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    if token.expose().len() < SHORTEST_TOKEN || !token.expose().bytes().all(is_token) {
+        item.bad(format!("expected at least {SHORTEST_TOKEN} letters, digits or -._~+/="));
+    }
+    Some(token)
+}
+
+/// 128 bits in hex.
+const SHORTEST_TOKEN: usize = 32;
 
 fn address(text: &str) -> Result<SocketAddr, Expected> {
     text.parse()

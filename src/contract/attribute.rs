@@ -29,6 +29,11 @@ pub(super) enum AttributeKind {
 }
 
 impl Attribute {
+    /// Whether it holds text.
+    pub(super) const fn is_text(&self) -> bool {
+        matches!(self.kind, AttributeKind::Text { .. })
+    }
+
     /// Reads the section.
     pub(super) fn read_all(section: Option<Section<'_>>, report: &mut Report) -> Vec<Self> {
         let Some(section) = section else { return Vec::new() };

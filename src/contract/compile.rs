@@ -60,6 +60,8 @@ fn read(mut root: Section<'_>, report: &mut Report) -> Option<Contract> {
     // Without settings nobody can say which slots have values.
     let refresh = tokens.as_ref().is_none_or(|tokens| tokens.refresh_ttl.is_some());
     let default_role = tokens.as_ref().and_then(|tokens| tokens.default_role.clone());
+    let texts = attributes.iter().filter(|attribute| attribute.is_text());
+    let text_attributes = texts.map(|attribute| attribute.name.clone()).collect();
     let vocabulary = Vocabulary { attributes, times, refresh, default_role };
     let Envelope { success, error, success_type, error_type } = envelope;
     // Stands in for an envelope that is missing, so that the rest can be checked.
@@ -89,6 +91,7 @@ fn read(mut root: Section<'_>, report: &mut Report) -> Option<Contract> {
         request_id,
         cookies,
         exposed_headers,
+        text_attributes,
         endpoints: endpoints.into_iter().collect::<Option<_>>()?,
         refusals,
         problems,

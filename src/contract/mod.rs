@@ -75,6 +75,7 @@ pub struct Contract {
     request_id: RequestIdForm,
     cookies: Vec<Cookie>,
     exposed_headers: Vec<HeaderName>,
+    text_attributes: Vec<String>,
     endpoints: Vec<Endpoint>,
     refusals: Refusals,
     problems: ProblemWords,
@@ -118,6 +119,11 @@ impl Contract {
     pub fn built_in(name: &str) -> Option<Result<Self, Faults>> {
         let file = built_in::find(name)?;
         Some(Self::parse(file.text, Path::new(file.path)))
+    }
+
+    /// The names of the attributes that are text.
+    pub fn text_attributes(&self) -> impl Iterator<Item = &str> {
+        self.text_attributes.iter().map(String::as_str)
     }
 
     /// The names of the contracts that are compiled in.

@@ -130,6 +130,7 @@ fn tokens(issuer: &str) -> SiteTokens {
         refresh_format: crate::token::RefreshFormat::Opaque,
         session_ttl: Duration::from_secs(9000),
         refresh_grace: Duration::from_secs(10),
+        attributes: Vec::new(),
         leeway: Duration::from_secs(30),
         verify_cache: 16,
         foreign: ForeignClaims::default(),
@@ -148,6 +149,7 @@ fn issue(tokens: &SiteTokens) -> AccessToken {
         username: None,
         roles: &["editor".to_owned()],
         permissions: &[],
+        attributes: None,
         not_after: None,
     };
     tokens.issue_access(grant, START).unwrap()

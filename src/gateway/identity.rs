@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::config::IdentityConfig;
 use crate::gateway::plain::all_bytes;
 use crate::operation::Principal;
+use crate::token::ATTRIBUTES_CLAIM;
 
 /// A site's identity headers.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ impl Identity {
         ];
         let chosen = chosen.into_iter().flatten();
         let mut names: Vec<String> = chosen
-            .chain(config.claims.iter().map(|(header, _)| header))
+            .chain(config.claims.iter().chain(&config.attributes).map(|(header, _)| header))
             .map(HeaderName::as_str)
             .chain(DEFAULT_NAMES)
             .map(fold)
@@ -78,6 +79,13 @@ impl Identity {
         }
         for (name, claim) in &config.claims {
             if let Some(value) = principal.claims.get(claim).and_then(claim_value) {
+                put(&mut headers, name, value);
+            }
+        }
+        let attributes = principal.claims.get(ATTRIBUTES_CLAIM).and_then(Value::as_object);
+        for (name, attribute) in &config.attributes {
+            let text = attributes.and_then(|all| all.get(attribute)).and_then(Value::as_str);
+            if let Some(value) = text.and_then(header_value) {
                 put(&mut headers, name, value);
             }
         }
@@ -259,6 +267,32 @@ mod tests {
             let headers = identity.headers(&principal);
             let (_, value) = headers.iter().find(|(name, _)| name == "x-user-name").unwrap();
             assert_eq!(value, sent, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn attributes_come_from_the_tokens_own_claim_alone() {
+        let mut config = identity_config();
+        let nickname = HeaderName::from_static("x-user-nickname");
+        config.attributes.push((nickname, "nickname".to_owned()));
+        let identity = Identity::new(&config);
+        assert!(identity.names().contains(&"xusernickname".to_owned()));
+        let rows = [
+            (
+                json!({ "attributes": { "nickname": "문지기 50%", "phone": "1" } }),
+                Some("%EB%AC%B8%EC%A7%80%EA%B8%B0 50%25"),
+            ),
+            (json!({ "nickname": "a" }), None),
+            (json!({ "attributes": { "nickname": 7 } }), None),
+            (json!({ "attributes": { "nickname": "" } }), None),
+            (json!({ "attributes": "nickname" }), None),
+        ];
+        for (claims, expected) in rows {
+            let mut principal = principal();
+            principal.claims = claims.as_object().unwrap().clone();
+            let headers = identity.headers(&principal);
+            let sent = headers.iter().find(|(name, _)| name == "x-user-nickname");
+            assert_eq!(sent.map(|(_, value)| value.to_str().unwrap()), expected, "{claims}");
         }
     }
 

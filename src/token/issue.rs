@@ -1,6 +1,9 @@
 //! What the gateway's own tokens say, and how they are signed.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Builder;
 use uuid::Uuid;
 
@@ -36,6 +39,8 @@ pub struct Grant<'a> {
     pub roles: &'a [String],
     /// `permissions`.
     pub permissions: &'a [String],
+    /// The account's attributes, of which the site's tokens carry some.
+    pub attributes: Option<&'a BTreeMap<String, Value>>,
     /// When the token ends at the latest: with its session, or as an operator says.
     pub not_after: Option<Timestamp>,
 }
@@ -74,6 +79,9 @@ pub(super) struct OwnClaims<'a> {
     roles: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     permissions: Option<&'a [String]>,
+    /// Under [`ATTRIBUTES_CLAIM`].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<&'a str, &'a str>,
     token_use: &'static str,
 }
 
@@ -105,6 +113,7 @@ impl<'a> OwnClaims<'a> {
             username: grant.username.map(Username::as_str),
             roles: Some(grant.roles),
             permissions: Some(grant.permissions),
+            attributes: carried(policy, grant.attributes),
             token_use: TokenUse::Access.name(),
             ..base
         })
@@ -178,9 +187,30 @@ impl<'a> OwnClaims<'a> {
             username: None,
             roles: None,
             permissions: None,
+            attributes: BTreeMap::new(),
             token_use: TokenUse::Refresh.name(),
         })
     }
+}
+
+/// The claim that holds an account's attributes.
+pub const ATTRIBUTES_CLAIM: &str = "attributes";
+
+/// The longest attribute, in bytes, that a token carries; it travels with every request.
+const LONGEST_ATTRIBUTE: usize = 256;
+
+/// The attributes that the site's tokens carry: short texts without control characters, which no
+/// token may hold.
+fn carried<'a>(
+    policy: &'a TokenPolicy,
+    attributes: Option<&'a BTreeMap<String, Value>>,
+) -> BTreeMap<&'a str, &'a str> {
+    let text = |name: &'a String| {
+        let text = attributes?.get(name)?.as_str()?;
+        let fits = text.len() <= LONGEST_ATTRIBUTE && !text.chars().any(char::is_control);
+        fits.then_some((name.as_str(), text))
+    };
+    policy.attributes.iter().filter_map(text).collect()
 }
 
 /// A version 7 UUID of `now` (RFC 9562 §5.7); the crate's own maker would read the clock.

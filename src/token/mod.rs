@@ -40,6 +40,7 @@ use crate::token::key::Key;
 use crate::token::key::Origin;
 
 pub use error::TokenError;
+pub use issue::ATTRIBUTES_CLAIM;
 pub use issue::AccessToken;
 pub use issue::Grant;
 pub use key::KeyError;
@@ -238,6 +239,7 @@ impl SiteTokens {
             username: None,
             roles: &[],
             permissions: &[],
+            attributes: None,
             not_after: None,
         };
         let token = self.issue_access(grant, now)?;

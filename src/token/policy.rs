@@ -26,6 +26,8 @@ pub struct TokenPolicy {
     pub session_ttl: Duration,
     /// How long the parent of the newest refresh token gets the same successor again.
     pub refresh_grace: Duration,
+    /// Names of the text attributes that access tokens carry.
+    pub attributes: Vec<String>,
     /// Tolerance for `nbf` and `iat`.
     pub leeway: Duration,
     /// Verified tokens remembered; 0 = none.

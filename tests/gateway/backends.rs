@@ -141,14 +141,83 @@ fn lines_in(language: &str) -> String {
 }
 
 /// What a program prints; `None` where its interpreter is not on this machine.
-async fn run(interpreter: &[&str], program: &str) -> Option<String> {
-    let mut child = Command::new(interpreter[0])
-        .args(&interpreter[1..])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .ok()?;
-    child.stdin.take().unwrap().write_all(program.as_bytes()).await.unwrap();
-    let output = child.wait_with_output().await.unwrap();
-    Some(String::from_utf8(output.stdout).unwrap())
+async fn run(interpreter: &[&str], program: &Path) -> Option<String> {
+    let command = Command::new(interpreter[0]).args(&interpreter[1..]).arg(program).output();
+    Some(String::from_utf8(command.await.ok()?.stdout).unwrap())
+}
+
+const BACKEND: &str = "0f4b1c9a7d3e5f60718293a4b5c6d7e8";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_is_told_of_attributes_in_headers_and_on_the_admin_listener() {
+    let tables = format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\n\
+         backend_secret = \"{BACKEND}\"\n\
+         [site.\"localhost\".identity]\nattributes = {{ \"X-User-Phone\" = \"phone\" }}\n"
+    );
+    let gateway = Gateway::start(Setup { tables, ..Setup::contract("auth-api") }).await;
+    let mut client = gateway.client(Version::H1).await;
+    let sign = r#"{"email":"user@example.com","password":"Pass123!","phone":"010 가","role":"user","provider":"email"}"#;
+    let login = r#"{"email":"user@example.com","password":"Pass123!"}"#;
+    assert_eq!(request("POST", "/api/auth/sign").json(sign).send(&mut client).await.status, 200);
+    let reply = request("POST", "/api/auth/login").json(login).send(&mut client).await.json();
+    let refresh = format!(r#"{{"refreshToken":{}}}"#, reply["data"]["refreshToken"]);
+    let refreshed = request("POST", "/api/auth/refresh").json(&refresh).send(&mut client).await;
+    let issued = gateway.munjigi(&["token", "issue", "--user", "user@example.com"]).await;
+    let tokens = [
+        reply["data"]["accessToken"].as_str().unwrap().to_owned(),
+        refreshed.json()["data"]["accessToken"].as_str().unwrap().to_owned(),
+        String::from_utf8(issued.stdout).unwrap().trim().to_owned(),
+    ];
+    for token in tokens {
+        let spoofed = request("GET", "/x").bearer(&token).header("x_user_phone", "6");
+        let seen = spoofed.send(&mut client).await.json();
+        assert_eq!(seen["headers"]["x-user-phone"], json!(["010 %EA%B0%80"]), "{seen}");
+        assert_eq!(seen["headers"].get("x_user_phone"), None);
+    }
+
+    let secret = format!("Bearer {BACKEND}");
+    for (path, authorization, status) in [
+        ("/munjigi/users/1", secret.as_str(), "200"),
+        ("/munjigi/users/1?realm=default", &secret, "200"),
+        ("/munjigi/users/1?realm=other", &secret, "404"),
+        ("/munjigi/users/2", &secret, "404"),
+        ("/munjigi/users/01", &secret, "404"),
+        ("/munjigi/users/", &secret, "404"),
+        ("/munjigi/users/1", "", "401"),
+        ("/munjigi/users/1", &secret[..secret.len() - 1], "401"),
+        ("/munjigi/users/1", BACKEND, "401"),
+    ] {
+        let (answer, code) = ask_admin(&gateway, path, authorization).await;
+        assert_eq!(code, status, "{path} {authorization}: {answer}");
+        if status == "200" {
+            let user: Value = serde_json::from_str(&answer).unwrap();
+            assert_eq!((&user["id"], &user["email"]), (&json!(1), &json!("user@example.com")));
+            assert_eq!(user["attributes"], json!({ "phone": "010 가" }));
+            assert!(!answer.contains("argon2"), "{answer}");
+        }
+    }
+    let without = Gateway::start(Setup::default()).await;
+    let (_, code) = ask_admin(&without, "/munjigi/users/1", &secret).await;
+    assert_eq!(code, "404", "not there unless it is configured");
+}
+
+/// The body and the status.
+async fn ask_admin(gateway: &Gateway, path: &str, authorization: &str) -> (String, String) {
+    let url = format!("http://{}{path}", gateway.app().admin().unwrap());
+    let output = Command::new("curl")
+        .args([
+            "-sS",
+            "-w",
+            "\n%{http_code}",
+            "-H",
+            &format!("Authorization: {authorization}"),
+            &url,
+        ])
+        .output()
+        .await
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let (body, code) = printed.rsplit_once('\n').unwrap();
+    (body.to_owned(), code.to_owned())
 }

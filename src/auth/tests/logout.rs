@@ -39,6 +39,7 @@ fn token_of(node: &Node, user: UserId) -> TokenSet {
         username: None,
         roles: &[],
         permissions: &[],
+        attributes: None,
         not_after: None,
     };
     let access = node.site.tokens.issue_access(grant, NOW).unwrap();

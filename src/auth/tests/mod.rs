@@ -149,6 +149,7 @@ fn policy() -> TokenPolicy {
         refresh_format: RefreshFormat::Opaque,
         session_ttl: Duration::from_hours(72),
         refresh_grace: GRACE,
+        attributes: Vec::new(),
         leeway: Duration::from_secs(30),
         verify_cache: 0,
         foreign: ForeignClaims::default(),

@@ -56,6 +56,7 @@ pub(super) fn policy(algorithm: Algorithm) -> TokenPolicy {
         refresh_format: RefreshFormat::Jwt,
         session_ttl: Duration::from_secs(90 * 86_400),
         refresh_grace: Duration::from_secs(10),
+        attributes: Vec::new(),
         leeway: Duration::from_secs(30),
         verify_cache: 0,
         foreign: ForeignClaims::default(),
@@ -72,6 +73,7 @@ pub(super) fn grant() -> Grant<'static> {
         username: None,
         roles: &[],
         permissions: &[],
+        attributes: None,
         not_after: None,
     }
 }

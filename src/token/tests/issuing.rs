@@ -68,6 +68,26 @@ fn an_access_token_says_exactly_this() {
 }
 
 #[test]
+fn a_token_carries_the_short_texts_among_the_attributes_that_are_named() {
+    let names = ["short", "long", "line", "picture", "absent"].map(str::to_owned).into();
+    let tokens = site(TokenPolicy { attributes: names, ..policy(Algorithm::Hs256) });
+    let attributes = [
+        ("short", json!("가")),
+        ("long", json!("a".repeat(257))),
+        ("line", json!("a\nb")),
+        ("picture", json!(7)),
+        ("unnamed", json!("b")),
+    ];
+    let attributes = attributes.map(|(name, value)| (name.to_owned(), value)).into();
+
+    let grant = Grant { attributes: Some(&attributes), ..grant() };
+    let token = tokens.issue_access(grant, NOW).unwrap();
+
+    let verified = tokens.verify(token.text.expose(), NOW).unwrap();
+    assert_eq!(verified.principal.claims["attributes"], json!({ "short": "가" }));
+}
+
+#[test]
 fn what_is_verified_is_what_was_granted() {
     for algorithm in Algorithm::ALL {
         let forge = forge(algorithm);

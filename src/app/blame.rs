@@ -1,0 +1,52 @@
+//! Finds the place in a configuration of what a part of the gateway refuses.
+
+use http::HeaderName;
+
+use crate::app::assemble::AssembleError;
+use crate::config::Config;
+use crate::config::Fault;
+use crate::config::Faults;
+use crate::config::SiteConfig;
+use crate::config::Spot;
+use crate::contract::Contract;
+
+/// A fault at a place of the configuration.
+pub(super) fn fault(config: &Config, spot: &Spot, title: String, hint: &str) -> Fault {
+    let source = Some(config.source.clone());
+    Fault { source, span: spot.span.clone(), title, hint: hint.to_owned() }
+}
+
+/// The attributes that headers are to be made of and the site's contract does not have as text.
+pub(super) fn foreign_attributes(
+    config: &Config,
+    site: &SiteConfig,
+    contract: &Contract,
+) -> Vec<Fault> {
+    let known: Vec<&str> = contract.text_attributes().collect();
+    let foreign =
+        site.identity.attributes.iter().filter(|(_, name)| !known.contains(&name.as_str()));
+    let fault = |(_, name): &(HeaderName, String)| {
+        let title = format!("contract `{}` has no text attribute `{name}`", contract.name());
+        let hint = match known.join(", ") {
+            none if none.is_empty() => "it has none at all".to_owned(),
+            known => format!("it has {known}"),
+        };
+        fault(config, &site.spot, title, &hint)
+    };
+    foreign.map(fault).collect()
+}
+
+/// Blames the operator's own keys, where the site has any, for what cannot be done with them.
+pub(super) fn blame_keys(
+    config: &Config,
+    site: &SiteConfig,
+    error: AssembleError,
+) -> AssembleError {
+    match (error, site.tokens.keys.first()) {
+        (AssembleError::Keys { source, .. }, Some(key)) => {
+            let hint = "the site's keys cannot be used";
+            Faults(vec![fault(config, &key.spot, source.to_string(), hint)]).into()
+        }
+        (error, _) => error,
+    }
+}
