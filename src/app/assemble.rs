@@ -3,6 +3,7 @@
 //! The command line builds the same parts with the same functions, so that what a verb says of a
 //! site is what the running gateway does.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,6 @@ use crate::app::keys::site_tokens;
 use crate::app::keys::vault;
 use crate::auth::AuthSettings;
 use crate::auth::AuthSite;
-use crate::auth::password::PasswordError;
 use crate::clock::Timestamp;
 use crate::config::Audience;
 use crate::config::Config;
@@ -29,17 +29,14 @@ use crate::config::StoreUrl;
 use crate::contract::Contract;
 use crate::gateway::snapshot::SiteParts;
 use crate::gateway::snapshot::Snapshot;
-use crate::gateway::upstream::UpstreamError;
 use crate::journal::Journal;
 use crate::journal::JournalError;
 use crate::journal::Journaled;
 use crate::journal::OnDamage;
-use crate::mail::MailError;
 use crate::mail::Outbox;
 use crate::mail::Templates;
 use crate::revocation::Revocations;
 use crate::social::Social;
-use crate::social::SocialSetupError;
 use crate::store::Archive;
 use crate::store::Deadlines;
 use crate::store::Durability;
@@ -87,21 +84,9 @@ pub enum AssembleError {
         #[source]
         source: KeyError,
     },
-    /// Argon2 does not take the parameters of `[password]`.
-    #[error("[password]")]
-    Passwords(#[from] PasswordError),
     /// The gateway's own keys do not work.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// Mails cannot be written.
-    #[error("[mail]")]
-    Mail(#[from] MailError),
-    /// Social providers cannot be asked.
-    #[error("[social]")]
-    Social(#[from] SocialSetupError),
-    /// An upstream cannot be set up.
-    #[error(transparent)]
-    Upstream(#[from] UpstreamError),
 }
 
 /// Opens the store that a configuration names.
@@ -297,14 +282,18 @@ pub fn settings(
     kept: &Kept,
     vault: &Arc<Vault>,
 ) -> Result<Arc<AuthSettings>, AssembleError> {
+    let blame = |keys: &[&str], error: &dyn Error| Faults::of_setting(&config.source, keys, error);
     // Also where mail is off: a template at fault is said when it is written, not months later.
-    let templates = Templates::read(config.ui.templates.as_deref())?;
-    let outbox = Outbox::open(&config.mail, templates, Arc::clone(vault), kept.nudge.clone())?;
+    let templates = Templates::read(config.ui.templates.as_deref())
+        .map_err(|error| blame(&["ui", "templates"], &error))?;
+    let outbox = Outbox::open(&config.mail, templates, Arc::clone(vault), kept.nudge.clone())
+        .map_err(|error| blame(&["mail", "ca"], &error))?;
+    let social = Social::new(&config.social).map_err(|error| blame(&["social", "ca"], &error))?;
     Ok(Arc::new(AuthSettings {
         passwords: Arc::clone(&kept.passwords),
         throttle: Arc::clone(&kept.throttle),
         mails: outbox.map(Arc::new),
-        social: Arc::new(Social::new(&config.social)?),
+        social: Arc::new(social),
         social_join: config.social.join,
         max_staleness: config.revocation.max_staleness,
         when_stale: config.revocation.when_stale,

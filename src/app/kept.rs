@@ -7,6 +7,9 @@ use crate::app::assemble::AssembleError;
 use crate::auth::password::PasswordPool;
 use crate::auth::throttle::Throttle;
 use crate::config::Config;
+use crate::config::Fault;
+use crate::config::Faults;
+use crate::config::RouteConfig;
 use crate::config::UpstreamConfig;
 use crate::config::UpstreamRef;
 use crate::gateway::upstream::Upstream;
@@ -36,7 +39,7 @@ impl Kept {
     /// When Argon2 does not take its parameters, or an upstream cannot be set up.
     pub fn new(config: &Config) -> Result<Self, AssembleError> {
         Ok(Self {
-            passwords: Arc::new(PasswordPool::new(&config.password)?),
+            passwords: passwords(config)?,
             throttle: Arc::new(Throttle::new(&config.login)),
             upstreams: upstreams(config, None)?,
             nudge: Nudge::default(),
@@ -51,7 +54,7 @@ impl Kept {
         let passwords = if config.password == before.password {
             Arc::clone(&self.passwords)
         } else {
-            Arc::new(PasswordPool::new(&config.password)?)
+            passwords(config)?
         };
         let throttle = if config.login == before.login {
             Arc::clone(&self.throttle)
@@ -63,11 +66,14 @@ impl Kept {
     }
 }
 
+fn passwords(config: &Config) -> Result<Arc<PasswordPool>, Faults> {
+    let pool = PasswordPool::new(&config.password);
+    pool.map(Arc::new)
+        .map_err(|error| Faults::of_setting(&config.source, &["password", "memory"], &error))
+}
+
 /// Builds the upstreams that routes name; keeps those of `running` whose settings stay.
-fn upstreams(
-    config: &Config,
-    running: Option<(&Config, &Upstreams)>,
-) -> Result<Upstreams, UpstreamError> {
+fn upstreams(config: &Config, running: Option<(&Config, &Upstreams)>) -> Result<Upstreams, Faults> {
     let mut upstreams = Upstreams::new();
     for route in config.sites.iter().flat_map(|site| &site.routes) {
         if upstreams.contains_key(&route.upstream) {
@@ -80,11 +86,26 @@ fn upstreams(
         });
         let upstream = match kept {
             Some(upstream) => upstream,
-            None => Arc::new(Upstream::new(&name(&route.upstream), &settings)?),
+            None => Upstream::new(&name(&route.upstream), &settings)
+                .map(Arc::new)
+                .map_err(|error| blame(config, route, &error))?,
         };
         upstreams.insert(route.upstream.clone(), upstream);
     }
     Ok(upstreams)
+}
+
+fn blame(config: &Config, route: &RouteConfig, error: &UpstreamError) -> Faults {
+    match &route.upstream {
+        UpstreamRef::Named(name) => {
+            let key = if matches!(error, UpstreamError::Ca(_)) { "tls" } else { "targets" };
+            Faults::of_setting(&config.source, &["upstream", name, key, "ca"], error)
+        }
+        UpstreamRef::Url(_) => {
+            let hint = "this route's upstream cannot be used";
+            Faults(vec![Fault::caused(&config.source, route.spot.span.clone(), error, hint)])
+        }
+    }
 }
 
 /// `None` for a name that is not configured, which [`crate::config::load`] refuses.

@@ -7,6 +7,7 @@
 pub mod assemble;
 mod blame;
 pub mod caution;
+pub mod certificates;
 pub mod kept;
 pub mod keys;
 mod renewal;
@@ -34,7 +35,6 @@ use crate::drain::Signal;
 use crate::edge;
 use crate::edge::Bound;
 use crate::edge::Service;
-use crate::edge::tls;
 use crate::edge::tls::TlsError;
 use crate::gateway::Gateway;
 use crate::gateway::access_log::AccessLog;
@@ -49,6 +49,7 @@ use crate::vault::Vault;
 
 use assemble::AssembleError;
 use caution::cautions;
+use certificates::server_config;
 use kept::Kept;
 use renewal::KeyRenewal;
 
@@ -127,7 +128,7 @@ impl App {
         let vault = keys::vault(store.as_ref(), now).await?;
         let kept = Kept::new(&config)?;
         let snapshot = snapshot(&config, store.as_ref(), &kept, &vault, now).await?;
-        let server_config = tls::server_config(&config.tls, &config.folder, &config.server.listen)?;
+        let server_config = server_config(&config)?;
 
         let (drain, beside) = (Drain::new(), Drain::new());
         let access_log = match access_log {
@@ -202,7 +203,7 @@ impl App {
         let next_kept = kept.renewed(&current.config, &config)?;
         let Auth { store, vault, .. } = &self.gateway.auth;
         let next = snapshot(&config, store.as_ref(), &next_kept, vault, Now::read().wall).await?;
-        let tls = tls::server_config(&config.tls, &config.folder, &config.server.listen)?;
+        let tls = server_config(&config)?;
         self.gateway.snapshot.store(Arc::new(next));
         self.tls.store(tls);
         *kept = next_kept;

@@ -6,17 +6,12 @@ use serde::Serialize;
 use crate::app::assemble;
 use crate::app::assemble::AssembleError;
 use crate::app::caution::cautions;
+use crate::app::certificates::certificate_faults;
 use crate::config;
-use crate::config::CertConfig;
-use crate::config::Config;
-use crate::config::Fault;
 use crate::config::Faults;
-use crate::config::TlsConfig;
-use crate::edge::tls;
 use crate::store::Examination;
 
 use super::context::Context;
-use super::output::causes;
 use super::output::count;
 
 /// How far to look.
@@ -90,20 +85,4 @@ fn in_words(report: &Report) -> String {
     }
     lines.extend(cautions.iter().map(|caution| format!("! {caution}")));
     lines.join("\n")
-}
-
-/// Reads the operator's certificates, each alone, so that a fault has the place of its own; the
-/// ones for development are made when the gateway starts.
-fn certificate_faults(config: &Config) -> Vec<Fault> {
-    let fault = |cert: &CertConfig| {
-        let alone = TlsConfig { certs: vec![cert.clone()], ..config.tls.clone() };
-        let error = tls::server_config(&alone, &config.folder, &config.server.listen).err()?;
-        Some(Fault {
-            source: Some(config.source.clone()),
-            span: cert.spot.span.clone(),
-            title: causes(&error.into()),
-            hint: "this certificate cannot be used".to_owned(),
-        })
-    };
-    config.tls.certs.iter().filter_map(fault).collect()
 }

@@ -1,5 +1,6 @@
 //! A fault with its place, and how all of them are shown.
 
+use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use annotate_snippets::Level;
 use annotate_snippets::Renderer;
 use annotate_snippets::Snippet;
 use annotate_snippets::normalize_untrusted_str;
+use toml::de::DeTable;
 
 /// A file that was read: its name as shown, and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +71,13 @@ impl Fault {
         Self { source: None, span: 0..0, title: title.into(), hint: hint.into() }
     }
 
+    /// A fault that only the use of a value brought to light.
+    #[must_use]
+    pub fn caused(source: &Source, span: Range<usize>, error: &dyn Error, hint: &str) -> Self {
+        let source = Some(source.clone());
+        Self { source, span, title: causes(error), hint: hint.to_owned() }
+    }
+
     /// The line it stands in, from 1; 0 where it stands in no file.
     #[must_use]
     pub fn line(&self) -> usize {
@@ -98,6 +107,17 @@ impl Fault {
 }
 
 impl Faults {
+    /// Blames a setting for what could not be made of it, at the place of its key, or else of the
+    /// innermost table around it that stands in the file.
+    #[must_use]
+    pub fn of_setting(source: &Source, keys: &[&str], error: &dyn Error) -> Self {
+        let hint = "this setting cannot be used";
+        Self(vec![match place(&source.text, keys) {
+            Some(span) => Fault::caused(source, span, error, hint),
+            None => Fault::without_place(causes(error), hint),
+        }])
+    }
+
     /// Draws all faults as cargo does, with colour where `colour`.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
@@ -113,7 +133,30 @@ impl fmt::Display for Faults {
     }
 }
 
-impl std::error::Error for Faults {}
+impl Error for Faults {}
+
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+/// Where the last of nested keys stands that the file has.
+fn place(text: &str, keys: &[&str]) -> Option<Range<usize>> {
+    let (tree, _) = DeTable::parse_recoverable(text);
+    let (mut table, mut span) = (tree.get_ref(), None);
+    for key in keys {
+        let Some((name, value)) = table.get_key_value(*key) else { break };
+        span = Some(name.span());
+        let Some(inner) = value.get_ref().as_table() else { break };
+        table = inner;
+    }
+    span
+}
 
 fn floor(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
@@ -130,6 +173,21 @@ mod tests {
     use super::Fault;
     use super::Faults;
     use super::Source;
+
+    #[test]
+    fn a_setting_is_blamed_where_it_stands() {
+        let text = "[a]\nx = 1\n[a.\"b.c\"]\ny = { z = \"\" }\n";
+        let source = Source { path: PathBuf::from("m.toml"), text: text.into() };
+        for (keys, line) in [
+            (&["a", "x"][..], 2),
+            (&["a", "b.c", "y", "z"], 4),
+            (&["a", "b.c", "none"], 3),
+            (&["none", "x"], 0),
+        ] {
+            let faults = Faults::of_setting(&source, keys, &std::fmt::Error);
+            assert_eq!(faults.0[0].line(), line, "{keys:?}");
+        }
+    }
 
     #[test]
     fn any_span_of_any_text_is_drawn() {

@@ -1,6 +1,7 @@
 //! The hosts a site is for, and what a host name may look like.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
@@ -64,8 +65,13 @@ impl fmt::Display for HostPattern {
 }
 
 /// Whether this is a DNS name or an IPv4 address, without a trailing dot.
+///
+/// No name ends in a number (RFC 1123 §2.1): `1270.0.1` is a slip.
 pub(crate) fn is_host_name(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or(host);
+    let is_numeric = last.bytes().all(|byte| byte.is_ascii_digit());
     host.len() <= 253
+        && (!is_numeric || host.parse::<Ipv4Addr>().is_ok())
         && host.split('.').all(|label| {
             (1..=63).contains(&label.len())
                 && !label.starts_with('-')
@@ -108,6 +114,9 @@ mod tests {
             "한국.example",
             "a b",
             "http://a",
+            "1270.0.1",
+            "127.0.0.256",
+            "a.1",
         ] {
             assert!(text.parse::<HostPattern>().is_err(), "{text}");
         }

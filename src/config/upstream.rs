@@ -208,6 +208,7 @@ mod tests {
             "HTTP://a",
             "http://::1",
             "http://a:",
+            "https://1270.0.1:3000",
         ] {
             assert!(text.parse::<UpstreamUrl>().is_err(), "{text}");
         }

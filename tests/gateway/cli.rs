@@ -101,6 +101,40 @@ async fn check_deep_looks_at_redis_and_refuses_what_a_start_would() {
     }
 }
 
+/// What only the use of a value brings to light is refused as what does not read is.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_and_run_refuse_a_configuration_alike_whoever_finds_the_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("mails")).unwrap();
+    std::fs::write(folder.path().join("mails/reset_code.en.txt"), "{% if %}").unwrap();
+    let secret = "042f33cc236d9ae64df94b7c96d030c97dee06b32c257cd5ce77adec23ec5805";
+    let key = format!("{{ kid = \"a\", algorithm = \"HS256\", secret = \"{secret}\" }}");
+    let tokens = format!("[site.\"localhost\".tokens]\nalgorithm = \"ES256\"\nkeys = [{key}]");
+    let at = |url: &str| format!("[upstream.a]\ntargets = [\"{url}\"]\n");
+    let rows = [
+        ("a slip in an address", at("https://1270.0.1:3000"), 9),
+        ("an upstream's CA", at("https://a.example") + "tls = { ca = \"no.pem\" }", 10),
+        ("Argon2", "[password]\nparallelism = 64\nmemory = \"64KiB\"".to_owned(), 10),
+        ("a CA for mails", "[mail]\nurl = \"smtp://a\"\nca = \"no.pem\"".to_owned(), 10),
+        ("a mail's template", "[ui]\ntemplates = \"mails\"".to_owned(), 9),
+        ("a CA for providers", "[social]\nca = \"no.pem\"\n[social.google]".to_owned(), 9),
+        ("no key that signs", tokens, 10),
+        ("a certificate", "[tls]\ncerts = [{ cert = \"a.pem\", key = \"a.pem\" }]".to_owned(), 9),
+    ];
+    for (name, more, line) in rows {
+        let upstream = if more.contains("[upstream.a]") { "a" } else { "http://127.0.0.1:1" };
+        let text = format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"\"\n[site.\"localhost\"]\n\
+             contract = \"standard\"\nroutes = [{{ path = \"/*\", upstream = \"{upstream}\" }}]\n\n{more}\n"
+        );
+        for verb in ["check", "run"] {
+            let (code, printed) = check_in(folder.path(), &text, &[verb]).await;
+            assert_eq!(code, Some(78), "{name}: {printed}");
+            assert!(printed.contains(&format!("munjigi.toml:{line}")), "{name}, {verb}: {printed}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn check_knows_contracts_and_routes() {
     let site = |rest: &str| format!("[site.\"localhost\"]\n{rest}\n");
