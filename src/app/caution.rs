@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::config::KeyUse;
+use crate::config::SameSite;
+use crate::config::SiteConfig;
 use crate::config::StoreUrl;
 use crate::config::looks_like_base64;
 use crate::contract::Contract;
@@ -49,6 +51,8 @@ pub fn cautions(config: &Config, contracts: &[Arc<Contract>]) -> Vec<String> {
             ));
         }
     }
+    let sites = config.sites.iter().zip(contracts);
+    cautions.extend(sites.filter_map(|(site, contract)| lost_cookies(site, contract)));
     if matches!(config.store.url, StoreUrl::Redis(_)) && config.revocation.journal.is_none() {
         cautions.push(
             "[revocation] journal is off: what this Redis loses is lost, and a start needs it"
@@ -56,6 +60,23 @@ pub fn cautions(config: &Config, contracts: &[Arc<Contract>]) -> Vec<String> {
         );
     }
     cautions
+}
+
+/// Browsers store no cookie with `SameSite=Lax` or `Strict` for a page of another site, and say so
+/// nowhere but in their developer tools; `http` and `https` are two sites (RFC 6265bis §5.2).
+fn lost_cookies(site: &SiteConfig, contract: &Contract) -> Option<String> {
+    let sets_cookies = contract.cookie_names().next().is_some();
+    if !sets_cookies || site.cookie_same_site == SameSite::None {
+        return None;
+    }
+    let origin = site.cors.origins.iter().find(|origin| !origin.is_same_site(&site.host))?;
+    let host = &site.host;
+    let origin = origin.header_value().to_str().unwrap_or_default();
+    Some(format!(
+        "a browser keeps no cookie of `{host}` for pages of {origin}, which is another site to it: \
+         serve them by https under the same domain, or set cookie_same_site = \"none\", which needs \
+         browsers that allow third-party cookies"
+    ))
 }
 
 fn mails(contract: &Contract) -> bool {
@@ -74,7 +95,11 @@ mod tests {
     use crate::config;
 
     fn of(text: &str) -> Vec<String> {
-        let text = format!("[site.\"localhost\"]\ncontract = \"standard\"\n{text}");
+        of_site("contract = \"standard\"", text)
+    }
+
+    fn of_site(site: &str, text: &str) -> Vec<String> {
+        let text = format!("[site.\"localhost\"]\n{site}\n{text}");
         let config = config::parse(&text, Path::new("munjigi.toml"), &BTreeMap::new())
             .unwrap_or_else(|faults| panic!("{faults}"));
         cautions(&config, &contracts(&config).unwrap())
@@ -108,6 +133,30 @@ mod tests {
 
             assert_eq!(told.len(), usize::from(expected.is_some()), "{name}: {told:?}");
             assert!(told.iter().all(|told| expected.is_some_and(|part| told.contains(part))));
+        }
+    }
+
+    #[test]
+    fn cookies_that_browsers_would_not_keep_are_told() {
+        let mail = "[mail]\nurl = \"dir:mails\"\n";
+        let vite = "cors = { origins = [\"https://localhost\", \"http://localhost:5173\"] }";
+        for (name, site, is_told) in [
+            ("another site", format!("contract = \"zipcheck\"\n{vite}"), true),
+            ("no cookies", format!("contract = \"standard\"\n{vite}"), false),
+            (
+                "for another site",
+                format!("contract = \"zipcheck\"\ncookie_same_site = \"none\"\n{vite}"),
+                false,
+            ),
+            ("no origin", "contract = \"zipcheck\"".to_owned(), false),
+        ] {
+            let told = of_site(&site, mail);
+
+            assert_eq!(told.len(), usize::from(is_told), "{name}: {told:?}");
+            assert!(
+                told.iter().all(|told| told.contains("pages of http://localhost:5173")),
+                "{name}"
+            );
         }
     }
 }

@@ -140,6 +140,7 @@ const DEV: &str = "\
 Examples:
   munjigi dev                              the built-in backend, lines to paste
   munjigi dev --to http://127.0.0.1:3000   your own application behind it
+  munjigi dev --origin http://localhost:5173   a front end with its own server
   munjigi dev --fresh --contract zdm       from nothing, with another auth API";
 const RUN: &str = "\
 SIGHUP reads the configuration again, whole or not at all. SIGTERM drains for `shutdown_grace` and

@@ -1,5 +1,6 @@
 //! `cors = { … }` of a site, and `cookie_same_site`.
 
+use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use http::HeaderName;
 use http::HeaderValue;
 
 use crate::config::Expected;
+use crate::config::HostPattern;
 use crate::config::Table;
 use crate::config::header::header_name;
 use crate::config::host::is_host_name;
@@ -74,6 +76,40 @@ impl Origin {
     pub const fn header_value(&self) -> &HeaderValue {
         &self.0
     }
+
+    /// Whether browsers take its pages and a host of ours, by https, for one site (RFC 6265bis
+    /// §5.2). Without the public suffix list two hosts count as one site where their last two labels
+    /// are equal, so that some that are not (`a.co.kr`, `b.co.kr`) count as well.
+    #[must_use]
+    pub fn is_same_site(&self, host: &HostPattern) -> bool {
+        let text = self.0.to_str().unwrap_or_default();
+        let Some(authority) = text.strip_prefix("https://") else { return false };
+        let (own, _) = split_port(authority);
+        match host {
+            HostPattern::Any => true,
+            HostPattern::Exact(host) | HostPattern::Wildcard(host) => {
+                let is_address = own.starts_with('[') || own.parse::<Ipv4Addr>().is_ok();
+                own == host
+                    || (!is_address && last_two(own).is_some_and(|own| last_two(host) == Some(own)))
+            }
+        }
+    }
+}
+
+/// The host, and the port with its colon.
+fn split_port(authority: &str) -> (&str, &str) {
+    let end = match authority.strip_prefix('[') {
+        Some(rest) => rest.find(']').map_or(authority.len(), |end| end + 2),
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    authority.split_at_checked(end).unwrap_or((authority, ""))
+}
+
+/// The last two labels of a host.
+fn last_two(host: &str) -> Option<&str> {
+    let (before, _) = host.rsplit_once('.')?;
+    let start = before.rfind('.').map_or(0, |at| at + 1);
+    host.get(start..)
 }
 
 impl FromStr for Origin {
@@ -135,11 +171,7 @@ fn check_scheme(scheme: &str) -> Result<(), Expected> {
 }
 
 fn check_authority(scheme: &str, authority: &str) -> Result<(), Expected> {
-    let end = match authority.strip_prefix('[') {
-        Some(rest) => rest.find(']').map_or(authority.len(), |end| end + 2),
-        None => authority.find(':').unwrap_or(authority.len()),
-    };
-    let (host, port) = authority.split_at_checked(end).unwrap_or((authority, ""));
+    let (host, port) = split_port(authority);
     check_host(host)?;
     let Some(digits) = port.strip_prefix(':') else {
         return match port {
@@ -192,6 +224,28 @@ mod tests {
                 text.parse().unwrap_or_else(|expected| panic!("{text}: {expected}"));
 
             assert_eq!(origin.header_value(), text);
+        }
+    }
+
+    #[test]
+    fn a_site_is_a_scheme_and_a_registrable_domain() {
+        for (origin, host, expected) in [
+            ("https://app.example.com", "api.example.com", true),
+            ("https://example.com:8443", "api.example.com", true),
+            ("https://example.com", "*.example.com", true),
+            ("https://localhost:5173", "localhost", true),
+            ("https://app.example.com", "*", true),
+            ("https://[::1]:5173", "[::1]", true),
+            ("http://app.example.com", "api.example.com", false),
+            ("http://localhost:5173", "localhost", false),
+            ("http://localhost:5173", "*", false),
+            ("https://app.example.org", "api.example.com", false),
+            ("https://localhost", "api.localhost", false),
+            ("https://10.0.0.1", "10.1.0.1", false),
+            ("capacitor://localhost", "localhost", false),
+        ] {
+            let parsed: Origin = origin.parse().unwrap();
+            assert_eq!(parsed.is_same_site(&host.parse().unwrap()), expected, "{origin} {host}");
         }
     }
 

@@ -9,6 +9,7 @@ use tokio::process::Child;
 use tokio::process::Command;
 
 use crate::harness::DEADLINE;
+use crate::harness::process::munjigi;
 
 /// A running `munjigi dev` and what it printed.
 struct Dev {
@@ -261,4 +262,41 @@ async fn memory_keeps_nothing() {
         dev.stop().await;
         assert!(!folder.path().join("data/dev/munjigi.db").exists());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_front_end_of_another_origin_is_let_in_and_an_edited_file_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("data/dev/munjigi.toml");
+    let origin = ["--origin", "http://localhost:5173", "--contract", "zipcheck"];
+    let dev = Dev::start(folder.path(), &origin).await;
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(written.contains("origins = [\"http://localhost:5173\"]"), "{written}");
+    assert!(written.contains("cookie_same_site = \"none\""), "{written}");
+    let checked = munjigi(&file, &["check"], "").await;
+    let checked = String::from_utf8([checked.stdout, checked.stderr].concat()).unwrap();
+    assert!(!checked.contains("keeps no cookie"), "{checked}");
+    dev.stop().await;
+
+    let lax = written.replace("cookie_same_site", "#cookie_same_site");
+    std::fs::write(&file, &lax).unwrap();
+    let checked = munjigi(&file, &["check"], "").await;
+    let checked = String::from_utf8([checked.stdout, checked.stderr].concat()).unwrap();
+    assert!(checked.contains("keeps no cookie of `*` for pages of http://localhost"), "{checked}");
+    assert!(checked.contains("third-party") && checked.contains("by https"), "{checked}");
+
+    let edited = Dev::start(folder.path(), &["--fresh"]).await;
+    assert!(edited.banner.join("\n").contains("edited: in force as it is"), "{:?}", edited.banner);
+    let (statuses, printed) = edited.paste(folder.path()).await;
+    assert_eq!(statuses, ["401", "200", "200", "200", "200", "200", "401"], "{printed}");
+    edited.stop().await;
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), lax);
+
+    let refused = Command::new(env!("CARGO_BIN_EXE_munjigi"))
+        .args(["dev", "--contract", "zdm"])
+        .current_dir(folder.path())
+        .output();
+    let refused = tokio::time::timeout(DEADLINE, refused).await.expect("it ends").unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("was edited"), "{said}");
 }

@@ -17,7 +17,9 @@ use super::walk::Walk;
 /// The banner.
 #[derive(Debug)]
 pub(crate) struct Banner<'a> {
-    pub(crate) settings: &'a Settings<'a>,
+    pub(crate) settings: &'a Settings,
+    /// Whether the file was edited, and is in force as it is.
+    pub(crate) is_edited: bool,
     pub(crate) asked_port: u16,
     pub(crate) ca: &'a Path,
     pub(crate) file: &'a Path,
@@ -51,7 +53,7 @@ impl Banner<'_> {
     }
 
     fn head(&self, served: &Contract) -> String {
-        let Settings { listen, contract, upstream, memory, .. } = self.settings;
+        let Settings { listen, admin, contract, upstream, memory, .. } = self.settings;
         let port = listen.port();
         let taken = if port == self.asked_port {
             String::new()
@@ -61,7 +63,7 @@ impl Banner<'_> {
         let upstream = if self.settings.built_in_upstream {
             "built-in whoami               use --to http://127.0.0.1:3000 for your app".to_owned()
         } else {
-            (*upstream).to_owned()
+            upstream.clone()
         };
         let store = if *memory {
             "in memory                     nothing outlives this run".to_owned()
@@ -75,6 +77,16 @@ impl Banner<'_> {
         } else {
             String::new()
         };
+        let edited = if self.is_edited {
+            let file = self.file.display();
+            format!("\x20 File       {file:<29} edited: in force as it is\n")
+        } else {
+            String::new()
+        };
+        let admin = match admin {
+            Some(admin) => format!("http://{admin}         /livez /readyz /metrics"),
+            None => "off".to_owned(),
+        };
         let ready = self.ready_in.as_millis();
         let version = env!("CARGO_PKG_VERSION");
         format!(
@@ -83,11 +95,11 @@ impl Banner<'_> {
              \x20 Gateway    https://localhost:{port}        every path needs a token, except /public/*{taken}\n\
              \x20 Auth       contract `{contract}`\n\
              \x20 Upstream   {upstream}\n\
-             \x20 Admin      http://{admin}         /livez /readyz /metrics\n\
+             \x20 Admin      {admin}\n\
              \x20 Store      {store}\n\
              {mail}\
+             {edited}\
              \x20 CA         {ca}\n",
-            admin = self.settings.admin,
             ca = self.ca.display(),
         )
     }

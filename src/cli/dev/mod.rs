@@ -1,9 +1,11 @@
 //! `munjigi dev`: the gateway's main job on this machine, with nothing else installed.
 //!
 //! State lives under `data/dev`, the local CA under `certs/dev`, both in the current folder. The
-//! configuration that runs is written to `data/dev/munjigi.toml`, so that every verb works on it.
+//! configuration that runs is written to `data/dev/munjigi.toml`, so that every verb works on it,
+//! until its user edits it.
 
 mod banner;
+mod file;
 mod settings;
 mod walk;
 mod whoami;
@@ -24,6 +26,7 @@ use crate::auth::password::PasswordPool;
 use crate::clock::Timestamp;
 use crate::config;
 use crate::config::Config;
+use crate::config::Origin;
 use crate::config::UpstreamUrl;
 use crate::drain::Drain;
 use crate::edge::dev_certificate;
@@ -39,17 +42,22 @@ use super::run;
 use super::run::Signals;
 
 use banner::Banner;
+use file::File;
 use settings::Settings;
+use settings::WHOAMI;
 use whoami::Whoami;
 
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
-    /// Contract of the auth API: a name, or the path of a contract file
-    #[arg(long, default_value = "standard")]
-    contract: String,
+    /// Contract of the auth API: a name, or the path of a contract file [default: standard]
+    #[arg(long)]
+    contract: Option<String>,
     /// Your own application, instead of the built-in one that shows what it receives
     #[arg(long, value_name = "URL")]
     to: Option<UpstreamUrl>,
+    /// A front end of another origin whose pages may use the API: `http://localhost:5173`
+    #[arg(long, value_name = "URL")]
+    origin: Vec<Origin>,
     /// Forget accounts, sessions and keys of earlier runs first
     #[arg(long)]
     fresh: bool,
@@ -68,62 +76,89 @@ pub(crate) async fn dev(args: DevArgs, context: &Context) -> anyhow::Result<()> 
     let begun = Instant::now();
     let signals = Signals::listen()?;
     let state = PathBuf::from("data/dev");
-    if args.fresh && state.exists() {
-        std::fs::remove_dir_all(&state).context("data/dev cannot be removed")?;
-    }
     std::fs::create_dir_all(&state).context("data/dev cannot be made")?;
+    let file = File::find(&state)?;
+    if args.fresh {
+        file.forget_all_else()?;
+    }
     let certificate = dev_certificate::ensure(Path::new("certs/dev"), context.now.wall)?;
 
     let beside = Drain::new();
-    let (upstream, whoami) = match args.to {
-        Some(url) => (url.to_string(), None),
+    let edited = if args.memory { None } else { file.edited(&args)? };
+    let (mut settings, config) = match edited {
+        Some(config) => {
+            if let Some(port) = whoami_port(&config) {
+                start_whoami(port, &beside).await?;
+            }
+            (Settings::of(&config), config)
+        }
         None => {
-            let whoami = Whoami::bind().await?;
-            let url = format!("http://{}", whoami.address()?);
-            (url, Some(tokio::spawn(whoami.serve(beside.guard()))))
+            let built_in_upstream = args.to.is_none();
+            let upstream = match args.to {
+                Some(url) => url.to_string(),
+                None => start_whoami(0, &beside).await?,
+            };
+            let settings = Settings {
+                listen: free_address(args.port)?,
+                admin: Some(free_address(args.admin_port)?),
+                contract: args.contract.unwrap_or_else(|| "standard".to_owned()),
+                upstream,
+                built_in_upstream,
+                origins: args.origin,
+                memory: args.memory,
+            };
+            let config = bring_into_force(&settings, &file)?;
+            (settings, config)
         }
     };
-    let settings = Settings {
-        listen: free_address(args.port)?,
-        admin: free_address(args.admin_port)?,
-        contract: &args.contract,
-        upstream: &upstream,
-        built_in_upstream: whoami.is_some(),
-        memory: args.memory,
-    };
-    let file = state.join("munjigi.toml");
-    let config = bring_into_force(&settings, &file)?;
     run::start_log(&config.log)?;
     let app = App::start(config.clone(), run::access_log(&config.log)).await?;
     tokio::time::timeout(run::READY_DEADLINE, app.ready())
         .await
         .context("the store did not tell its revocations in time")?;
+    settings.listen = app.listening().first().copied().unwrap_or(settings.listen);
 
     if settings.memory {
         make_account(&app, &config, context.now.wall).await?;
     }
     let banner = Banner {
         settings: &settings,
-        asked_port: args.port,
+        is_edited: file.is_edited && !settings.memory,
+        asked_port: if file.is_edited { settings.listen.port() } else { args.port },
         ca: &certificate.ca,
-        file: &file,
+        file: &file.path,
         ready_in: begun.elapsed(),
     };
     context.output.line(&banner.text(&app).await?)?;
-    run::serve(app, signals, &file).await;
+    run::serve(app, signals, &file.path).await;
     // The backend outlives the gateway, so that requests in flight are answered.
     beside.finish(Duration::from_secs(1)).await;
     Ok(())
 }
 
+/// Starts the built-in backend on a port of loopback, 0 for a free one; answers its URL.
+async fn start_whoami(port: u16, beside: &Drain) -> anyhow::Result<String> {
+    let whoami = Whoami::bind(port).await.context("the built-in backend cannot listen")?;
+    let url = format!("http://{}", whoami.address()?);
+    // It ends with the drain that it holds a guard of.
+    drop(tokio::spawn(whoami.serve(beside.guard())));
+    Ok(url)
+}
+
+/// Where an edited file has the built-in backend.
+fn whoami_port(config: &Config) -> Option<u16> {
+    let target = config.upstreams.get(WHOAMI)?.targets.first()?;
+    (target.host == "127.0.0.1").then_some(target.port)
+}
+
 /// Writes the configuration (unless nothing is to be kept) and reads it as any other.
-fn bring_into_force(settings: &Settings<'_>, file: &Path) -> anyhow::Result<Config> {
+fn bring_into_force(settings: &Settings, file: &File) -> anyhow::Result<Config> {
     let text = settings.text();
     if settings.memory {
-        return Ok(config::parse(&text, file, &BTreeMap::new())?);
+        return Ok(config::parse(&text, &file.path, &BTreeMap::new())?);
     }
-    std::fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))?;
-    Ok(config::load(file)?)
+    file.write(&text)?;
+    Ok(config::load(&file.path)?)
 }
 
 /// Makes the walk's account where only an operator could, in a memory that no verb reaches.

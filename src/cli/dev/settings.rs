@@ -1,28 +1,67 @@
 //! The configuration that `munjigi dev` runs, as the file that it writes.
 
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+
+use crate::config::Config;
+use crate::config::ContractName;
+use crate::config::HostPattern;
+use crate::config::Origin;
+use crate::config::UpstreamRef;
 
 /// What varies between two runs.
 #[derive(Debug)]
-pub(crate) struct Settings<'a> {
+pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
-    pub(crate) admin: SocketAddr,
-    pub(crate) contract: &'a str,
-    pub(crate) upstream: &'a str,
+    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) contract: String,
+    pub(crate) upstream: String,
     pub(crate) built_in_upstream: bool,
+    pub(crate) origins: Vec<Origin>,
     pub(crate) memory: bool,
 }
 
-impl Settings<'_> {
+/// The name of the built-in backend.
+pub(super) const WHOAMI: &str = "whoami";
+
+impl Settings {
+    /// What an edited file says, as far as a newcomer is shown it.
+    pub(crate) fn of(config: &Config) -> Self {
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let site = config.sites.first();
+        let route = site.and_then(|site| site.routes.first());
+        let name = match route.map(|route| &route.upstream) {
+            Some(UpstreamRef::Url(url)) => url.to_string(),
+            Some(UpstreamRef::Named(name)) => name.clone(),
+            None => String::new(),
+        };
+        let target = config.upstreams.get(&name).and_then(|upstream| upstream.targets.first());
+        Self {
+            listen: config.server.listen.first().copied().unwrap_or(nowhere),
+            admin: config.server.admin,
+            contract: match site.map(|site| &site.contract) {
+                Some(ContractName::BuiltIn(name)) => name.clone(),
+                Some(ContractName::File(path)) => path.display().to_string(),
+                Some(ContractName::None) | None => "none".to_owned(),
+            },
+            built_in_upstream: name == WHOAMI,
+            upstream: target.map_or(name, ToString::to_string),
+            origins: site.map(|site| site.cors.origins.clone()).unwrap_or_default(),
+            memory: false,
+        }
+    }
+
     /// The file's text; it stands in `data/dev`, so paths go two folders up.
     pub(crate) fn text(&self) -> String {
-        let Self { listen, admin, .. } = self;
+        let listen = self.listen;
+        let admin = self.admin.map(|admin| admin.to_string()).unwrap_or_default();
         let contract = self.contract();
-        let upstream = quoted(self.upstream);
-        let name = if self.built_in_upstream { "whoami" } else { "app" };
+        let front_end = self.front_end();
+        let upstream = quoted(&self.upstream);
+        let name = if self.built_in_upstream { WHOAMI } else { "app" };
         let store = if self.memory { "sqlite::memory:" } else { "sqlite:munjigi.db" };
         format!(
-            "# Written by `munjigi dev` at every start. Every verb works on it:\n\
+            "# Written by `munjigi dev` at every start, until you edit it. Every verb works on it:\n\
              #   munjigi --config data/dev/munjigi.toml user list\n\
              \n\
              [server]\n\
@@ -47,11 +86,30 @@ impl Settings<'_> {
              \n\
              [site.\"*\"]\n\
              contract = {contract}\n\
+             {front_end}\
              routes = [\n\
              \x20 {{ path = \"/public/*\", upstream = \"{name}\", auth = \"none\" }},\n\
              \x20 {{ path = \"/*\", upstream = \"{name}\" }},\n\
              ]\n"
         )
+    }
+
+    /// Lets pages of other origins in, and their browsers keep cookies, also where they are another
+    /// site.
+    fn front_end(&self) -> String {
+        if self.origins.is_empty() {
+            return String::new();
+        }
+        let names = self.origins.iter().filter_map(|origin| origin.header_value().to_str().ok());
+        let cors = format!(
+            "cors = {{ origins = [{}] }}\n",
+            names.map(quoted).collect::<Vec<_>>().join(", ")
+        );
+        let host = HostPattern::Exact("localhost".to_owned());
+        if self.origins.iter().all(|origin| origin.is_same_site(&host)) {
+            return cors;
+        }
+        format!("{cors}# To a browser http and https are two sites.\ncookie_same_site = \"none\"\n")
     }
 
     /// A path that the user typed starts from where they are, not from `data/dev`.
@@ -60,7 +118,7 @@ impl Settings<'_> {
         if is_path && !self.contract.starts_with('/') {
             quoted(&format!("../../{}", self.contract))
         } else {
-            quoted(self.contract)
+            quoted(&self.contract)
         }
     }
 }

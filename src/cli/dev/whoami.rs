@@ -43,9 +43,9 @@ pub(crate) struct Whoami {
 }
 
 impl Whoami {
-    /// Binds a free port on loopback.
-    pub(crate) async fn bind() -> std::io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(("127.0.0.1", 0)).await? })
+    /// Binds a port on loopback; 0 is a free one.
+    pub(crate) async fn bind(port: u16) -> std::io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(("127.0.0.1", port)).await? })
     }
 
     /// Where it listens.

@@ -1,0 +1,86 @@
+//! `data/dev/munjigi.toml`: written at every start, until its user edits it.
+//!
+//! A copy of what was written last stands beside it; where the two differ, somebody has edited the
+//! file, and it is neither written nor removed again.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use anyhow::bail;
+
+use crate::config;
+use crate::config::Config;
+
+use super::DevArgs;
+
+/// The file, as it was found.
+#[derive(Debug)]
+pub(super) struct File {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// Whether it is its user's now.
+    pub(super) is_edited: bool,
+}
+
+/// The copy's name.
+const COPY: &str = "munjigi.toml.written";
+
+impl File {
+    /// Looks at the file in a folder; it need not be there.
+    pub(super) fn find(state: &Path) -> anyhow::Result<Self> {
+        let path = state.join("munjigi.toml");
+        let read = |path: &Path| match std::fs::read(path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("{}", path.display())),
+        };
+        let found = read(&path)?;
+        let is_edited = found.is_some() && found != read(&path.with_file_name(COPY))?;
+        Ok(Self { path, is_edited })
+    }
+
+    /// The configuration of an edited file.
+    ///
+    /// # Errors
+    /// When it has faults, or an option says otherwise than the file.
+    pub(super) fn edited(&self, args: &DevArgs) -> anyhow::Result<Option<Config>> {
+        if !self.is_edited {
+            return Ok(None);
+        }
+        if args.contract.is_some() || args.to.is_some() || !args.origin.is_empty() {
+            let path = self.path.display();
+            bail!("{path} was edited and stays as it is: say it there, or remove the file");
+        }
+        Ok(Some(config::load(&self.path)?))
+    }
+
+    /// Writes the file, and what it is compared with at the next start.
+    pub(super) fn write(&self, text: &str) -> anyhow::Result<()> {
+        for path in [self.path.with_file_name(COPY), self.path.clone()] {
+            std::fs::write(&path, text)
+                .with_context(|| format!("{} cannot be written", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what earlier runs left in the folder, but for an edited file.
+    pub(super) fn forget_all_else(&self) -> anyhow::Result<()> {
+        let folder = self.path.parent().context("the file has no folder")?;
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let path = entry.path();
+            if self.is_edited && path == self.path {
+                continue;
+            }
+            let is_folder = entry.file_type()?.is_dir();
+            let removed = if is_folder {
+                std::fs::remove_dir_all(&path)
+            } else {
+                std::fs::remove_file(&path)
+            };
+            removed.with_context(|| format!("{} cannot be removed", path.display()))?;
+        }
+        Ok(())
+    }
+}
