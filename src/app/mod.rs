@@ -8,6 +8,7 @@ pub mod assemble;
 mod blame;
 pub mod caution;
 pub mod certificates;
+pub mod everybody_out;
 pub mod kept;
 pub mod keys;
 mod renewal;
@@ -128,6 +129,8 @@ impl App {
         let vault = keys::vault(store.as_ref(), now).await?;
         let kept = Kept::new(&config)?;
         let snapshot = snapshot(&config, store.as_ref(), &kept, &vault, now).await?;
+        let ended = everybody_out::of_a_backup(store.as_ref(), &snapshot, now).await;
+        ended.map_err(|source| AssembleError::Store { store: store.describe(), source })?;
         let server_config = server_config(&config)?;
 
         let (drain, beside) = (Drain::new(), Drain::new());

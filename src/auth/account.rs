@@ -31,9 +31,10 @@ impl Auth {
         site: &AuthSite,
         user: UserId,
         change: UserChange,
+        now: Timestamp,
         revoked_until: Timestamp,
     ) -> Result<Option<User>, Rejection> {
-        let changed = self.store.change_user(&site.realm, user, change, revoked_until).await;
+        let changed = self.store.change_user(&site.realm, user, change, now, revoked_until).await;
         let changed = changed.map_err(|error| store_failure(&error))?;
         Ok(changed.map(|(user, ended)| {
             self.revocations.record(&ended);
@@ -52,9 +53,16 @@ impl Auth {
         let who = Identifier::Id(user);
         let user = self.store.find_user(&site.realm, &who, lookup).await;
         user.map_err(|error| store_failure(&error))?
-            .filter(|user| user.enabled)
-            .ok_or_else(|| refusal("the token's user is disabled or gone"))
+            .filter(|user| user.enabled && !is_older(principal, user))
+            .ok_or_else(|| refusal("the token's user is disabled, gone, or another by now"))
     }
+}
+
+/// Whether a token is older than the account: of one that had its number before a restore. Tokens
+/// that others sign have no generation.
+const fn is_older(principal: &Principal, user: &User) -> bool {
+    let generation = principal.generations.user;
+    generation > 0 && generation < user.generation
 }
 
 /// The account's number in a token's subject; `None` where an operator's own key names someone

@@ -45,7 +45,7 @@ impl Auth {
         let change = UserChange::SetPassword { verifier };
         let own_end = Self::revoked_until(site, principal.expires_at);
         let until = Self::users_revoked_until(site, now).max(own_end);
-        let Some(user) = self.change_account(site, user.id, change, until).await? else {
+        let Some(user) = self.change_account(site, user.id, change, now, until).await? else {
             return Err(Rejection::new(ErrorCode::InvalidToken, "the token's user is gone"));
         };
         let opened = self.open_session(site, caller, &user, now).await?.ok_or_else(|| {

@@ -84,7 +84,7 @@ impl Auth {
         let renewed = match site.settings.passwords.renew(proof).await {
             Ok(to) => {
                 let change = UserChange::UpgradeVerifier { from, to };
-                let changed = self.store.change_user(&site.realm, user.id, change, now).await;
+                let changed = self.store.change_user(&site.realm, user.id, change, now, now).await;
                 changed.map(|_| ()).map_err(|error| store_failure(&error))
             }
             Err(rejection) => Err(rejection),

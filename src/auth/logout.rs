@@ -75,7 +75,7 @@ impl Auth {
         let Some(user) = user_of(principal) else { return Ok(Vec::new()) };
         let own_end = Self::revoked_until(site, principal.expires_at);
         let until = Self::users_revoked_until(site, now).max(own_end);
-        let ended = self.store.change_user(&site.realm, user, change, until).await?;
+        let ended = self.store.change_user(&site.realm, user, change, now, until).await?;
         Ok(ended.map(|(_, revocations)| revocations).unwrap_or_default())
     }
 }

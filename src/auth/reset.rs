@@ -65,7 +65,7 @@ impl Auth {
         let verifier = site.settings.passwords.hash(password, Input::NewPassword).await?;
         let change = UserChange::ResetPassword { verifier };
         let until = Self::users_revoked_until(site, now);
-        let changed = self.change_account(site, user.id, change, until).await?;
+        let changed = self.change_account(site, user.id, change, now, until).await?;
         changed.map(drop).ok_or_else(no_account)
     }
 

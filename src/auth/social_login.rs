@@ -131,7 +131,7 @@ impl Auth {
         }
         let (change, until) =
             (UserChange::JoinSocial { email }, Self::users_revoked_until(site, now));
-        let joined = self.store.change_user(&site.realm, user.id, change, until).await;
+        let joined = self.store.change_user(&site.realm, user.id, change, now, until).await;
         let Some((user, revocations)) = joined.map_err(|error| store_failure(&error))? else {
             return Ok(None);
         };

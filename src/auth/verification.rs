@@ -23,7 +23,7 @@ impl Auth {
         let Some(email) = user.email else { return Err(no_account()) };
         let change = UserChange::ProveEmail { email };
         let until = Self::users_revoked_until(site, now);
-        let changed = self.change_account(site, user.id, change, until).await?;
+        let changed = self.change_account(site, user.id, change, now, until).await?;
         // The account may have gone, or have another address, since it was found.
         let proven = changed.is_some_and(|user| user.email_verified);
         if proven { Ok(Outcome::EmailVerified { user: user.id }) } else { Err(no_account()) }

@@ -50,6 +50,8 @@ pub(crate) struct Opened {
     pub(crate) sites: Vec<SiteParts>,
     /// What its operations run with.
     pub(crate) kept: Kept,
+    /// The instant of the command.
+    pub(crate) now: Timestamp,
     /// Until when a revocation of a user must be remembered.
     pub(crate) revoked_until: Timestamp,
     /// The largest leeway of its sites.
@@ -100,7 +102,7 @@ impl Context {
         let longest = assemble::user_revocation_ttl(&config, &contracts);
         let leeway = config.sites.iter().map(|site| site.tokens.leeway).max().unwrap_or_default();
         let revoked_until = Revocation::until(self.now.wall.plus(longest), leeway);
-        Ok(Opened { config, store, sites, kept, leeway, revoked_until })
+        Ok(Opened { config, store, sites, kept, leeway, now, revoked_until })
     }
 }
 

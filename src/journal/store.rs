@@ -262,11 +262,12 @@ impl Store for Journaled {
         realm: &str,
         user: UserId,
         change: UserChange,
+        now: Timestamp,
         revoked_until: Timestamp,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
         self.restore_floor(&RevocationKey::of_user(realm, user)).await?;
         let met = self.meetings();
-        let changed = self.store.change_user(realm, user, change, revoked_until).await?;
+        let changed = self.store.change_user(realm, user, change, now, revoked_until).await?;
         if let Some((_, revocations)) = &changed {
             self.keep_recorded(met, revocations).await?;
         }
@@ -418,6 +419,14 @@ impl Store for Journaled {
 
     async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError> {
         self.store.drop_mail(id).await
+    }
+
+    async fn backup_mark(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.store.backup_mark().await
+    }
+
+    async fn mark_as_backup(&self, saved_at: Option<Timestamp>) -> Result<(), StoreError> {
+        self.store.mark_as_backup(saved_at).await
     }
 
     async fn purge(&self, now: Timestamp) -> Result<(), StoreError> {

@@ -57,6 +57,8 @@ pub type Page = Vec<Record>;
 pub enum Record {
     /// The highest number that was ever given to an account.
     Number(UserId),
+    /// The store came out of a backup of this instant, and was not used since.
+    Backup(Timestamp),
     /// A signing key, or the gateway's own secret.
     Key {
         /// `iss` of its site.
@@ -161,6 +163,7 @@ impl Record {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Number(_) => "highest user number",
+            Self::Backup(_) => "mark of a backup",
             Self::Key { issuer, .. } if issuer == vault::ISSUER => "vault secrets",
             Self::Key { .. } => "signing keys",
             Self::Site { .. } => "site generations",
@@ -223,6 +226,9 @@ impl Tally {
         for record in records {
             if let Record::Number(number) = record {
                 self.highest_number = self.highest_number.max(number.0);
+                continue;
+            }
+            if matches!(record, Record::Backup(_)) {
                 continue;
             }
             let count = self.kinds.entry(record.kind()).or_default();

@@ -97,7 +97,7 @@ pub trait Store: Tries + Send + Sync + 'static {
 
     /// Changes an account; ends what the change says it ends, in the same step.
     ///
-    /// Where [`UserChange::ends_tokens`], the user's generation rises by one and a
+    /// Where [`UserChange::ends_tokens`], the user's generation rises ([`above`]) and a
     /// [`crate::operation::Revoked::User`] until `revoked_until` is recorded; where
     /// [`UserChange::ends_sessions`], all the user's sessions go as well. They go, too, where a floor
     /// above the user's generation is recorded, which the generation then rises above: another
@@ -110,6 +110,7 @@ pub trait Store: Tries + Send + Sync + 'static {
         realm: &str,
         user: UserId,
         change: UserChange,
+        now: Timestamp,
         revoked_until: Timestamp,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError>;
 
@@ -239,6 +240,14 @@ pub trait Store: Tries + Send + Sync + 'static {
     /// Deletes a mail that was sent or given up.
     async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError>;
 
+    /// When what this store holds was saved, where it was put back from a backup and has not been
+    /// used since ([`Store::mark_as_backup`]).
+    async fn backup_mark(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Marks the store as one that was saved at an instant, or takes the mark away. Whoever begins
+    /// to use a marked one ends all sessions first: it may have forgotten that they ended.
+    async fn mark_as_backup(&self, saved_at: Option<Timestamp>) -> Result<(), StoreError>;
+
     /// Deletes sessions, revocations, codes, counts of tries and mails that expired before `now`.
     async fn purge(&self, now: Timestamp) -> Result<(), StoreError>;
 
@@ -251,6 +260,15 @@ pub trait Store: Tries + Send + Sync + 'static {
 
     /// The address without credentials, for logs and the banner.
     fn describe(&self) -> String;
+}
+
+/// The generation that follows `earlier` ones.
+///
+/// It is above the clock's milliseconds as well: also after a restore, which forgets generations,
+/// none is given twice.
+#[must_use]
+pub fn above(earlier: u64, now: Timestamp) -> u64 {
+    earlier.max(u64::try_from(now.as_millis()).unwrap_or(0)).saturating_add(1)
 }
 
 /// Mails that may wait at once, in all.

@@ -34,7 +34,7 @@ pub struct User {
     pub permissions: Vec<String>,
     /// A disabled account opens no session.
     pub enabled: bool,
-    /// Session generation: raised whenever all access tokens of the user end.
+    /// Session generation, of the clock: raised whenever all access tokens of the user end.
     pub generation: u64,
     /// Attributes that contracts ask for. They may be megabytes: only `create_user` and a whole
     /// look-up answer them, elsewhere this is empty.
@@ -83,7 +83,8 @@ impl NewUser {
             roles: self.roles,
             permissions: self.permissions,
             enabled: self.enabled,
-            generation: 0,
+            // Above what tokens say of an account that had this number before a restore.
+            generation: u64::try_from(self.created_at.as_millis()).unwrap_or(0),
             attributes: self.attributes,
             created_at: self.created_at,
             last_login_at: None,

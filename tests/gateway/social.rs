@@ -115,7 +115,7 @@ impl Rig {
     }
 
     async fn change(&self, user: &User, change: UserChange) {
-        self.auth.store.change_user("default", user.id, change, NOW).await.unwrap().unwrap();
+        self.auth.store.change_user("default", user.id, change, NOW, NOW).await.unwrap().unwrap();
     }
 
     /// What the gateway asks before it forwards.

@@ -91,7 +91,8 @@ async fn a_store_moves_to_redis_and_back() {
 
     let counts = json!({
         "users": 1, "sessions": 1, "refresh_tokens": 1, "revocations": 2, "site_generations": 0,
-        "signing_keys": 1, "vault_secrets": 1, "codes": 0, "mails": 0, "highest_user_number": 1,
+        "signing_keys": 1, "vault_secrets": 1, "codes": 0, "counts_of_tries": 0, "mails": 0,
+        "highest_user_number": 1,
     });
     assert_eq!(there["copied"], counts);
     let gateway = start(&folder, Backing::Redis(redis.url())).await;
@@ -177,9 +178,121 @@ async fn a_backup_is_one_whole_file_made_beside_a_running_gateway() {
         assert!(copied.status.success(), "{}", text(&copied));
         let gateway = start(&restored, Backing::Sqlite).await;
         let mut client = gateway.client(Version::H1).await;
-        assert_eq!(status(&mut client, &living).await, 200);
-        refresh(&mut client, &living).await;
+        assert_eq!(status(&mut client, &living).await, 401, "a copy keeps the backup's mark");
+        login(&mut client).await;
     }
+}
+
+async fn account(client: &mut Client, name: &str) -> Value {
+    let body = json!({ "email": format!("{name}@example.com"), "password": "correct horse 1" });
+    let made = request("POST", "/auth/signup").json(&body.to_string()).send(client).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    made.json()["id"].clone()
+}
+
+async fn login_of(client: &mut Client, name: &str) -> Value {
+    let body = json!({ "email": format!("{name}@example.com"), "password": "correct horse 1" });
+    let reply = request("POST", "/auth/login").json(&body.to_string()).send(client).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.json()
+}
+
+async fn me(client: &mut Client, tokens: &Value) -> u16 {
+    let token = tokens["access_token"].as_str().unwrap();
+    request("GET", "/auth/me").bearer(token).send(client).await.status.as_u16()
+}
+
+async fn refreshes(client: &mut Client, tokens: &Value) -> bool {
+    let body = json!({ "refresh_token": tokens["refresh_token"] }).to_string();
+    request("POST", "/auth/refresh").json(&body).send(client).await.status == 200
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restore_no_earlier_token_opens_an_account() {
+    let redis = RedisServer::start().await;
+    for backing in [Backing::Sqlite, Backing::Redis(redis.url())] {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let gateway = start(&folder, backing.clone()).await;
+        let mut client = gateway.client(Version::H1).await;
+        account(&mut client, "ann").await;
+        let anns = login_of(&mut client, "ann").await;
+        let file = folder.path().join("backup.db");
+        let path = file.to_str().unwrap();
+        done(&munjigi(&folder, &["--json", "store", "backup", path]).await);
+        assert_eq!(account(&mut client, "bob").await, 2);
+        let bobs = login_of(&mut client, "bob").await;
+        if backing_is_file(&backing) {
+            refused(&munjigi(&folder, &["store", "restore", path]).await, "stop the gateway");
+        }
+        gateway.stop().await;
+        if backing_is_file(&backing) {
+            refused(&munjigi(&folder, &["store", "restore", "/nonexistent"]).await, "no store");
+        } else {
+            refused(&munjigi(&folder, &["store", "restore", path]).await, "not empty");
+            redis_cli(&redis, &["FLUSHALL"]);
+            // What this node remembers of account numbers and revocations is lost as well.
+            for name in names_in(folder.path()).iter().filter(|name| name.contains("journal")) {
+                std::fs::remove_file(folder.path().join(name)).unwrap();
+            }
+        }
+
+        let before = std::fs::read(&file).unwrap();
+        let restored = done(&munjigi(&folder, &["--json", "store", "restore", path]).await);
+
+        assert_eq!(restored["restored"]["users"], 1, "{restored}");
+        assert_eq!(std::fs::read(&file).unwrap(), before, "the backup was changed");
+        let aside = restored["set_aside"].as_str();
+        assert_eq!(aside.is_some_and(|it| Path::new(it).exists()), backing_is_file(&backing));
+        let gateway = start(&folder, backing.clone()).await;
+        let mut client = gateway.client(Version::H2).await;
+        assert_eq!(account(&mut client, "carol").await, 2, "the number of an account that is lost");
+        for (whose, tokens) in [("ann's", &anns), ("bob's", &bobs)] {
+            assert_eq!(status(&mut client, tokens).await, 401, "{whose} token passes");
+            assert_eq!(me(&mut client, tokens).await, 401, "{whose} token opens an account");
+            assert!(!refreshes(&mut client, tokens).await, "{whose} session lives on");
+        }
+        let carols = login_of(&mut client, "carol").await;
+        let anns = login_of(&mut client, "ann").await;
+        gateway.stop().await;
+        let gateway = start(&folder, backing).await;
+        let mut client = gateway.client(Version::H2).await;
+        for tokens in [&carols, &anns] {
+            assert_eq!(status(&mut client, tokens).await, 200, "the second start ends nothing");
+            assert!(refreshes(&mut client, tokens).await);
+        }
+    }
+}
+
+fn backing_is_file(backing: &Backing) -> bool {
+    matches!(backing, Backing::Sqlite)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_file_copied_by_hand_an_account_opens_for_no_token_older_than_itself() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let (file, copy) = (folder.path().join("munjigi.db"), folder.path().join("copy.db"));
+    let gateway = start(&folder, Backing::Sqlite).await;
+    account(&mut gateway.client(Version::H1).await, "ann").await;
+    gateway.stop().await;
+    std::fs::copy(&file, &copy).unwrap();
+    let gateway = start(&folder, Backing::Sqlite).await;
+    let mut client = gateway.client(Version::H1).await;
+    assert_eq!(account(&mut client, "bob").await, 2);
+    let bobs = login_of(&mut client, "bob").await;
+    gateway.stop().await;
+    std::fs::copy(&copy, &file).unwrap();
+
+    let gateway = start(&folder, Backing::Sqlite).await;
+    let mut client = gateway.client(Version::H2).await;
+    assert_eq!(account(&mut client, "carol").await, 2);
+    let carols = login_of(&mut client, "carol").await;
+
+    assert_eq!(me(&mut client, &carols).await, 200);
+    assert_eq!(me(&mut client, &bobs).await, 401);
+    let change = json!({ "old_password": "correct horse 1", "new_password": "another horse 1" });
+    let token = bobs["access_token"].as_str().unwrap();
+    let change = request("POST", "/auth/password").bearer(token).json(&change.to_string());
+    assert_eq!(change.send(&mut client).await.status, 401);
 }
 
 fn names_in(folder: &Path) -> Vec<String> {

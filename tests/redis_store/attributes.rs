@@ -44,7 +44,8 @@ async fn only_a_whole_look_up_moves_them() {
     }
     let rights =
         UserChange::SetRights { roles: vec!["editor".to_owned()], permissions: Vec::new() };
-    let changed = store.change_user(REALM, ann.id, rights, until()).await.expect("an answer");
+    let changed =
+        store.change_user(REALM, ann.id, rights, now(), until()).await.expect("an answer");
     assert_eq!(changed.map(|(user, _)| user.roles), Some(vec!["editor".to_owned()]));
     let new = login(&ann, 1);
     let session = new.session.id;

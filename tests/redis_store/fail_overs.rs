@@ -24,6 +24,7 @@ use crate::fixture::REALM;
 use crate::fixture::eventually;
 use crate::fixture::login;
 use crate::fixture::new_user;
+use crate::fixture::now;
 use crate::fixture::of_session;
 use crate::fixture::of_token;
 use crate::fixture::successor;
@@ -101,7 +102,7 @@ impl Pair {
         let plain = eventually(async || RedisStore::connect(options.clone()).await).await;
         for revocation in self.acknowledged.iter().chain(others) {
             let key = revocation.revoked.key();
-            let found = plain.find_revocation(key, crate::fixture::now()).await;
+            let found = plain.find_revocation(key, now()).await;
             assert_eq!(found.expect("an answer"), Some(0), "lost: {revocation:?}");
         }
         for node in &self.nodes {
@@ -177,7 +178,8 @@ async fn a_session_whose_end_a_replica_has_lost_is_never_refreshed() {
     store.end_session(sessions[0].0, std::slice::from_ref(&log_out)).await.expect("a log-out");
     let mut lost = vec![log_out];
     for user in [bob.id, cat.id] {
-        let ended = store.change_user(REALM, user, UserChange::EndSessions, revoked_until()).await;
+        let ended =
+            store.change_user(REALM, user, UserChange::EndSessions, now(), revoked_until()).await;
         lost.extend(ended.expect("an answer").expect("the account").1);
     }
 
@@ -191,10 +193,10 @@ async fn a_session_whose_end_a_replica_has_lost_is_never_refreshed() {
     }
     // It ends tokens and no session, but for what it finds.
     let fewer = UserChange::SetRights { roles: Vec::new(), permissions: Vec::new() };
-    store.change_user(REALM, cat.id, fewer, revoked_until()).await.expect("an answer");
+    store.change_user(REALM, cat.id, fewer, now(), revoked_until()).await.expect("an answer");
 
     // When neither had to be remembered any more, but for the loss.
-    let later = crate::fixture::now().plus(2 * HOUR);
+    let later = now().plus(2 * HOUR);
     for (session, token) in sessions {
         let presented = RefreshHash([token; 32]);
         let found = store.find_session_by_refresh(ISSUER, &presented, later).await;
@@ -223,7 +225,8 @@ async fn a_change_that_comes_before_what_was_lost_is_put_back_ends_sessions() {
     let marked = master.ask_in_turn::<u64>(&["SET mark 1", "WAIT 1 0"]).await;
     assert_eq!(marked, 1);
     replica.lags().await;
-    let ended = node.store.change_user(REALM, ann.id, UserChange::EndSessions, revoked_until());
+    let ended =
+        node.store.change_user(REALM, ann.id, UserChange::EndSessions, now(), revoked_until());
     assert!(ended.await.expect("an answer").is_some());
 
     // Nothing is put back by who does not follow.
@@ -235,14 +238,14 @@ async fn a_change_that_comes_before_what_was_lost_is_put_back_ends_sessions() {
     link.set(Mode::Pass);
     let fewer = UserChange::SetRights { roles: Vec::new(), permissions: Vec::new() };
     eventually(async || {
-        node.store.change_user(REALM, ann.id, fewer.clone(), revoked_until()).await
+        node.store.change_user(REALM, ann.id, fewer.clone(), now(), revoked_until()).await
     })
     .await;
 
     let rotation = node.store.rotate(
         session,
         &RefreshHash([1; 32]),
-        successor(2, crate::fixture::now()),
+        successor(2, now()),
         Duration::from_secs(10),
         revoked_until(),
     );
@@ -356,7 +359,7 @@ async fn what_the_server_before_has_just_recorded_reaches_the_one_in_its_place()
     let asked = tokio::spawn({
         let store = Arc::clone(&store);
         let change = UserChange::EndSessions;
-        async move { store.change_user(REALM, ann.id, change, revoked_until()).await }
+        async move { store.change_user(REALM, ann.id, change, now(), revoked_until()).await }
     });
     until("it is recorded", async || newest(&before).await == 1).await;
     link.turn_to(after.port());

@@ -106,7 +106,8 @@ async fn a_change_cut_short_locks_nobody_out() {
     let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let ann = user(&store, "ann").await;
-    let revoked = Revoked::User { realm: REALM.to_owned(), user: ann.id, generation: 1 };
+    let revoked =
+        Revoked::User { realm: REALM.to_owned(), user: ann.id, generation: ann.generation + 1 };
     store.revoke(&[Revocation { revoked, expires_at: until() }]).await.expect("a revocation");
 
     let first = store.open_session(login(&ann, 1), until()).await.expect("an answer");
@@ -115,7 +116,7 @@ async fn a_change_cut_short_locks_nobody_out() {
     let second = store.open_session(login(&raised, 2), until()).await.expect("an answer");
 
     assert_eq!(first, None);
-    assert_eq!(raised.generation, 1);
+    assert_eq!(raised.generation, ann.generation + 1);
     assert_eq!(second, Some(Vec::new()));
 }
 
@@ -124,14 +125,18 @@ async fn a_change_after_one_cut_short_raises_above_its_floor() {
     let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let ann = user(&store, "ann").await;
-    let floor = |generation| Revoked::User { realm: REALM.to_owned(), user: ann.id, generation };
+    let floor = |above| Revoked::User {
+        realm: REALM.to_owned(),
+        user: ann.id,
+        generation: ann.generation + above,
+    };
     let cut_short = Revocation { revoked: floor(4), expires_at: until() };
     store.revoke(&[cut_short]).await.expect("a revocation");
 
-    let changed = store.change_user(REALM, ann.id, UserChange::EndSessions, until()).await;
+    let changed = store.change_user(REALM, ann.id, UserChange::EndSessions, now(), until()).await;
 
     let (changed, revocations) = changed.expect("an answer").expect("the account");
-    assert_eq!(changed.generation, 5);
+    assert_eq!(changed.generation, ann.generation + 5);
     assert_eq!(revocations.iter().map(|it| it.revoked.clone()).collect::<Vec<_>>(), [floor(5)]);
 }
 
@@ -151,10 +156,10 @@ async fn a_change_that_is_begun_again_does_not_take_its_own_floor_for_anothers()
     link.set(Mode::Hold { bytes: b"$4\r\nkeep\r\n" });
     let fewer = UserChange::SetRights { roles: Vec::new(), permissions: Vec::new() };
     let changed =
-        tokio::spawn(async move { other.change_user(REALM, ann.id, fewer, until()).await });
+        tokio::spawn(async move { other.change_user(REALM, ann.id, fewer, now(), until()).await });
     holds(async || link.held() > 0).await;
     let proven = UserChange::ProveEmail { email: ann.email.clone().expect("an email") };
-    store.change_user(REALM, ann.id, proven, until()).await.expect("a change");
+    store.change_user(REALM, ann.id, proven, now(), until()).await.expect("a change");
     link.set(Mode::Pass);
     let (changed, _) = changed.await.expect("an end").expect("an answer").expect("an account");
 
@@ -190,8 +195,9 @@ async fn what_meets_a_change_in_progress_waits_for_it_and_ends_no_session() {
         // Its floor is recorded, and its account not changed yet.
         link.set(Mode::Hold { bytes: b"$4\r\nkeep\r\n" });
         let (changing, fewer) = (Arc::clone(&other), rights(&["a"]));
-        let changed =
-            tokio::spawn(async move { changing.change_user(REALM, ann.id, fewer, until()).await });
+        let changed = tokio::spawn(async move {
+            changing.change_user(REALM, ann.id, fewer, now(), until()).await
+        });
         holds(async || link.held() > 0).await;
         let before = looks(&server).await;
         let beside = async {
@@ -203,7 +209,7 @@ async fn what_meets_a_change_in_progress_waits_for_it_and_ends_no_session() {
                 }
                 // Its user is looked up once more.
                 "login" => matches!(store.open_session(login(&ann, 8), until()).await, Ok(None)),
-                _ => store.change_user(REALM, ann.id, rights(&[]), until()).await.is_ok(),
+                _ => store.change_user(REALM, ann.id, rights(&[]), now(), until()).await.is_ok(),
             }
         };
         let (is_right, ()) = join(beside, async {

@@ -10,6 +10,7 @@ use munjigi::store::UserChange;
 use crate::fixture::REALM;
 use crate::fixture::by_email;
 use crate::fixture::new_user;
+use crate::fixture::now;
 use crate::fixture::until;
 use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
@@ -33,7 +34,7 @@ async fn a_name_that_nobody_has_costs_as_many_commands_as_one_that_somebody_has(
     let username = Some("ann".parse().expect("a user name"));
     store.create_user(NewUser { username, ..new_user("ann") }).await.expect("an account");
     let gone = store.create_user(new_user("gone")).await.expect("an account");
-    store.change_user(REALM, gone.id, UserChange::Remove, until()).await.expect("an answer");
+    store.change_user(REALM, gone.id, UserChange::Remove, now(), until()).await.expect("an answer");
     let by_name = |name: &str| Identifier::Username(name.parse().expect("a user name"));
 
     for (who, is_known) in [

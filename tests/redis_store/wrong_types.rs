@@ -94,9 +94,9 @@ impl Operation {
             }
             Self::Sessions => done(store.list_sessions(REALM, ann.id, None, now()).await),
             Self::LogOut => done(store.end_session(session, &[of_session(session)]).await),
-            Self::Change => {
-                done(store.change_user(REALM, ann.id, UserChange::EndSessions, until()).await)
-            }
+            Self::Change => done(
+                store.change_user(REALM, ann.id, UserChange::EndSessions, now(), until()).await,
+            ),
             Self::Revoke => done(store.revoke(&[of_token("a")]).await),
             Self::LookUp => {
                 let key = RevocationKey::of_user(REALM, ann.id);

@@ -189,7 +189,7 @@ pub(crate) async fn an_account_reads_back_as_it_was_made(store: &Arc<dyn Store>)
         roles: new.roles,
         permissions: new.permissions,
         enabled: true,
-        generation: 0,
+        generation: made.generation,
         attributes: new.attributes,
         created_at: at(0),
         last_login_at: None,
@@ -272,7 +272,7 @@ pub(crate) async fn an_account_with_megabytes_of_attributes_lives_as_any_other(
     assert!(matches!(rotation, Rotation::Rotated(_)), "{rotation:?}");
     let expected = User {
         verifier: Some("$new".to_owned()),
-        generation: 1,
+        generation: made.generation + 1,
         last_login_at: Some(at(0)),
         ..made
     };

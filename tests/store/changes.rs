@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use munjigi::clock::Timestamp;
 use munjigi::operation::Email;
 use munjigi::operation::Identifier;
 use munjigi::operation::UserId;
@@ -76,7 +77,7 @@ pub(crate) async fn a_change_of_an_unknown_account_is_none(store: &Arc<dyn Store
 
     for (realm, id) in [(REALM, UserId(ann.id.0 + 1)), ("other", ann.id)] {
         for what in [new_password(), UserChange::EndSessions, UserChange::Remove] {
-            let changed = store.change_user(realm, id, what.clone(), until()).await;
+            let changed = store.change_user(realm, id, what.clone(), at(0), until()).await;
             assert_eq!(changed.expect("an answer"), None, "{what:?} of {id:?} in {realm}");
         }
     }
@@ -85,7 +86,8 @@ pub(crate) async fn a_change_of_an_unknown_account_is_none(store: &Arc<dyn Store
 
 pub(crate) async fn a_new_password_ends_sessions_and_tokens(store: &Arc<dyn Store>) {
     let ann = user(store, "ann").await;
-    let expected = User { verifier: Some("$new".to_owned()), generation: 1, ..ann.clone() };
+    let expected =
+        User { verifier: Some("$new".to_owned()), generation: ann.generation + 1, ..ann.clone() };
 
     ends_all(store, &ann, new_password(), expected).await;
 }
@@ -96,7 +98,8 @@ pub(crate) async fn a_reset_password_ends_sessions_and_tokens_and_proves_the_add
     let ann = user(store, "ann").await;
     let reset = UserChange::ResetPassword { verifier: "$reset".to_owned() };
     let verifier = Some("$reset".to_owned());
-    let expected = User { verifier, email_verified: true, generation: 1, ..ann.clone() };
+    let expected =
+        User { verifier, email_verified: true, generation: ann.generation + 1, ..ann.clone() };
 
     ends_all(store, &ann, reset, expected).await;
 }
@@ -127,7 +130,7 @@ pub(crate) async fn a_proven_address_ends_nothing(store: &Arc<dyn Store>) {
 pub(crate) async fn a_social_login_that_joins_ends_sessions_and_tokens(store: &Arc<dyn Store>) {
     let ann = user(store, "ann").await;
     let email = ann.email.clone().expect("an email");
-    let expected = User { email_verified: true, generation: 1, ..ann.clone() };
+    let expected = User { email_verified: true, generation: ann.generation + 1, ..ann.clone() };
 
     ends_all(store, &ann, UserChange::JoinSocial { email: email.clone() }, expected).await;
 
@@ -136,7 +139,7 @@ pub(crate) async fn a_social_login_that_joins_ends_sessions_and_tokens(store: &A
     let session = open(store, &now, "joined").await;
     let (again, revocations) = change(store, &ann, UserChange::JoinSocial { email }).await;
     assert_eq!(again, without_attributes(&user_now(store, ann.id).await));
-    assert_eq!(again.generation, 1);
+    assert_eq!(again.generation, ann.generation + 1);
     assert_eq!(revocations, []);
     assert_eq!(sessions(store, &ann).await, [session.id]);
 }
@@ -208,13 +211,13 @@ pub(crate) async fn disabling_ends_sessions_and_tokens_and_enabling_nothing(
     store: &Arc<dyn Store>,
 ) {
     let ann = user(store, "ann").await;
-    let disabled = User { enabled: false, generation: 1, ..ann.clone() };
+    let disabled = User { enabled: false, generation: ann.generation + 1, ..ann.clone() };
     ends_all(store, &ann, UserChange::SetEnabled(false), disabled.clone()).await;
 
     let (enabled, revocations) = change(store, &ann, UserChange::SetEnabled(true)).await;
 
     assert!(enabled.enabled);
-    assert_eq!(enabled.generation, 1);
+    assert_eq!(enabled.generation, ann.generation + 1);
     assert_eq!(revocations, []);
     open(store, &enabled, "again").await;
 }
@@ -251,13 +254,13 @@ pub(crate) async fn a_change_that_finds_a_floor_above_the_generation_ends_sessio
     open_at(store, &ann, "there", OTHER_ISSUER).await;
     // A change that raised the generation, and may have ended the sessions, is known by its floor
     // alone.
-    store.revoke(&[of_user(ann.id, 4)]).await.expect("a revocation");
+    store.revoke(&[of_user(ann.id, ann.generation + 4)]).await.expect("a revocation");
 
     let fewer = UserChange::SetRights { roles: Vec::new(), permissions: Vec::new() };
     let (changed, revocations) = change(store, &ann, fewer).await;
 
-    assert_eq!(changed.generation, 5);
-    assert_eq!(revocations, [of_user(ann.id, 5)]);
+    assert_eq!(changed.generation, ann.generation + 5);
+    assert_eq!(revocations, [of_user(ann.id, ann.generation + 5)]);
     assert_eq!(sessions(store, &ann).await, []);
     let rotation = rotate(store, &session, "here", "next", at(1)).await;
     assert_eq!(rotation, Rotation::Refused);
@@ -276,7 +279,7 @@ pub(crate) async fn a_right_given_ends_nothing(store: &Arc<dyn Store>) {
 
 pub(crate) async fn ending_sessions_leaves_the_rest_of_the_account(store: &Arc<dyn Store>) {
     let ann = user(store, "ann").await;
-    let expected = User { generation: 1, ..ann.clone() };
+    let expected = User { generation: ann.generation + 1, ..ann.clone() };
 
     ends_all(store, &ann, UserChange::EndSessions, expected).await;
 }
@@ -289,14 +292,14 @@ pub(crate) async fn removal_ends_everything(store: &Arc<dyn Store>) {
     let (answered, revocations) = change(store, &ann, UserChange::Remove).await;
 
     assert_eq!(answered, without_attributes(&before));
-    assert_eq!(revocations, [of_user(ann.id, 1)]);
-    assert_eq!(stands(store, &revocations[0]).await, Some(1));
+    assert_eq!(revocations, [of_user(ann.id, ann.generation + 1)]);
+    assert_eq!(stands(store, &revocations[0]).await, Some(ann.generation + 1));
     let found = store.find_user(REALM, &Identifier::Id(ann.id), Lookup::Routine).await;
     assert_eq!(found.expect("a look-up"), None);
     assert_eq!(sessions(store, &ann).await, []);
     let found = store.find_session_by_refresh(ISSUER, &hash("here"), at(0)).await;
     assert_eq!(found.expect("a look-up"), None);
-    let again = store.change_user(REALM, ann.id, UserChange::Remove, until()).await;
+    let again = store.change_user(REALM, ann.id, UserChange::Remove, at(0), until()).await;
     assert_eq!(again.expect("an answer"), None);
 }
 
@@ -314,14 +317,29 @@ pub(crate) async fn a_change_touches_no_other_user(store: &Arc<dyn Store>) {
     assert_eq!(stands(store, &of_user(bob.id, 0)).await, None);
 }
 
-pub(crate) async fn generations_rise_by_one_each_time(store: &Arc<dyn Store>) {
+pub(crate) async fn generations_come_from_the_clock_and_never_fall(store: &Arc<dyn Store>) {
     let ann = user(store, "ann").await;
+    assert_eq!(ann.generation, millis(at(0)), "the tokens of an account before it are below");
 
-    for generation in 1..=3 {
-        let (changed, revocations) = change(store, &ann, UserChange::EndSessions).await;
+    let mut last = ann.generation;
+    for (now, expected) in [
+        (at(60), millis(at(60)) + 1),
+        (at(60), millis(at(60)) + 2),
+        // A clock that was set back.
+        (at(1), millis(at(60)) + 3),
+        (at(61), millis(at(61)) + 1),
+    ] {
+        let changed = store.change_user(REALM, ann.id, UserChange::EndSessions, now, until()).await;
+        let (changed, revocations) = changed.expect("an answer").expect("the account");
 
-        assert_eq!(changed.generation, generation);
-        assert_eq!(revocations, [of_user(ann.id, generation)]);
-        assert_eq!(stands(store, &revocations[0]).await, Some(generation));
+        assert_eq!(changed.generation, expected);
+        assert!(changed.generation > last);
+        assert_eq!(revocations, [of_user(ann.id, expected)]);
+        assert_eq!(stands(store, &revocations[0]).await, Some(expected));
+        last = changed.generation;
     }
+}
+
+fn millis(at: Timestamp) -> u64 {
+    u64::try_from(at.as_millis()).expect("after 1970")
 }

@@ -120,7 +120,11 @@ pub(crate) async fn change(
     user: &User,
     change: UserChange,
 ) -> (User, Vec<Revocation>) {
-    store.change_user(REALM, user.id, change, until()).await.expect("a change").expect("an account")
+    store
+        .change_user(REALM, user.id, change, at(0), until())
+        .await
+        .expect("a change")
+        .expect("an account")
 }
 
 pub(crate) fn session_of(user: &User, issuer: &str) -> Session {

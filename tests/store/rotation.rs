@@ -126,11 +126,11 @@ pub(crate) async fn a_refresh_that_finds_a_floor_above_the_generation_ends_sessi
     let ann = user(store, "ann").await;
     let session = open(store, &ann, "token").await;
     open(store, &ann, "another").await;
-    store.revoke(&[of_user(ann.id, 4)]).await.expect("a revocation");
+    store.revoke(&[of_user(ann.id, ann.generation + 4)]).await.expect("a revocation");
 
     assert_eq!(rotate(store, &session, "token", "next", at(1)).await, Rotation::Refused);
 
-    assert_eq!(user_now(store, ann.id).await.generation, 4);
+    assert_eq!(user_now(store, ann.id).await.generation, ann.generation + 4);
     assert_eq!(sessions(store, &ann).await, []);
 }
 

@@ -86,12 +86,12 @@ pub(crate) async fn a_login_that_finds_a_floor_above_the_generation_ends_session
 ) {
     let ann = user(store, "ann").await;
     open(store, &ann, "before").await;
-    store.revoke(&[of_user(ann.id, 4)]).await.expect("a revocation");
+    store.revoke(&[of_user(ann.id, ann.generation + 4)]).await.expect("a revocation");
 
     opens_nothing(store, &ann).await;
 
     let raised = user_now(store, ann.id).await;
-    assert_eq!(raised.generation, 4);
+    assert_eq!(raised.generation, ann.generation + 4);
     assert_eq!(by_refresh(store, "before").await, None);
     let session = open(store, &raised, "again").await;
     assert_eq!(sessions(store, &ann).await, [session.id]);
@@ -108,7 +108,7 @@ pub(crate) async fn a_login_that_races_a_password_change_leaves_no_session(store
         let change = UserChange::SetPassword { verifier: "$new".to_owned() };
 
         let (opened, changed) =
-            tokio::join!(login, store.change_user(REALM, ann.id, change, until()));
+            tokio::join!(login, store.change_user(REALM, ann.id, change, at(0), until()));
 
         opened.expect("no panic").expect("an answer");
         assert!(changed.expect("an answer").is_some());

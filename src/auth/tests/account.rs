@@ -75,7 +75,7 @@ async fn a_disabled_or_removed_account_is_not_shown() {
         let user = node.sign_up().await;
         let principal = node.principal(&node.login().await);
 
-        node.store().change_user("default", user.id, end, NOW).await.unwrap().unwrap();
+        node.store().change_user("default", user.id, end, NOW, NOW).await.unwrap().unwrap();
 
         assert_eq!(node.refused(Command::Me { principal }, NOW).await, ErrorCode::InvalidToken);
     }

@@ -113,7 +113,7 @@ async fn a_revoked_token_is_refused() {
     for end in [UserChange::SetEnabled(false), UserChange::Remove] {
         let (node, tokens) = node(|_| ()).await;
         let user = node.account(super::EMAIL).await.id;
-        let changed = node.store().change_user("default", user, end, later(ACCESS_TTL)).await;
+        let changed = node.store().change_user("default", user, end, NOW, later(ACCESS_TTL)).await;
         node.auth.revocations.record(&changed.unwrap().unwrap().1);
 
         let refused = node.refused(check(tokens.access_token.expose()), NOW).await;

@@ -179,7 +179,7 @@ async fn whoever_asks_is_answered_alike_and_only_an_account_is_mailed() {
     node.store().create_user(social_account(kakao)).await.unwrap();
     let found = node.account(off).await;
     let change = UserChange::SetEnabled(false);
-    node.store().change_user("default", found.id, change, NOW).await.unwrap().unwrap();
+    node.store().change_user("default", found.id, change, NOW, NOW).await.unwrap().unwrap();
     for purpose in PURPOSES.map(|make| make()) {
         let rows = [
             ("a user", EMAIL, true),
@@ -421,7 +421,7 @@ async fn a_code_of_an_account_that_is_disabled_or_gone_is_wrong() {
             let node = mailing().await;
             let user = node.account(EMAIL).await;
             let code = node.mailed_code((purpose.request)(EMAIL)).await;
-            node.store().change_user("default", user.id, end, NOW).await.unwrap().unwrap();
+            node.store().change_user("default", user.id, end, NOW, NOW).await.unwrap().unwrap();
 
             let outcome = node.run((purpose.confirm)(EMAIL, &code), NOW).await;
 

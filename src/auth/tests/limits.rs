@@ -68,7 +68,7 @@ async fn known_unknown_and_disabled_accounts_are_locked_alike() {
         panic!("no account")
     };
     let change = UserChange::SetEnabled(false);
-    node.store().change_user("default", user.id, change, NOW).await.unwrap().unwrap();
+    node.store().change_user("default", user.id, change, NOW, NOW).await.unwrap().unwrap();
     for (name, who, password) in [
         ("known", EMAIL, "wrong horse"),
         ("unknown", "nobody@example.com", "wrong horse"),

@@ -74,7 +74,7 @@ async fn wrong_credentials_are_refused_alike() {
     let disabled = node.run(sign_up("off@example.com", None), NOW).await.unwrap();
     let Outcome::SignedUp { user: disabled } = disabled else { panic!("{disabled:?}") };
     let change = UserChange::SetEnabled(false);
-    node.store().change_user("default", disabled.id, change, NOW).await.unwrap().unwrap();
+    node.store().change_user("default", disabled.id, change, NOW, NOW).await.unwrap().unwrap();
     let rows = [
         ("wrong password", login(EMAIL, "wrong horse")),
         ("unknown user", login("nobody@example.com", PASSWORD)),

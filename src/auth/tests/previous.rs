@@ -122,7 +122,7 @@ async fn a_revoked_access_token_hinders_no_living_session() {
     let user = node.sign_up().await;
     let tokens = node.login().await;
     let change = UserChange::SetRights { roles: vec![], permissions: vec![] };
-    let changed = node.store().change_user("default", user.id, change, later(HOUR)).await;
+    let changed = node.store().change_user("default", user.id, change, NOW, later(HOUR)).await;
     node.auth.revocations.record(&changed.unwrap().unwrap().1);
     assert!(!node.accepts(&tokens, NOW), "a role was taken away");
 

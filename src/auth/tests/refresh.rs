@@ -176,7 +176,7 @@ async fn a_disabled_user_refreshes_nothing() {
     let tokens = node.login().await;
 
     let change = UserChange::SetEnabled(false);
-    node.store().change_user("default", user.id, change, later(MINUTE)).await.unwrap();
+    node.store().change_user("default", user.id, change, NOW, later(MINUTE)).await.unwrap();
 
     assert_eq!(node.refused(refresh(&tokens), NOW).await, ErrorCode::InvalidGrant);
 }
@@ -188,7 +188,7 @@ async fn a_refresh_brings_the_rights_of_now() {
     let tokens = node.login().await;
 
     let change = UserChange::SetRights { roles: vec![], permissions: vec!["SMS".to_owned()] };
-    let changed = node.store().change_user("default", user.id, change, later(MINUTE)).await;
+    let changed = node.store().change_user("default", user.id, change, NOW, later(MINUTE)).await;
     let (_, revocations) = changed.unwrap().unwrap();
     node.auth.revocations.record(&revocations);
     assert!(!node.accepts(&tokens, NOW), "a role was taken away");

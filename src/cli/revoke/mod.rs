@@ -165,7 +165,13 @@ async fn user(args: UserArgs, opened: &Opened) -> anyhow::Result<Done> {
     let user = opened.user(&args.realm, &args.user).await?;
     let ended = opened
         .store
-        .change_user(&args.realm, user.id, UserChange::EndSessions, opened.revoked_until)
+        .change_user(
+            &args.realm,
+            user.id,
+            UserChange::EndSessions,
+            opened.now,
+            opened.revoked_until,
+        )
         .await?;
     if ended.is_none() {
         bail!("user `{}` is gone", args.user);

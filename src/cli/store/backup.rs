@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::app::assemble;
 use crate::cli::context::Context;
 use crate::cli::progress::Progress;
+use crate::clock::Timestamp;
 use crate::config::StoreConfig;
 use crate::config::StoreUrl;
 use crate::store::SqliteStore;
@@ -30,8 +31,10 @@ state of one instant; of a Redis each record is whole, and one that was written 
 The file is readable for its owner alone: it holds signing keys and password hashes. It is never
 written over another.
 
-`munjigi store copy --from sqlite:FILE --to URL` puts it into an empty store. What was revoked after
-the backup is not revoked there: follow with `munjigi revoke site HOST`.
+`munjigi store restore FILE` puts it in place. The file is marked: the first gateway that runs on it
+ends all sessions and tokens of all sites, since it does not know which of them ended after it was
+saved. A file that was copied by other means has no mark: follow with `munjigi revoke site HOST` for
+every site.
 
 Example:
   munjigi store backup /var/backups/munjigi-2026-11-21.db";
@@ -61,6 +64,7 @@ pub(super) async fn backup(args: BackupArgs, context: &Context) -> anyhow::Resul
         gather(&from, &draft, context).await?;
     }
     let store = StoreConfig { url: StoreUrl::Sqlite(draft), ..from };
+    mark(&store, context.now.wall).await?;
     let Inspection { faults, tally: saved, .. } = inspected(&store, context.now.wall).await?;
     if let Some(fault) = faults.first() {
         bail!("the backup is not sound: {fault}");
@@ -70,6 +74,21 @@ pub(super) async fn backup(args: BackupArgs, context: &Context) -> anyhow::Resul
     context.output.data(&done, |done| {
         format!("{}\n✓ {}, {} bytes", Counts::text(&saved), done.file, done.bytes)
     })
+}
+
+/// Brings a SQLite file that nobody works on up to date, and marks it as a backup.
+pub(super) async fn mark(file: &StoreConfig, saved_at: Timestamp) -> anyhow::Result<()> {
+    let StoreUrl::Sqlite(path) = &file.url else { return Ok(()) };
+    let store = assemble::open_archive(file).await?;
+    store.mark_as_backup(Some(saved_at)).await?;
+    let path = path.clone();
+    // The last connection takes the log away; then the file is one.
+    tokio::task::spawn_blocking(move || {
+        drop(store);
+        SqliteStore::seal(&path)
+    })
+    .await??;
+    Ok(())
 }
 
 /// Gathers a Redis into a SQLite file, and compares.
@@ -99,12 +118,7 @@ async fn gather(
     if !differences.is_empty() {
         bail!("the backup differs from the store: {}", differences.join(", "));
     }
-    let draft = draft.to_owned();
-    // The last connection takes the log away; then the file is one.
-    tokio::task::spawn_blocking(move || {
-        drop(target);
-        SqliteStore::seal(&draft)
-    })
-    .await??;
+    // The last connection takes the log away: it is closed before the file is marked.
+    tokio::task::spawn_blocking(move || drop(target)).await?;
     Ok(())
 }

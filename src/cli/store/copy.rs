@@ -10,6 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::progress::Progress;
 use crate::config::StoreConfig;
 use crate::config::StoreUrl;
+use crate::store::Tally;
 
 use super::Counts;
 use super::check_is_there;
@@ -61,8 +62,26 @@ pub(super) async fn copy(args: CopyArgs, context: &Context) -> anyhow::Result<()
         bail!("a store in memory is gone with this command");
     }
     check_is_there(&from)?;
-    let source = assemble::open_archive(&from).await?;
-    let target = assemble::open_archive(&to).await?;
+    let (source, target, copied) = between(&from, &to, context).await?;
+    let done = Done { from: source, to: target, copied: Counts::of(&copied) };
+    context.output.data(&done, |done| {
+        format!(
+            "{}\n✓ {} → {}: all of it is there, read back and the same",
+            Counts::text(&copied),
+            done.from,
+            done.to
+        )
+    })
+}
+
+/// Copies everything into an empty store and compares; answers their names, and what was copied.
+pub(super) async fn between(
+    from: &StoreConfig,
+    to: &StoreConfig,
+    context: &Context,
+) -> anyhow::Result<(String, String, Tally)> {
+    let source = assemble::open_archive(from).await?;
+    let target = assemble::open_archive(to).await?;
     if !target.is_empty().await? {
         bail!("{} is not empty: a copy goes into an empty store", target.describe());
     }
@@ -96,16 +115,7 @@ pub(super) async fn copy(args: CopyArgs, context: &Context) -> anyhow::Result<()
         let counts: Vec<String> = counts.collect();
         bail!("the target differs from the source\n  {}\n{}", counts.join("\n  "), partial());
     }
-    let done =
-        Done { from: source.describe(), to: target.describe(), copied: Counts::of(&read_back) };
-    context.output.data(&done, |done| {
-        format!(
-            "{}\n✓ {} → {}: all of it is there, read back and the same",
-            Counts::text(&read_back),
-            done.from,
-            done.to
-        )
-    })
+    Ok((source.describe(), target.describe(), read_back))
 }
 
 /// Whether both name one place, as far as names tell.

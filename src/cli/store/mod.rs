@@ -5,6 +5,7 @@ mod check;
 mod copy;
 mod names;
 mod new_file;
+mod restore;
 
 use std::path::Path;
 
@@ -37,6 +38,9 @@ pub(crate) enum StoreVerb {
     /// Save the store in one new file, beside a running gateway
     #[command(after_help = backup::HELP)]
     Backup(backup::BackupArgs),
+    /// Put a backup in the configured store's place
+    #[command(after_help = restore::HELP)]
+    Restore(restore::RestoreArgs),
     /// Look the store over, and say what is wrong with it; nothing is changed
     #[command(after_help = check::HELP)]
     Check,
@@ -46,6 +50,7 @@ pub(crate) async fn store(verb: StoreVerb, context: &Context) -> anyhow::Result<
     match verb {
         StoreVerb::Copy(args) => copy::copy(args, context).await,
         StoreVerb::Backup(args) => backup::backup(args, context).await,
+        StoreVerb::Restore(args) => restore::restore(args, context).await,
         StoreVerb::Check => check::check(context).await,
     }
 }

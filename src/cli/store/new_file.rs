@@ -32,6 +32,12 @@ impl NewFile {
         Ok(Self { path: path.to_owned(), draft })
     }
 
+    /// The same under another name of its folder.
+    pub(super) fn named(mut self, path: &Path) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
     /// Where to write.
     pub(super) fn draft(&self) -> &Path {
         &self.draft

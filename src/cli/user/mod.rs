@@ -194,7 +194,8 @@ async fn change(
     let realm = &who.realm.realm;
     let user = opened.user(realm, &who.user).await?;
     let kind = kind_of(&change);
-    let changed = opened.store.change_user(realm, user.id, change, opened.revoked_until).await?;
+    let changed =
+        opened.store.change_user(realm, user.id, change, opened.now, opened.revoked_until).await?;
     let (user, _) = changed.with_context(|| format!("user `{}` is gone", who.user))?;
     operator::tell(Entry {
         realm: Some(realm.clone()),

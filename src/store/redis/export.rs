@@ -27,6 +27,7 @@ use crate::store::NewCode;
 use crate::store::Page;
 use crate::store::Record;
 use crate::store::RedisStore;
+use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Tries;
 use crate::store::TrySubject;
@@ -141,6 +142,9 @@ impl Export<'_> {
         let highest: Option<i64> = self.ask(redis::cmd("GET").arg(numbers)).await?;
         let highest = highest.unwrap_or(0);
         self.send(Record::Number(UserId(highest))).await?;
+        if let Some(saved_at) = self.store.backup_mark().await? {
+            self.send(Record::Backup(saved_at)).await?;
+        }
         self.keys_and_sites().await?;
         for realm in self.store.realms().await? {
             self.users(&realm).await?;

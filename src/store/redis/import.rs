@@ -66,9 +66,23 @@ impl RedisStore {
         Ok(true)
     }
 
+    /// When what is here was saved, where it came out of a backup.
+    pub(super) async fn saved_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let saved_at: Option<i64> =
+            self.command(redis::cmd("GET").arg(self.keys.backup_mark())).await?;
+        Ok(saved_at.map(Timestamp::from_millis))
+    }
+
+    pub(super) async fn set_saved_at(&self, saved_at: Option<Timestamp>) -> Result<(), StoreError> {
+        let mut mark = redis::cmd(if saved_at.is_some() { "SET" } else { "DEL" });
+        mark.arg(self.keys.backup_mark()).arg(saved_at.map(Timestamp::as_millis));
+        self.command(&mark).await
+    }
+
     async fn import_one(&self, record: Record, now: Timestamp) -> Result<(), StoreError> {
         match record {
             Record::Number(number) => self.raise_user_numbers(number).await,
+            Record::Backup(saved_at) => self.set_saved_at(Some(saved_at)).await,
             Record::Key { issuer, key } => self.put_key_of_site(&issuer, &key).await,
             Record::Site { issuer, generation } => {
                 self.raise_site_generation(&issuer, generation).await

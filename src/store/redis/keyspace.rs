@@ -143,6 +143,11 @@ impl Keyspace {
         format!("{}{{t:{}}}", self.prefix, escaped(subject.as_str()))
     }
 
+    /// When what is here was saved, where it came out of a backup and was not used since.
+    pub(super) fn backup_mark(&self) -> String {
+        format!("{}{{backup}}", self.prefix)
+    }
+
     /// Which layout these keys have.
     pub(super) fn schema(&self) -> String {
         format!("{}{{schema}}", self.prefix)
@@ -169,7 +174,7 @@ impl Keyspace {
         Some(match (kind, part) {
             ("u", ":user" | ":sessions") | ("k" | "t", "") => "hash",
             ("l" | "x", "") => "zset",
-            ("e" | "n" | "s" | "r" | "ids" | "schema", "") => "string",
+            ("e" | "n" | "s" | "r" | "ids" | "schema" | "backup", "") => "string",
             ("rev", ":set") | ("mail", ":due" | ":ends") => "zset",
             ("rev", ":floors" | ":sites") | ("mail", ":sealed" | ":attempts") => "hash",
             ("rev", ":log") => "stream",

@@ -75,13 +75,11 @@ use crate::store::StoreError;
 use crate::store::Successor;
 use crate::store::User;
 use crate::store::UserChange;
-use crate::store::redis::call::Call;
-use crate::store::redis::call::Wait;
+use crate::store::redis::call::{Call, Wait};
 use crate::store::redis::fault::is_wrong_type;
 use crate::store::redis::feed::Feed;
 use crate::store::redis::keyspace::Keyspace;
-use crate::store::redis::route::Route;
-use crate::store::redis::route::Watch;
+use crate::store::redis::route::{Route, Watch};
 use crate::store::redis::script::Invocation;
 use crate::store::redis::user_record::UserRecord;
 use crate::store::redis::wrong_type::wrong_types;
@@ -294,9 +292,10 @@ impl Store for RedisStore {
         realm: &str,
         user: UserId,
         change: UserChange,
+        now: Timestamp,
         revoked_until: Timestamp,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
-        let work = self.alter_user(realm, user, &change, revoked_until);
+        let work = self.alter_user(realm, user, &change, (now, revoked_until));
         self.within(self.deadlines.command, work).await
     }
 
@@ -412,6 +411,14 @@ impl Store for RedisStore {
 
     async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError> {
         self.within(self.deadlines.command, self.delete_mails(&[id.to_string()])).await
+    }
+
+    async fn backup_mark(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.within(self.deadlines.command, self.saved_at()).await
+    }
+
+    async fn mark_as_backup(&self, saved_at: Option<Timestamp>) -> Result<(), StoreError> {
+        self.within(self.deadlines.command, self.set_saved_at(saved_at)).await
     }
 
     async fn purge(&self, now: Timestamp) -> Result<(), StoreError> {

@@ -21,6 +21,7 @@ use crate::store::RedisStore;
 use crate::store::StoreError;
 use crate::store::User;
 use crate::store::UserChange;
+use crate::store::above;
 use crate::store::pause::Pause;
 use crate::store::redis::ATTEMPTS;
 use crate::store::redis::claim::MAKE_WITHIN;
@@ -216,7 +217,7 @@ impl RedisStore {
         realm: &str,
         id: UserId,
         change: &UserChange,
-        revoked_until: Timestamp,
+        (now, revoked_until): (Timestamp, Timestamp),
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
         let mut revocations: Vec<Revocation> = Vec::new();
         let (mut is_behind, mut has_waited) = (false, false);
@@ -244,7 +245,7 @@ impl RedisStore {
                     continue;
                 }
                 is_behind |= is_above;
-                after.generation = before.generation.max(floor).saturating_add(1);
+                after.generation = above(before.generation.max(floor), now);
                 let (realm, generation) = (realm.to_owned(), after.generation);
                 let revoked = Revoked::User { realm, user: id, generation };
                 revocations = vec![Revocation { revoked, expires_at: revoked_until }];

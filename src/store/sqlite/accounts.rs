@@ -23,6 +23,7 @@ use crate::store::NewUser;
 use crate::store::StoreError;
 use crate::store::User;
 use crate::store::UserChange;
+use crate::store::above;
 use crate::store::sqlite::fault::signed;
 use crate::store::sqlite::fault::unsigned;
 use crate::store::sqlite::revocations;
@@ -133,7 +134,7 @@ pub(super) fn change(
     realm: &str,
     id: UserId,
     change: &UserChange,
-    revoked_until: Timestamp,
+    (now, revoked_until): (Timestamp, Timestamp),
 ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
     let found = find(connection, realm, &Identifier::Id(id), Lookup::Routine)?;
     let Some(Account { user: before, .. }) = found else { return Ok(None) };
@@ -143,7 +144,7 @@ pub(super) fn change(
     };
     if change.ends_tokens(&before) {
         let followed = follow_floor(connection, realm, id)?;
-        after.generation = followed.unwrap_or(before.generation).saturating_add(1);
+        after.generation = above(followed.unwrap_or(before.generation), now);
         let generation = after.generation;
         let revoked = Revoked::User { realm: realm.to_owned(), user: id, generation };
         revocations.push(Revocation { revoked, expires_at: revoked_until });

@@ -26,6 +26,7 @@ use crate::store::StoreError;
 use crate::store::TrySubject;
 use crate::store::archive::Pages;
 use crate::store::sqlite::accounts;
+use crate::store::sqlite::backup;
 use crate::store::sqlite::fault::signed;
 use crate::store::sqlite::fault::unsigned;
 use crate::store::sqlite::keys;
@@ -73,6 +74,9 @@ impl Export<'_> {
         let highest = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'users'";
         let highest = self.connection.query_row(highest, [], |row| row.get(0))?;
         self.send(Record::Number(UserId(highest)))?;
+        if let Some(saved_at) = backup::mark(self.connection)? {
+            self.send(Record::Backup(saved_at))?;
+        }
         self.keys_and_sites()?;
         self.users()?;
         self.sessions()?;
@@ -222,6 +226,7 @@ pub(super) fn import(connection: &Connection, page: &[Record]) -> Result<(), Sto
     for record in page {
         match record {
             Record::Number(number) => raise_number(connection, *number)?,
+            Record::Backup(saved_at) => backup::set_mark(connection, Some(*saved_at))?,
             Record::Key { issuer, key } => keys::put(connection, issuer, key)?,
             Record::Site { issuer, generation } => {
                 revocations::raise_site(connection, issuer, *generation)?;

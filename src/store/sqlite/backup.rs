@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use rusqlite::Connection;
+use rusqlite::ErrorCode;
 use rusqlite::OpenFlags;
 use rusqlite::backup::Backup;
 use rusqlite::backup::StepResult;
@@ -20,6 +21,9 @@ use crate::store::sqlite::fault::Fault;
 
 /// How long a lock that another process holds is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it is waited for where somebody who has it open will not let go of it.
+const BRIEF: Duration = Duration::from_millis(200);
 
 impl SqliteStore {
     /// Copies the database at `from`, as it is at one instant, into the empty file `to`. It blocks.
@@ -61,6 +65,28 @@ impl SqliteStore {
         }
     }
 
+    /// Whether another process has a database open; one that cannot be read is in nobody's use. It
+    /// blocks.
+    #[must_use]
+    pub fn is_in_use(path: &Path) -> bool {
+        let leave_log = || -> Result<(), StoreError> {
+            let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            connection.busy_timeout(BRIEF)?;
+            // Only the last connection may leave the write-ahead log.
+            let left = connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| {
+                row.get::<_, String>(0)
+            });
+            Ok(left.map(drop)?)
+        };
+        let busy = [Some(ErrorCode::DatabaseBusy), Some(ErrorCode::DatabaseLocked)];
+        match leave_log() {
+            Err(StoreError::Unavailable(cause)) => cause
+                .downcast_ref::<rusqlite::Error>()
+                .is_some_and(|error| busy.contains(&error.sqlite_error_code())),
+            Ok(()) | Err(_) => false,
+        }
+    }
+
     /// Looks a database over, and sends what is in it; names each fault. It changes nothing, and
     /// blocks.
     ///
@@ -92,6 +118,21 @@ impl SqliteStore {
         archive::export(&mut connection, now, pages)?;
         Ok(faults)
     }
+}
+
+/// When the file was saved, where it came out of a backup.
+pub(super) fn mark(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let saved_at: Option<i64> =
+        connection.query_row("SELECT saved_at FROM store", [], |row| row.get(0))?;
+    Ok(saved_at.map(Timestamp::from_millis))
+}
+
+pub(super) fn set_mark(
+    connection: &Connection,
+    saved_at: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    connection.execute("UPDATE store SET saved_at = ?1", [saved_at.map(Timestamp::as_millis)])?;
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a backup blocks its thread all the while")]

@@ -197,11 +197,12 @@ impl Store for SqliteStore {
         realm: &str,
         user: UserId,
         change: UserChange,
+        now: Timestamp,
         revoked_until: Timestamp,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
         let realm = realm.to_owned();
         self.write(move |connection| {
-            accounts::change(connection, &realm, user, &change, revoked_until)
+            accounts::change(connection, &realm, user, &change, (now, revoked_until))
         })
         .await
     }
@@ -339,6 +340,14 @@ impl Store for SqliteStore {
 
     async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError> {
         self.write(move |connection| mails::delete(connection, id)).await
+    }
+
+    async fn backup_mark(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(backup::mark).await
+    }
+
+    async fn mark_as_backup(&self, saved_at: Option<Timestamp>) -> Result<(), StoreError> {
+        self.write(move |connection| backup::set_mark(connection, saved_at)).await
     }
 
     async fn purge(&self, now: Timestamp) -> Result<(), StoreError> {

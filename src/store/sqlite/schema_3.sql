@@ -23,3 +23,6 @@ CREATE TABLE tries (
     PRIMARY KEY (subject, name)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tries_by_end ON tries (ends_at);
+
+-- When a backup was saved, in a file that came out of one and was not used since.
+ALTER TABLE store ADD COLUMN saved_at INTEGER;
