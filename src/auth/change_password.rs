@@ -29,15 +29,14 @@ impl Auth {
         self.check_signer(site, now)?;
         let user = self.account_of(site, principal, Lookup::Routine).await?;
         // As at a login: who has stolen a token gets no more guesses than who has none.
-        let (throttle, account) = (&site.settings.throttle, Account::Known(user.id));
-        let guess = throttle.guess(&site.realm, account, caller.address, now).await?;
+        let guess = self.guess(site, Account::Known(user.id), caller.address, now).await?;
         match site.settings.passwords.verify(old, user.verifier.as_deref()).await {
-            Ok(Some(_)) => guess.right(),
+            Ok(Some(_)) => guess.forget().await,
             Ok(None) => {
                 return Err(Rejection::new(ErrorCode::InvalidCredentials, "wrong old password"));
             }
             Err(rejection) => {
-                guess.unjudged();
+                guess.give_back().await;
                 return Err(rejection);
             }
         }
@@ -48,6 +47,7 @@ impl Auth {
         let Some(user) = self.change_account(site, user.id, change, now, until).await? else {
             return Err(Rejection::new(ErrorCode::InvalidToken, "the token's user is gone"));
         };
+        self.forget_failures(&user).await;
         let opened = self.open_session(site, caller, &user, now).await?.ok_or_else(|| {
             Rejection::new(ErrorCode::InvalidToken, "the account changed once more meanwhile")
         })?;

@@ -1,5 +1,7 @@
 //! Login: proves a password and opens a session; tells no stranger which accounts there are.
 
+use futures_util::future::join;
+
 use crate::auth::Auth;
 use crate::auth::AuthSite;
 use crate::auth::password::Proof;
@@ -49,16 +51,15 @@ impl Auth {
                 .map_err(|error| look_up_failure(&error))?;
             let account =
                 user.as_ref().map_or(Account::Unknown(identifier), |user| Account::Known(user.id));
-            let throttle = &site.settings.throttle;
             let id = user.as_ref().map(|user| user.id);
-            let guess = throttle.guess(&site.realm, account, caller.address, now).await;
+            let guess = self.guess(site, account, caller.address, now).await;
             let guess = guess.map_err(|rejection| rejection.about(id))?;
             let verifier = user.as_ref().and_then(|user| user.verifier.as_deref());
             // Before anything is said of the account, so that every refusal takes the same time.
             let proof = match site.settings.passwords.verify(password, verifier).await {
                 Ok(proof) => proof,
                 Err(rejection) => {
-                    guess.unjudged();
+                    guess.give_back().await;
                     return Err(rejection.about(id));
                 }
             };
@@ -66,8 +67,9 @@ impl Auth {
                 (Some(user), Some(proof)) if user.enabled => (user, proof),
                 (user, _) => return Err(refusal(user.as_ref())),
             };
-            guess.right();
-            if let Some((shown, tokens)) = self.open_session(site, caller, &user, now).await? {
+            let opening = self.open_session(site, caller, &user, now);
+            let ((), opened) = join(guess.forget(), opening).await;
+            if let Some((shown, tokens)) = opened? {
                 self.renew_verifier(site, &user, proof, now).await;
                 return Ok(Outcome::TokensIssued { user: shown, tokens, is_new_user: false });
             }

@@ -132,10 +132,26 @@ impl Auth {
         command: Command,
         clocks: Now,
     ) -> Result<Outcome, Rejection> {
-        let now = clocks.wall;
-        if is_limited(&command) {
-            site.settings.throttle.admit(caller.address, now)?;
+        if !is_limited(&command) {
+            return self.perform(site, caller, command, clocks).await;
         }
+        let tried = self.begin_try(site, caller.address, clocks.wall).await?;
+        let outcome = self.perform(site, caller, command, clocks).await;
+        // Of a log-in: the budget is for failures, and for what makes accounts and mails.
+        if matches!(outcome, Ok(Outcome::TokensIssued { is_new_user: false, .. })) {
+            tried.give_back().await;
+        }
+        outcome
+    }
+
+    async fn perform(
+        &self,
+        site: &AuthSite,
+        caller: &Caller,
+        command: Command,
+        clocks: Now,
+    ) -> Result<Outcome, Rejection> {
+        let now = clocks.wall;
         match command {
             Command::SignUp { email, username, password, role, attributes } => {
                 let account = NewAccount { email, username, password, role, attributes };

@@ -66,7 +66,8 @@ impl Auth {
         let change = UserChange::ResetPassword { verifier };
         let until = Self::users_revoked_until(site, now);
         let changed = self.change_account(site, user.id, change, now, until).await?;
-        changed.map(drop).ok_or_else(no_account)
+        self.forget_failures(&changed.ok_or_else(no_account)?).await;
+        Ok(())
     }
 
     async fn mail_password(

@@ -8,8 +8,8 @@ use crate::config::Table;
 /// `[login]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoginConfig {
-    /// Per client address (IPv6: /64): logins, sign-ups, resets and codes; default
-    /// `60/m burst 30`, `off` = `None`. A reload applies it.
+    /// Per client address (IPv6: /64), over all gateways of a store: logins that fail, sign-ups,
+    /// resets and codes; default `60/m burst 30`, `off` = `None`. A reload applies it.
     pub rate_limit: Option<Rate>,
     /// Wrong passwords of one account from one address within [`LoginConfig::lock_for`] before
     /// that address is turned away; default 10, 0 = never. A reload applies it.

@@ -269,6 +269,29 @@ async fn a_strangers_request_ends_no_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_reset_lifts_the_lock_of_its_account() {
+    let redis = RedisServer::start().await;
+    for store in [None, Some(&redis)] {
+        let smtp = SmtpServer::start(&[]);
+        let mut setup = setup("standard", &smtp, store);
+        setup.tables += "[login]\nrate_limit = \"off\"\nlock_after = 10\n";
+        let gateway = Gateway::start(setup).await;
+        let mut client = gateway.client(Version::H2).await;
+        sign_up(&mut client, EMAIL).await;
+        for _ in 0..10 {
+            assert_eq!(login(&mut client, EMAIL, "wrong horse").await.0, 401);
+        }
+        assert_eq!(login(&mut client, EMAIL, PASSWORD).await.0, 429);
+        post(&mut client, "/auth/password/reset", &json!({ "email": EMAIL })).await;
+        let code = secret_of_mail(&smtp, 1).await;
+        let new = json!({ "email": EMAIL, "code": code, "new_password": "another password" });
+        assert_eq!(post(&mut client, "/auth/password/reset-confirm", &new).await.status, 200);
+
+        assert_eq!(login(&mut client, EMAIL, "another password").await.0, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_guess_at_a_silent_store_is_503() {
     let redis = RedisServer::start().await;
     let smtp = SmtpServer::start(&[]);

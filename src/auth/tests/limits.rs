@@ -16,8 +16,10 @@ use super::plain;
 use super::refresh;
 use super::sign_up;
 use crate::auth::throttle::Throttle;
+use crate::clock::Now;
 use crate::config::LoginConfig;
 use crate::config::Rate;
+use crate::operation::Caller;
 use crate::operation::Command;
 use crate::operation::ErrorCode;
 use crate::operation::LogoutScope;
@@ -51,12 +53,60 @@ async fn no_more_guesses_at_once_are_judged_than_may_be_wrong() {
 
 #[tokio::test]
 async fn good_logins_at_once_all_succeed() {
-    let node = node("off", 2);
+    for (rate_limit, lock_after) in [("off", 2), ("1/h burst 4", 10), ("1/h burst 4", 2)] {
+        let node = node(rate_limit, lock_after);
+        node.sign_up().await;
+
+        let logins = join_all((0..40).map(|_| node.run(login(EMAIL, PASSWORD), NOW))).await;
+
+        assert!(logins.iter().all(Result::is_ok), "{rate_limit} {lock_after}: {logins:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_failures_at_once_an_address_gets_its_budget() {
+    let node = node("1/h burst 4", 0);
     node.sign_up().await;
 
-    let logins = join_all((0..40).map(|_| node.run(login(EMAIL, PASSWORD), NOW))).await;
+    let tries = (0..40).map(|number| {
+        let password = if number % 4 == 0 { PASSWORD } else { "wrong horse" };
+        node.run(login(EMAIL, password), NOW)
+    });
+    let answers = join_all(tries).await;
 
-    assert!(logins.iter().all(Result::is_ok), "{logins:?}");
+    let count =
+        |code| answers.iter().filter(|it| it.as_ref().is_err_and(|it| it.code == code)).count();
+    // One was the sign-up.
+    assert_eq!(count(ErrorCode::InvalidCredentials), 3);
+    assert_eq!(node.refused(login(EMAIL, PASSWORD), NOW).await, ErrorCode::RateLimited);
+}
+
+#[tokio::test]
+async fn networks_are_told_apart_and_a_lock_of_one_is_no_others() {
+    let node = node("1/h burst 3", 1);
+    node.sign_up().await;
+    let from = async |address: &str, password: &str| {
+        let caller = Caller { address: address.parse().unwrap(), agent: None };
+        let clocks = Now { wall: NOW, boot: super::BOOT };
+        node.auth
+            .run(&node.site, &caller, login(EMAIL, password), clocks)
+            .await
+            .err()
+            .map(|it| it.code)
+    };
+    let wrong = Some(ErrorCode::InvalidCredentials);
+    let limited = Some(ErrorCode::RateLimited);
+    for (address, password, expected) in [
+        ("192.0.2.1", "wrong", wrong),
+        ("192.0.2.1", PASSWORD, limited),
+        ("::ffff:192.0.2.1", PASSWORD, limited),
+        ("192.0.2.2", PASSWORD, None),
+        ("2001:db8:0:1::1", "wrong", wrong),
+        ("2001:db8:0:1:ffff::2", PASSWORD, limited),
+        ("2001:db8:0:2::1", PASSWORD, None),
+    ] {
+        assert_eq!(from(address, password).await, expected, "{address} {password}");
+    }
 }
 
 #[tokio::test]
@@ -125,6 +175,8 @@ async fn a_spent_budget_stops_strangers_and_nobody_with_a_session() {
     let node = node("1/h burst 2", 10);
     node.sign_up().await;
     let tokens = node.login().await;
+    node.login().await;
+    assert_eq!(node.refused(login(EMAIL, "wrong"), NOW).await, ErrorCode::InvalidCredentials);
     for command in [login(EMAIL, PASSWORD), sign_up("other@example.com", None)] {
         let rejection = node.run(command, NOW).await.unwrap_err();
         assert_eq!(rejection.code, ErrorCode::RateLimited);

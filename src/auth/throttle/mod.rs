@@ -1,157 +1,233 @@
 //! Slows down guessing: by address, and by account and address together.
 //!
-//! An address has a budget of tries, whatever they are for. Wrong passwords of one account from
-//! one address are counted besides, alike for accounts that there are and that there are not;
-//! nobody is shut out by what others do at another address. Every gateway counts by itself, in
-//! bounded memory.
+//! An address has a budget of tries, whatever they are for; a login gives its place back. Wrong
+//! passwords of one account from one address are counted besides, alike for accounts that there are
+//! and that there are not; nobody is shut out by what others do at another address. The counts lie
+//! in the store and are taken before a try is judged: neither parallel tries nor several gateways
+//! get more. What might be one too many waits while others are judged here.
 
-mod budget;
-mod table;
-mod tally;
+mod line;
 
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio::time::timeout_at;
 
+use crate::auth::Auth;
+use crate::auth::AuthSite;
+use crate::auth::store_failure;
 use crate::clock::Timestamp;
 use crate::config::LoginConfig;
 use crate::operation::ErrorCode;
 use crate::operation::Identifier;
 use crate::operation::Rejection;
 use crate::operation::UserId;
+use crate::store::Bound;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::Taking;
+use crate::store::TrySubject;
+use crate::store::User;
 use crate::telemetry::metric;
 
-use budget::Budget;
-use table::Table;
-use tally::Begin;
-use tally::Outcome;
-use tally::Tally;
+use line::Lines;
+use line::Place;
 
-/// Counts tries; lives as long as the settings stay.
+/// Bounds tries; lives as long as the settings stay.
 #[derive(Debug)]
 pub struct Throttle {
     config: LoginConfig,
-    budgets: Table<Budget>,
-    tallies: Table<Tally>,
+    lines: Lines,
 }
 
 /// Whose password is tried: an account's by number, so that its name and its address are one
 /// count; else what was typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Account<'a> {
     Known(UserId),
     Unknown(&'a Identifier),
 }
 
-/// A password that is being tried. It counts as wrong unless it is said to be otherwise: also
-/// when the client leaves before the answer.
-#[derive(Debug)]
-#[must_use = "dropped at once, it is a wrong password"]
-pub(super) struct Guess<'a> {
-    counted: Option<Counted<'a>>,
-    outcome: Outcome,
-}
+/// A try that was counted. It counts for good unless it is given back: also when the client leaves
+/// before the answer.
+#[must_use = "dropped at once, it is a failure"]
+pub(super) struct Try<'a>(Option<Counted<'a>>);
 
-#[derive(Debug)]
 struct Counted<'a> {
-    throttle: &'a Throttle,
-    key: u64,
-    user: Option<UserId>,
-    address: IpAddr,
+    store: &'a dyn Store,
+    subject: TrySubject,
+    bound: Bound,
     now: Timestamp,
+    /// What to say where this is the last failure that is let through.
+    warning: Option<(String, IpAddr)>,
+    _place: Place<'a>,
 }
 
-/// The longest that a try waits for others of the same account and address.
+/// The longest that a try waits for others of its count.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// When a try that waited in vain is told to come again.
 const COME_AGAIN: Duration = Duration::from_secs(1);
 
 impl Throttle {
-    /// Starts to count.
+    /// Bounds tries as configured.
     #[must_use]
     pub fn new(config: &LoginConfig) -> Self {
-        Self { config: config.clone(), budgets: Table::new(), tallies: Table::new() }
+        Self { config: config.clone(), lines: Lines::default() }
     }
+}
 
+impl Auth {
     /// Takes one try from an address's budget.
-    pub(super) fn admit(&self, address: IpAddr, now: Timestamp) -> Result<(), Rejection> {
-        let Some(rate) = &self.config.rate_limit else { return Ok(()) };
-        let key = self.budgets.key(&network(address));
-        let spent = self.budgets.with(key, now, |budget| budget.spend(rate, now));
-        spent.map_err(|wait| turned_away("address", "the address tries too often", wait))
+    pub(super) async fn begin_try<'a>(
+        &'a self,
+        site: &'a AuthSite,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Try<'a>, Rejection> {
+        let throttle = &*site.settings.throttle;
+        let Some(rate) = throttle.config.rate_limit else { return Ok(Try(None)) };
+        let (subject, bound) = (TrySubject::network(network(address)), Bound::rate("tries", rate));
+        let refused = ("address", "the address tries too often");
+        let (counted, _left) = self.take(throttle, (subject, bound), refused, now).await?;
+        Ok(Try(Some(counted)))
     }
 
     /// Begins to try a password: counts it before it is judged, so that no number of tries at once
     /// gets past the bound. What might be one too many waits until the others are judged.
-    pub(super) async fn guess(
-        &self,
-        realm: &str,
+    pub(super) async fn guess<'a>(
+        &'a self,
+        site: &'a AuthSite,
         account: Account<'_>,
         address: IpAddr,
         now: Timestamp,
-    ) -> Result<Guess<'_>, Rejection> {
-        let (limit, window) = (self.config.lock_after, self.config.lock_for);
+    ) -> Result<Try<'a>, Rejection> {
+        let throttle = &*site.settings.throttle;
+        let (limit, window) = (throttle.config.lock_after, throttle.config.lock_for);
         if limit == 0 {
-            return Ok(Guess { counted: None, outcome: Outcome::Unjudged });
+            return Ok(Try(None));
         }
-        let key = self.tallies.key(&(realm, account, network(address)));
+        let (subject, user) = match account {
+            Account::Known(user) => (TrySubject::account(&site.realm, user), user.to_string()),
+            // What was typed where there is no account may be a password: it is neither kept nor
+            // logged.
+            Account::Unknown(typed) => {
+                let typed = typed.to_string();
+                let hash = self.vault.hash("try", &[site.realm.as_bytes(), typed.as_bytes()]);
+                (TrySubject::nobody(&hash), "none".to_owned())
+            }
+        };
+        let bound = Bound::window(network(address).to_string(), limit, window);
+        let refused = ("account", "too many wrong passwords for this account from this address");
+        let (mut counted, left) = self.take(throttle, (subject, bound), refused, now).await?;
+        counted.warning = (left == 0).then_some((user, address));
+        Ok(Try(Some(counted)))
+    }
+
+    /// Forgets the wrong passwords and codes of an account whose password was set anew. That they
+    /// cannot be forgotten is no failure of what was done.
+    pub(super) async fn forget_failures(&self, user: &User) {
+        if let Err(error) = forget_failures(self.store.as_ref(), user).await {
+            tracing::warn!(user = %user.id, %error, "failed tries of the account still count");
+        }
+    }
+
+    async fn take<'a>(
+        &'a self,
+        throttle: &'a Throttle,
+        (subject, bound): (TrySubject, Bound),
+        (kind, reason): (&'static str, &'static str),
+        now: Timestamp,
+    ) -> Result<(Counted<'a>, u32), Rejection> {
+        let key = format!("{} {}", subject.as_str(), bound.name);
         let deadline = Instant::now() + LONGEST_WAIT;
+        let mut turn = None;
         loop {
-            let begun = self.tallies.with(key, now, |tally| tally.begin(limit, window, now));
-            match begun {
-                Begin::Go => {
-                    let user = match account {
-                        Account::Known(user) => Some(user),
-                        Account::Unknown(_) => None,
-                    };
-                    let counted = Counted { throttle: self, key, user, address, now };
-                    return Ok(Guess { counted: Some(counted), outcome: Outcome::Wrong });
+            let place = throttle.lines.enter(&key);
+            let taking = self.store.take_try(&subject, std::slice::from_ref(&bound), now).await;
+            let wait = match taking.map_err(|error| store_failure(&error))? {
+                Taking::Taken { left } => {
+                    let store = self.store.as_ref();
+                    let counted =
+                        Counted { store, subject, bound, now, warning: None, _place: place };
+                    return Ok((counted, left));
                 }
-                Begin::Locked(wait) => {
-                    let reason = "too many wrong passwords for this account from this address";
-                    return Err(turned_away("account", reason, wait));
-                }
-                Begin::Crowded => return Err(crowded()),
-                Begin::Wait(turn) => {
-                    if tokio::time::timeout_at(deadline, turn).await.is_err() {
-                        return Err(crowded());
-                    }
-                }
+                Taking::UsedUp { wait } => wait,
+            };
+            let Some(waiting) = place.waiting() else {
+                return Err(turned_away(kind, reason, wait));
+            };
+            if turn.is_none() {
+                let first = timeout_at(deadline, waiting.turn.lock_owned()).await;
+                turn = Some(first.map_err(|_elapsed| crowded())?);
+            } else if !waiting.has_news {
+                timeout_at(deadline, waiting.next).await.map_err(|_elapsed| crowded())?;
             }
         }
     }
 }
 
-impl Guess<'_> {
+/// Where an account is locked, and until when: by network.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn locks(
+    store: &dyn Store,
+    config: &LoginConfig,
+    user: &User,
+    now: Timestamp,
+) -> Result<Vec<(String, Timestamp)>, StoreError> {
+    let counts = store.tries(&TrySubject::account(&user.realm, user.id), now).await?;
+    let locked = counts
+        .into_iter()
+        .filter(|count| config.lock_after > 0 && count.count >= config.lock_after);
+    Ok(locked.map(|count| (count.name.clone(), count.ends())).collect())
+}
+
+/// Forgets the wrong passwords and codes of an account, from wherever they came.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn forget_failures(store: &dyn Store, user: &User) -> Result<(), StoreError> {
+    store.forget_tries(&TrySubject::account(&user.realm, user.id), None).await?;
+    if let Some(email) = &user.email {
+        store.forget_tries(&TrySubject::codes(&user.realm, email), None).await?;
+    }
+    Ok(())
+}
+
+impl Try<'_> {
     /// The password was right: counting starts anew.
-    pub(super) fn right(mut self) {
-        self.outcome = Outcome::Right;
+    pub(super) async fn forget(mut self) {
+        let Some(counted) = &mut self.0 else { return };
+        counted.warning = None;
+        let name = Some(counted.bound.name.as_str());
+        told(counted.store.forget_tries(&counted.subject, name).await);
     }
 
-    /// The password was not judged: the try never was.
-    pub(super) fn unjudged(mut self) {
-        self.outcome = Outcome::Unjudged;
+    /// The try was no failure: it never was.
+    pub(super) async fn give_back(mut self) {
+        let Some(counted) = &mut self.0 else { return };
+        counted.warning = None;
+        let bounds = std::slice::from_ref(&counted.bound);
+        told(counted.store.give_back_try(&counted.subject, bounds, counted.now).await);
     }
 }
 
-impl Drop for Guess<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        let Some(counted) = &self.counted else { return };
-        let Counted { throttle, key, now, .. } = *counted;
-        let (limit, window) = (throttle.config.lock_after, throttle.config.lock_for);
-        let locked = throttle.tallies.with(key, now, |tally| {
-            tally.settle(self.outcome, window, now);
-            tally.locks_now(self.outcome, limit)
-        });
-        if locked {
-            // What was typed where there is no account may be a password: it is not logged.
-            let user = counted.user.map_or_else(|| "none".to_owned(), |user| user.to_string());
-            let address = counted.address;
+        if let Some((user, address)) = self.warning.take() {
             tracing::warn!(user, %address, "too many wrong passwords: turned away for a while");
         }
+    }
+}
+
+/// A try that cannot be given back still counts, which ends nothing but the patience of an address.
+fn told(given_back: Result<(), StoreError>) {
+    if let Err(error) = given_back {
+        tracing::debug!(%error, "a try that did not fail still counts");
     }
 }
 
@@ -173,6 +249,3 @@ fn crowded() -> Rejection {
     let reason = "too many tries of this account from this address at once";
     Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(COME_AGAIN)
 }
-
-#[cfg(test)]
-mod tests;

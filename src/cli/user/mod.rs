@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use clap::Args;
 use clap::Subcommand;
 
+use crate::auth::throttle;
 use crate::cli::context::Context;
 use crate::cli::context::Opened;
 use crate::cli::operator;
@@ -42,6 +43,9 @@ pub(crate) enum UserVerb {
         after_help = "Example:\n  munjigi user passwd you@example.com --password-stdin < password.txt"
     )]
     Passwd(PasswdArgs),
+    /// Forget the wrong passwords and codes of an account, so that its owner may try again at once
+    #[command(after_help = "Example:\n  munjigi user unlock you@example.com")]
+    Unlock(WhoArgs),
     /// Let a disabled account log in again
     #[command(after_help = "Example:\n  munjigi user enable you@example.com")]
     Enable(WhoArgs),
@@ -126,12 +130,25 @@ pub(crate) async fn user(verb: UserVerb, context: &Context) -> anyhow::Result<()
         UserVerb::List(args) => list(&args.realm, context, &opened).await,
         UserVerb::Show(who) => {
             let user = opened.user(&who.realm.realm, &who.user).await?;
-            context.output.data(&Shown::from(&user), Shown::text)
+            let (store, login) = (opened.store.as_ref(), &opened.config.login);
+            let locks = throttle::locks(store, login, &user, opened.now).await?;
+            context.output.data(&Shown::from(&user).locked(locks), Shown::text)
         }
         UserVerb::Passwd(args) => {
             let password = args.password.read()?;
             let verifier = password::verifier(&opened, &password).await?;
-            change(&args.who, UserChange::SetPassword { verifier }, context, &opened).await
+            change(&args.who, UserChange::SetPassword { verifier }, context, &opened).await?;
+            unlock(&args.who, &opened).await.map(drop)
+        }
+        UserVerb::Unlock(who) => {
+            let user = unlock(&who, &opened).await?;
+            operator::tell(Entry {
+                realm: Some(who.realm.realm),
+                user: Some(user.id.to_string()),
+                kind: Some("unlocked"),
+                ..Entry::of(Event::AccountChange)
+            });
+            context.output.data(&Shown::from(&user), Shown::text)
         }
         UserVerb::Enable(who) => change(&who, UserChange::SetEnabled(true), context, &opened).await,
         UserVerb::Disable(who) => {
@@ -183,6 +200,13 @@ async fn list(realm: &str, context: &Context, opened: &Opened) -> anyhow::Result
         let rows: Vec<Vec<String>> = shown.iter().map(Shown::row).collect();
         table(&Shown::HEADINGS, &rows)
     })
+}
+
+/// Forgets the failed tries of an account.
+async fn unlock(who: &WhoArgs, opened: &Opened) -> anyhow::Result<User> {
+    let user = opened.user(&who.realm.realm, &who.user).await?;
+    throttle::forget_failures(opened.store.as_ref(), &user).await?;
+    Ok(user)
 }
 
 async fn change(

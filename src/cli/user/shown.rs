@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use crate::cli::output::table;
+use crate::cli::session::rfc3339;
+use crate::clock::Timestamp;
 use crate::store::User;
 
 /// An account as the command line shows it.
@@ -16,6 +18,16 @@ pub(super) struct Shown {
     roles: Vec<String>,
     permissions: Vec<String>,
     enabled: bool,
+    /// Where too many wrong passwords came from; shown of one account alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locks: Option<Vec<Lock>>,
+}
+
+/// Whom an account is locked for.
+#[derive(Debug, Serialize)]
+struct Lock {
+    network: String,
+    until: String,
 }
 
 impl From<&User> for Shown {
@@ -29,6 +41,7 @@ impl From<&User> for Shown {
             roles: user.roles.clone(),
             permissions: user.permissions.clone(),
             enabled: user.enabled,
+            locks: None,
         }
     }
 }
@@ -50,7 +63,16 @@ impl Shown {
         ]
     }
 
+    /// The account with the networks that it is locked for, each until an instant.
+    pub(super) fn locked(mut self, locks: Vec<(String, Timestamp)>) -> Self {
+        let lock = |(network, until)| Lock { network, until: rfc3339(until) };
+        self.locks = Some(locks.into_iter().map(lock).collect());
+        self
+    }
+
     pub(super) fn text(&self) -> String {
-        table(&Self::HEADINGS, &[self.row()])
+        let locks = self.locks.iter().flatten();
+        let locks = locks.map(|lock| format!("\nlocked for {} until {}", lock.network, lock.until));
+        table(&Self::HEADINGS, &[self.row()]) + &locks.collect::<String>()
     }
 }
