@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use anyhow::bail;
+use uuid::Uuid;
 
 use crate::app::assemble;
 use crate::app::kept::Kept;
@@ -20,13 +21,19 @@ use crate::config::HostPattern;
 use crate::config::SiteConfig;
 use crate::config::StoreConfig;
 use crate::gateway::snapshot::SiteParts;
+use crate::operation::Email;
+use crate::operation::Generations;
 use crate::operation::Identifier;
 use crate::operation::Revocation;
+use crate::operation::SessionId;
 use crate::operation::UserId;
+use crate::operation::Username;
 use crate::store::Lookup;
 use crate::store::Store;
 use crate::store::User;
 use crate::telemetry::audit;
+use crate::token::Grant;
+use crate::token::KeyError;
 
 use super::output::Output;
 
@@ -110,6 +117,30 @@ impl Context {
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Opened {
+    /// Refuses rights of which a token would be too long for a site of the realm to take.
+    pub(crate) fn check_rights(
+        &self,
+        realm: &str,
+        (email, username): (Option<&Email>, Option<&Username>),
+        (roles, permissions): (&[String], &[String]),
+        now: Timestamp,
+    ) -> Result<(), KeyError> {
+        let grant = Grant {
+            user: UserId(i64::MAX),
+            session: SessionId(Uuid::nil()),
+            generations: Generations { user: u64::MAX, site: u64::MAX },
+            email,
+            username,
+            roles,
+            permissions,
+            // Whoever edits them is the user; a log-in that they make too long says so.
+            attributes: None,
+            not_after: None,
+        };
+        let mut sites = self.sites.iter().filter(|site| site.auth.realm == realm);
+        sites.try_for_each(|site| site.auth.tokens.check_rights(grant, now))
+    }
+
     /// Finds an account by number, email address or user name.
     pub(crate) async fn user(&self, realm: &str, who: &str) -> anyhow::Result<User> {
         let by_number = who.parse().map(|number| Identifier::Id(UserId(number)));

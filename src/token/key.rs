@@ -89,6 +89,17 @@ pub enum KeyError {
     /// Signing, or the self-test, failed.
     #[error("signing failed: {0}")]
     Signing(String),
+    /// It would be refused wherever it is shown.
+    #[error(
+        "an access token with these roles and permissions is {size} bytes long, and \
+         [limits] token_bytes is {limit}"
+    )]
+    TooLong {
+        /// Its length in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// The system gave no random bytes.
     #[error("the system gave no random bytes")]
     Random,

@@ -159,15 +159,38 @@ impl SiteTokens {
     /// Makes an access token.
     ///
     /// # Errors
-    /// When the key refuses to sign.
+    /// When the key refuses to sign, or the token would be refused for its length.
     pub fn issue_access(&self, grant: Grant<'_>, now: Timestamp) -> Result<AccessToken, KeyError> {
         let claims = OwnClaims::access(&self.policy, grant, now)?;
+        let text = claims.sign(self.signer()?)?;
+        let (size, limit) = (text.expose().len(), self.policy.token_bytes);
+        if size > limit {
+            return Err(KeyError::TooLong { size, limit });
+        }
         Ok(AccessToken {
-            text: claims.sign(self.signer()?)?,
+            text,
             id: claims.id(),
             issued_at: claims.issued_at(),
             expires_at: claims.expires_at(),
         })
+    }
+
+    /// Checks that roles and permissions leave a user's access token short enough to be taken.
+    ///
+    /// # Errors
+    /// [`KeyError::TooLong`], with the length that it would have.
+    pub fn check_rights(&self, grant: Grant<'_>, now: Timestamp) -> Result<(), KeyError> {
+        let rights = grant.roles.iter().chain(grant.permissions);
+        let length: usize = rights.map(|right| right.len() + "\"\",".len()).sum();
+        // A signature only measures what may be too long: an import asks for each of its lines.
+        if length <= self.policy.token_bytes / 4 {
+            return Ok(());
+        }
+        match self.issue_access(grant, now) {
+            Err(error @ KeyError::TooLong { .. }) => Err(error),
+            // Whether the site can sign at all is not asked.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Makes a refresh token; `None` where the contract has none.

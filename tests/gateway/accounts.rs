@@ -7,7 +7,9 @@ use crate::harness::Client;
 use crate::harness::Gateway;
 use crate::harness::Reply;
 use crate::harness::Setup;
+use crate::harness::Upstream;
 use crate::harness::Version;
+use crate::harness::process::munjigi;
 use crate::harness::request;
 
 const PASSWORD: &str = "correct horse 1";
@@ -207,4 +209,41 @@ async fn a_refresh_token_speaks_for_its_own_user_whatever_comes_beside_it() {
     assert_eq!(reply.status, 404, "another user's session is not there");
     let alive = request("GET", "/api/x").bearer(&of(0, "access_token")).send(&mut client).await;
     assert_eq!(alive.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_that_no_token_can_carry_are_refused_where_they_are_given() {
+    let gateway = Gateway::start(Setup::default()).await;
+    gateway.add_user(&["--email", "you@example.com"], "correct horse 1").await;
+    let names: Vec<String> = (0..300).map(|number| format!("orders:read:{number:08}")).collect();
+    let given = |count: usize| names.iter().take(count).flat_map(|name| ["--permission", name]);
+    let verb = |begin: &[&'static str], count| [begin, &given(count).collect::<Vec<_>>()].concat();
+
+    let rights = gateway.munjigi(&verb(&["user", "rights", "you@example.com"], 300)).await;
+    let add = verb(&["user", "add", "--email", "new@example.com", "--password-stdin"], 300);
+    let add = munjigi(&gateway.file(), &add, "correct horse 1").await;
+    let line = json!({ "email": "new@example.com", "permissions": names }).to_string();
+    let import = ["user", "import", "-", "--format", "jsonl"];
+    let import = munjigi(&gateway.file(), &import, &line).await;
+    for output in [rights, add, import] {
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("bytes long") && text.contains("token_bytes is 8192"), "{text}");
+    }
+    let fits = gateway.munjigi(&verb(&["user", "rights", "you@example.com"], 150)).await;
+    assert!(fits.status.success(), "{}", String::from_utf8_lossy(&fits.stderr));
+    let mut client = gateway.client(Version::H1).await;
+    let account = json!({ "email": "you@example.com", "password": "correct horse 1" }).to_string();
+    let log_in = || request("POST", "/auth/login").json(&account);
+    let reply = log_in().send(&mut client).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let token = reply.json()["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(request("GET", "/api/x").bearer(&token).send(&mut client).await.status, 200);
+
+    let (folder, text) = (gateway.folder.clone(), std::fs::read_to_string(gateway.file()).unwrap());
+    gateway.stop().await;
+    let text = format!("{text}\n[limits]\ntoken_bytes = \"2KiB\"\n");
+    let gateway = Gateway::start_in(folder, &text, Upstream::start().await).await;
+    let mut client = gateway.client(Version::H1).await;
+    assert_eq!(log_in().send(&mut client).await.status, 500, "a token that opens nothing");
 }

@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::operation::IdentityError;
 use crate::store::NewUser;
 use crate::store::User;
+use crate::token::KeyError;
 
 /// The fields of a line.
 #[derive(Default, Deserialize, Serialize)]
@@ -71,6 +72,8 @@ pub(super) enum RowFault {
     Json(#[source] serde_json::Error),
     #[error("{0}")]
     Csv(#[source] csv::Error),
+    #[error(transparent)]
+    Rights(#[from] KeyError),
     #[error("an account with this email or username exists")]
     Exists,
 }

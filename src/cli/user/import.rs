@@ -137,6 +137,11 @@ async fn settle(
         Ok(new) => new,
         Err(fault) => return Ok((line, Settled::Failed(fault))),
     };
+    let names = (new.email.as_ref(), new.username.as_ref());
+    let rights = (&new.roles[..], &new.permissions[..]);
+    if let Err(error) = opened.check_rights(realm, names, rights, now) {
+        return Ok((line, Settled::Failed(error.into())));
+    }
     let made = if args.dry_run {
         would_make(&new, opened).await
     } else {

@@ -179,6 +179,9 @@ async fn add(args: AddArgs, context: &Context, opened: &Opened) -> anyhow::Resul
         attributes: std::collections::BTreeMap::new(),
         created_at: context.now.wall,
     };
+    let names = (new.email.as_ref(), new.username.as_ref());
+    let rights = (&new.roles[..], &new.permissions[..]);
+    opened.check_rights(&new.realm, names, rights, context.now.wall)?;
     let user = opened.store.create_user(new).await?;
     context.output.data(&Shown::from(&user), Shown::text)
 }
@@ -217,6 +220,10 @@ async fn change(
 ) -> anyhow::Result<()> {
     let realm = &who.realm.realm;
     let user = opened.user(realm, &who.user).await?;
+    if let UserChange::SetRights { roles, permissions } = &change {
+        let names = (user.email.as_ref(), user.username.as_ref());
+        opened.check_rights(realm, names, (roles, permissions), context.now.wall)?;
+    }
     let kind = kind_of(&change);
     let changed =
         opened.store.change_user(realm, user.id, change, opened.now, opened.revoked_until).await?;
