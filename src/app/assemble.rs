@@ -292,6 +292,7 @@ pub fn settings(
     Ok(Arc::new(AuthSettings {
         passwords: Arc::clone(&kept.passwords),
         throttle: Arc::clone(&kept.throttle),
+        seen: Arc::clone(&kept.seen),
         mails: outbox.map(Arc::new),
         social: Arc::new(social),
         social_join: config.social.join,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::app::assemble::AssembleError;
 use crate::auth::password::PasswordPool;
+use crate::auth::seen::SeenSessions;
 use crate::auth::throttle::Throttle;
 use crate::config::Config;
 use crate::config::Fault;
@@ -26,6 +27,8 @@ pub struct Kept {
     pub passwords: Arc<PasswordPool>,
     /// How often one may try.
     pub throttle: Arc<Throttle>,
+    /// Whose access tokens were seen here.
+    pub seen: Arc<SeenSessions>,
     /// Upstreams.
     pub upstreams: Upstreams,
     /// Wakes the courier.
@@ -41,6 +44,7 @@ impl Kept {
         Ok(Self {
             passwords: passwords(config)?,
             throttle: Arc::new(Throttle::new(&config.login)),
+            seen: Arc::default(),
             upstreams: upstreams(config, None)?,
             nudge: Nudge::default(),
         })
@@ -62,7 +66,8 @@ impl Kept {
             Arc::new(Throttle::new(&config.login))
         };
         let upstreams = upstreams(config, Some((before, &self.upstreams)))?;
-        Ok(Self { passwords, throttle, upstreams, nudge: self.nudge.clone() })
+        let seen = Arc::clone(&self.seen);
+        Ok(Self { passwords, throttle, seen, upstreams, nudge: self.nudge.clone() })
     }
 }
 

@@ -23,7 +23,7 @@ impl Auth {
         scope: LogoutScope,
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
-        let own = self.revocations_of(site, principal, now);
+        let own = Self::revocations_of(site, principal, now);
         let stored = self.store_logout(site, principal, scope, &own, now).await;
         // Whatever the store did: who asked to be logged out is logged out here at least.
         self.revocations.record(&own);
@@ -31,13 +31,8 @@ impl Auth {
         Ok(Outcome::LoggedOut)
     }
 
-    /// The presented token, and its session where it has one.
-    fn revocations_of(
-        &self,
-        site: &AuthSite,
-        principal: &Principal,
-        now: Timestamp,
-    ) -> Vec<Revocation> {
+    /// The presented token, unless it has ended by every clock, and its session where it has one.
+    fn revocations_of(site: &AuthSite, principal: &Principal, now: Timestamp) -> Vec<Revocation> {
         let issuer = &principal.issuer;
         let own_end = Self::revoked_until(site, principal.expires_at);
         let token = Revocation {
@@ -48,7 +43,7 @@ impl Auth {
             revoked: Revoked::session(issuer, session),
             expires_at: Self::sessions_revoked_until(site, now).max(own_end),
         });
-        [token].into_iter().chain(session).collect()
+        Some(token).filter(|_| own_end > now).into_iter().chain(session).collect()
     }
 
     /// Answers what the store recorded beside `own`.
@@ -60,11 +55,13 @@ impl Auth {
         own: &[Revocation],
         now: Timestamp,
     ) -> Result<Vec<Revocation>, StoreError> {
-        match principal.session_id() {
-            Some(session) => {
-                self.store.end_session(session, own).await?;
-            }
-            None => self.store.revoke(own).await?,
+        let was_open = match principal.session_id() {
+            Some(session) => self.store.end_session(session, own).await?,
+            None => self.store.revoke(own).await.map(|()| true)?,
+        };
+        // A token that has expired speaks for a session that still stands, and for no other.
+        if principal.expires_at <= now && !was_open {
+            return Ok(Vec::new());
         }
         let change = match scope {
             LogoutScope::Session => return Ok(Vec::new()),

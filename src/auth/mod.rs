@@ -17,6 +17,7 @@ mod random;
 mod refresh;
 mod reset;
 pub(crate) mod scrutiny;
+pub mod seen;
 mod sessions;
 mod sign_up;
 mod social_login;
@@ -49,6 +50,7 @@ use crate::token::SiteTokens;
 use crate::vault::Vault;
 
 use password::PasswordPool;
+use seen::SeenSessions;
 use sign_up::NewAccount;
 use throttle::Throttle;
 
@@ -93,6 +95,8 @@ pub struct AuthSettings {
     pub passwords: Arc<PasswordPool>,
     /// How often one may try.
     pub throttle: Arc<Throttle>,
+    /// Whose access tokens were seen here.
+    pub seen: Arc<SeenSessions>,
     /// Where mails go; `None`: mail is off.
     pub mails: Option<Arc<Outbox>>,
     /// Who may vouch for users.
@@ -160,8 +164,8 @@ impl Auth {
             Command::Login { identifier, password } => {
                 self.login(site, caller, &identifier, &password, now).await
             }
-            Command::Refresh { refresh_token, previous_access_token } => {
-                self.refresh(site, caller, &refresh_token, previous_access_token.as_ref(), clocks)
+            Command::Refresh { refresh_tokens, previous_access_token } => {
+                self.refresh(site, caller, &refresh_tokens, previous_access_token.as_ref(), clocks)
                     .await
             }
             Command::Logout { principal, scope } => self.logout(site, &principal, scope, now).await,

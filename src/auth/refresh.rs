@@ -1,13 +1,18 @@
 //! Refresh: exchanges a refresh token for its successor and a fresh access token.
 //!
 //! A token that was rotated long ago is a stolen one, or its successor is: the session ends, its
-//! access tokens too (RFC 9700 §4.14.2).
+//! access tokens too (RFC 9700 §4.14.2). The one before the newest is none while the newest has
+//! shown no sign of life: it was not exchanged, and none of the access tokens that were made with
+//! it or after it was seen here. Then the answer was lost, and is given again.
 //!
 //! Where a contract wants the previous access token beside it, that one must be genuine and of the
 //! same user and session, expired or not; what does not go together spends nothing. It is proof of
 //! belonging and no more: whether the session may go on is the session's question. So one that was
 //! revoked does not hinder a living session, whose user may just have lost a role and needs a token
 //! of the rights of now. One under a revoked key does: its signature proves nothing.
+
+use std::slice;
+use std::time::Duration;
 
 use crate::auth::Auth;
 use crate::auth::AuthSite;
@@ -23,7 +28,9 @@ use crate::operation::Outcome;
 use crate::operation::Principal;
 use crate::operation::RefreshHash;
 use crate::operation::Rejection;
+use crate::operation::Revocation;
 use crate::operation::RevocationKey;
+use crate::operation::Revoked;
 use crate::operation::TokenSet;
 use crate::operation::UserView;
 use crate::secret::Secret;
@@ -38,24 +45,29 @@ use crate::telemetry::audit::Event;
 use crate::token::RefreshToken;
 use crate::token::TokenError;
 
+/// A refresh token that may be one, and whose it is.
+struct Refreshable<'t> {
+    presented: &'t Secret<String>,
+    hash: RefreshHash,
+    session: Session,
+    user: User,
+}
+
 impl Auth {
     pub(super) async fn refresh(
         &self,
         site: &AuthSite,
         caller: &Caller,
-        presented: &Secret<String>,
+        presented: &[Secret<String>],
         previous: Option<&Secret<String>>,
         clocks: Now,
     ) -> Result<Outcome, Rejection> {
         let now = clocks.wall;
-        site.tokens
-            .verify_refresh(presented.expose(), now)
-            .map_err(|error| self.unsound(site, "refresh", &error, clocks))?;
         let previous = previous.map(|token| self.read_previous(site, token, clocks)).transpose()?;
         // Before anything is spent: the same token is good once the site can sign again.
         self.check_signer(site, now)?;
-        let hash = RefreshHash::of(presented.expose());
-        let (session, user) = self.find_refreshable(site, &hash, now).await?;
+        let Refreshable { presented, hash, session, user } =
+            self.choose(site, caller, presented, clocks).await?;
         if previous.is_some_and(|previous| !is_of(&previous, &session)) {
             return Err(refusal("the access token is of another user or session"));
         }
@@ -67,7 +79,7 @@ impl Auth {
         let sealed = successor.seal(presented).map_err(|error| key_failure(&error))?;
         let offered =
             Successor { hash: successor.hash, sealed, now, expires_at: successor.expires_at };
-        let grace = site.tokens.policy().refresh_grace;
+        let grace = grace(site, &session);
         let until = Self::sessions_revoked_until(site, now);
         let rotation = self.store.rotate(session.id, &hash, offered, grace, until).await;
         match rotation.map_err(|error| store_failure(&error))? {
@@ -81,13 +93,7 @@ impl Auth {
             }
             Rotation::Reused(revocations) => {
                 self.revocations.record(&revocations);
-                audit::tell(Entry {
-                    site: Some(site.host.clone()),
-                    user: Some(user.id.to_string()),
-                    session: Some(session.id.to_string()),
-                    address: Some(caller.address.to_string()),
-                    ..Entry::of(Event::RefreshReused)
-                });
+                tell_reused(site, caller, &session);
                 Err(refusal("the token was rotated before: theft; the session was ended"))
             }
             Rotation::Refused => Err(refusal("unknown, expired, or of a session that ended")),
@@ -117,15 +123,82 @@ impl Auth {
         scrutiny.cannot_know(error, now).unwrap_or_else(invalid)
     }
 
-    /// Finds the session of a refresh token and its user, where both may go on.
-    async fn find_refreshable(
+    /// Chooses among the tokens that came, more than one of which are cookies of one name: the one
+    /// that was not exchanged yet is meant, whatever else was left behind. Two such of different
+    /// sessions are not one user's doing: both sessions end.
+    async fn choose<'t>(
         &self,
         site: &AuthSite,
-        hash: &RefreshHash,
+        caller: &Caller,
+        presented: &'t [Secret<String>],
+        clocks: Now,
+    ) -> Result<Refreshable<'t>, Rejection> {
+        if let [only] = presented {
+            return self.find_refreshable(site, only, clocks).await;
+        }
+        let (mut live, mut exchanged) = (Vec::new(), None);
+        let mut refused = refusal("no refresh token");
+        for token in presented {
+            match self.find_refreshable(site, token, clocks).await {
+                Ok(found) => {
+                    let newest = self.store.is_newest_refresh(found.session.id, &found.hash).await;
+                    if newest.map_err(|error| store_failure(&error))? {
+                        live.push(found);
+                    } else {
+                        exchanged.get_or_insert(found);
+                    }
+                }
+                Err(rejection) if rejection.code == ErrorCode::InvalidGrant => refused = rejection,
+                Err(outage) => return Err(outage),
+            }
+        }
+        if live.len() > 1 {
+            return Err(self.end_all(site, caller, &live, clocks.wall).await);
+        }
+        live.pop().or(exchanged).ok_or(refused)
+    }
+
+    /// Ends the sessions of tokens that are all live, and says so.
+    async fn end_all(
+        &self,
+        site: &AuthSite,
+        caller: &Caller,
+        live: &[Refreshable<'_>],
         now: Timestamp,
-    ) -> Result<(Session, User), Rejection> {
+    ) -> Rejection {
+        let revocation = |Refreshable { session, .. }: &Refreshable<'_>| Revocation {
+            revoked: Revoked::Session { issuer: session.issuer.clone(), session: session.id },
+            expires_at: Self::sessions_revoked_until(site, now),
+        };
+        let revocations: Vec<_> = live.iter().map(revocation).collect();
+        // Whatever the store does: they end here at least.
+        self.revocations.record(&revocations);
+        for (Refreshable { session, .. }, revocation) in live.iter().zip(&revocations) {
+            if let Err(error) =
+                self.store.end_session(session.id, slice::from_ref(revocation)).await
+            {
+                return store_failure(&error);
+            }
+            tell_reused(site, caller, session);
+        }
+        let reason = "refresh tokens of several sessions came at once; all were ended";
+        Rejection::new(ErrorCode::DuplicateCookie, reason)
+    }
+
+    /// Finds the session of a refresh token and its user, where both may go on.
+    async fn find_refreshable<'t>(
+        &self,
+        site: &AuthSite,
+        presented: &'t Secret<String>,
+        clocks: Now,
+    ) -> Result<Refreshable<'t>, Rejection> {
+        let now = clocks.wall;
+        site.tokens
+            .verify_refresh(presented.expose(), now)
+            .map_err(|error| self.unsound(site, "refresh", &error, clocks))?;
+        let hash = RefreshHash::of(presented.expose());
         let issuer = &site.tokens.policy().issuer;
-        let session = self.store.find_session_by_refresh(issuer, hash, now).await;
+        let session = self.store.find_session_by_refresh(issuer, &hash, now).await;
         let session = session
             .map_err(|error| store_failure(&error))?
             .filter(|session| session.issuer == *issuer && session.realm == site.realm)
@@ -139,7 +212,7 @@ impl Auth {
             .map_err(|error| store_failure(&error))?
             .filter(|user| user.enabled)
             .ok_or_else(|| refusal("the user is disabled or gone"))?;
-        Ok((session, user))
+        Ok(Refreshable { presented, hash, session, user })
     }
 
     async fn renewed(
@@ -163,6 +236,25 @@ impl Auth {
         };
         Ok(Outcome::TokensIssued { user: UserView::from(user), tokens, is_new_user: false })
     }
+}
+
+/// For how long the token before the newest is answered with the same successor again: as long as
+/// that has shown no sign of life here, its answer may be lost.
+fn grace(site: &AuthSite, session: &Session) -> Duration {
+    let grace = site.tokens.policy().refresh_grace;
+    let is_seen = || site.settings.seen.has_seen_since(session.id, session.last_used_at);
+    if grace.is_zero() || is_seen() { grace } else { session.ends_at.since(session.created_at) }
+}
+
+/// Notes in the audit trail that a session was ended by the tokens that came.
+fn tell_reused(site: &AuthSite, caller: &Caller, session: &Session) {
+    audit::tell(Entry {
+        site: Some(site.host.clone()),
+        user: Some(session.user.to_string()),
+        session: Some(session.id.to_string()),
+        address: Some(caller.address.to_string()),
+        ..Entry::of(Event::RefreshReused)
+    });
 }
 
 fn is_of(previous: &Principal, session: &Session) -> bool {

@@ -9,10 +9,12 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use crate::auth::AuthSite;
+use crate::auth::seen::SeenSessions;
 use crate::clock::Now;
 use crate::clock::Timestamp;
 use crate::config::WhenStale;
 use crate::operation::ErrorCode;
+use crate::operation::Operation;
 use crate::operation::Rejection;
 use crate::operation::RevocationKey;
 use crate::revocation::Freshness;
@@ -39,6 +41,10 @@ pub(crate) struct Scrutiny<'a> {
     pub(crate) max_staleness: Duration,
     /// What happens past that.
     pub(crate) when_stale: WhenStale,
+    /// Where it is noted whose tokens were seen.
+    seen: &'a SeenSessions,
+    /// Whether an own token that has merely expired passes.
+    takes_expired: bool,
 }
 
 /// How a sound token stands.
@@ -64,19 +70,29 @@ impl AuthSite {
             revocations,
             max_staleness: self.settings.max_staleness,
             when_stale: when_stale.unwrap_or(self.settings.when_stale),
+            seen: &self.settings.seen,
+            takes_expired: false,
         }
     }
 }
 
 impl Scrutiny<'_> {
+    /// For a caller of an endpoint: who wants to log out may do so with a token that has expired.
+    pub(crate) fn for_operation(self, operation: Operation) -> Self {
+        Self { takes_expired: operation == Operation::Logout, ..self }
+    }
+
     /// Decides by what is at hand.
     ///
     /// # Errors
     /// 401 for a token that is not sound or is revoked; 503 while revocation is unread or stale.
     pub(crate) fn judge(&self, token: &str, now: Now) -> Result<Standing, Rejection> {
-        let verified = self.tokens.verify(token, now.wall);
+        let verified = self.verify(token, now.wall);
         let verified = verified
             .map_err(|error| self.cannot_know(&error, now).unwrap_or_else(|| invalid(&error)))?;
+        if let Some((session, made_at)) = verified.shown_first() {
+            self.seen.note(session, made_at);
+        }
         let Some(revocations) = self.revocations else {
             return Ok(Standing::Known(verified));
         };
@@ -90,6 +106,17 @@ impl Scrutiny<'_> {
             Some(Stale::Accept) => Standing::KnownStale(verified),
             Some(Stale::Ask) => Standing::ToAsk(verified),
         })
+    }
+
+    fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Verified>, TokenError> {
+        let verified = self.tokens.verify(token, now);
+        if !self.takes_expired || !matches!(verified, Err(TokenError::Expired { .. })) {
+            return verified;
+        }
+        match self.tokens.verify_expired(token, now) {
+            Ok(expired) if expired.is_own => Ok(Arc::new(expired)),
+            Ok(_) | Err(_) => verified,
+        }
     }
 
     /// The refusal of a token whose key is unknown here, where it may have been made since the last

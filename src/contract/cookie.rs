@@ -47,6 +47,8 @@ enum CookieAttribute {
     Fixed(String),
     /// `Max-Age=…`, which gives way when the cookie is cleared.
     MaxAge(String),
+    /// `Domain=…`, beside which a cookie without one may stand.
+    Domain(String),
     /// `SameSite` as the site's configuration says.
     SiteSameSite(String),
 }
@@ -58,9 +60,18 @@ const SITE_SAME_SITE: &str = "{site.cookie_same_site}";
 const ATTRIBUTES: [&str; 7] =
     ["HttpOnly", "Secure", "Partitioned", "Path", "Domain", "Max-Age", "SameSite"];
 
-/// A cookie came more than once: nobody can say which of them is ours.
+/// Values of one name that are looked at: a browser sends one for each path and domain that a
+/// cookie was ever set for.
+const MOST_VALUES: usize = 4;
+
+/// What a header does to a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CameTwice;
+enum Does {
+    Set,
+    Clear,
+    /// Clears the cookie of the same name that has no `Domain`: a browser keeps it apart.
+    ClearHostOnly,
+}
 
 impl Cookie {
     /// Reads `[cookies]`.
@@ -102,39 +113,47 @@ impl Cookie {
         found.cloned()
     }
 
-    /// Its value in a request.
-    pub(super) fn of_request<'h>(
-        headers: &'h HeaderMap,
-        name: &str,
-    ) -> Result<Option<Cow<'h, str>>, CameTwice> {
+    /// The values under a name in a request, each once, in order, the first [`MOST_VALUES`].
+    pub(super) fn of_request<'h>(headers: &'h HeaderMap, name: &str) -> Vec<Cow<'h, str>> {
         let pairs = headers
             .get_all(COOKIE)
             .iter()
             .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-        let mut values = pairs.filter_map(|pair| {
-            let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        let mut values = Vec::new();
+        for pair in pairs {
+            let named = pair.trim_ascii().strip_prefix(name.as_bytes());
+            let Some(value) = named.and_then(|rest| rest.strip_prefix(b"=")) else { continue };
             // What is no UTF-8 was not made here, and names no session.
-            Some(String::from_utf8_lossy(value))
-        });
-        match (values.next(), values.next()) {
-            (value, None) => Ok(value),
-            (_, Some(_)) => Err(CameTwice),
+            let value = String::from_utf8_lossy(value);
+            if values.len() < MOST_VALUES && !value.is_empty() && !values.contains(&value) {
+                values.push(value);
+            }
         }
+        values
     }
 
-    /// The header that takes it away.
-    pub(super) fn cleared(&self, same_site: SameSite) -> Option<HeaderValue> {
+    /// The headers that take it away, and its twin without `Domain` where it has one.
+    pub(super) fn cleared(&self, same_site: SameSite) -> impl Iterator<Item = HeaderValue> {
         // Its own `Max-Age` would win, standing later (RFC 6265 §5.3).
-        self.header("; Max-Age=0", same_site, true)
+        let own = self.header("; Max-Age=0", same_site, Does::Clear);
+        own.into_iter().chain(self.twin_cleared(same_site))
     }
 
-    fn header(&self, value: &str, same_site: SameSite, clears: bool) -> Option<HeaderValue> {
+    fn twin_cleared(&self, same_site: SameSite) -> Option<HeaderValue> {
+        let is_domain = |attribute: &_| matches!(attribute, CookieAttribute::Domain(_));
+        self.attributes.iter().any(is_domain).then_some(())?;
+        self.header("; Max-Age=0", same_site, Does::ClearHostOnly)
+    }
+
+    fn header(&self, value: &str, same_site: SameSite, does: Does) -> Option<HeaderValue> {
         let mut line = format!("{}={value}", self.name);
         for attribute in &self.attributes {
             let (text, end) = match attribute {
-                CookieAttribute::Fixed(text) => (text, ""),
-                CookieAttribute::MaxAge(_) if clears => continue,
-                CookieAttribute::MaxAge(text) => (text, ""),
+                CookieAttribute::MaxAge(_) if does != Does::Set => continue,
+                CookieAttribute::Domain(_) if does == Does::ClearHostOnly => continue,
+                CookieAttribute::Fixed(text)
+                | CookieAttribute::MaxAge(text)
+                | CookieAttribute::Domain(text) => (text, ""),
                 CookieAttribute::SiteSameSite(text) => (text, same_site.name()),
             };
             line.extend(["; ", text, end]);
@@ -193,11 +212,14 @@ impl CookieChange {
         matches!(self, Self::Set(cookie, _) if cookie.name == name)
     }
 
-    /// The header of one answer.
-    pub(super) fn header(&self, facts: &Facts<'_>, same_site: SameSite) -> Option<HeaderValue> {
+    /// The headers of one answer; the cookie itself last.
+    pub(super) fn headers(&self, facts: &Facts<'_>, same_site: SameSite) -> Vec<HeaderValue> {
         match self {
-            Self::Set(cookie, value) => cookie.header(&value.render(facts), same_site, false),
-            Self::Clear(cookie) => cookie.cleared(same_site),
+            Self::Set(cookie, value) => {
+                let set = cookie.header(&value.render(facts), same_site, Does::Set);
+                cookie.twin_cleared(same_site).into_iter().chain(set).collect()
+            }
+            Self::Clear(cookie) => cookie.cleared(same_site).collect(),
         }
     }
 }
@@ -228,6 +250,7 @@ fn read_attributes(
         attributes.push(match (known, item.strip_suffix(SITE_SAME_SITE)) {
             ("SameSite", Some(before)) => CookieAttribute::SiteSameSite(before.to_owned()),
             ("Max-Age", _) => CookieAttribute::MaxAge(item.to_owned()),
+            ("Domain", _) => CookieAttribute::Domain(item.to_owned()),
             _ => CookieAttribute::Fixed(item.to_owned()),
         });
     }
@@ -284,28 +307,28 @@ mod tests {
     use http::HeaderMap;
     use http::HeaderValue;
 
-    use super::CameTwice;
     use super::Cookie;
 
     /// The lines of a request, and what is found.
-    type Row<'a> = (&'a [&'a [u8]], Result<Option<&'a str>, CameTwice>);
+    type Row<'a> = (&'a [&'a [u8]], &'a [&'a str]);
 
     #[test]
-    fn a_cookie_is_read_by_its_exact_name_and_once() {
-        let rows: [Row<'_>; 13] = [
-            (&[], Ok(None)),
-            (&[b"refresh=a"], Ok(Some("a"))),
-            (&[b"x=1; refresh=a;y=2"], Ok(Some("a"))),
-            (&[b"x=1", b"refresh=a", b"y=2"], Ok(Some("a"))),
-            (&[b" ;\trefresh=a=b \t;"], Ok(Some("a=b"))),
-            (&[b"Refresh=a; refresh2=b; xrefresh=c; refresh"], Ok(None)),
-            (&[b"x=refresh=a; refresh =b"], Ok(None)),
-            (&[b"refresh=\"a\""], Ok(Some("\"a\""))),
-            (&[b"refresh="], Ok(Some(""))),
-            (&[b"refresh=\xff"], Ok(Some("\u{fffd}"))),
-            (&[b"refresh=a; refresh=a"], Err(CameTwice)),
-            (&[b"refresh=a", b"x=1; refresh=b"], Err(CameTwice)),
-            (&[b"refresh=a; refresh="], Err(CameTwice)),
+    fn a_cookie_is_read_by_its_exact_name_and_each_value_once() {
+        let rows: [Row<'_>; 14] = [
+            (&[], &[]),
+            (&[b"refresh=a"], &["a"]),
+            (&[b"x=1; refresh=a;y=2"], &["a"]),
+            (&[b"x=1", b"refresh=a", b"y=2"], &["a"]),
+            (&[b" ;\trefresh=a=b \t;"], &["a=b"]),
+            (&[b"Refresh=a; refresh2=b; xrefresh=c; refresh"], &[]),
+            (&[b"x=refresh=a; refresh =b"], &[]),
+            (&[b"refresh=\"a\""], &["\"a\""]),
+            (&[b"refresh="], &[]),
+            (&[b"refresh=\xff"], &["\u{fffd}"]),
+            (&[b"refresh=a; refresh=a"], &["a"]),
+            (&[b"refresh=a", b"x=1; refresh=b"], &["a", "b"]),
+            (&[b"refresh=; refresh=a"], &["a"]),
+            (&[b"refresh=a;refresh=b;refresh=c;refresh=d;refresh=e"], &["a", "b", "c", "d"]),
         ];
         for (lines, expected) in rows {
             let mut headers = HeaderMap::new();
@@ -315,11 +338,7 @@ mod tests {
 
             let found = Cookie::of_request(&headers, "refresh");
 
-            assert_eq!(
-                found.as_ref().map(Option::as_deref),
-                expected.as_ref().copied(),
-                "{lines:?}"
-            );
+            assert_eq!(found, expected, "{lines:?}");
         }
     }
 }

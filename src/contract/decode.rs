@@ -8,7 +8,6 @@ use crate::contract::EndpointRequest;
 use crate::contract::body::Body;
 use crate::contract::body::Found;
 use crate::contract::body::find_field;
-use crate::contract::cookie::CameTwice;
 use crate::contract::cookie::Cookie;
 use crate::contract::form;
 use crate::contract::given::Given;
@@ -46,12 +45,15 @@ pub(super) fn decode(
             Found::Nothing => {}
             Found::Mistyped => return Err(at_fault(rule, ProblemKind::Malformed)),
             Found::Text(text) => {
-                let text = rule.as_meant(text);
-                let taken = rule
-                    .constraint
-                    .check(&text)
-                    .and_then(|()| given.take(rule, endpoint.operation, &text));
-                taken.map_err(|kind| unfit(rule, kind))?;
+                let texts = request.values(rule, text)?;
+                let take = |text: &str| {
+                    let text = rule.as_meant(text);
+                    let checked = rule.constraint.check(&text);
+                    checked.and_then(|()| given.take(rule, endpoint.operation, &text))
+                };
+                if let Some(Err(kind)) = texts.into_iter().map(take).reduce(Result::or) {
+                    return Err(unfit(rule, kind));
+                }
             }
         }
     }
@@ -68,7 +70,11 @@ struct Request<'a> {
 
 impl<'a> Request<'a> {
     fn read(endpoint: &Endpoint, parts: &'a EndpointRequest<'a>) -> Result<Self, Rejection> {
-        let cookies = read_cookies(endpoint, parts)?;
+        let values = |cookie: &Cookie| {
+            let values = Cookie::of_request(parts.headers, &cookie.name).into_iter();
+            values.map(|value| (cookie.name.clone(), value.into_owned())).collect::<Vec<_>>()
+        };
+        let cookies = endpoint.reads.iter().flat_map(values).collect();
         let sources = || endpoint.inputs.iter().flat_map(|rule| &rule.sources);
         let mut body = Body::default();
         let places: Vec<_> = sources().filter_map(Source::as_body).collect();
@@ -82,6 +88,20 @@ impl<'a> Request<'a> {
             Rejection::invalid_input(Problem { field, kind, message: None })
         })?;
         Ok(Self { parts, body, query, cookies })
+    }
+
+    /// The texts of an input: one, but for cookies of one name, of which a browser sends every one
+    /// that other paths or domains left behind. Each may be the refresh token that is meant.
+    fn values<'s>(&'s self, rule: &'s InputRule, text: &'s str) -> Result<Vec<&'s str>, Rejection> {
+        let source = rule.sources.iter().find(|source| self.look(source) != Found::Nothing);
+        let Some(name) = source.and_then(Source::as_cookie) else { return Ok(vec![text]) };
+        let named = self.cookies.iter().filter(|(own, _)| own == name);
+        let values: Vec<&str> = named.map(|(_, value)| value.as_str()).collect();
+        if values.len() > 1 && rule.target != Target::Input(Input::RefreshToken) {
+            let reason = format!("the cookie `{name}` came with several values");
+            return Err(Rejection::new(ErrorCode::DuplicateCookie, reason));
+        }
+        Ok(values)
     }
 
     /// The first place of an input with a value.
@@ -112,25 +132,6 @@ impl<'a> Request<'a> {
             Source::Bearer => Found::Text("bearer"),
         }
     }
-}
-
-/// The cookies that an endpoint reads, each of which may have come once.
-fn read_cookies(
-    endpoint: &Endpoint,
-    parts: &EndpointRequest<'_>,
-) -> Result<Vec<(String, String)>, Rejection> {
-    let mut cookies = Vec::new();
-    for Cookie { name, .. } in &endpoint.reads {
-        match Cookie::of_request(parts.headers, name) {
-            Ok(None) => {}
-            Ok(Some(value)) => cookies.push((name.clone(), value.into_owned())),
-            Err(CameTwice) => {
-                let reason = format!("the cookie `{name}` came more than once");
-                return Err(Rejection::new(ErrorCode::DuplicateCookie, reason));
-            }
-        }
-    }
-    Ok(cookies)
 }
 
 /// An input that is not there.

@@ -39,7 +39,7 @@ pub(super) fn encode(
         }
     }
     for change in &endpoint.cookies {
-        if let Some(value) = change.header(&facts, context.same_site) {
+        for value in change.headers(&facts, context.same_site) {
             response.headers_mut().append(header::SET_COOKIE, value);
         }
     }
@@ -80,7 +80,7 @@ pub(super) fn refuse(
     set_refusal_headers(response.headers_mut(), status, rejection, context.host);
     if rejection.code == ErrorCode::DuplicateCookie {
         let ours = endpoint.map(|endpoint| endpoint.reads.as_slice()).unwrap_or_default();
-        for cleared in ours.iter().filter_map(|cookie| cookie.cleared(context.same_site)) {
+        for cleared in ours.iter().flat_map(|cookie| cookie.cleared(context.same_site)) {
             response.headers_mut().append(header::SET_COOKIE, cleared);
         }
     }

@@ -35,7 +35,7 @@ pub(super) struct Given {
     password: Option<Password>,
     new_password: Option<Password>,
     role: Option<String>,
-    refresh_token: Option<Secret<String>>,
+    refresh_tokens: Vec<Secret<String>>,
     previous_access_token: Option<Secret<String>>,
     scope: LogoutScope,
     session: Option<SessionId>,
@@ -84,7 +84,7 @@ impl Given {
             Input::Password => self.password = Some(password()),
             Input::NewPassword => self.new_password = Some(password()),
             Input::Role => self.role = Some(text.to_owned()),
-            Input::RefreshToken => self.refresh_token = Some(Secret::from(text)),
+            Input::RefreshToken => self.refresh_tokens.push(Secret::from(text)),
             Input::PreviousAccessToken => self.previous_access_token = Some(Secret::from(text)),
             Input::Scope => self.scope = LogoutScope::from_name(text),
             Input::SessionId => self.session = Uuid::try_parse(text).ok().map(SessionId),
@@ -120,8 +120,11 @@ impl Given {
                 provider: provider(&needed(self.provider, Input::Provider)?)?,
                 token: needed(self.provider_token, Input::ProviderToken)?,
             },
+            Operation::Refresh if self.refresh_tokens.is_empty() => {
+                return Err(missing(Input::RefreshToken));
+            }
             Operation::Refresh => Command::Refresh {
-                refresh_token: needed(self.refresh_token, Input::RefreshToken)?,
+                refresh_tokens: self.refresh_tokens,
                 previous_access_token: self.previous_access_token,
             },
             Operation::Logout => {

@@ -47,7 +47,9 @@ pub(crate) async fn serve<'a>(
         origin::check(&parts.headers, context.authority(), site.cors.as_ref())?;
     }
     let principal = if endpoint.needs_principal() {
-        let verified = visit.authenticate(&parts.headers, RouteAuth::Required, None, trail).await?;
+        let scrutiny = visit.scrutiny(None).for_operation(endpoint.operation());
+        let required = RouteAuth::Required;
+        let verified = visit.authenticate(&parts.headers, required, scrutiny, trail).await?;
         verified.map(|verified| verified.principal.clone())
     } else {
         None

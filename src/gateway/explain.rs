@@ -13,12 +13,14 @@ use http::header;
 use http::uri::PathAndQuery;
 use serde::Serialize;
 
+use crate::auth::scrutiny::Scrutiny;
 use crate::auth::scrutiny::Standing;
 use crate::clock::Now;
 use crate::config::HostHeader;
 use crate::config::RouteAuth;
 use crate::config::RouteConfig;
 use crate::config::UpstreamRef;
+use crate::config::WhenStale;
 use crate::gateway::authenticate::examine;
 use crate::gateway::path::Canonical;
 use crate::gateway::site::Destination;
@@ -183,14 +185,16 @@ impl Explainer<'_> {
                     needs_token: endpoint.needs_principal(),
                 });
                 if endpoint.needs_principal() {
-                    self.bearer(RouteAuth::Required, None, explanation)?;
+                    let scrutiny = self.scrutiny(None).for_operation(endpoint.operation());
+                    self.bearer(RouteAuth::Required, &scrutiny, explanation)?;
                 }
                 Ok(format!("the gateway runs {} itself", endpoint.operation().name()))
             }
             Destination::Route(route) => {
                 explanation.target = Some(self.route(route));
                 let rules = &route.config;
-                let (verified, open) = self.bearer(rules.auth, Some(route), explanation)?;
+                let scrutiny = self.scrutiny(rules.when_stale);
+                let (verified, open) = self.bearer(rules.auth, &scrutiny, explanation)?;
                 let principal = verified.as_ref().map(|verified| &verified.principal);
                 let identity = admit(self.site, route, principal)?;
                 explanation.forwarded = Some(self.forwarded(route, &path, &identity)?);
@@ -199,11 +203,15 @@ impl Explainer<'_> {
         }
     }
 
+    fn scrutiny(&self, when_stale: Option<WhenStale>) -> Scrutiny<'_> {
+        self.site.auth.scrutiny(self.revocations, when_stale)
+    }
+
     /// Who asks, and what is left open about them.
     fn bearer(
         &self,
         auth: RouteAuth,
-        route: Option<&Route>,
+        scrutiny: &Scrutiny<'_>,
         explanation: &mut Explanation,
     ) -> Result<(Option<Arc<Verified>>, &'static str), Rejection> {
         let mut headers = HeaderMap::new();
@@ -212,10 +220,8 @@ impl Explainer<'_> {
                 .map_err(|error| Rejection::new(ErrorCode::InvalidToken, error.to_string()))?;
             headers.insert(header::AUTHORIZATION, line);
         }
-        let when_stale = route.and_then(|route| route.config.when_stale);
-        let scrutiny = self.site.auth.scrutiny(self.revocations, when_stale);
         let bare_tokens = self.site.contract.tokens().bare_tokens;
-        let (verified, open) = match examine(&headers, auth, bare_tokens, &scrutiny, self.now)? {
+        let (verified, open) = match examine(&headers, auth, bare_tokens, scrutiny, self.now)? {
             None => (None, ", without an identity"),
             Some(Standing::Known(verified)) if self.revocations.is_none() => {
                 (Some(verified), ", unless the token is revoked: no list is at hand")

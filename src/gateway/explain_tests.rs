@@ -87,6 +87,7 @@ impl Bench {
             settings: Arc::new(AuthSettings {
                 passwords: Arc::new(PasswordPool::new(&config.password).unwrap()),
                 throttle: Arc::new(Throttle::new(&LoginConfig::default())),
+                seen: Arc::default(),
                 mails: None,
                 social: Arc::new(Social::new(&SocialConfig::default()).unwrap()),
                 social_join: SocialJoin::Verified,

@@ -11,6 +11,7 @@ use http::Request;
 use http::Response;
 use http::request::Parts;
 
+use crate::auth::scrutiny::Scrutiny;
 use crate::config::RouteAuth;
 use crate::config::WhenStale;
 use crate::gateway::Gateway;
@@ -105,15 +106,13 @@ impl<'a> Visit<'a> {
         self,
         headers: &HeaderMap,
         auth: RouteAuth,
-        when_stale: Option<WhenStale>,
+        scrutiny: Scrutiny<'_>,
         trail: &mut Trail<'a>,
     ) -> Result<Option<Arc<Verified>>, Rejection> {
         if auth == RouteAuth::None {
             return Ok(None);
         }
         let started = Instant::now();
-        let revocations = &self.gateway.auth.revocations;
-        let scrutiny = self.site.auth.scrutiny(Some(revocations), when_stale);
         let now = self.context.now;
         let bare_tokens = self.site.contract.tokens().bare_tokens;
         let Some(standing) = examine(headers, auth, bare_tokens, &scrutiny, now)? else {
@@ -124,6 +123,11 @@ impl<'a> Visit<'a> {
         trail.verify_time = Some(started.elapsed());
         trail.who = Who::Bearer(Arc::clone(&verified));
         Ok(Some(verified))
+    }
+
+    /// What the request's token is held against.
+    pub(crate) fn scrutiny(self, when_stale: Option<WhenStale>) -> Scrutiny<'a> {
+        self.site.auth.scrutiny(Some(&self.gateway.auth.revocations), when_stale)
     }
 
     /// How the streams of this request are ended.
@@ -144,8 +148,9 @@ impl<'a> Visit<'a> {
         trail: &mut Trail<'a>,
     ) -> Result<Response<ReplyBody>, Rejection> {
         let rules = &route.config;
-        let verified =
-            self.authenticate(&parts.headers, rules.auth, rules.when_stale, trail).await?;
+        let verified = self
+            .authenticate(&parts.headers, rules.auth, self.scrutiny(rules.when_stale), trail)
+            .await?;
         let principal = verified.as_ref().map(|verified| &verified.principal);
         let identity = admit(self.site, route, principal)?;
         let target = path

@@ -17,14 +17,9 @@ use crate::clock::Timestamp;
 use crate::journal::Journal;
 use crate::journal::JournalError;
 use crate::journal::record::Record;
-use crate::operation::Email;
-use crate::operation::Identifier;
-use crate::operation::RefreshHash;
-use crate::operation::Revocation;
-use crate::operation::RevocationKey;
-use crate::operation::Revoked;
-use crate::operation::SessionId;
-use crate::operation::UserId;
+use crate::operation::{
+    Email, Identifier, RefreshHash, Revocation, RevocationKey, Revoked, SessionId, UserId,
+};
 use crate::revocation::Revocations;
 use crate::store::CodePurpose;
 use crate::store::FeedEntry;
@@ -294,6 +289,14 @@ impl Store for Journaled {
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
         self.store.find_session_by_refresh(issuer, presented, now).await
+    }
+
+    async fn is_newest_refresh(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+    ) -> Result<bool, StoreError> {
+        self.store.is_newest_refresh(session, presented).await
     }
 
     async fn rotate(

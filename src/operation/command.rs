@@ -164,8 +164,8 @@ pub enum Command {
     },
     /// [`Operation::Refresh`]
     Refresh {
-        /// The presented refresh token.
-        refresh_token: Secret<String>,
+        /// The presented refresh token; several where a cookie of that name came several times.
+        refresh_tokens: Vec<Secret<String>>,
         /// The access token that the contract wants beside it, expired or not; both must be of one
         /// session.
         previous_access_token: Option<Secret<String>>,

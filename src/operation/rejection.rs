@@ -62,7 +62,8 @@ pub enum ErrorCode {
     SignupClosed,
     /// 401: no refresh token came, where it travels in a cookie.
     RefreshMissing,
-    /// 401: the cookie of the refresh token came twice; the answer clears ours.
+    /// 401: a cookie came with several values of which one alone can be meant; the answer clears
+    /// ours.
     DuplicateCookie,
     /// 400: the mailed code is wrong, used, expired, or guessed too often.
     InvalidCode,

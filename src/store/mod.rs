@@ -135,6 +135,13 @@ pub trait Store: Tries + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError>;
 
+    /// Whether a refresh token is the one of its session that was not exchanged yet.
+    async fn is_newest_refresh(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+    ) -> Result<bool, StoreError>;
+
     /// Exchanges a refresh token for its successor, atomically.
     ///
     /// `presented` the newest: `successor` takes its place ([`Rotation::Rotated`]). The parent of

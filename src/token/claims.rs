@@ -51,6 +51,8 @@ pub(super) struct Claims {
     pub(super) username: Option<String>,
     pub(super) roles: Vec<String>,
     pub(super) permissions: Vec<String>,
+    /// Whether it says all that the gateway's own tokens say.
+    pub(super) is_own: bool,
     /// What did not fit, and only informs.
     pub(super) left_out: Vec<LeftOut>,
 }
@@ -119,6 +121,7 @@ impl Claims {
             username: reader.informing_text("username")?.map(Cow::into_owned),
             roles: reader.texts("roles")?,
             permissions: reader.texts("permissions")?,
+            is_own,
             left_out: reader.left_out,
         };
         checked.leave_out_control(claims, origin)?;

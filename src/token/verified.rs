@@ -1,10 +1,16 @@
 //! What a genuine token proves, and the keys by which it can be revoked.
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
 use crate::operation::Generations;
 use crate::operation::Principal;
 use crate::operation::RevocationKey;
+use crate::operation::SessionId;
 
 /// A token that is genuine, of this site, and in its time.
 #[derive(Debug)]
@@ -13,8 +19,12 @@ pub struct Verified {
     pub principal: Principal,
     /// The keys by which revocation is looked up.
     pub revocation: RevocationKeys,
+    /// Whether the gateway made it, and nobody else who has the key.
+    pub is_own: bool,
     /// What of another issuer's claims was left out.
     pub left_out: Vec<LeftOut>,
+    /// Whether it was shown before, while it was remembered.
+    pub(super) was_shown: AtomicBool,
 }
 
 /// A claim, or an item of its list, that did not fit and was left out.
@@ -41,6 +51,23 @@ pub struct RevocationKeys {
     pub key: RevocationKey,
     /// The generations it was made under.
     pub generations: Generations,
+}
+
+impl Verified {
+    /// The session of an own token and the instant at which it was made, to the millisecond, where
+    /// it is shown for the first time while it is remembered.
+    pub(crate) fn shown_first(&self) -> Option<(SessionId, Timestamp)> {
+        // Read first: a write by every request would have processors wait for each other.
+        if self.was_shown.load(Ordering::Relaxed) || self.was_shown.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let session = self.principal.session_id().filter(|_| self.is_own)?;
+        // Own ids are of version 7 (RFC 9562 §5.7); `iat` has whole seconds only.
+        let id = Uuid::try_parse(&self.principal.token.0).ok()?;
+        let (seconds, nanos) = id.get_timestamp()?.to_unix();
+        let millis = seconds.checked_mul(1000)?.checked_add(u64::from(nanos / 1_000_000))?;
+        Some((session, Timestamp::from_millis(i64::try_from(millis).ok()?)))
+    }
 }
 
 impl RevocationKeys {

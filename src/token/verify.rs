@@ -5,6 +5,7 @@
 //! at.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use aws_lc_rs::digest;
 use serde_json::Map;
@@ -150,7 +151,13 @@ impl SiteTokens {
             permissions: claims.permissions,
             claims: all,
         };
-        Verified { principal, revocation, left_out: claims.left_out }
+        Verified {
+            principal,
+            revocation,
+            is_own: claims.is_own,
+            left_out: claims.left_out,
+            was_shown: AtomicBool::new(false),
+        }
     }
 }
 

@@ -189,6 +189,53 @@ async fn a_foreign_token_without_a_name_can_be_revoked() {
     assert!(!bad.status.success(), "there is nothing to revoke");
 }
 
+/// The HS256 key that a gateway made for itself.
+fn stolen_key(gateway: &Gateway) -> (String, EncodingKey) {
+    munjigi::token::install_crypto();
+    let database = rusqlite::Connection::open(gateway.folder.path().join("munjigi.db")).unwrap();
+    let (kid, secret): (String, Vec<u8>) = database
+        .query_row("SELECT kid, material FROM keys WHERE issuer = 'https://localhost'", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .unwrap();
+    (kid, EncodingKey::from_secret(&secret).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_out_takes_an_own_token_that_has_expired() {
+    let tables = "[mail]\nurl = \"dir:mail\"\n\
+                  [site.\"localhost\".tokens]\nalgorithm = \"HS256\"\n";
+    let setup = Setup { tables: tables.to_owned(), ..Setup::contract("zipcheck") };
+    let gateway = Gateway::start(setup).await;
+    gateway.add_user(&["--email", "you@example.com"], "correct horse 1").await;
+    let (kid, key) = stolen_key(&gateway);
+    let mut client = gateway.client(Version::H1).await;
+    let account = r#"{"email": "you@example.com", "password": "correct horse 1"}"#;
+    let reply = request("POST", "/auth/login").json(account).send(&mut client).await;
+    let token = reply.header("authorization").strip_prefix("Bearer ").unwrap().to_owned();
+    let cookie = reply.header("set-cookie").split(';').next().unwrap().to_owned();
+    let mut claims = jsonwebtoken::dangerous::insecure_decode::<Value>(&token).unwrap().claims;
+    for name in ["iat", "exp"] {
+        claims[name] = json!(claims[name].as_u64().unwrap() - 86_400);
+    }
+    let expired = sign(Algorithm::HS256, Some(&kid), &key, &claims);
+    let forged = EncodingKey::from_secret(SECRET.as_bytes()).unwrap();
+    let forged = sign(Algorithm::HS256, Some(&kid), &forged, &claims);
+    let log_out = |token: &str| request("POST", "/auth/logout").bearer(token);
+    assert_eq!(status(&mut client, &expired).await, 401, "it opens nothing");
+    assert_eq!(log_out(&forged).send(&mut client).await.status, 401, "it is genuine");
+    assert_eq!(status(&mut client, &token).await, 200, "nothing has ended yet");
+
+    let reply = log_out(&expired).send(&mut client).await;
+
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert!(reply.header("set-cookie").starts_with("refresh=; Max-Age=0"), "{reply:?}");
+    assert_eq!(status(&mut client, &token).await, 401, "the session's other token");
+    let reissue = request("POST", "/auth/reissue").header("cookie", &cookie);
+    assert_eq!(reissue.send(&mut client).await.status, 401, "its refresh token");
+    assert_eq!(log_out(&expired).send(&mut client).await.status, 401, "the session is revoked");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_without_a_use_is_refused_under_keys_of_the_gateways_own() {
     let setup = Setup {
@@ -197,18 +244,11 @@ async fn a_token_without_a_use_is_refused_under_keys_of_the_gateways_own() {
     };
     let gateway = Gateway::start(setup).await;
     gateway.add_user(&["--email", "you@example.com"], "correct horse 1").await;
-    munjigi::token::install_crypto();
-    let database = rusqlite::Connection::open(gateway.folder.path().join("munjigi.db")).unwrap();
-    let (kid, secret): (String, Vec<u8>) = database
-        .query_row("SELECT kid, material FROM keys WHERE issuer = 'https://localhost'", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .unwrap();
+    let (kid, key) = stolen_key(&gateway);
     let issued = gateway.munjigi(&["token", "issue", "--user", "you@example.com"]).await;
     let token = String::from_utf8(issued.stdout).unwrap().trim().to_owned();
     let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(&token).unwrap().claims;
     let mut client = gateway.client(Version::H1).await;
-    let key = EncodingKey::from_secret(&secret).unwrap();
     let whole = sign(Algorithm::HS256, Some(&kid), &key, &claims);
     assert_eq!(status(&mut client, &whole).await, 200, "the forged key works");
     for claim in ["token_use", "jti", "sid", "gen", "iat"] {

@@ -2,6 +2,8 @@
 //! token, over the wire, on SQLite and on Redis.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
+use std::time::Instant;
 
 use serde_json::Value;
 use serde_json::json;
@@ -12,6 +14,7 @@ use crate::harness::Gateway;
 use crate::harness::Reply;
 use crate::harness::Setup;
 use crate::harness::Version;
+use crate::harness::eventually;
 use crate::harness::request;
 use crate::redis::RedisServer;
 
@@ -113,6 +116,41 @@ async fn two_hundred_refreshes_at_once_give_one_successor_and_a_living_session()
             assert_eq!(after.status, product.refused, "{}", after.text());
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_given_again_until_somebody_shows_to_have_it() {
+    let redis = RedisServer::start().await;
+    for (url, product) in ["sqlite:munjigi.db".to_owned(), redis.url()].into_iter().zip(PRODUCTS) {
+        let tables = format!(
+            "[store]\nurl = \"{url}\"\ntimeout = \"10s\"\n\
+             [site.\"localhost\".tokens]\nrefresh_grace = \"1ms\"\n"
+        );
+        let gateway = Gateway::start(Setup { tables, ..Setup::contract(product.contract) }).await;
+        gateway.add_user(&["--email", "a@example.com", "--username", "ann"], "password1").await;
+        let mut client = gateway.client(Version::H2).await;
+        let first = product.log_in(&mut client).await;
+        let lost = product.pair(&product.refresh(&mut client, &first).await);
+        past_the_grace().await;
+        assert_eq!(passes(&mut client, &first[0]).await, 200, "the earlier token is no sign");
+
+        let again = product.pair(&product.refresh(&mut client, &first).await);
+
+        assert_eq!(again[1], lost[1], "{}", product.contract);
+        assert_eq!(passes(&mut client, &again[0]).await, 200);
+        past_the_grace().await;
+        let stolen = product.refresh(&mut client, &first).await;
+        assert_eq!(stolen.status, product.refused, "{}", stolen.text());
+        assert_eq!(passes(&mut client, &again[0]).await, 401, "the family lives on");
+    }
+}
+
+async fn past_the_grace() {
+    let begun = Instant::now();
+    eventually("the grace is over", async || {
+        (begun.elapsed() > Duration::from_millis(2)).then_some(())
+    })
+    .await;
 }
 
 /// Presents one token two hundred times at once; gives the refresh tokens that were answered.

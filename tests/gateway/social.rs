@@ -126,7 +126,12 @@ impl Rig {
 
     async fn refreshes(&self, tokens: &TokenSet) -> bool {
         let refresh_token = tokens.refresh_token.clone().unwrap();
-        self.run(Command::Refresh { refresh_token, previous_access_token: None }).await.is_ok()
+        self.run(Command::Refresh {
+            refresh_tokens: vec![refresh_token],
+            previous_access_token: None,
+        })
+        .await
+        .is_ok()
     }
 
     fn google(&self, token: &str, sub: &str, email: &str, verified: Value) {

@@ -159,16 +159,47 @@ async fn the_refresh_token_travels_in_its_cookie_alone() {
         assert_transcript(&post(&mut client, "/auth/reissue", &in_body).await, &missing);
         let unknown = "refresh=c0ffee00-0000-4000-8000-000000000000";
         assert_transcript(&reissue(&mut client, unknown).await, &refusal(401));
+    })
+    .await;
+}
 
-        let twice = format!("refresh={refresh}; refresh={refresh}");
+/// The refresh token that an answer sets.
+fn refreshed(reply: &Reply) -> String {
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let cookie = reply.header("set-cookie").strip_prefix("refresh=").unwrap();
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_cookies_the_live_one_is_taken_and_two_live_ones_end_both() {
+    everywhere(setup(), async |_, mut client| {
+        post(&mut client, "/auth/signup", SIGNUP).await;
+        let (_, first) = login(&mut client).await;
+        let unknown = "c0ffee00-0000-4000-8000-000000000000";
+
+        let cookies = format!("refresh=; refresh={unknown}; refresh={first}; refresh={first}");
+        let second = refreshed(&reissue(&mut client, &cookies).await);
+        let third = refreshed(&reissue(&mut client, &format!("refresh={second}")).await);
+        // Alone, the first would end the session: it was exchanged twice.
+        let cookies = format!("refresh={first}; refresh={third}; x=1; refresh={second}");
+        let fourth = refreshed(&reissue(&mut client, &cookies).await);
+        let late = format!("refresh=1; refresh=2; refresh=3; refresh=4; refresh={fourth}");
+        assert_transcript(&reissue(&mut client, &late).await, &refusal(401));
+
+        let other = SIGNUP.replace("user@", "other@").replace("zipuser", "zipother");
+        post(&mut client, "/auth/signup", &other).await;
+        let body = LOGIN.replace("user@", "other@");
+        let others = refreshed(&post(&mut client, "/auth/login", &body).await);
         let cleared = refusal(401).replace(
             "\n\n",
             "\nset-cookie: refresh=; Max-Age=0; HttpOnly; Path=/; Secure; SameSite=Lax\n\n",
         );
-        assert_transcript(&reissue(&mut client, &twice).await, &cleared);
-
-        let reply = reissue(&mut client, &format!("refresh={refresh}")).await;
-        assert_eq!(reply.status, 200, "a refused cookie spent the token");
+        let cookies = format!("refresh={fourth}; refresh={others}");
+        assert_transcript(&reissue(&mut client, &cookies).await, &cleared);
+        for ended in [fourth, others] {
+            let reply = reissue(&mut client, &format!("refresh={ended}")).await;
+            assert_transcript(&reply, &refusal(401));
+        }
     })
     .await;
 }

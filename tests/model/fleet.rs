@@ -57,7 +57,16 @@ impl Fleet {
         if self.left.losses == 0 {
             self.redis.replica = None;
         }
+        let refreshes = self.gateways.iter().any(|own| own.refreshing.is_some());
+        let no_more = self.left.refreshes == 0 && !refreshes;
         for own in &mut self.gateways {
+            if self.left.losses == 0 {
+                // Only of the newest will it ever matter.
+                own.seen &= self.redis.data.session.map_or(0, |held| 1 << held.current);
+            }
+            if no_more {
+                own.seen = 0;
+            }
             if own.is_up && self.left.faults == 0 {
                 own.file.contact = None;
                 own.file.lineage = None;
@@ -88,6 +97,7 @@ impl Fleet {
             if self.gateways[who].is_up {
                 walk.revoking();
                 walk.refreshing();
+                walk.showing();
                 walk.feed();
             }
         }

@@ -27,6 +27,8 @@ pub(crate) struct Gateway {
     pub relay: Relay,
     pub revoking: Option<Revoking>,
     pub refreshing: Option<Refreshing>,
+    /// The refresh tokens whose access tokens it has seen in this process (`auth/seen.rs`).
+    pub seen: u8,
     /// What it has told a client to be revoked.
     pub acknowledged: Set,
     /// What it has told a client to be not, in this process.
@@ -99,6 +101,9 @@ pub(crate) struct Refreshing {
     /// The successor that it offers.
     pub offered: u8,
     pub stage: Exchange,
+    /// It was exchanged when this began, and its successor has shown a sign of life here: within
+    /// the grace it gets that again, after it the session ends.
+    pub is_reuse: bool,
     /// It began when the log-out was acknowledged, and here or in Redis known.
     pub is_late: bool,
 }
@@ -137,6 +142,7 @@ impl Gateway {
             relay: Relay { first: false, rest: None, held: None, is_settled: true },
             revoking: None,
             refreshing: None,
+            seen: 0,
             acknowledged: Set::NONE,
             declined: Set::NONE,
             refused: file.list,

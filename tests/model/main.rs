@@ -109,7 +109,7 @@ fn the_search_sees_each_step_that_the_promise_hangs_on() {
     let fails = Bounds { faults: 1, losses: 1, ..LOG_OUT };
     let lost = Bounds { losses: 1, ..TWO_THINGS };
     let refreshed = Bounds { refreshes: 1, losses: 1, ..LOG_OUT };
-    let rows: [Row; 17] = [
+    let rows: [Row; 18] = [
         ("lists after the answer", |it| it.list_first = false, LOG_OUT, Promise::HereAtOnce),
         ("skips the journal", |it| it.waits_for_file = false, fails, Promise::Durable),
         ("does not wait for Redis", |it| it.waits_for_redis = false, LOG_OUT, THERE),
@@ -135,6 +135,12 @@ fn the_search_sees_each_step_that_the_promise_hangs_on() {
             |it| it.refresh_asks = false,
             refreshed,
             Promise::LogOutBeatsRefresh,
+        ),
+        (
+            "ends a session for a lost answer",
+            |it| it.gives_lost_answers = false,
+            REFRESHES,
+            Promise::LostAnswer,
         ),
         ("rotates in two steps", |it| it.rotates_at_once = false, REFRESHES, Promise::OneSuccessor),
     ];

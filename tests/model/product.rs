@@ -37,6 +37,8 @@ pub(crate) struct Product {
     pub unites: bool,
     /// `store/redis/rotation.rs`, `exchange`: a revoked session is not refreshed.
     pub refresh_asks: bool,
+    /// `auth/refresh.rs`, `grace`: reuse is none while the successor shows no sign of life.
+    pub gives_lost_answers: bool,
     /// `rotate.lua`: compares and rotates in one step.
     pub rotates_at_once: bool,
 }
@@ -60,6 +62,7 @@ impl Product {
         recalls_newest: true,
         unites: true,
         refresh_asks: true,
+        gives_lost_answers: true,
         rotates_at_once: true,
     };
 }

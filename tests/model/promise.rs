@@ -16,6 +16,7 @@ pub(crate) enum Promise {
     InTheEndEverywhere,
     OneSuccessor,
     LogOutBeatsRefresh,
+    LostAnswer,
 }
 
 impl Promise {
@@ -75,6 +76,9 @@ impl fmt::Display for Promise {
             Self::OneSuccessor => "a refresh token has one successor, whoever asks, however often",
             Self::LogOutBeatsRefresh => {
                 "a refresh that begins after a log-out was acknowledged gets nothing"
+            }
+            Self::LostAnswer => {
+                "a refresh whose answer nobody has shown to have is answered again, and ends nothing"
             }
         })
     }

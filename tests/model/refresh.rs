@@ -50,16 +50,29 @@ impl Walk<'_> {
         let offered = TOKENS as u8 - 1 - left;
         let data = &fleet.redis.data;
         let revoked = own.list.and(data.set).has(Revoked::Session) && product.refresh_asks;
+        let seen = own.seen;
         let answered = fleet.successors.iter().flatten().copied();
         for presented in [0].into_iter().chain(answered) {
             if data.session.is_none() || data.index & (1 << presented) == 0 || revoked {
                 continue;
             }
-            let request = Refreshing { presented, offered, stage: Exchange::Found, is_late };
+            let is_reuse = data.session.is_some_and(|held| {
+                let is_alive = seen & (1 << held.current) != 0;
+                held.parent == Some(presented) && (is_alive || !product.gives_lost_answers)
+            });
+            let stage = Exchange::Found;
+            let request = Refreshing { presented, offered, stage, is_reuse, is_late };
             self.does(What::Refresh, |fleet, own| {
                 fleet.left.refreshes = left;
                 own.refreshing = Some(request);
             });
+        }
+    }
+
+    /// A client shows the access token that came with a refresh token (`auth/scrutiny.rs`).
+    pub(crate) fn showing(&mut self) {
+        for refresh in self.before.successors.into_iter().flatten() {
+            self.does(What::Show, |_, own| own.seen |= 1 << refresh);
         }
     }
 
@@ -97,15 +110,20 @@ impl Walk<'_> {
                 }
             });
         }
-        if self.before.redis.data.session.is_some() && !is_rotation {
+        let held = self.before.redis.data.session;
+        let is_parent = held.is_some_and(|held| held.parent == Some(request.presented));
+        if held.is_some() && !is_rotation && (request.is_reuse || !is_parent) {
+            let is_alive = held.is_some_and(|held| self.gateway().seen & (1 << held.current) != 0);
             // After the grace, or one that was rotated long ago: revoked as by a log-out.
-            self.does(What::FindTheft, |fleet, own| {
+            self.offer(What::FindTheft, |fleet, who| {
+                let own = &mut fleet.gateways[who];
                 let stolen = Set::of(Revoked::Session);
-                fleet.redis.append(stolen);
-                fleet.redis.data.session = None;
                 own.learn(stolen);
                 own.recent = own.recent.and(stolen);
                 own.refreshing = None;
+                fleet.redis.append(stolen);
+                fleet.redis.data.session = None;
+                (is_parent && !is_alive).then_some(Promise::LostAnswer)
             });
         }
     }

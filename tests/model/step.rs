@@ -27,6 +27,7 @@ pub(crate) enum What {
     Rotate,
     LoseAnswer,
     FindTheft,
+    Show,
     Attach,
     ReadSet,
     PutBackNewest,
@@ -63,7 +64,7 @@ pub(crate) struct Step {
 impl What {
     pub(crate) fn kind(self) -> Kind {
         match self {
-            Self::Revoke(_) | Self::Refresh | Self::Decline => Kind::Client,
+            Self::Revoke(_) | Self::Refresh | Self::Show | Self::Decline => Kind::Client,
             Self::Kill
             | Self::Cut
             | Self::ReplicaStops
@@ -92,6 +93,7 @@ impl fmt::Display for Action {
             What::Rotate => "runs the script that rotates, and answers with the successor",
             What::LoseAnswer => "runs the script that rotates; its answer is lost",
             What::FindTheft => "finds that the token was rotated long ago, and revokes the session",
+            What::Show => "is shown the access token that came with a refresh token",
             What::Attach => "connects: a heartbeat, the lineage",
             What::ReadSet => "reads the whole set",
             What::PutBackNewest => "puts its newest revocations back",

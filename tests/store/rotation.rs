@@ -138,10 +138,14 @@ pub(crate) async fn the_newest_token_is_rotated(store: &Arc<dyn Store>) {
     let ann = user(store, "ann").await;
     let session = open(store, &ann, "token0").await;
 
+    let is_newest = async |token: &str| {
+        store.is_newest_refresh(session.id, &hash(token)).await.expect("a look-up")
+    };
     for (number, seconds) in [(0, 100), (1, 200), (2, DAY)] {
         let (token, next) = (format!("token{number}"), format!("token{}", number + 1));
         let rotation = rotate(store, &session, &token, &next, at(seconds)).await;
         assert_eq!(rotation, Rotation::Rotated(rotated(&session, seconds)), "{token}");
+        assert_eq!((is_newest(&token).await, is_newest(&next).await), (false, true), "{token}");
     }
 
     let found = store.find_session_by_refresh(ISSUER, &hash("token3"), at(DAY)).await;

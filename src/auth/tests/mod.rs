@@ -126,6 +126,7 @@ impl Setup {
                         lock_after: 0,
                         ..LoginConfig::default()
                     })),
+                    seen: Arc::default(),
                     mails: None,
                     social: Arc::new(Social::new(&SocialConfig::default()).unwrap()),
                     social_join: SocialJoin::Verified,
@@ -232,6 +233,12 @@ impl Node {
         verified.unwrap().principal.clone()
     }
 
+    /// A request with an access token, whatever becomes of it.
+    fn shows(&self, tokens: &TokenSet, now: Timestamp) {
+        let scrutiny = self.site.scrutiny(Some(&self.auth.revocations), None);
+        drop(scrutiny.judge(tokens.access_token.expose(), Now { wall: now, boot: BOOT }));
+    }
+
     /// What the gateway asks before it forwards.
     fn accepts(&self, tokens: &TokenSet, now: Timestamp) -> bool {
         let verified = self.site.tokens.verify(tokens.access_token.expose(), now);
@@ -251,7 +258,7 @@ impl Node {
 
 fn refresh(tokens: &TokenSet) -> Command {
     Command::Refresh {
-        refresh_token: tokens.refresh_token.clone().unwrap(),
+        refresh_tokens: vec![tokens.refresh_token.clone().unwrap()],
         previous_access_token: None,
     }
 }

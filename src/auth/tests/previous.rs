@@ -36,7 +36,7 @@ fn node() -> Node {
 
 fn reissue(refresh: &TokenSet, access: &Secret<String>) -> Command {
     Command::Refresh {
-        refresh_token: refresh.refresh_token.clone().unwrap(),
+        refresh_tokens: vec![refresh.refresh_token.clone().unwrap()],
         previous_access_token: Some(access.clone()),
     }
 }
@@ -106,6 +106,7 @@ async fn a_rotated_refresh_token_is_theft_whatever_goes_with_it() {
     node.sign_up().await;
     let first = node.login().await;
     let second = node.tokens(reissue(&first, &first.access_token), NOW).await;
+    node.shows(&second, NOW);
     let after = later(GRACE + Duration::from_secs(1));
 
     let replay = reissue(&first, &first.access_token);

@@ -50,7 +50,7 @@ async fn what_is_no_refresh_token_is_refused() {
     ];
     for (name, refresh_token) in rows {
         let command = Command::Refresh {
-            refresh_token: Secret::new(refresh_token),
+            refresh_tokens: vec![Secret::new(refresh_token)],
             previous_access_token: None,
         };
         assert_eq!(node.refused(command, NOW).await, ErrorCode::InvalidGrant, "{name}");
@@ -116,6 +116,7 @@ async fn reuse_after_the_grace_is_theft_and_ends_the_session() {
         let first = node.login().await;
         let second = node.refresh(&first, NOW).await;
         let after = later(GRACE + Duration::from_secs(1));
+        node.shows(&second, later(GRACE));
 
         assert_eq!(node.refused(refresh(&first), after).await, ErrorCode::InvalidGrant);
 
@@ -123,6 +124,38 @@ async fn reuse_after_the_grace_is_theft_and_ends_the_session() {
         assert!(!node.accepts(&second, after), "{format:?}");
         assert_eq!(node.refused(refresh(&second), after).await, ErrorCode::InvalidGrant);
     }
+}
+
+#[tokio::test]
+async fn an_answer_is_given_again_while_nobody_shows_to_have_it() {
+    for format in FORMATS {
+        let node = node(format);
+        node.sign_up().await;
+        let first = node.login().await;
+        node.shows(&first, NOW);
+        let second = node.refresh(&first, later(MINUTE)).await;
+        node.shows(&first, later(2 * MINUTE));
+
+        let again = node.refresh(&first, later(10 * MINUTE)).await;
+
+        assert_eq!(text(&again), text(&second), "{format:?}");
+        assert!(node.accepts(&again, later(10 * MINUTE)), "{format:?}");
+        node.shows(&again, later(11 * MINUTE));
+        let late = later(12 * MINUTE);
+        assert_eq!(node.refused(refresh(&first), late).await, ErrorCode::InvalidGrant);
+        assert!(!node.accepts(&again, late), "{format:?}: the family lives on");
+    }
+}
+
+#[tokio::test]
+async fn without_a_grace_no_answer_is_given_again() {
+    let policy = TokenPolicy { refresh_grace: Duration::ZERO, ..policy() };
+    let node = Setup { policy, ..Setup::default() }.node();
+    node.sign_up().await;
+    let first = node.login().await;
+    node.refresh(&first, NOW).await;
+
+    assert_eq!(node.refused(refresh(&first), later(MINUTE)).await, ErrorCode::InvalidGrant);
 }
 
 #[tokio::test]
@@ -144,7 +177,8 @@ async fn theft_ends_no_other_session() {
     let node = Setup::default().node();
     node.sign_up().await;
     let (stolen, other) = (node.login().await, node.login().await);
-    node.refresh(&stolen, NOW).await;
+    let successor = node.refresh(&stolen, NOW).await;
+    node.shows(&successor, NOW);
 
     node.refused(refresh(&stolen), later(MINUTE)).await;
 

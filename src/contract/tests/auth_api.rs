@@ -103,10 +103,10 @@ fn other_requests_are_read() {
     let social = read(Operation::SocialLogin, social);
 
     assert!(matches!(login, Command::Login { identifier: Identifier::Email(_), .. }));
-    let Command::Refresh { refresh_token, previous_access_token: None } = refresh else {
+    let Command::Refresh { refresh_tokens, previous_access_token: None } = refresh else {
         panic!("{refresh:?}");
     };
-    assert_eq!(refresh_token.expose(), "<UUID>");
+    assert_eq!(refresh_tokens[0].expose(), "<UUID>");
     let Command::SocialLogin { provider: Provider::Google, token } = social else {
         panic!("{social:?}");
     };

@@ -113,6 +113,21 @@ fn cookies_are_set_and_cleared_as_the_file_says() {
 }
 
 #[test]
+fn a_cookie_with_a_domain_goes_with_its_host_only_twin() {
+    let contract = parsed(&OWN.replace("Path=/api;", "Path=/api; Domain=example.com;"));
+    let set = "access=v1.eyJh.eyJz.c2ln; secure; Path=/api; Domain=example.com; Max-Age=1800; \
+               SameSite=Strict";
+    let cleared = "access=; Max-Age=0; secure; Path=/api; Domain=example.com; SameSite=Strict";
+    let twin = "access=; Max-Age=0; secure; Path=/api; SameSite=Strict";
+
+    let login = cookies(&contract, Operation::Login, &issued());
+    let logout = cookies(&contract, Operation::Logout, &Outcome::LoggedOut);
+
+    assert_eq!(login[..2], [twin, set]);
+    assert_eq!(logout[..2], [cleared, twin]);
+}
+
+#[test]
 fn a_token_comes_by_cookie_or_by_body_and_what_is_mapped_is_needed() {
     let contract = own();
     let rows: [(&str, Headers<'_>, &str, Result<&str, ErrorCode>); 6] = [
@@ -123,7 +138,7 @@ fn a_token_comes_by_cookie_or_by_body_and_what_is_mapped_is_needed() {
         ("no access", &[("cookie", "__Host-fresh=b")], "", Err(ErrorCode::InvalidInput)),
         (
             "another twice",
-            &[("cookie", "__Host-fresh=b; access=a; access=a")],
+            &[("cookie", "__Host-fresh=b; access=a; access=c")],
             "",
             Err(ErrorCode::DuplicateCookie),
         ),
@@ -134,15 +149,16 @@ fn a_token_comes_by_cookie_or_by_body_and_what_is_mapped_is_needed() {
         let command = decode(&contract, Operation::Refresh, sent);
 
         match (command, expected) {
-            (Ok(Command::Refresh { refresh_token, previous_access_token }), Ok(token)) => {
-                assert_eq!(refresh_token.expose(), token, "{name}");
+            (Ok(Command::Refresh { refresh_tokens, previous_access_token }), Ok(token)) => {
+                assert_eq!(refresh_tokens[0].expose(), token, "{name}");
                 assert_eq!(previous_access_token.unwrap().expose(), "a", "{name}");
             }
             (Err(rejection), Err(code)) => assert_eq!(rejection.code, code, "{name}"),
             (command, _) => panic!("{name}: {command:?}"),
         }
     }
-    let twice = Sent { headers: &[("cookie", "access=a;access=b")], ..Sent::default() };
+    let cookies: Headers<'_> = &[("cookie", "__Host-fresh=b; access=a; access=c")];
+    let twice = Sent { headers: cookies, ..Sent::default() };
     let response = refused(&contract, Operation::Refresh, twice);
     assert_eq!(response.headers().get_all("set-cookie").iter().count(), 2);
 }

@@ -72,10 +72,10 @@ fn a_refresh_token_has_three_names() {
     for (headers, text) in rows {
         let command = decode(&contract, Operation::Refresh, sent(headers, text)).unwrap();
 
-        let Command::Refresh { refresh_token, previous_access_token: None } = command else {
+        let Command::Refresh { refresh_tokens, previous_access_token: None } = command else {
             panic!("{command:?}");
         };
-        assert_eq!(refresh_token.expose(), "eyJh.a.b", "{text}");
+        assert_eq!(refresh_tokens[0].expose(), "eyJh.a.b", "{text}");
     }
 }
 

@@ -190,7 +190,7 @@ fn a_token_is_read_from_a_header_of_its_own() {
     let none = refused(&contract, Operation::Refresh, Sent::default());
 
     assert!(
-        matches!(read, Ok(Command::Refresh { refresh_token, .. }) if refresh_token.expose() == "r3fr3sh")
+        matches!(read, Ok(Command::Refresh { refresh_tokens, .. }) if refresh_tokens[0].expose() == "r3fr3sh")
     );
     assert_eq!(twice.unwrap_err().code, ErrorCode::InvalidInput);
     assert_eq!(none.status(), 401);

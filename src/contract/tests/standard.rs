@@ -139,7 +139,7 @@ fn commands_are_read_from_body_query_and_path() {
 
     assert!(matches!(sign_up, Ok(Command::SignUp { email: Some(_), username: None, .. })));
     assert!(
-        matches!(refresh, Ok(Command::Refresh { refresh_token, .. }) if refresh_token.expose() == "r")
+        matches!(refresh, Ok(Command::Refresh { refresh_tokens, .. }) if refresh_tokens[0].expose() == "r")
     );
     assert!(matches!(here, Ok(Command::Logout { scope: LogoutScope::Session, .. })));
     assert!(matches!(everywhere, Ok(Command::Logout { scope: LogoutScope::Global, .. })));

@@ -58,12 +58,12 @@ fn a_reissue_takes_both_tokens() {
 
     let command = decode(&built_in("username"), Operation::Refresh, json(sent)).unwrap();
 
-    let Command::Refresh { refresh_token, previous_access_token: Some(access_token) } = command
+    let Command::Refresh { refresh_tokens, previous_access_token: Some(access_token) } = command
     else {
         panic!("{command:?}");
     };
     assert_eq!(access_token.expose(), "eyJh.a.b");
-    assert_eq!(refresh_token.expose(), "eyJh.c.d");
+    assert_eq!(refresh_tokens[0].expose(), "eyJh.c.d");
 }
 
 #[test]

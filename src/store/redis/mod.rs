@@ -49,32 +49,10 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::operation::Email;
-use crate::operation::Identifier;
-use crate::operation::RefreshHash;
-use crate::operation::Revocation;
-use crate::operation::RevocationKey;
-use crate::operation::SessionId;
-use crate::operation::UserId;
+use crate::operation::{
+    Email, Identifier, RefreshHash, Revocation, RevocationKey, SessionId, UserId,
+};
 use crate::secret::Secret;
-use crate::store::Archive;
-use crate::store::CodePurpose;
-use crate::store::Deadlines;
-use crate::store::FeedEvent;
-use crate::store::Lookup;
-use crate::store::NewCode;
-use crate::store::NewMail;
-use crate::store::NewSession;
-use crate::store::NewUser;
-use crate::store::Page;
-use crate::store::QueuedMail;
-use crate::store::Rotation;
-use crate::store::Session;
-use crate::store::Store;
-use crate::store::StoreError;
-use crate::store::Successor;
-use crate::store::User;
-use crate::store::UserChange;
 use crate::store::redis::call::{Call, Wait};
 use crate::store::redis::fault::is_wrong_type;
 use crate::store::redis::feed::Feed;
@@ -83,6 +61,10 @@ use crate::store::redis::route::{Route, Watch};
 use crate::store::redis::script::Invocation;
 use crate::store::redis::user_record::UserRecord;
 use crate::store::redis::wrong_type::wrong_types;
+use crate::store::{
+    Archive, CodePurpose, Deadlines, FeedEvent, Lookup, NewCode, NewMail, NewSession, NewUser,
+    Page, QueuedMail, Rotation, Session, Store, StoreError, Successor, User, UserChange,
+};
 use crate::token::StoredKey;
 
 pub(super) use fault::is_outage;
@@ -315,6 +297,14 @@ impl Store for RedisStore {
     ) -> Result<Option<Session>, StoreError> {
         let work = self.session_of_refresh(issuer, presented, now);
         self.within(self.deadlines.command, work).await
+    }
+
+    async fn is_newest_refresh(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+    ) -> Result<bool, StoreError> {
+        self.within(self.deadlines.command, self.is_newest(session, presented)).await
     }
 
     async fn rotate(

@@ -68,13 +68,32 @@ impl RedisStore {
         let Some(owner) = self.owner(id).await?.filter(|owner| owner.issuer == issuer) else {
             return Ok(None);
         };
-        let mut ask = redis::cmd("HGET");
-        ask.arg(self.keys.sessions(&owner.realm, owner.user)).arg(id.to_string());
-        let Some(text) = self.command::<Option<String>>(&ask).await? else {
+        let Some(record) = self.record(id, &owner).await? else {
             return Ok(None);
         };
-        let session = SessionRecord::read(&text)?.session(&owner.realm, owner.user, id)?;
+        let session = record.session(&owner.realm, owner.user, id)?;
         Ok(self.that_stand(vec![session], now).await?.pop())
+    }
+
+    pub(super) async fn is_newest(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+    ) -> Result<bool, StoreError> {
+        let Some(owner) = self.owner(session).await? else { return Ok(false) };
+        let record = self.record(session, &owner).await?;
+        Ok(record.is_some_and(|record| record.is_newest(presented)))
+    }
+
+    async fn record(
+        &self,
+        session: SessionId,
+        owner: &Owner,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        let mut ask = redis::cmd("HGET");
+        ask.arg(self.keys.sessions(&owner.realm, owner.user)).arg(session.to_string());
+        let found: Option<String> = self.command(&ask).await?;
+        found.map(|text| SessionRecord::read(&text)).transpose()
     }
 
     pub(super) async fn sessions_of_user(

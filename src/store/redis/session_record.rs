@@ -141,6 +141,11 @@ impl SessionRecord {
     }
 
     /// The newest refresh token, sealed.
+    /// Whether a refresh token is the one that was not exchanged yet.
+    pub(super) fn is_newest(&self, presented: &RefreshHash) -> bool {
+        self.current.as_deref() == Some(encode_hash(presented).as_str())
+    }
+
     pub(super) fn sealed(&self) -> Result<Vec<u8>, StoreError> {
         let sealed = self.sealed.as_deref().and_then(|text| STANDARD.decode(text).ok());
         sealed.ok_or_else(|| corrupt("session", "sealed"))

@@ -226,6 +226,15 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn is_newest_refresh(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+    ) -> Result<bool, StoreError> {
+        let presented = *presented;
+        self.read(move |connection| sessions::is_newest(connection, session, &presented)).await
+    }
+
     async fn rotate(
         &self,
         session: SessionId,

@@ -90,6 +90,16 @@ pub(super) fn find_by_refresh(
         .transpose()
 }
 
+pub(super) fn is_newest(
+    connection: &Connection,
+    session: SessionId,
+    presented: &RefreshHash,
+) -> Result<bool, StoreError> {
+    let mut ask =
+        connection.prepare_cached("SELECT 1 FROM sessions WHERE id = ?1 AND newest = ?2")?;
+    Ok(ask.exists(params![session.0.as_bytes(), presented.0])?)
+}
+
 pub(super) fn list(
     connection: &Connection,
     realm: &str,
