@@ -158,7 +158,8 @@ fn cases(session: SessionId) -> Vec<(String, &'static str, Vec<Operation>)> {
         ("{rev}:log".to_owned(), "stream", vec![LogOut, Change, Revoke]),
         ("{rev}:sites".to_owned(), "hash", vec![SiteGeneration, Export]),
         ("{k:https%3A%2F%2Fapi.example.com}".to_owned(), "hash", vec![Keys, AddKey, Export]),
-        ("{mail}:code:reset:default:ann@example.com".to_owned(), "hash", vec![TryCode, Export]),
+        ("{mail}:codes:reset:default:ann@example.com".to_owned(), "hash", vec![TryCode, Export]),
+        ("{t:codes%3A7%3Adefault%3Aann@example.com}".to_owned(), "hash", vec![Export]),
         ("{mail}:sealed".to_owned(), "hash", vec![QueueMail, Export]),
         ("{mail}:due".to_owned(), "zset", vec![QueueMail, TakeMails, Export]),
     ]
