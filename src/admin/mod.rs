@@ -82,7 +82,10 @@ impl Admin {
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "alive\n"),
             "/readyz" => self.ready(),
-            "/metrics" => text(StatusCode::OK, self.metrics.render()),
+            "/metrics" => {
+                edge::measure();
+                text(StatusCode::OK, self.metrics.render())
+            }
             _ => users::answer(&self.gateway, request)
                 .await
                 .unwrap_or_else(|| text(StatusCode::NOT_FOUND, "/livez, /readyz or /metrics\n")),

@@ -33,6 +33,9 @@ pub struct LimitsConfig {
     /// An idle connection; default 75 s, longer than the 60 s of common load balancers, so that it is
     /// they who close it. A reload applies it.
     pub keep_alive: Duration,
+    /// What all clients together may leave unread of their answers, beyond a part each; default
+    /// 256 MiB, beyond it backends wait. A reload applies it to new connections.
+    pub buffers: ByteSize,
     /// Streams of one HTTP/2 connection; default 256. A reload applies it.
     pub http2_streams: u32,
     /// Pending resets of one HTTP/2 connection; default 200. A reload applies it.
@@ -53,6 +56,7 @@ impl Default for LimitsConfig {
             body_rate: ByteRate(256),
             handshake_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
+            buffers: ByteSize(256 << 20),
             http2_streams: 256,
             http2_resets: 200,
         }
@@ -74,6 +78,7 @@ impl LimitsConfig {
             body_rate: table.parse("body_rate", default.body_rate, str::parse),
             handshake_timeout: table.duration("handshake_timeout", default.handshake_timeout),
             keep_alive: table.duration("keep_alive", default.keep_alive),
+            buffers: table.parse("buffers", default.buffers, str::parse),
             http2_streams: table.integer("http2_streams", default.http2_streams, 1..=65_536),
             http2_resets: table.integer("http2_resets", default.http2_resets, 1..=65_536),
         };

@@ -30,6 +30,8 @@ pub struct UpstreamConfig {
     pub header_count: usize,
     /// Requests at once; default 1024, beyond it `queue_timeout`, then 503. A reload applies it.
     pub max_inflight: usize,
+    /// WebSockets open at once; default 10,000, beyond it 503. A reload applies it.
+    pub max_streams: usize,
     /// How long a request waits for a place; default 2 s, zero: not at all. A reload applies it.
     pub queue_timeout: Duration,
     /// CA file to trust beside the machine's own (`tls = { ca = "" }`); default none. A reload
@@ -78,6 +80,7 @@ impl UpstreamConfig {
             keep_alive: table.optional("keep_alive", |item| item.parse(parse_duration)),
             header_count: table.integer("header_count", default.header_count, 1..=10_000),
             max_inflight: table.integer("max_inflight", default.max_inflight, 1..=1_000_000),
+            max_streams: table.integer("max_streams", default.max_streams, 1..=1_000_000),
             queue_timeout: table.duration_or_zero("queue_timeout", default.queue_timeout),
             ca: table.table("tls", "[upstream] tls").and_then(|tls| {
                 let ca = tls.optional("ca", Item::path);
@@ -98,6 +101,7 @@ impl UpstreamConfig {
             keep_alive: None,
             header_count: 256,
             max_inflight: 1024,
+            max_streams: 10_000,
             queue_timeout: Duration::from_secs(2),
             ca: None,
         }

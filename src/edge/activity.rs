@@ -5,6 +5,7 @@
 
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -21,6 +22,9 @@ use tokio::time::Instant;
 
 use crate::config::LimitsConfig;
 use crate::drain::Guard;
+use crate::edge::unsent::Unsent;
+use crate::gateway::open_request::End;
+use crate::gateway::pace::Pace;
 use crate::revocation::Sign;
 use crate::telemetry::metric;
 
@@ -31,13 +35,17 @@ pub(super) struct Activity {
     head: Duration,
     idle: Duration,
     stall: Duration,
+    /// The slowest that an answer may be taken.
+    pace: Pace,
     in_flight: AtomicUsize,
     idle_since: AtomicU64,
     /// When the head began that is being read; [`NEVER`] while there is none.
     head_since: AtomicU64,
-    /// Bodies that were handed to hyper and that it has not come back to.
-    unpolled: AtomicUsize,
-    polled_at: AtomicU64,
+    /// Bytes of answers that hyper holds.
+    pub(super) unsent: Unsent,
+    /// Whether the socket takes no more for now.
+    is_blocked: AtomicBool,
+    end: OnceLock<End>,
     abrupt: AtomicBool,
     /// Whether somebody waits until what was written is flushed.
     flush_awaited: AtomicBool,
@@ -74,7 +82,18 @@ pub(super) enum Heard {
     Other,
 }
 
+/// How far a client has come with what it is sent; kept by who asks for the verdict.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// `None` while nothing is unsent.
+    pace: Option<Pace>,
+    written: u64,
+}
+
 const NEVER: u64 = u64::MAX;
+
+/// The longest that a connection that idled may take to end.
+const CLOSING: Duration = Duration::from_secs(5);
 
 impl Activity {
     /// Begins, the head of the first request being waited for.
@@ -86,11 +105,13 @@ impl Activity {
             head: limits.header_timeout,
             idle: limits.keep_alive,
             stall: limits.body_idle_timeout,
+            pace: Pace::of_answers(limits),
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
-            unpolled: AtomicUsize::new(0),
-            polled_at: AtomicU64::new(0),
+            unsent: Unsent::new(usize::try_from(limits.buffers.0).unwrap_or(usize::MAX)),
+            is_blocked: AtomicBool::new(false),
+            end: OnceLock::new(),
             abrupt: AtomicBool::new(false),
             flush_awaited: AtomicBool::new(false),
             flush_waiter: AtomicWaker::new(),
@@ -147,19 +168,24 @@ impl Activity {
     }
 
     /// Notes that a request is over.
-    pub(super) fn end(&self) {
+    pub(super) fn over(&self) {
         self.idle_since.store(self.millis(), Ordering::Relaxed);
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Notes that hyper holds a part of a body, and whether it held one of that body before.
-    pub(super) fn handed(&self, before: bool, now: bool) {
-        self.polled_at.store(self.millis(), Ordering::Relaxed);
-        match (before, now) {
-            (false, true) => self.unpolled.fetch_add(1, Ordering::Relaxed),
-            (true, false) => self.unpolled.fetch_sub(1, Ordering::Relaxed),
-            _ => 0,
-        };
+    /// Notes whether the socket takes more.
+    pub(super) fn blocked(&self, is_blocked: bool) {
+        self.is_blocked.store(is_blocked, Ordering::Relaxed);
+    }
+
+    /// Says why what is under way ends with the connection; what was said first stays.
+    pub(super) fn end_for(&self, end: End) {
+        self.end.get_or_init(|| end);
+    }
+
+    /// Why what is under way ended with the connection, unless the client left.
+    pub(super) fn end(&self) -> Option<End> {
+        self.end.get().copied()
     }
 
     /// Ties the connection to the answer under way: it is cut when that must end, though its
@@ -211,23 +237,29 @@ impl Activity {
         }
     }
 
+    /// How long a connection that idled may take to end.
+    pub(super) fn closing(&self) -> Duration {
+        CLOSING.min(self.idle)
+    }
+
     /// How long a write may make no progress.
     pub(super) const fn stall(&self) -> Duration {
         self.stall
     }
 
     /// Decides, at an instant.
-    pub(super) fn verdict(&self, now: Instant) -> Verdict {
-        if self.in_flight.load(Ordering::Relaxed) > 0 {
-            if self.must_end() {
-                return Verdict::Cut;
-            }
-            if self.unpolled.load(Ordering::Relaxed) == 0 {
-                // The last request may end without the connection being woken.
-                return Verdict::Wait(now + self.stall.min(self.idle));
-            }
-            let until = self.instant(&self.polled_at) + self.stall;
-            return if until <= now { Verdict::Cut } else { Verdict::Wait(until) };
+    pub(super) fn verdict(&self, now: Instant, progress: &mut Progress) -> Verdict {
+        let in_flight = self.in_flight.load(Ordering::Relaxed) > 0;
+        if in_flight && self.must_end() {
+            return Verdict::Cut;
+        }
+        if !self.unsent.is_none() {
+            return self.pace(now, progress);
+        }
+        progress.pace = None;
+        if in_flight || self.is_blocked.load(Ordering::Relaxed) {
+            // The last request may end without the connection being woken.
+            return Verdict::Wait(now + self.stall.min(self.idle));
         }
         if self.head_since.load(Ordering::Relaxed) != NEVER {
             let until = self.instant(&self.head_since) + self.head;
@@ -235,6 +267,26 @@ impl Activity {
         }
         let until = self.instant(&self.idle_since) + self.idle;
         if until <= now { Verdict::Idle } else { Verdict::Wait(until) }
+    }
+
+    /// Judges a client by what it takes of what it is sent: the rule for uploads, turned round.
+    fn pace(&self, now: Instant, progress: &mut Progress) -> Verdict {
+        let written = self.unsent.written();
+        let pace = progress.pace.get_or_insert_with(|| {
+            progress.written = written;
+            self.pace.clone()
+        });
+        if written != progress.written {
+            pace.received(written - progress.written, now);
+            progress.written = written;
+        }
+        match pace.waiting(now) {
+            Ok(until) => Verdict::Wait(until),
+            Err(_) => {
+                self.end_for(End::TooSlow);
+                Verdict::Cut
+            }
+        }
     }
 
     fn must_end(&self) -> bool {
@@ -269,12 +321,13 @@ mod tests {
     use tokio::sync::Semaphore;
     use tokio::time::Instant;
 
-    use super::Activity;
     use super::Heard;
     use super::Verdict;
+    use super::{Activity, Progress};
     use crate::config::LimitsConfig;
     use crate::drain::Drain;
     use crate::gateway::body::tests::limits;
+    use crate::gateway::open_request::End;
 
     fn activity() -> Activity {
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
@@ -289,29 +342,29 @@ mod tests {
     fn a_connection_that_sends_nothing_is_cut_after_the_header_timeout() {
         let activity = activity();
 
-        assert!(matches!(activity.verdict(after(9)), Verdict::Wait(_)));
-        assert_eq!(activity.verdict(after(11)), Verdict::Cut);
+        assert!(matches!(activity.verdict(after(9), &mut Progress::default()), Verdict::Wait(_)));
+        assert_eq!(activity.verdict(after(11), &mut Progress::default()), Verdict::Cut);
     }
 
     #[test]
     fn an_answered_connection_may_idle_for_keep_alive() {
         let activity = activity();
         activity.begin();
-        activity.end();
+        activity.over();
 
-        assert!(matches!(activity.verdict(after(74)), Verdict::Wait(_)));
-        assert_eq!(activity.verdict(after(76)), Verdict::Idle);
+        assert!(matches!(activity.verdict(after(74), &mut Progress::default()), Verdict::Wait(_)));
+        assert_eq!(activity.verdict(after(76), &mut Progress::default()), Verdict::Idle);
     }
 
     #[test]
     fn a_second_head_has_the_header_timeout_again() {
         let activity = activity();
         activity.begin();
-        activity.end();
+        activity.over();
         assert_eq!(activity.heard(), Heard::Head);
         assert_eq!(activity.heard(), Heard::MoreOfHead);
 
-        assert_eq!(activity.verdict(after(11)), Verdict::Cut);
+        assert_eq!(activity.verdict(after(11), &mut Progress::default()), Verdict::Cut);
     }
 
     #[test]
@@ -320,7 +373,10 @@ mod tests {
         activity.begin();
         assert_eq!(activity.heard(), Heard::Other);
 
-        assert!(matches!(activity.verdict(after(3600)), Verdict::Wait(_)));
+        assert!(matches!(
+            activity.verdict(after(3600), &mut Progress::default()),
+            Verdict::Wait(_)
+        ));
     }
 
     #[test]
@@ -331,16 +387,39 @@ mod tests {
         activity.begin();
         let now = Instant::now();
 
-        assert_eq!(activity.verdict(now), Verdict::Wait(now + Duration::from_secs(1)));
+        assert_eq!(
+            activity.verdict(now, &mut Progress::default()),
+            Verdict::Wait(now + Duration::from_secs(1))
+        );
     }
 
     #[test]
     fn an_answer_that_nobody_takes_is_cut_after_the_body_idle_timeout() {
         let activity = activity();
         activity.begin();
-        activity.handed(false, true);
+        activity.unsent.handed(10);
+        // All of it was handed over, and nothing has reached the socket.
+        activity.over();
+        let mut progress = Progress::default();
 
-        assert!(matches!(activity.verdict(after(29)), Verdict::Wait(_)));
-        assert_eq!(activity.verdict(after(31)), Verdict::Cut);
+        assert!(matches!(activity.verdict(after(0), &mut progress), Verdict::Wait(_)));
+        assert!(matches!(activity.verdict(after(29), &mut progress), Verdict::Wait(_)));
+        assert_eq!(activity.verdict(after(31), &mut progress), Verdict::Cut);
+        assert_eq!(activity.end(), Some(End::TooSlow));
+    }
+
+    #[test]
+    fn a_client_that_takes_little_but_steadily_is_not_cut_and_does_not_idle() {
+        let activity = activity();
+        activity.begin();
+        activity.unsent.handed(100 * 8192);
+        activity.over();
+        let mut progress = Progress::default();
+
+        for step in 0..99 {
+            let verdict = activity.verdict(after(step * 25), &mut progress);
+            assert!(matches!(verdict, Verdict::Wait(_)), "{step}: {verdict:?}");
+            activity.unsent.wrote(8192);
+        }
     }
 }

@@ -34,6 +34,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::LimitsConfig;
 use crate::drain::Guard;
 use crate::edge::activity::Activity;
+use crate::edge::activity::Progress;
 use crate::edge::activity::Verdict;
 use crate::edge::reply::InFlight;
 use crate::edge::reply::Reply;
@@ -200,12 +201,16 @@ fn http1_builder(limits: &LimitsConfig) -> http1::Builder {
     let mut builder = http1::Builder::new();
     // The clock of `activity` watches heads and idling; hyper's would be a timer a request.
     builder.timer(TokioTimer::new()).header_read_timeout(None);
-    builder.max_header_size(clamped(limits.header_bytes.0));
+    let head = clamped(limits.header_bytes.0);
+    builder.max_header_size(head).max_buf_size(BUFFER.max(head));
     if limits.header_count != HYPER_HEADERS {
         builder.max_headers(limits.header_count);
     }
     builder
 }
+
+/// How many bytes hyper buffers of one HTTP/1.1 connection, each way.
+const BUFFER: usize = 64 << 10;
 
 fn http2_builder(limits: &LimitsConfig) -> http2::Builder<TokioExecutor> {
     // The tasks of streams end with their connection: h2 tells them when it goes.
@@ -216,13 +221,12 @@ fn http2_builder(limits: &LimitsConfig) -> http2::Builder<TokioExecutor> {
         .max_header_list_size(u32::try_from(limits.header_bytes.0).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(limits.http2_resets)
         .max_local_error_reset_streams(limits.http2_resets)
-        .keep_alive_interval(limits.keep_alive)
-        .keep_alive_timeout(PING_TIMEOUT.min(limits.keep_alive));
+        .max_send_buf_size(STREAM_ROOM);
     builder
 }
 
-/// How long a client may take to answer a PING.
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How many bytes of an answer h2 holds before it takes no other part of that answer.
+const STREAM_ROOM: usize = 16 << 10;
 
 fn clamped(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
@@ -259,9 +263,6 @@ where
     }
 }
 
-/// How long a connection that idled may take to end.
-const CLOSING: Duration = Duration::from_secs(5);
-
 /// Drives a connection under its clock and the stop signal.
 async fn watch<C: Graceful>(connection: C, activity: &Activity) {
     let mut connection = pin!(connection);
@@ -269,6 +270,7 @@ async fn watch<C: Graceful>(connection: C, activity: &Activity) {
     let mut signalled = pin!(guard.signalled());
     let mut clock = pin!(tokio::time::sleep(Duration::ZERO));
     let (mut stopping, mut closing) = (false, None);
+    let mut progress = Progress::default();
     poll_fn(|context| {
         loop {
             if let Poll::Ready(served) = connection.as_mut().poll(context) {
@@ -287,11 +289,11 @@ async fn watch<C: Graceful>(connection: C, activity: &Activity) {
                 continue;
             }
             let now = Instant::now();
-            let until = match (activity.verdict(now), closing) {
+            let until = match (activity.verdict(now, &mut progress), closing) {
                 (Verdict::Cut, _) => return Poll::Ready(()),
                 (Verdict::Wait(until), _) => until,
                 (Verdict::Idle, None) => {
-                    closing = Some(now + CLOSING);
+                    closing = Some(now + activity.closing());
                     activity.end_abruptly();
                     connection.as_mut().end();
                     continue;

@@ -9,10 +9,12 @@ mod certificate;
 mod connection;
 pub mod dev_certificate;
 mod listener;
+mod part;
 mod reply;
 mod socket;
 mod tcp;
 pub mod tls;
+mod unsent;
 
 #[cfg(test)]
 mod connection_tests;
@@ -74,6 +76,13 @@ where
     F: Future<Output = Response<ReplyBody>> + Send + 'static,
 {
     listener::accept(bound, Some(tls), service).await;
+}
+
+/// Tells the metrics how much of answers is held.
+pub fn measure() {
+    #[expect(clippy::cast_precision_loss, reason = "a metric is a float")]
+    let held = unsent::held_bytes() as f64;
+    metrics::gauge!(crate::telemetry::metric::BUFFERED_BYTES).set(held);
 }
 
 /// Serves HTTP/1.1 in the clear until the guard is signalled and every connection has ended.

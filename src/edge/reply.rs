@@ -9,7 +9,6 @@ use std::task::Poll;
 use std::task::ready;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
@@ -17,7 +16,9 @@ use tokio::runtime::Handle;
 use tokio::time::Sleep;
 
 use crate::edge::activity::Activity;
+use crate::edge::part::Part;
 use crate::gateway::body::ReplyBody;
+use crate::gateway::open_request::End;
 
 /// A request under way.
 #[derive(Debug)]
@@ -27,11 +28,10 @@ pub(super) struct InFlight(Arc<Activity>);
 #[derive(Debug)]
 pub(super) struct Reply {
     body: ReplyBody,
+    activity: Arc<Activity>,
     /// `None` once it was handed to the drain.
     in_flight: Option<InFlight>,
-    /// Whether hyper waits for room to send before it comes back to this body (HTTP/2 windows;
-    /// with HTTP/1.1 the socket itself tells).
-    waits_for_room: Option<bool>,
+    http2: bool,
     /// `Some` once the body has failed.
     failure: Option<Failure>,
 }
@@ -58,78 +58,66 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.over();
     }
 }
 
 impl Reply {
     /// Wraps a body.
     pub(super) fn new(body: ReplyBody, in_flight: InFlight, http2: bool) -> Self {
-        let mut reply = Self {
-            body,
-            in_flight: Some(in_flight),
-            waits_for_room: http2.then_some(false),
-            failure: None,
-        };
-        if let (None, Some(sign), Some(in_flight)) =
-            (reply.waits_for_room, reply.body.sign(), &reply.in_flight)
-        {
-            in_flight.0.tie(sign);
+        let activity = Arc::clone(&in_flight.0);
+        if !http2 && let Some(sign) = body.sign() {
+            activity.tie(sign);
         }
-        let ends = reply.body.is_end_stream();
-        reply.note(!ends);
-        reply
+        Self { body, activity, in_flight: Some(in_flight), http2, failure: None }
     }
 
     /// Waits until the client has been sent what there was, and gives the error then.
     fn poll_failure(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Error>> {
-        let (Some(failure), Some(in_flight)) = (&mut self.failure, &self.in_flight) else {
-            return Poll::Ready(None);
-        };
+        let Some(failure) = &mut self.failure else { return Poll::Ready(None) };
         let is_over = |sleep: &mut Pin<Box<Sleep>>| sleep.as_mut().poll(context).is_ready();
         let out_of_patience = failure.patience.as_mut().is_some_and(is_over);
         if !out_of_patience {
-            ready!(in_flight.0.poll_flushed(context));
+            ready!(self.activity.poll_flushed(context));
         }
         Poll::Ready(self.failure.take().map(|failure| failure.error))
-    }
-
-    fn note(&mut self, now: bool) {
-        if let (Some(before), Some(in_flight)) = (&mut self.waits_for_room, &self.in_flight) {
-            in_flight.0.handed(std::mem::replace(before, now), now);
-        }
     }
 }
 
 impl Body for Reply {
-    type Data = Bytes;
+    type Data = Part;
     type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    ) -> Poll<Option<Result<Frame<Part>, io::Error>>> {
         if self.failure.is_some() {
             return self.poll_failure(context).map(|error| error.map(Err));
         }
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        if let Poll::Ready(Some(Err(error))) = frame {
-            self.note(false);
+        // What is known whole is held anyway.
+        if self.body.is_streaming() {
+            ready!(self.activity.unsent.poll_room(context));
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let data = match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) => data,
             // What may go to nobody any more is not waited for.
-            if error.kind() == io::ErrorKind::PermissionDenied {
+            Some(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
                 return Poll::Ready(Some(Err(error)));
             }
-            let http2 = self.waits_for_room.is_some();
-            let patience = http2.then(|| Box::pin(tokio::time::sleep(FLUSH)));
-            self.failure = Some(Failure { error, patience });
-            if let Some(in_flight) = &self.in_flight {
-                in_flight.0.await_flush();
+            Some(Err(error)) => {
+                let patience = self.http2.then(|| Box::pin(tokio::time::sleep(FLUSH)));
+                self.failure = Some(Failure { error, patience });
+                self.activity.await_flush();
+                return self.poll_failure(context).map(|error| error.map(Err));
             }
-            return self.poll_failure(context).map(|error| error.map(Err));
-        }
-        let waits = matches!(frame, Poll::Ready(Some(Ok(_)))) && !self.body.is_end_stream();
-        self.note(waits);
-        frame
+            // An answer's body has no trailers.
+            Some(Ok(Err(_))) | None => return Poll::Ready(None),
+        };
+        let open = if self.body.is_end_stream() { self.body.take_open() } else { None };
+        let part = Part::new(data, Arc::clone(&self.activity), open);
+        Poll::Ready(Some(Ok(Frame::data(part))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -143,12 +131,14 @@ impl Body for Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        self.note(false);
+        if let Some(mut open) = self.body.take_open() {
+            let is_whole = self.body.is_end_stream();
+            let end = if is_whole { Some(End::Done) } else { self.activity.end() };
+            open.ended(end.unwrap_or(End::ClientGone));
+        }
         let rest = self.body.finish();
         let in_flight = self.in_flight.take();
-        if let Some(in_flight) = &in_flight {
-            in_flight.0.untie();
-        }
+        self.activity.untie();
         // The head is written by now: hyper lets go of a body after that. The drain is bounded,
         // and counts as the request, so the connection's clock and the stop signal wait for it.
         if let (Some(rest), Ok(runtime)) = (rest, Handle::try_current()) {

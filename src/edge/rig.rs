@@ -48,12 +48,13 @@ use crate::edge::Service;
 use crate::edge::serve;
 use crate::gateway::Connection;
 use crate::gateway::body::ReplyBody;
-use crate::gateway::body::read_whole;
+use crate::gateway::body::read_input;
 use crate::gateway::body::settle;
 use crate::gateway::forward::Plan;
 use crate::gateway::forward::forward;
 use crate::gateway::framing;
 use crate::gateway::request_body::RequestBody;
+use crate::gateway::sent::Sent;
 use crate::gateway::upstream::Upstream;
 use crate::operation::Rejection;
 
@@ -93,6 +94,7 @@ impl Settings {
                 response_timeout: Duration::from_secs(5),
                 idle_timeout: Duration::from_secs(5),
                 max_inflight: 1024,
+                max_streams: 100,
                 queue_timeout: Duration::from_millis(100),
                 ..UpstreamConfig::at(UpstreamUrl { tls: false, host, port: backend.port() })
             },
@@ -294,7 +296,7 @@ async fn handle(
         }
         "/whole" => {
             let mut body = request.into_body();
-            let reply = match read_whole(&mut body, &limits).await {
+            let reply = match read_input(&mut body, &limits).await {
                 Ok(bytes) => Response::new(ReplyBody::full(bytes.len().to_string().into())),
                 Err(rejection) => render(&rejection),
             };
@@ -319,12 +321,12 @@ async fn handle(
                 client: connection.peer.ip(),
                 peer: connection.peer.ip(),
                 trusted_peer: false,
-                request_id: "req-1",
+                request_id: &HeaderValue::from_static("req-1"),
                 most_body: limits.body,
                 limits: &limits,
                 watch: None,
             };
-            match forward(request, plan).await {
+            match forward(request, plan, &mut Sent::new()).await {
                 Ok(forwarded) => forwarded.response,
                 Err(failed) => {
                     let reply = render(&failed.rejection);

@@ -13,6 +13,8 @@ use std::task::Poll;
 use std::task::ready;
 use std::time::Duration;
 
+use socket2::SockRef;
+use socket2::TcpKeepalive;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
@@ -20,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use crate::edge::activity::Activity;
+use crate::gateway::open_request::End;
 
 /// A TCP stream.
 #[derive(Debug)]
@@ -42,6 +45,17 @@ enum Linger {
     Over,
 }
 
+/// How many bytes the kernel holds that the network has not taken: beyond, a write waits, so that
+/// its progress is the client's, and a slow one holds little.
+const UNSENT: u32 = 64 << 10;
+
+/// Asks for signs of life of the other end's kernel, which a slow client's gives as well: an HTTP/2
+/// PING would wait behind everything that the client has not read.
+fn keep_alive() -> TcpKeepalive {
+    let every = Duration::from_secs(15);
+    TcpKeepalive::new().with_time(every).with_interval(every).with_retries(3)
+}
+
 /// How long a close waits for the client to close too.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -52,6 +66,9 @@ impl Tcp {
     /// When the stream has ended already.
     pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
+        let socket = SockRef::from(&stream);
+        socket.set_tcp_notsent_lowat(UNSENT)?;
+        socket.set_tcp_keepalive(&keep_alive())?;
         Ok(Self { stream, activity, stall: None, linger: Linger::NotYet })
     }
 
@@ -72,6 +89,7 @@ impl Tcp {
         context: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
+        self.activity.blocked(written.is_pending());
         if written.is_ready() {
             self.stall = None;
             return written;
@@ -79,6 +97,7 @@ impl Tcp {
         let limit = self.activity.stall();
         let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         ready!(stall.as_mut().poll(context));
+        self.activity.end_for(End::TooSlow);
         let reason = "the client takes nothing of its answer";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)))
     }

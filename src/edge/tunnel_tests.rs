@@ -11,6 +11,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::drain::Drained;
 use crate::edge::rig::Backend;
@@ -57,7 +58,7 @@ async fn messages_pass_both_ways() {
 }
 
 #[tokio::test]
-async fn a_tunnel_ends_with_the_stop_signal() {
+async fn a_client_is_told_that_the_gateway_goes_away_and_heard_out() {
     let backend = echo().await;
     let rig = Rig::start(Settings::new(backend.address));
     let stream = rig.tls("http/1.1").await;
@@ -65,10 +66,13 @@ async fn a_tunnel_ends_with_the_stop_signal() {
     socket.send(Message::text("hello")).await.unwrap();
     socket.next().await.unwrap().unwrap();
 
-    let drained = rig.drain.finish(DEADLINE).await;
+    let talk = async { (socket.next().await.unwrap().unwrap(), socket.next().await.is_none()) };
+    let (drained, (said, closed)) = tokio::join!(rig.drain.finish(DEADLINE), talk);
 
     assert_eq!(drained, Drained::Complete);
-    assert!(socket.next().await.is_none_or(|message| message.is_err()));
+    let Message::Close(Some(frame)) = said else { panic!("{said:?}") };
+    assert_eq!(frame.code, CloseCode::Away);
+    assert!(closed, "with a close_notify: an error otherwise");
 }
 
 #[tokio::test]

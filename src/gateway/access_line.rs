@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
 use crate::gateway::context::Who;
+use crate::gateway::open_request::End;
 use crate::gateway::plain::all_bytes;
 use crate::gateway::plain::write_address;
 use crate::gateway::plain::write_number;
@@ -29,7 +30,9 @@ pub(crate) struct Entry<'a> {
     pub(crate) host: &'a str,
     /// The path as sent; no query: it may hold secrets.
     pub(crate) path: &'a str,
-    /// Status of the answer.
+    /// HTTP version.
+    pub(crate) protocol: &'static str,
+    /// Status of the answer; 499 where the client left before it.
     pub(crate) status: u16,
     /// Why it was refused, in the words of the [`crate::operation::Rejection`].
     pub(crate) refusal: Option<(Option<ErrorCode>, &'a str)>,
@@ -41,14 +44,31 @@ pub(crate) struct Entry<'a> {
     pub(crate) route: &'a str,
     /// The upstream that was asked.
     pub(crate) upstream: Option<&'a str>,
-    /// From the request's head to the answer's.
+    /// How it ended, and the bytes of both bodies.
+    pub(crate) ending: Ending,
+    /// From the request's head to the answer's end.
     pub(crate) duration: Duration,
+    /// From the request's head to the answer's, where there was one.
+    pub(crate) head_time: Option<Duration>,
     /// What the upstream took of it.
     pub(crate) upstream_time: Option<Duration>,
     /// What verifying the token took of it.
     pub(crate) verify_time: Option<Duration>,
     /// What was done although revocation was stale.
     pub(crate) stale: Option<&'static str>,
+}
+
+/// The end of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending {
+    /// How it ended.
+    pub(crate) end: End,
+    /// Bytes of the request's body.
+    pub(crate) received: u64,
+    /// Bytes of the answer's body, as they were handed to the connection.
+    pub(crate) sent: u64,
+    /// How much of the request the upstream had when the client left before an answer.
+    pub(crate) upstream_sent: Option<&'static str>,
 }
 
 /// Appends an object and a line end.
@@ -64,6 +84,7 @@ pub(crate) fn json(entry: &Entry<'_>, line: &mut Vec<u8>) {
     member(line, "method", entry.method.as_str());
     member(line, "host", entry.host);
     member(line, "path", entry.path);
+    member(line, "protocol", entry.protocol);
     name(line, "status");
     write_number(line, entry.status.into(), 1);
     if let Some((code, reason)) = entry.refusal {
@@ -82,8 +103,20 @@ pub(crate) fn json(entry: &Entry<'_>, line: &mut Vec<u8>) {
     if let Some(upstream) = entry.upstream {
         member(line, "upstream", upstream);
     }
+    if let Some(extent) = entry.ending.upstream_sent {
+        member(line, "upstream_sent", extent);
+    }
+    member(line, "end", entry.ending.end.name());
+    name(line, "bytes_in");
+    write_number(line, entry.ending.received, 1);
+    name(line, "bytes_out");
+    write_number(line, entry.ending.sent, 1);
     name(line, "duration_ms");
     thousandths(line, micros(entry.duration));
+    if let Some(time) = entry.head_time {
+        name(line, "head_ms");
+        thousandths(line, micros(time));
+    }
     if let Some(time) = entry.upstream_time {
         name(line, "upstream_ms");
         thousandths(line, micros(time));
@@ -155,6 +188,11 @@ fn details(entry: &Entry<'_>) -> String {
             parts.extend(verified.into_iter().chain(upstream));
         }
     }
+    if entry.ending.end != End::Done {
+        parts.push(entry.ending.end.name().to_owned());
+    }
+    let extent = entry.ending.upstream_sent;
+    parts.extend(extent.map(|extent| format!("the upstream had {extent} of the request")));
     parts.extend(entry.stale.map(|stale| format!("revocation is stale: {stale}")));
     parts.join(", ")
 }
@@ -282,13 +320,16 @@ pub(crate) fn sample_entry() -> Entry<'static> {
         method: &Method::GET,
         host: "localhost:8443",
         path: "/api/hello",
+        protocol: "HTTP/1.1",
         status: 200,
         refusal: None,
         who: &Who::Anonymous,
         site: "*",
         route: "/*",
         upstream: Some("whoami"),
+        ending: Ending { end: End::Done, received: 12, sent: 345, upstream_sent: None },
         duration: Duration::from_micros(900),
+        head_time: Some(Duration::from_micros(800)),
         upstream_time: Some(Duration::from_micros(500)),
         verify_time: Some(Duration::from_micros(60)),
         stale: None,
@@ -370,10 +411,10 @@ mod tests {
             object(&entry),
             "{\"time\":\"2026-11-20T10:42:07.042Z\",\"request_id\":\"r-1\",\
              \"client\":\"127.0.0.1\",\"method\":\"GET\",\"host\":\"localhost:8443\",\
-             \"path\":\"/api/hello\",\"status\":503,\"code\":\"service_unavailable\",\
+             \"path\":\"/api/hello\",\"protocol\":\"HTTP/1.1\",\"status\":503,\"code\":\"service_unavailable\",\
              \"reason\":\"away\",\"subject\":\"7\",\"site\":\"*\",\"route\":\"/*\",\
-             \"upstream\":\"whoami\",\"duration_ms\":0.900,\"upstream_ms\":0.500,\
-             \"verify_us\":60,\"stale\":\"ask\"}\n"
+             \"upstream\":\"whoami\",\"end\":\"done\",\"bytes_in\":12,\"bytes_out\":345,\
+             \"duration_ms\":0.900,\"head_ms\":0.800,\"upstream_ms\":0.500,\"verify_us\":60,\"stale\":\"ask\"}\n"
         );
     }
 

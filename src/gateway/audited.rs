@@ -22,7 +22,7 @@ impl Audited {
         let entry = Entry {
             site: Some(visit.site.auth.host.clone()),
             address: Some(visit.context.client.address.to_string()),
-            request: Some(visit.context.request_id.clone()),
+            request: Some(visit.context.request_id.as_str().to_owned()),
             ..asked(command)?
         };
         Some(Self { entry: Some(entry) })

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
+use std::task::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,9 +20,11 @@ use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
 use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::config::LimitsConfig;
+use crate::gateway::open_request::OpenRequest;
 use crate::gateway::pace::Pace;
 use crate::gateway::request_body::RequestBody;
 use crate::gateway::upload::Fault;
@@ -41,6 +44,8 @@ use crate::revocation::Sign;
 pub struct ReplyBody {
     kind: Kind,
     rest: Option<Rest>,
+    /// The request that it answers; logged when it is let go of.
+    open: Option<Box<OpenRequest>>,
 }
 
 #[derive(Debug)]
@@ -48,6 +53,8 @@ enum Kind {
     Empty,
     Full(Bytes),
     Stream(Box<Answer>),
+    /// The connection goes over to a tunnel, which takes the request along.
+    Switching(oneshot::Sender<Box<OpenRequest>>),
 }
 
 /// What is left of a request body that its answer did not wait for.
@@ -65,25 +72,58 @@ impl ReplyBody {
     /// A body without bytes.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { kind: Kind::Empty, rest: None }
+        Self::of(Kind::Empty)
     }
 
     /// A body that is known whole.
     #[must_use]
     pub const fn full(bytes: Bytes) -> Self {
-        Self { kind: Kind::Full(bytes), rest: None }
+        Self::of(Kind::Full(bytes))
     }
 
     /// An upstream's body, as it comes.
     pub(crate) const fn stream(answer: Box<Answer>) -> Self {
-        Self { kind: Kind::Stream(answer), rest: None }
+        Self::of(Kind::Stream(answer))
+    }
+
+    /// No body, and the request goes to a tunnel.
+    pub(crate) const fn switching(tunnel: oneshot::Sender<Box<OpenRequest>>) -> Self {
+        Self::of(Kind::Switching(tunnel))
+    }
+
+    const fn of(kind: Kind) -> Self {
+        Self { kind, rest: None, open: None }
+    }
+
+    /// Takes charge of the request that is answered.
+    pub(crate) fn attach(&mut self, open: Box<OpenRequest>) {
+        match std::mem::replace(&mut self.kind, Kind::Empty) {
+            // Where nobody takes it the tunnel was never opened: it is logged so.
+            Kind::Switching(tunnel) => drop(tunnel.send(open)),
+            kind => {
+                self.kind = kind;
+                self.open = Some(open);
+            }
+        }
+    }
+
+    /// Says whether the body is read from an upstream as it is sent.
+    #[must_use]
+    pub const fn is_streaming(&self) -> bool {
+        matches!(self.kind, Kind::Stream(_))
+    }
+
+    /// Gives the request away: to the part that is the last one, or to be ended.
+    #[must_use]
+    pub fn take_open(&mut self) -> Option<Box<OpenRequest>> {
+        self.open.take()
     }
 
     /// The upstream's body, where it is still to come.
     pub(crate) const fn streaming(&mut self) -> Option<&mut Answer> {
         match &mut self.kind {
             Kind::Stream(answer) => Some(answer),
-            Kind::Empty | Kind::Full(_) => None,
+            Kind::Empty | Kind::Full(_) | Kind::Switching(_) => None,
         }
     }
 
@@ -92,7 +132,7 @@ impl ReplyBody {
     pub fn sign(&self) -> Option<Sign> {
         match &self.kind {
             Kind::Stream(answer) => answer.sign(),
-            Kind::Empty | Kind::Full(_) => None,
+            Kind::Empty | Kind::Full(_) | Kind::Switching(_) => None,
         }
     }
 
@@ -148,22 +188,28 @@ impl Body for ReplyBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match &mut self.kind {
-            Kind::Empty => Poll::Ready(None),
+        let data = match &mut self.kind {
+            Kind::Empty | Kind::Switching(_) => None,
             Kind::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.kind = Kind::Empty;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
+                Some(Ok(bytes))
             }
-            Kind::Stream(answer) => {
-                answer.poll_data(context).map(|data| data.map(|data| data.map(Frame::data)))
+            Kind::Stream(answer) => ready!(answer.poll_data(context)),
+        };
+        match (&data, &mut self.open) {
+            (Some(Ok(bytes)), Some(open)) => {
+                open.sent(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             }
+            (Some(Err(error)), Some(open)) => open.ended(Answer::end_by(error)),
+            _ => {}
         }
+        Poll::Ready(data.map(|data| data.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Empty => true,
+            Kind::Empty | Kind::Switching(_) => true,
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::Stream(answer) => answer.is_over(),
         }
@@ -171,7 +217,7 @@ impl Body for ReplyBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Empty | Kind::Switching(_) => SizeHint::with_exact(0),
             Kind::Full(bytes) => {
                 SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
             }
@@ -180,33 +226,48 @@ impl Body for ReplyBody {
     }
 }
 
-/// Reads an endpoint's body whole, up to `limits.auth_body`, under the body deadlines.
+/// Reads an endpoint's body whole, up to `limits.auth_body`.
 ///
 /// # Errors
 /// Too large is invalid input (the contract's validation error); too slow is 408.
-pub(crate) async fn read_whole(
+pub(crate) async fn read_input(
     body: &mut RequestBody,
     limits: &LimitsConfig,
 ) -> Result<Bytes, Rejection> {
-    let most = usize::try_from(limits.auth_body.0).unwrap_or(usize::MAX);
-    if body.size_hint().lower() > limits.auth_body.0 {
-        return Err(too_large());
+    read_whole(body, limits.auth_body.0, limits).await.map_err(|fault| match fault {
+        Fault::TooLarge => too_large(),
+        fault => fault.rejection(),
+    })
+}
+
+/// Reads a body whole, under the body deadlines.
+///
+/// # Errors
+/// Too large, too slow, or broken off.
+pub(crate) async fn read_whole(
+    body: &mut RequestBody,
+    most: u64,
+    limits: &LimitsConfig,
+) -> Result<Bytes, Fault> {
+    if body.size_hint().lower() > most {
+        return Err(Fault::TooLarge);
     }
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut pace = Pace::new(limits, body.is_held_back());
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     loop {
-        let until = pace.waiting(Instant::now()).map_err(|slow| Fault::Slow(slow).rejection())?;
+        let until = pace.waiting(Instant::now()).map_err(Fault::Slow)?;
         let next = poll_fn(|context| body.poll_data(context));
         let data = match tokio::time::timeout_at(until, next).await {
             Err(_elapsed) => continue,
             Ok(None) => break,
-            Ok(Some(Err(error))) => return Err(Fault::Client(error.to_string()).rejection()),
+            Ok(Some(Err(error))) => return Err(Fault::Client(error.to_string())),
             Ok(Some(Ok(data))) => data,
         };
-        pace.received(data.len(), Instant::now());
+        pace.received(u64::try_from(data.len()).unwrap_or(u64::MAX), Instant::now());
         if first.len() + whole.len() + data.len() > most {
-            return Err(too_large());
+            return Err(Fault::TooLarge);
         }
         // Most bodies are one part, which needs no copy.
         if first.is_empty() && whole.is_empty() {

@@ -19,12 +19,13 @@ use http::uri::PathAndQuery;
 
 use crate::clock::Now;
 use crate::config::SameSite;
-use crate::contract::Endpoint;
 use crate::contract::ReplyContext;
 use crate::gateway::client_address::Client;
 use crate::gateway::framing;
 use crate::gateway::meter::Meter;
 use crate::gateway::request_body::RequestBody;
+use crate::gateway::sent::Sent;
+use crate::gateway::upstream::Upstream;
 use crate::operation::UserId;
 use crate::token::Verified;
 
@@ -41,7 +42,7 @@ pub(crate) struct Context {
     /// Who is at the other end.
     pub(crate) client: Client,
     /// `X-Request-Id`
-    pub(crate) request_id: String,
+    pub(crate) request_id: RequestId,
     /// Method.
     pub(crate) method: Method,
     /// Path and query as sent.
@@ -54,17 +55,23 @@ pub(crate) struct Context {
     host: Option<HeaderValue>,
 }
 
+/// The id of a request: visible ASCII, in one piece that client, backend and log share.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(HeaderValue);
+
 /// What was found out on the walk; for the log and the metrics.
 #[derive(Debug)]
-pub(crate) struct Trail<'a> {
+pub(crate) struct RequestRecord {
     /// Counts the answer.
-    pub(crate) meter: &'a Meter,
-    /// The endpoint whose error table a refusal uses.
-    pub(crate) endpoint: Option<&'a Endpoint>,
+    pub(crate) meter: Arc<Meter>,
     /// Who asked.
     pub(crate) who: Who,
-    /// Name of the upstream that was asked.
-    pub(crate) upstream: Option<&'a str>,
+    /// Bytes of the request's body that an endpoint read.
+    pub(crate) received: u64,
+    /// The upstream that was asked.
+    pub(crate) upstream: Option<Arc<Upstream>>,
+    /// What it was sent.
+    pub(crate) sent: Sent,
     /// How long the upstream took.
     pub(crate) upstream_time: Option<Duration>,
     /// How long verifying the token took.
@@ -120,7 +127,7 @@ impl Context {
             now,
             started,
             client,
-            request_id: given.unwrap_or_else(make_id),
+            request_id: RequestId::new(given.unwrap_or_else(make_id)),
             method: parts.method.clone(),
             target: parts.uri.path_and_query().cloned().unwrap_or_else(root),
             version: parts.version,
@@ -139,7 +146,7 @@ impl Context {
     /// What answers are encoded with.
     pub(crate) fn reply(&self, same_site: SameSite) -> ReplyContext<'_> {
         let host = framing::split_authority(self.authority()).map_or("", |(host, _)| host);
-        ReplyContext { now: self.now.wall, request_id: &self.request_id, host, same_site }
+        ReplyContext { now: self.now.wall, request_id: self.request_id.as_str(), host, same_site }
     }
 }
 
@@ -150,14 +157,32 @@ impl Unread {
     }
 }
 
-impl<'a> Trail<'a> {
+impl RequestId {
+    fn new(text: String) -> Self {
+        // What makes ids, and what trusts them, makes sure that they fit in a header.
+        Self(HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("-")))
+    }
+
+    /// As text.
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// As a header says it.
+    pub(crate) const fn header(&self) -> &HeaderValue {
+        &self.0
+    }
+}
+
+impl RequestRecord {
     /// Begins where nothing is known.
-    pub(crate) const fn new(meter: &'a Meter) -> Self {
+    pub(crate) const fn new(meter: Arc<Meter>) -> Self {
         Self {
             meter,
-            endpoint: None,
             who: Who::Anonymous,
+            received: 0,
             upstream: None,
+            sent: Sent::new(),
             upstream_time: None,
             verify_time: None,
             stale: None,
@@ -224,7 +249,7 @@ mod tests {
             ("long", Some(long.as_str()), true, "made"),
         ];
         for (name, sent, trusted, expected) in rows {
-            assert_eq!(context("/", sent, trusted).request_id, expected, "{name}");
+            assert_eq!(context("/", sent, trusted).request_id.as_str(), expected, "{name}");
         }
     }
 

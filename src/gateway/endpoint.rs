@@ -11,7 +11,7 @@ use crate::contract::Endpoint;
 use crate::contract::EndpointRequest;
 use crate::gateway::audited::Audited;
 use crate::gateway::body;
-use crate::gateway::context::Trail;
+use crate::gateway::context::RequestRecord;
 use crate::gateway::context::Unread;
 use crate::gateway::context::Who;
 use crate::gateway::origin;
@@ -34,13 +34,13 @@ const AGENT_BYTES: usize = 256;
 /// # Errors
 /// 403 for a foreign page where a cookie counts; what authentication, the contract's decoding or
 /// the operation refuses.
-pub(crate) async fn serve<'a>(
-    visit: Visit<'a>,
-    endpoint: &'a Endpoint,
+pub(crate) async fn serve(
+    visit: Visit<'_>,
+    endpoint: &Endpoint,
     path: &Canonical<'_>,
     parts: &Parts,
     unread: &mut Unread,
-    trail: &mut Trail<'a>,
+    record: &mut RequestRecord,
 ) -> Result<Response<Bytes>, Rejection> {
     if endpoint.reads_cookie() {
         let (site, context) = (visit.site, visit.context);
@@ -49,17 +49,18 @@ pub(crate) async fn serve<'a>(
     let principal = if endpoint.needs_principal() {
         let scrutiny = visit.scrutiny(None).for_operation(endpoint.operation());
         let required = RouteAuth::Required;
-        let verified = visit.authenticate(&parts.headers, required, scrutiny, trail).await?;
+        let verified = visit.authenticate(&parts.headers, required, scrutiny, record).await?;
         verified.map(|verified| verified.principal.clone())
     } else {
         None
     };
     unread.untouched = false;
     let bytes = match &mut unread.body {
-        Some(body) => body::read_whole(body, &visit.snapshot.config.limits).await?,
+        Some(body) => body::read_input(body, &visit.snapshot.config.limits).await?,
         None => return Err(Rejection::new(ErrorCode::Internal, "the body was taken before")),
     };
     unread.body = None;
+    record.received = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let request = EndpointRequest {
         headers: &parts.headers,
         query: parts.uri.query(),
@@ -78,7 +79,7 @@ pub(crate) async fn serve<'a>(
     let outcome = outcome?;
     if let Some(user) = account(&outcome) {
         let name = user.email.as_ref().or(user.username.as_ref());
-        trail.who = Who::Account { id: user.id, name: name.cloned() };
+        record.who = Who::Account { id: user.id, name: name.cloned() };
     }
     Ok(visit.site.contract.encode(endpoint, &outcome, visit.context.reply(visit.site.same_site)))
 }

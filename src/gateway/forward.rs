@@ -16,6 +16,7 @@ use http::StatusCode;
 use http::Version;
 use http::header::CONNECTION;
 use http::header::CONTENT_LENGTH;
+use http::header::EXPECT;
 use http::header::TRANSFER_ENCODING;
 use http::uri::PathAndQuery;
 use hyper::body::Incoming;
@@ -26,12 +27,15 @@ use crate::config::HostHeader;
 use crate::config::LimitsConfig;
 use crate::gateway::body::CLOSE;
 use crate::gateway::body::ReplyBody;
+use crate::gateway::body::read_whole;
 use crate::gateway::hop;
 use crate::gateway::outgoing;
 use crate::gateway::request_body::RequestBody;
+use crate::gateway::sent::Sent;
 use crate::gateway::tunnel::Handshake;
 use crate::gateway::upload::ClientBody;
 use crate::gateway::upload::Fault;
+use crate::gateway::upload::SHORT;
 use crate::gateway::upload::Upload;
 use crate::gateway::upstream::Answer;
 use crate::gateway::upstream::Exchange;
@@ -73,7 +77,7 @@ pub(crate) struct Plan<'a> {
     /// Whether the peer is a trusted proxy, whose `X-Forwarded-*` are added to, not replaced.
     pub(crate) trusted_peer: bool,
     /// `X-Request-Id`.
-    pub(crate) request_id: &'a str,
+    pub(crate) request_id: &'a HeaderValue,
     /// Longest body.
     pub(crate) most_body: ByteSize,
     /// Body deadlines.
@@ -109,6 +113,7 @@ pub(crate) struct Unforwarded {
 pub(crate) async fn forward(
     mut request: Request<RequestBody>,
     mut plan: Plan<'_>,
+    record: &mut Sent,
 ) -> Result<Forwarded, Unforwarded> {
     let handshake = Handshake::of(&mut request);
     let method = request.method().clone();
@@ -119,14 +124,33 @@ pub(crate) async fn forward(
         return Err(refused(Fault::TooLarge.rejection(), body));
     }
     let upstream = plan.upstream;
-    let place = match upstream.admit().await {
-        Ok(place) => place,
+    let watch = plan.watch;
+    let stream = match handshake.as_ref().map(|_| upstream.admit_stream()).transpose() {
+        Ok(stream) => stream,
         Err(failure) => return Err(refused(refuse(upstream, failure), body)),
     };
-
-    let watch = plan.watch;
-    let (body, upload) = ClientBody::new(body, plan.most_body, plan.limits, watch);
+    // A client that is slow with a small body holds no place meanwhile.
+    let (body, upload) = if is_small(&body, &parts.headers) {
+        (small(body, &plan, record).await?, None)
+    } else {
+        ClientBody::new(body, plan.most_body, plan.limits, watch)
+    };
+    let place = match upstream.admit(plan.client).await {
+        Ok(place) => place,
+        Err(failure) => {
+            let body = body.into_unread();
+            return Err(Unforwarded {
+                rejection: refuse(upstream, failure),
+                body,
+                untouched: true,
+            });
+        }
+    };
+    if let Some(upload) = &upload {
+        upstream.watch(&place, upload.delayed());
+    }
     let request = outgoing::request(parts, body, &mut plan, handshake.is_some());
+    record.begin(upload.as_ref());
     let start = Instant::now();
     let sent = upstream.send(request, upload.as_deref()).await;
     let upstream_time = start.elapsed();
@@ -143,7 +167,7 @@ pub(crate) async fn forward(
     let lease = || of_upload().or_else(|| watch.map(Watch::lease));
     let response = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let switched = match handshake {
-            Some(handshake) => Box::pin(handshake.open(response, exchange, lease())).await,
+            Some(handshake) => Box::pin(handshake.open(response, exchange, lease(), stream)).await,
             None => Err(Failure::Switched),
         };
         switched.map_err(|failure| unforwarded(upstream, failure, upload_rest))?
@@ -157,6 +181,48 @@ pub(crate) async fn forward(
         response
     };
     Ok(Forwarded { response, upstream_time })
+}
+
+/// Whether a body is read before its upstream is asked. One that waits to be asked for is not:
+/// it would come for nothing where the upstream is full.
+fn is_small(body: &RequestBody, headers: &HeaderMap) -> bool {
+    let length = body.size_hint().exact().filter(|length| *length > 0);
+    length.is_some_and(|length| length <= SMALL) && !headers.contains_key(EXPECT)
+}
+
+/// The longest body that is read before its upstream is asked, in bytes.
+const SMALL: u64 = 64 << 10;
+
+/// Reads a small body whole.
+///
+/// # Errors
+/// What is wrong with the body, and 401 where the token was revoked while it came.
+async fn small(
+    mut body: RequestBody,
+    plan: &Plan<'_>,
+    record: &mut Sent,
+) -> Result<ClientBody, Unforwarded> {
+    let begun = Instant::now();
+    let read = read_whole(&mut body, SMALL, plan.limits).await;
+    let ended = plan.watch.filter(|_| begun.elapsed() >= SHORT).and_then(|watch| {
+        let mut lease = watch.lease();
+        lease.has_ended()
+    });
+    let read = match (read, ended) {
+        (Ok(_), Some(ended)) => Err(Failure::Ended(ended)),
+        (Ok(bytes), None) => Ok(bytes),
+        (Err(fault), _) => Err(Failure::Upload(fault)),
+    };
+    match read {
+        Ok(bytes) => {
+            record.read(bytes.len());
+            Ok(ClientBody::whole(bytes))
+        }
+        Err(failure) => {
+            let rejection = refuse(plan.upstream, failure);
+            Err(Unforwarded { rejection, body: Some(body), untouched: false })
+        }
+    }
 }
 
 fn refuse(upstream: &Upstream, failure: Failure) -> Rejection {
@@ -213,14 +279,14 @@ fn hold(
     mut response: Response<ReplyBody>,
     lease: impl FnOnce() -> Option<Lease>,
 ) -> Result<Response<ReplyBody>, Failure> {
-    if let Some(answer) = response.body_mut().streaming()
-        && let Some(mut lease) = lease()
-    {
+    let Some(answer) = response.body_mut().streaming() else { return Ok(response) };
+    if let Some(mut lease) = lease() {
         if let Some(ended) = lease.has_ended() {
             return Err(Failure::Ended(ended));
         }
         answer.hold(lease);
     }
+    answer.share();
     Ok(response)
 }
 

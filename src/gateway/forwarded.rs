@@ -27,7 +27,7 @@ pub(crate) struct Facts<'a> {
     /// What was cut from the path.
     pub(crate) prefix: Option<&'a str>,
     /// The request's id.
-    pub(crate) request_id: &'a str,
+    pub(crate) request_id: &'a HeaderValue,
 }
 
 /// Headers besides `X-Forwarded-…` in which proxies of others name the client's address: backends
@@ -92,9 +92,7 @@ pub(crate) fn state(headers: &mut HeaderMap, facts: &Facts<'_>) {
             headers.insert(FORWARDED_PREFIX, whole);
         }
     }
-    if let Ok(id) = HeaderValue::from_str(facts.request_id) {
-        headers.insert(REQUEST_ID, id);
-    }
+    headers.insert(REQUEST_ID, facts.request_id.clone());
 }
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -154,7 +152,7 @@ mod tests {
                 trusted_peer,
                 authority: &authority,
                 prefix: trusted_peer.then_some("/shop"),
-                request_id: "req-1",
+                request_id: &HeaderValue::from_static("req-1"),
             },
         );
         let line = |(name, value): (&HeaderName, &HeaderValue)| {

@@ -21,13 +21,13 @@ pub(crate) struct Meter {
 
 impl Meter {
     /// Makes a meter; nothing is registered before the first request.
-    pub(crate) fn new(site: &Arc<str>, route: &str) -> Self {
-        Self {
+    pub(crate) fn new(site: &Arc<str>, route: &str) -> Arc<Self> {
+        Arc::new(Self {
             site: Arc::clone(site),
             route: route.into(),
             requests: DashMap::with_shard_amount(2),
             seconds: OnceLock::new(),
-        }
+        })
     }
 
     /// The site's name.

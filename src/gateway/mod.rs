@@ -24,9 +24,10 @@ mod hop;
 mod identity;
 mod in_the_clear;
 mod meter;
+pub mod open_request;
 mod origin;
 mod outgoing;
-mod pace;
+pub(crate) mod pace;
 mod path;
 mod path_tree;
 mod plain;
@@ -35,10 +36,11 @@ pub mod request_body;
 mod route;
 #[cfg(test)]
 mod sample;
+pub(crate) mod sent;
 mod site;
 pub mod snapshot;
 pub mod tunnel;
-mod upload;
+pub(crate) mod upload;
 pub mod upstream;
 mod walk;
 mod watch;
@@ -62,19 +64,19 @@ use http::header;
 
 use crate::auth::Auth;
 use crate::clock::Now;
+use crate::contract::Endpoint;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
 
-use access_line::Entry;
 use access_log::AccessLog;
 use body::ReplyBody;
 use client_address::Client;
 use context::Context;
 use context::REQUEST_ID;
 use context::RequestIds;
-use context::Trail;
 use context::Unread;
 use meter::Meter;
+use open_request::OpenRequest;
 use request_body::RequestBody;
 use site::Site;
 use snapshot::Snapshot;
@@ -91,7 +93,7 @@ pub struct Gateway {
     pub access_log: AccessLog,
     ids: RequestIds,
     /// Counts requests for hosts that no site is for.
-    strangers: Meter,
+    strangers: Arc<Meter>,
 }
 
 /// The connection that a request came by.
@@ -144,25 +146,32 @@ impl Gateway {
         let proxies = &snapshot.config.server.trusted_proxies;
         let client = Client::of(connection.peer.ip(), &parts.headers, proxies);
         let context = Context::new(&parts, client, now, started, || self.make_request_id(site));
-        let mut trail = Trail::new(site.map_or(&self.strangers, |site| &site.unrouted));
+        let meter = Arc::clone(site.map_or(&self.strangers, |site| &site.unrouted));
+        let mut open = OpenRequest::new(Arc::clone(&self), context, meter);
+        let OpenRequest { context, record, .. } = &mut *open;
+        let context = &*context;
         let mut unread = Unread::new(body);
         let cors = site.and_then(|site| site.cors.as_ref());
         let marks = cors.map(|cors| cors.marks(&parts.headers));
 
+        let mut endpoint = None;
         let answer = match (framing, site) {
             (Err(rejection), _) => Err(Refusal::Framing(rejection)),
             (Ok(()), None) => Err(Refusal::UnknownHost),
             (Ok(()), Some(site)) => {
-                let visit = Visit { gateway: &self, snapshot: &snapshot, site, context: &context };
+                let visit = Visit { gateway: &self, snapshot: &snapshot, site, context };
                 // Boxed, so that a connection without a request holds no room for one; and before
                 // it is wrapped, because each wrapper would move all of it.
-                let walk = Box::pin(visit.walk(parts, &mut unread, &mut trail));
-                caught(walk).await.map_err(Refusal::Walk)
+                let walk = Box::pin(visit.walk(parts, &mut unread, record));
+                caught(walk).await.map_err(|refused| {
+                    endpoint = refused.endpoint;
+                    Refusal::Walk(refused.rejection)
+                })
             }
         };
         let (mut response, refusal) = match answer {
             Ok(response) => (response, None),
-            Err(refusal) => (refuse(&refusal, site, &context, &trail), Some(refusal)),
+            Err(refusal) => (refuse(&refusal, site, context, endpoint), Some(refusal)),
         };
         if let Some(body) = unread.body.filter(|body| !body.is_end_stream()) {
             let waits = context.expects_continue && unread.untouched;
@@ -171,10 +180,9 @@ impl Gateway {
         if let Some(marks) = marks {
             marks.write(response.headers_mut());
         }
-        if let Ok(id) = HeaderValue::from_str(&context.request_id) {
-            response.headers_mut().insert(REQUEST_ID, id);
-        }
-        self.tell(&context, &trail, response.status(), refusal.as_ref());
+        response.headers_mut().insert(REQUEST_ID, context.request_id.header().clone());
+        open.answered(response.status(), refusal);
+        response.body_mut().attach(open);
         response
     }
 
@@ -184,43 +192,6 @@ impl Gateway {
             || uuid::Builder::from_random_bytes(random).into_uuid().to_string(),
             |site| site.contract.make_request_id(random),
         )
-    }
-
-    /// Counts an answer, and logs it.
-    fn tell(
-        &self,
-        context: &Context,
-        trail: &Trail<'_>,
-        status: StatusCode,
-        refusal: Option<&Refusal>,
-    ) {
-        let duration = context.started.elapsed();
-        let reason = refusal.map_or("ok", Refusal::label);
-        trail.meter.count(status.as_u16(), reason, duration);
-        if let Some(Refusal::Walk(rejection)) = refusal
-            && rejection.code == ErrorCode::Internal
-        {
-            let request_id = context.request_id.as_str();
-            tracing::error!(request_id, reason = %rejection.reason, "a request failed");
-        }
-        self.access_log.tell(&Entry {
-            time: context.now.wall,
-            request_id: &context.request_id,
-            client: context.client.address,
-            method: &context.method,
-            host: context.authority(),
-            path: context.target.path(),
-            status: status.as_u16(),
-            refusal: refusal.map(Refusal::told),
-            who: &trail.who,
-            site: trail.meter.site(),
-            route: trail.meter.route(),
-            upstream: trail.upstream,
-            duration,
-            upstream_time: trail.upstream_time,
-            verify_time: trail.verify_time,
-            stale: trail.stale,
-        });
     }
 }
 
@@ -261,11 +232,11 @@ fn refuse(
     refusal: &Refusal,
     site: Option<&Site>,
     context: &Context,
-    trail: &Trail<'_>,
+    endpoint: Option<&Endpoint>,
 ) -> Response<ReplyBody> {
     let rendered = match (refusal, site) {
         (Refusal::Framing(rejection) | Refusal::Walk(rejection), Some(site)) => {
-            site.contract.refuse(trail.endpoint, rejection, context.reply(site.same_site))
+            site.contract.refuse(endpoint, rejection, context.reply(site.same_site))
         }
         (Refusal::Framing(rejection) | Refusal::Walk(rejection), None) => {
             let status = StatusCode::from_u16(rejection.code.status());
@@ -300,29 +271,30 @@ fn reply(response: Response<Bytes>, method: &Method) -> Response<ReplyBody> {
 }
 
 /// A fault of ours ends one request, not the connection and all its streams.
-async fn caught<T>(walk: impl Future<Output = Result<T, Rejection>>) -> Result<T, Rejection> {
+async fn caught<T, E: From<Rejection>>(walk: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let walked = AssertUnwindSafe(walk).catch_unwind().await;
-    walked
-        .unwrap_or_else(|_panic| Err(Rejection::new(ErrorCode::Internal, "a panic ended the walk")))
+    walked.unwrap_or_else(|_panic| {
+        Err(Rejection::new(ErrorCode::Internal, "a panic ended the walk").into())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::caught;
-    use crate::operation::ErrorCode;
+    use crate::operation::{ErrorCode, Rejection};
 
     #[tokio::test]
     async fn a_panic_is_one_failed_request() {
         let walk = async {
             tokio::task::yield_now().await;
             assert!(std::hint::black_box(false), "a fault of ours");
-            Ok(())
+            Ok::<_, Rejection>(())
         };
 
         let refused = caught(walk).await.unwrap_err();
 
         assert_eq!(refused.code, ErrorCode::Internal);
         assert_eq!(refused.code.status(), 500);
-        assert_eq!(caught(async { Ok(7) }).await, Ok(7));
+        assert_eq!(caught(async { Ok::<_, Rejection>(7) }).await, Ok(7));
     }
 }

@@ -79,7 +79,7 @@ fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
         client,
         peer: client,
         trusted_peer: false,
-        request_id: "id",
+        request_id: &HeaderValue::from_static("id"),
         most_body: LimitsConfig::default().body,
         limits: &LimitsConfig::default(),
         watch: None,

@@ -1,4 +1,4 @@
-//! Decides when a request body comes too slowly: silent for too long, or a trickle.
+//! Decides when a body goes too slowly, up or down: silent for too long, or a trickle.
 //!
 //! Only time spent waiting for the client counts; while the backend is the slow side, nobody
 //! waits for the client.
@@ -10,9 +10,11 @@ use tokio::time::Instant;
 use crate::config::LimitsConfig;
 
 /// The pace of one body.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pace {
     idle: Duration,
+    /// What the rate is averaged over.
+    window: Duration,
     least: u64,
     waiting_since: Option<Instant>,
     window_waited: Duration,
@@ -41,9 +43,20 @@ const HELD_BACK: Duration = Duration::from_secs(2);
 impl Pace {
     /// Begins at the configured limits.
     pub(crate) const fn new(limits: &LimitsConfig, is_held_back: bool) -> Self {
+        Self::over(WINDOW, limits, is_held_back)
+    }
+
+    /// Of what a client takes. The kernel tells of it in steps of some 32 KiB, so that the rate is
+    /// averaged over the longest time that a step may take.
+    pub(crate) fn of_answers(limits: &LimitsConfig) -> Self {
+        Self::over(limits.body_idle_timeout.max(WINDOW), limits, false)
+    }
+
+    const fn over(window: Duration, limits: &LimitsConfig, is_held_back: bool) -> Self {
         Self {
             idle: limits.body_idle_timeout,
-            least: limits.body_rate.0.saturating_mul(WINDOW.as_secs()),
+            window,
+            least: limits.body_rate.0.saturating_mul(window.as_secs()),
             waiting_since: None,
             window_waited: Duration::ZERO,
             window_bytes: 0,
@@ -52,14 +65,13 @@ impl Pace {
     }
 
     /// Notes that bytes came.
-    pub(crate) fn received(&mut self, bytes: usize, now: Instant) {
+    pub(crate) fn received(&mut self, bytes: u64, now: Instant) {
         self.is_held_back &= bytes == 0;
         if let Some(since) = self.waiting_since.take() {
             self.window_waited += now.saturating_duration_since(since);
         }
-        self.window_bytes =
-            self.window_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
-        if self.window_waited >= WINDOW && self.window_bytes >= self.least {
+        self.window_bytes = self.window_bytes.saturating_add(bytes);
+        if self.window_waited >= self.window && self.window_bytes >= self.least {
             self.window_waited = Duration::ZERO;
             self.window_bytes = 0;
         }
@@ -83,7 +95,7 @@ impl Pace {
         if self.window_bytes >= self.least {
             return Ok(until_idle);
         }
-        let left = WINDOW.saturating_sub(self.window_waited + waited);
+        let left = self.window.saturating_sub(self.window_waited + waited);
         if left.is_zero() {
             return Err(TooSlow::Trickle);
         }

@@ -46,12 +46,12 @@ pub(crate) struct Site {
     /// Names of the contract's own cookies, which no backend gets.
     pub(crate) cookie_names: Vec<String>,
     /// Counts what no endpoint or route answered.
-    pub(crate) unrouted: Meter,
+    pub(crate) unrouted: Arc<Meter>,
     pub(super) router: Router,
-    pub(super) endpoints: Vec<Meter>,
+    pub(super) endpoints: Vec<Arc<Meter>>,
     pub(super) routes: Vec<Route>,
     pub(super) jwks: Bytes,
-    pub(super) jwks_meter: Meter,
+    pub(super) jwks_meter: Arc<Meter>,
 }
 
 /// A route, compiled.
@@ -62,16 +62,16 @@ pub(crate) struct Route {
     /// Where to.
     pub(crate) upstream: Arc<Upstream>,
     /// Counts what it answered.
-    pub(crate) meter: Meter,
+    pub(crate) meter: Arc<Meter>,
 }
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Destination<'a> {
     /// An endpoint of the contract.
-    Endpoint(&'a Endpoint, &'a Meter),
+    Endpoint(&'a Endpoint, &'a Arc<Meter>),
     /// The public keys.
-    Jwks(&'a Meter),
+    Jwks(&'a Arc<Meter>),
     /// A route.
     Route(&'a Route),
 }

@@ -3,9 +3,10 @@
 //! Only `Upgrade: websocket` passes; every other upgrade is stripped, so that nobody is talked
 //! into a protocol that the gateway does not check (`h2c` smuggling).
 //!
-//! A tunnel whose token may not go on takes nothing more from its client. What comes from the
-//! backend is followed by frame headers, so that the client is told 1008 (RFC 6455 §7.4.1) where
-//! the frame ends that is under way; when that does not come soon, the tunnel is cut.
+//! A tunnel that must end takes nothing more from its backend than the frame under way, which is
+//! followed by its header, and tells the client why there (RFC 6455 §7.4.1): 1008 where its token
+//! may not go on, and then nothing is heard of the client any more; 1001 where the gateway stops,
+//! and then the client may say its own goodbye, which goes to the backend.
 
 use std::any::Any;
 use std::fmt;
@@ -39,11 +40,15 @@ use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
 use tokio::io::ReadBuf;
 use tokio::io::copy_bidirectional;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::drain::Guard;
 use crate::gateway::body::ReplyBody;
 use crate::gateway::hop;
+use crate::gateway::open_request::End;
+use crate::gateway::open_request::OpenRequest;
 use crate::gateway::request_body::RequestBody;
 use crate::gateway::upstream::Exchange;
 use crate::gateway::upstream::Failure;
@@ -93,6 +98,7 @@ impl Handshake {
         response: Response<Incoming>,
         exchange: Exchange,
         mut lease: Option<Lease>,
+        stream: Option<OwnedSemaphorePermit>,
     ) -> Result<Response<ReplyBody>, Failure> {
         if let Some(ended) = lease.as_mut().and_then(Lease::has_ended) {
             return Err(Failure::Ended(ended));
@@ -108,56 +114,74 @@ impl Handshake {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         // Bounded by the idle timeout and the stop signal; waited for by way of the guard.
-        tokio::spawn(self.join(upstream, exchange, lease));
-        let mut switching = Response::new(ReplyBody::empty());
+        let (tunnel, request) = oneshot::channel();
+        tokio::spawn(self.join(upstream, exchange, lease, (request, stream)));
+        let mut switching = Response::new(ReplyBody::switching(tunnel));
         *switching.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
         *switching.headers_mut() = headers;
         Ok(switching)
     }
 
-    async fn join(self, upstream: Upgraded, exchange: Exchange, mut lease: Option<Lease>) {
+    async fn join(
+        self,
+        upstream: Upgraded,
+        exchange: Exchange,
+        mut lease: Option<Lease>,
+        (request, stream): (oneshot::Receiver<Box<OpenRequest>>, Option<OwnedSemaphorePermit>),
+    ) {
         let Self { client, lifeline: Lifeline { mut guard, hold } } = self;
-        let idle = exchange.upstream.idle_timeout();
+        let Exchange { link, upstream: backend, place, .. } = exchange;
+        // What goes on from here is a stream, not a request that the backend is busy with.
+        drop(place);
+        let idle = backend.idle_timeout();
         let Ok(Ok(client)) = tokio::time::timeout(idle, client).await else { return };
+        // The edge has attached it to the answer that the upgrade waited for.
+        let mut request = request.await.ok();
         let course = Arc::new(Course::now());
-        let mut client = Side::new(client, &course, lease.is_some());
-        let mut upstream = Side::new(upstream, &course, false);
-        let deadline = {
+        let mut client = Side::new(client, &course, Role::Client);
+        let mut upstream = Side::new(upstream, &course, Role::Upstream);
+        let (end, goodbye) = {
             let mut copying = pin!(copy_bidirectional(&mut client, &mut upstream));
-            let ended = tokio::select! {
+            let (end, goodbye) = tokio::select! {
                 // A lease that has ended is seen before another byte is moved.
                 biased;
-                ended = end_of(&mut lease) => Some(ended),
-                copied = &mut copying => {
-                    if let Err(error) = copied {
-                        tracing::debug!(%error, "a tunnel broke");
-                    }
-                    None
-                }
-                () = course.stands_still_for(idle) => {
-                    tracing::debug!("a tunnel idled too long");
-                    None
-                }
-                () = guard.signalled() => None,
+                ended = end_of(&mut lease) => (ended.into(), Some(POLICY_VIOLATION)),
+                copied = &mut copying => (course.end_of_copy(copied.is_ok()), None),
+                () = course.stands_still_for(idle) => (End::UpstreamCut, None),
+                () = guard.signalled() => (End::Drained, Some(GOING_AWAY)),
             };
-            match ended {
-                None => None,
-                Some(ended) => {
-                    let (upstream, reason) = (exchange.upstream.name(), ended.name());
-                    tracing::debug!(upstream, reason, "a tunnel was ended");
-                    let deadline = Instant::now() + LEAVING;
-                    course.leave();
-                    let left = poll_fn(|context| course.poll_left(context, copying.as_mut()));
-                    tokio::time::timeout_at(deadline, left).await.ok().map(|()| deadline)
-                }
+            tracing::debug!(upstream = backend.name(), end = end.name(), "a tunnel ends");
+            if goodbye.is_some() {
+                course.leave();
+                let left = poll_fn(|context| course.poll_left(context, copying.as_mut()));
+                let told = tokio::time::timeout(patience(end), left).await.is_ok();
+                (end, goodbye.filter(|_| told))
+            } else {
+                (end, None)
             }
         };
-        drop((upstream, exchange, lease));
-        if let Some(deadline) = deadline {
-            // A client that does not take it in time is cut off: it was told, or it did not listen.
-            drop(tokio::time::timeout_at(deadline, client.dismiss()).await);
+        if let Some(open) = &mut request {
+            open.ended(end);
+            open.sent(client.written);
+            open.received(client.read);
         }
-        drop((hold, guard));
+        drop(lease);
+        // A backend whose client may not go on is left at once.
+        let mut upstream = (end == End::Drained).then_some(upstream);
+        if let Some(goodbye) = goodbye {
+            // A client that does not take it in time is cut off: it was told, or it did not listen.
+            let dismissed = client.dismiss(goodbye, upstream.as_mut());
+            drop(tokio::time::timeout(patience(end), dismissed).await);
+        }
+        drop((link, stream, request, hold, guard));
+    }
+}
+
+/// How long a tunnel may take to end; where the gateway stops, `shutdown_grace` bounds it.
+const fn patience(end: End) -> Duration {
+    match end {
+        End::Drained => Duration::MAX,
+        _ => LEAVING,
     }
 }
 
@@ -166,6 +190,9 @@ const LEAVING: Duration = Duration::from_secs(1);
 
 /// A close frame that says 1008, policy violation, and no more (RFC 6455 §5.5.1).
 const POLICY_VIOLATION: [u8; 4] = [0x88, 2, 0x03, 0xf0];
+
+/// A close frame that says 1001, going away.
+const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
 
 /// Waits for the end of a lease; for ever where there is none.
 async fn end_of(lease: &mut Option<Lease>) -> Ended {
@@ -197,6 +224,8 @@ struct Course {
     is_leaving: AtomicBool,
     /// Whether the client has been sent whole frames only.
     is_between_frames: AtomicBool,
+    /// Whether it was the client's side that failed.
+    client_failed: AtomicBool,
 }
 
 impl Course {
@@ -206,6 +235,7 @@ impl Course {
             millis: AtomicU64::new(0),
             is_leaving: AtomicBool::new(false),
             is_between_frames: AtomicBool::new(true),
+            client_failed: AtomicBool::new(false),
         }
     }
 
@@ -233,6 +263,17 @@ impl Course {
         self.is_leaving.load(Ordering::Relaxed)
     }
 
+    /// How a tunnel ended whose bytes were moved to their end, or as far as they went.
+    fn end_of_copy(&self, whole: bool) -> End {
+        if whole {
+            End::Done
+        } else if self.client_failed.load(Ordering::Relaxed) {
+            End::ClientGone
+        } else {
+            End::UpstreamCut
+        }
+    }
+
     /// Moves the rest of the frame under way.
     fn poll_left(
         &self,
@@ -251,38 +292,74 @@ impl Course {
 struct Side {
     stream: TokioIo<Upgraded>,
     course: Arc<Course>,
-    /// Of what is sent to a client whose tunnel may be ended.
-    frames: Option<FrameCourse>,
+    role: Role,
+    /// Of what is written to it.
+    frames: FrameCourse,
+    read: u64,
+    written: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Client,
+    Upstream,
 }
 
 impl Side {
-    fn new(stream: Upgraded, course: &Arc<Course>, followed: bool) -> Self {
-        let frames = followed.then(FrameCourse::default);
-        Self { stream: TokioIo::new(stream), course: Arc::clone(course), frames }
+    fn new(stream: Upgraded, course: &Arc<Course>, role: Role) -> Self {
+        let (stream, course) = (TokioIo::new(stream), Arc::clone(course));
+        Self { stream, course, role, frames: FrameCourse::default(), read: 0, written: 0 }
     }
 
     /// How many of the bytes may be sent: all, until the tunnel is to end.
     fn allowed(&self, bytes: &[u8]) -> usize {
-        match &self.frames {
+        match self.role {
             _ if !self.course.is_leaving() => bytes.len(),
-            Some(frames) => frames.rest_of_frame(bytes),
-            None => 0,
+            Role::Client => self.frames.rest_of_frame(bytes),
+            Role::Upstream => 0,
         }
     }
 
-    /// Says goodbye where a frame may stand, and waits for the client to go: a connection that is
-    /// dropped while the client still sends is reset, and the goodbye lost.
-    async fn dismiss(&mut self) -> io::Result<()> {
-        let Some(frames) = self.frames.filter(FrameCourse::is_between_frames) else {
+    /// Says goodbye where a frame may stand, hears the client out, for the backend where there is
+    /// one, and closes: a connection that is dropped while the client still sends is reset, and the
+    /// goodbye lost.
+    async fn dismiss(
+        &mut self,
+        goodbye: [u8; 4],
+        mut backend: Option<&mut Self>,
+    ) -> io::Result<()> {
+        if !self.frames.is_between_frames() {
             return Ok(());
-        };
-        if !frames.has_closed() {
-            self.stream.write_all(&POLICY_VIOLATION).await?;
         }
-        self.stream.shutdown().await?;
-        let mut unheard = [0; 512];
-        while self.stream.read(&mut unheard).await? > 0 {}
-        Ok(())
+        if !self.frames.has_closed() {
+            self.stream.write_all(&goodbye).await?;
+        }
+        if backend.is_none() {
+            self.stream.shutdown().await?;
+        }
+        let mut bytes = [0; 512];
+        loop {
+            let read = self.stream.read(&mut bytes).await?;
+            let heard = bytes.get(..read).filter(|heard| !heard.is_empty());
+            match (&mut backend, heard) {
+                (_, None) => return self.stream.shutdown().await,
+                (None, Some(_)) => {}
+                (Some(backend), Some(heard)) => {
+                    backend.frames.pass(heard);
+                    backend.stream.write_all(heard).await?;
+                    if backend.frames.has_closed() && backend.frames.is_between_frames() {
+                        // Both have said goodbye: the server closes first (RFC 6455 §7.1.1).
+                        return self.stream.shutdown().await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn note(&self, failed: bool) {
+        if failed && self.role == Role::Client {
+            self.course.client_failed.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -292,12 +369,15 @@ impl AsyncRead for Side {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.frames.is_some() && self.course.is_leaving() {
+        if self.role == Role::Client && self.course.is_leaving() {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before {
+        self.note(matches!(result, Poll::Ready(Err(_))));
+        let read = buffer.filled().len() - before;
+        if read > 0 {
+            self.read += u64::try_from(read).unwrap_or(u64::MAX);
             self.course.note();
         }
         result
@@ -316,11 +396,13 @@ impl AsyncWrite for Side {
         }
         let bytes = bytes.get(..allowed).unwrap_or(bytes);
         let result = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note(matches!(result, Poll::Ready(Err(_))));
         if let Poll::Ready(Ok(written)) = result {
             self.course.note();
-            if let Some(frames) = &mut self.frames {
-                frames.pass(bytes.get(..written).unwrap_or(bytes));
-                let is_between_frames = frames.is_between_frames();
+            self.written += u64::try_from(written).unwrap_or(u64::MAX);
+            self.frames.pass(bytes.get(..written).unwrap_or(bytes));
+            if self.role == Role::Client {
+                let is_between_frames = self.frames.is_between_frames();
                 self.course.is_between_frames.store(is_between_frames, Ordering::Relaxed);
             }
         }

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::Weak;
 use std::task::Context;
 use std::task::Poll;
+use std::task::Waker;
 use std::task::ready;
 use std::time::Duration;
 
@@ -27,16 +29,24 @@ use crate::config::LimitsConfig;
 use crate::gateway::pace::Pace;
 use crate::gateway::pace::TooSlow;
 use crate::gateway::request_body::RequestBody;
+use crate::gateway::upstream::Delayed;
+use crate::gateway::upstream::Failure;
 use crate::gateway::watch::LaterLease;
 use crate::gateway::watch::Watch;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
-use crate::revocation::Ended;
 use crate::revocation::Lease;
 
 /// A request's body as the upstream connection reads it.
 #[derive(Debug)]
-pub(crate) struct ClientBody(Option<Box<Streaming>>);
+pub(crate) enum ClientBody {
+    /// No bytes, or no more.
+    Empty,
+    /// Small enough to be read beforehand.
+    Whole(Bytes),
+    /// Read as it is sent.
+    Streaming(Box<Streaming>),
+}
 
 /// What is known of a request body from outside the connection that sends it.
 #[derive(Debug, Default)]
@@ -71,9 +81,18 @@ struct State {
     rest: Option<RequestBody>,
     /// Of a body that lasts, until all of it was handed over.
     lease: Option<Lease>,
+    /// How much was handed over.
+    bytes: u64,
+    /// Since when the client is waited for, if it is.
+    client_since: Option<Instant>,
+    /// Whether its place is given to somebody else.
+    given_up: bool,
+    /// Who waits for its answer.
+    waker: Option<Waker>,
 }
 
-struct Streaming {
+/// A body on its way from the client to the upstream.
+pub(crate) struct Streaming {
     /// `None` once it was read to its end.
     body: Option<RequestBody>,
     left: u64,
@@ -92,7 +111,7 @@ struct Unleased {
 }
 
 /// A body that comes whole within this time needs no lease.
-const SHORT: Duration = Duration::from_millis(100);
+pub(crate) const SHORT: Duration = Duration::from_millis(100);
 
 impl ClientBody {
     /// Wraps a request's body; there is no [`Upload`] of a body that is empty.
@@ -103,7 +122,7 @@ impl ClientBody {
         watch: Option<Watch<'_>>,
     ) -> (Self, Option<Arc<Upload>>) {
         if body.is_end_stream() {
-            return (Self(None), None);
+            return (Self::Empty, None);
         }
         let upload = Arc::new(Upload::default());
         let pace = Pace::new(limits, body.is_held_back());
@@ -115,16 +134,35 @@ impl ClientBody {
             upload: Arc::clone(&upload),
             unleased: watch.map(|watch| Unleased { later: watch.later(), until: None }),
         };
-        (Self(Some(Box::new(streaming))), Some(upload))
+        (Self::Streaming(Box::new(streaming)), Some(upload))
     }
 
-    /// A body without bytes.
-    pub(crate) const fn empty() -> Self {
-        Self(None)
+    /// A body that was read already.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Whole(bytes) }
+    }
+
+    /// Gives back what nobody has read.
+    pub(crate) fn into_unread(self) -> Option<RequestBody> {
+        match self {
+            Self::Streaming(mut streaming) => streaming.body.take(),
+            Self::Empty | Self::Whole(_) => None,
+        }
     }
 }
 
 impl Upload {
+    /// For who waits for the place of its request.
+    pub(crate) fn delayed(self: &Arc<Self>) -> Weak<dyn Delayed> {
+        let delayed: Arc<dyn Delayed> = Arc::<Self>::clone(self);
+        Arc::downgrade(&delayed)
+    }
+
+    /// How many bytes were handed over.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.lock().bytes
+    }
+
     /// Where the sending stands; `None` before it began.
     pub(crate) fn stage(&self) -> Option<Stage> {
         self.lock().stage
@@ -141,8 +179,14 @@ impl Upload {
     }
 
     /// Whether the body must not go on; for whoever waits for its answer.
-    pub(crate) fn poll_ended(&self, context: &mut Context<'_>) -> Poll<Ended> {
-        self.lock().lease.as_mut().map_or(Poll::Pending, |lease| lease.poll_ended(context))
+    pub(crate) fn poll_failed(&self, context: &mut Context<'_>) -> Poll<Failure> {
+        let mut state = self.lock();
+        if state.given_up {
+            return Poll::Ready(Failure::GivenUp);
+        }
+        state.waker = Some(context.waker().clone());
+        let ended = state.lease.as_mut().map(|lease| lease.poll_ended(context));
+        ended.map_or(Poll::Pending, |ended| ended.map(Failure::Ended))
     }
 
     /// Takes the lease of a body that lasts, for the answer to go on under.
@@ -155,10 +199,25 @@ impl Upload {
         self.lock().rest.take()
     }
 
-    // The lock guards four fields, is held over no call that can panic, and never contended:
-    // both sides run in the request's own task.
+    // Held over no call that can panic, and hardly ever contended: both sides run in the request's
+    // own task, and only who waits for a place looks in from outside.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Delayed for Upload {
+    fn since(&self) -> Option<Instant> {
+        self.lock().client_since
+    }
+
+    fn give_up(&self) {
+        let waker = {
+            let mut state = self.lock();
+            state.given_up = true;
+            state.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -206,7 +265,15 @@ impl Body for ClientBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        let Some(streaming) = &mut self.0 else { return Poll::Ready(None) };
+        let streaming = match &mut *self {
+            Self::Streaming(streaming) => streaming,
+            whole => {
+                return Poll::Ready(match std::mem::replace(whole, Self::Empty) {
+                    Self::Whole(bytes) => Some(Ok(Frame::data(bytes))),
+                    _ => None,
+                });
+            }
+        };
         let data = ready!(streaming.poll_data(context));
         if let Some(Err(fault)) = &data {
             streaming.upload.lock().fault = Some(fault.clone());
@@ -215,13 +282,23 @@ impl Body for ClientBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|streaming| streaming.is_over())
+        match self {
+            Self::Empty => true,
+            Self::Whole(_) => false,
+            Self::Streaming(streaming) => streaming.is_over(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.0.as_ref().map(|streaming| streaming.body.as_ref()) {
-            Some(Some(body)) => body.size_hint(),
-            _ => SizeHint::with_exact(0),
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+            }
+            Self::Streaming(streaming) => {
+                let left = streaming.body.as_ref().map(RequestBody::size_hint);
+                left.unwrap_or_else(|| SizeHint::with_exact(0))
+            }
         }
     }
 }
@@ -252,15 +329,18 @@ impl Streaming {
 
     fn passed(&mut self, data: Bytes) -> Result<Bytes, Fault> {
         let now = Instant::now();
-        self.pace.received(data.len(), now);
-        self.left = u64::try_from(data.len())
-            .ok()
-            .and_then(|bytes| self.left.checked_sub(bytes))
-            .ok_or(Fault::TooLarge)?;
+        let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        self.pace.received(bytes, now);
+        self.left = self.left.checked_sub(bytes).ok_or(Fault::TooLarge)?;
+        {
+            let mut state = self.upload.lock();
+            state.bytes += bytes;
+            state.stage = Some(Stage::Upstream(now));
+            state.client_since = None;
+        }
         if self.is_over() {
             self.done(now);
         } else {
-            self.upload.lock().stage = Some(Stage::Upstream(now));
             self.lease();
         }
         Ok(data)
@@ -276,6 +356,7 @@ impl Streaming {
         self.unleased = None;
         let mut state = self.upload.lock();
         state.stage = Some(Stage::Done(now));
+        state.client_since = None;
         let lease = state.lease.take();
         drop(state);
         // Deregistered here, after the lock.
@@ -301,7 +382,11 @@ impl Streaming {
     }
 
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
-        self.upload.lock().stage = Some(Stage::Client);
+        {
+            let mut state = self.upload.lock();
+            state.stage = Some(Stage::Client);
+            state.client_since.get_or_insert_with(Instant::now);
+        }
         loop {
             let now = Instant::now();
             let until = match self.pace.waiting(now) {

@@ -14,13 +14,14 @@ use http::request::Parts;
 use crate::auth::scrutiny::Scrutiny;
 use crate::config::RouteAuth;
 use crate::config::WhenStale;
+use crate::contract::Endpoint;
 use crate::gateway::Gateway;
 use crate::gateway::authenticate::examine;
 use crate::gateway::authenticate::presents_token;
 use crate::gateway::authorize::authorize;
 use crate::gateway::body::ReplyBody;
 use crate::gateway::context::Context;
-use crate::gateway::context::Trail;
+use crate::gateway::context::RequestRecord;
 use crate::gateway::context::Unread;
 use crate::gateway::context::Who;
 use crate::gateway::cors;
@@ -54,6 +55,21 @@ pub(crate) struct Visit<'a> {
     pub(crate) context: &'a Context,
 }
 
+/// A refusal, and the endpoint whose error table it uses.
+#[derive(Debug)]
+pub(crate) struct Refused<'a> {
+    /// Why.
+    pub(crate) rejection: Rejection,
+    /// `None`: the contract's own table.
+    pub(crate) endpoint: Option<&'a Endpoint>,
+}
+
+impl From<Rejection> for Refused<'_> {
+    fn from(rejection: Rejection) -> Self {
+        Self { rejection, endpoint: None }
+    }
+}
+
 impl<'a> Visit<'a> {
     /// Answers the request. What is left in `unread` is to be settled.
     ///
@@ -63,28 +79,30 @@ impl<'a> Visit<'a> {
         self,
         parts: Parts,
         unread: &mut Unread,
-        trail: &mut Trail<'a>,
-    ) -> Result<Response<ReplyBody>, Rejection> {
+        record: &mut RequestRecord,
+    ) -> Result<Response<ReplyBody>, Refused<'a>> {
         let method = &self.context.method;
         if let Some(answer) = self.preflight(&parts.headers) {
             return Ok(reply(answer, method));
         }
-        let path = Canonical::parse(self.context.target.path())?;
+        let path = Canonical::parse(self.context.target.path()).map_err(Rejection::from)?;
         match self.site.find(method, &path)? {
             Destination::Jwks(meter) => {
-                trail.meter = meter;
+                record.meter = Arc::clone(meter);
                 Ok(reply(self.site.jwks(), method))
             }
             Destination::Endpoint(endpoint, meter) => {
-                trail.meter = meter;
-                trail.endpoint = Some(endpoint);
+                record.meter = Arc::clone(meter);
                 // Boxed, so that a request that is forwarded need not hold room for it.
-                let serving = endpoint::serve(self, endpoint, &path, &parts, unread, trail);
-                Ok(reply(Box::pin(serving).await?, method))
+                let serving = endpoint::serve(self, endpoint, &path, &parts, unread, record);
+                match Box::pin(serving).await {
+                    Ok(answer) => Ok(reply(answer, method)),
+                    Err(rejection) => Err(Refused { rejection, endpoint: Some(endpoint) }),
+                }
             }
             Destination::Route(route) => {
-                trail.meter = &route.meter;
-                self.pass(route, &path, parts, unread, trail).await
+                record.meter = Arc::clone(&route.meter);
+                Ok(self.pass(route, &path, parts, unread, record).await?)
             }
         }
     }
@@ -107,7 +125,7 @@ impl<'a> Visit<'a> {
         headers: &HeaderMap,
         auth: RouteAuth,
         scrutiny: Scrutiny<'_>,
-        trail: &mut Trail<'a>,
+        record: &mut RequestRecord,
     ) -> Result<Option<Arc<Verified>>, Rejection> {
         if auth == RouteAuth::None {
             return Ok(None);
@@ -118,10 +136,10 @@ impl<'a> Visit<'a> {
         let Some(standing) = examine(headers, auth, bare_tokens, &scrutiny, now)? else {
             return Ok(None);
         };
-        trail.stale = standing.stale();
+        record.stale = standing.stale();
         let verified = standing.settle(&*self.gateway.auth.store, now.wall).await?;
-        trail.verify_time = Some(started.elapsed());
-        trail.who = Who::Bearer(Arc::clone(&verified));
+        record.verify_time = Some(started.elapsed());
+        record.who = Who::Bearer(Arc::clone(&verified));
         Ok(Some(verified))
     }
 
@@ -145,11 +163,11 @@ impl<'a> Visit<'a> {
         path: &Canonical<'_>,
         parts: Parts,
         unread: &mut Unread,
-        trail: &mut Trail<'a>,
+        record: &mut RequestRecord,
     ) -> Result<Response<ReplyBody>, Rejection> {
         let rules = &route.config;
         let verified = self
-            .authenticate(&parts.headers, rules.auth, self.scrutiny(rules.when_stale), trail)
+            .authenticate(&parts.headers, rules.auth, self.scrutiny(rules.when_stale), record)
             .await?;
         let principal = verified.as_ref().map(|verified| &verified.principal);
         let identity = admit(self.site, route, principal)?;
@@ -175,7 +193,7 @@ impl<'a> Visit<'a> {
             client: self.context.client.address,
             peer: self.context.client.peer,
             trusted_peer: self.context.client.through_trusted,
-            request_id: &self.context.request_id,
+            request_id: self.context.request_id.header(),
             most_body: rules.body.unwrap_or(self.snapshot.config.limits.body),
             limits: &self.snapshot.config.limits,
             watch: verified.as_deref().and_then(|verified| self.watch(verified)),
@@ -183,10 +201,10 @@ impl<'a> Visit<'a> {
         let Some(body) = unread.body.take() else {
             return Err(Rejection::new(ErrorCode::Internal, "the body was taken before"));
         };
-        trail.upstream = Some(route.upstream.name());
-        match forward(Request::from_parts(parts, body), plan).await {
+        record.upstream = Some(Arc::clone(&route.upstream));
+        match forward(Request::from_parts(parts, body), plan, &mut record.sent).await {
             Ok(forwarded) => {
-                trail.upstream_time = Some(forwarded.upstream_time);
+                record.upstream_time = Some(forwarded.upstream_time);
                 let mut response = forwarded.response;
                 let redirects = Redirects {
                     client: self.context.authority(),

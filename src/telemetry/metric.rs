@@ -39,12 +39,13 @@ macro_rules! metrics {
 }
 
 metrics! {
-    REQUESTS "munjigi_requests_total" Counter Count "Requests answered, by site, route, status and reason."
+    REQUESTS "munjigi_requests_total" Counter Count "Requests, once each at the end of its answer, by site, route, status (499: the client left before) and reason: ok, a refusal's code, or how the answer ended."
     REQUEST_SECONDS "munjigi_request_seconds" Histogram Seconds "From a request's head to its answer's head, by site and route."
     UPSTREAM_SECONDS "munjigi_upstream_seconds" Histogram Seconds "From the request sent to the upstream's head, by upstream."
     UPSTREAM_ERRORS "munjigi_upstream_errors_total" Counter Count "Requests that an upstream did not answer, by upstream and kind."
     UPSTREAM_CONNECTIONS "munjigi_upstream_connections" Gauge Count "Open connections to upstreams, by upstream."
     CONNECTIONS "munjigi_connections" Gauge Count "Open client connections."
+    BUFFERED_BYTES "munjigi_buffered_bytes" Gauge Bytes "Answers that were read from upstreams and not yet written to clients."
     HANDSHAKES "munjigi_handshakes_total" Counter Count "TLS handshakes, by result."
     HEADS_REFUSED "munjigi_heads_refused_total" Counter Count "Heads of HTTP/1.1 that were refused before they were a request, by reason: malformed (400), oversized (431, 414)."
     TOKEN_CACHE "munjigi_token_cache_total" Counter Count "Look-ups in the cache of verified tokens, by result."

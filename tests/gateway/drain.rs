@@ -6,6 +6,7 @@ use std::time::Instant;
 use futures_util::SinkExt;
 use futures_util::StreamExt;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::harness::DEADLINE;
 use crate::harness::Frames;
@@ -54,7 +55,10 @@ async fn an_open_websocket_ends_with_the_process() {
     running.process.signal("TERM").await;
 
     let end = tokio::time::timeout(DEADLINE, socket.next()).await.expect("the tunnel ends");
-    assert!(!matches!(end, Some(Ok(Message::Text(_)))), "{end:?}");
+    let Some(Ok(Message::Close(Some(frame)))) = end else { panic!("{end:?}") };
+    assert_eq!(frame.code, CloseCode::Away);
+    let closed = tokio::time::timeout(DEADLINE, socket.next()).await.expect("it is closed");
+    assert!(closed.is_none(), "with a close_notify: {closed:?}");
     assert_eq!(running.process.wait().await.code(), Some(0));
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }

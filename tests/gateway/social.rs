@@ -572,6 +572,9 @@ async fn no_providers_token_is_logged_and_a_join_is_audited() {
         .with_writer(move || writer.clone())
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
+    // With one subscriber, tracing asks whichever thread meets an event first whether anybody wants
+    // it, and remembers the answer: another test's thread, which has none, would say no for all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let rig = Rig::with("timeout = \"400ms\"", "").await;
     rig.sign_up(EMAIL).await.unwrap();
     let id = rig.stored(EMAIL).await.unwrap().id;

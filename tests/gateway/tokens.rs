@@ -62,7 +62,10 @@ async fn credentials_that_are_no_good_token_are_refused() {
     for version in Version::BOTH {
         let mut client = gateway.client(version).await;
         for line in &bad {
-            assert_eq!(status(&mut client, &[line]).await, 401, "{line}");
+            // HTTP/2 takes no value that ends with a blank (RFC 9113 §8.2.1); HTTP/1.1 cuts it off.
+            let malformed = version == Version::H2 && line.ends_with(' ');
+            let expected = if malformed { 400 } else { 401 };
+            assert_eq!(status(&mut client, &[line]).await, expected, "{line}");
         }
         let both = [format!("Bearer {token}"), "Bearer x".to_owned()];
         for lines in [[&both[0], &both[1]], [&both[1], &both[0]], [&both[0], &both[0]]] {

@@ -8,23 +8,29 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
+use http_body::Frame;
 use http_body::SizeHint;
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio::time::Sleep;
 
+use crate::gateway::open_request::End;
 use crate::gateway::upload::Stage;
 use crate::gateway::upload::Upload;
+use crate::gateway::upstream::Delayed;
 use crate::gateway::upstream::Link;
+use crate::gateway::upstream::Place;
 use crate::gateway::upstream::Upstream;
-use crate::revocation::Ended;
 use crate::revocation::Lease;
 use crate::revocation::Sign;
 
@@ -33,8 +39,10 @@ pub(crate) struct Answer {
     body: Incoming,
     /// A part that was read ahead.
     first: Option<Bytes>,
-    /// `None` when the body is over.
-    exchange: Option<Exchange>,
+    course: Course,
+    has_trailers: bool,
+    /// How long the upstream may be silent.
+    idle: Duration,
     upload: Option<Arc<Upload>>,
     /// Ends the body before its time.
     lease: Option<Lease>,
@@ -47,11 +55,34 @@ pub(crate) struct Answer {
 /// hyper resets an HTTP/2 stream with the code that it finds among the sources: CANCEL says that
 /// nothing failed and, unlike `REFUSED_STREAM`, does not ask for the same again (RFC 9113 §7).
 #[derive(Debug, thiserror::Error)]
-#[error("{ended}")]
+#[error("{reason}")]
 struct Cut {
-    ended: Ended,
+    end: End,
+    reason: &'static str,
     #[source]
     reset: h2::Error,
+}
+
+/// What an answer comes by.
+#[derive(Debug)]
+enum Course {
+    /// Its own connection.
+    Own(Exchange),
+    /// A connection that may be taken from it, where its client keeps it waiting.
+    Shared(Arc<Shared>),
+    /// Nothing any more: it is over.
+    Over,
+}
+
+#[derive(Debug)]
+struct Shared(Mutex<Share>);
+
+#[derive(Debug)]
+struct Share {
+    /// `None` once it was taken.
+    exchange: Option<Exchange>,
+    /// Since when the client is to take what it was given.
+    since: Option<Instant>,
 }
 
 /// What an answer holds while it comes.
@@ -61,7 +92,7 @@ pub(crate) struct Exchange {
     /// Whose it is.
     pub(crate) upstream: Arc<Upstream>,
     /// The place among `max_inflight`.
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) place: Place,
     /// Whether the connection may be used again.
     pub(crate) reusable: bool,
 }
@@ -69,11 +100,12 @@ pub(crate) struct Exchange {
 impl Answer {
     /// Begins to read a body.
     pub(crate) fn new(body: Incoming, exchange: Exchange, upload: Option<Arc<Upload>>) -> Self {
-        let exchange = Some(exchange);
         let mut answer = Self {
             body,
             first: None,
-            exchange,
+            idle: exchange.upstream.idle_timeout(),
+            course: Course::Own(exchange),
+            has_trailers: false,
             upload,
             lease: None,
             waiting_since: None,
@@ -87,7 +119,7 @@ impl Answer {
 
     /// Says whether every byte was read.
     pub(crate) fn is_over(&self) -> bool {
-        self.exchange.is_none() && self.first.is_none()
+        matches!(self.course, Course::Over) && self.first.is_none()
     }
 
     /// The bytes still to come.
@@ -111,6 +143,14 @@ impl Answer {
         self.lease = Some(lease);
     }
 
+    /// Lets whoever waits for a place take this one, while the client takes nothing.
+    pub(crate) fn share(&mut self) {
+        self.course = match std::mem::replace(&mut self.course, Course::Over) {
+            Course::Own(exchange) => Course::Shared(Shared::new(exchange)),
+            course => course,
+        };
+    }
+
     /// Whether it must end, for who drives the client's connection.
     pub(crate) fn sign(&self) -> Option<Sign> {
         self.lease.as_ref().map(Lease::sign)
@@ -123,39 +163,41 @@ impl Answer {
     ) -> Poll<Option<io::Result<Bytes>>> {
         if let Some(Poll::Ready(ended)) = self.lease.as_mut().map(|lease| lease.poll_ended(context))
         {
-            return Poll::Ready(Some(Err(self.cut(ended))));
+            return Poll::Ready(Some(Err(self.cut(ended.into(), ended.name()))));
         }
         if let Some(data) = self.first.take() {
+            self.await_client();
             return Poll::Ready(Some(Ok(data)));
         }
-        // What has come already is taken first: a small body came with its head.
-        let mut driven = false;
         loop {
-            let Some(exchange) = &mut self.exchange else { return Poll::Ready(None) };
-            match Pin::new(&mut self.body).poll_frame(context) {
-                Poll::Pending if driven => return self.poll_patience(context).map(Some),
-                Poll::Pending => {
-                    exchange.link.drive(context);
-                    driven = true;
-                }
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) if data.is_empty() => {}
-                    Ok(data) => {
-                        self.waiting_since = None;
-                        if self.body.is_end_stream() {
-                            self.end();
-                        }
-                        return Poll::Ready(Some(Ok(data)));
-                    }
-                    // Trailers are dropped: they come after the head was decided on. Where they
-                    // end can be read two ways, as with a request's, so nothing follows them.
-                    Err(_trailers) => exchange.reusable = false,
+            let frame = match &mut self.course {
+                Course::Over => return Poll::Ready(None),
+                Course::Own(exchange) => poll_frame(&mut self.body, &mut exchange.link, context),
+                Course::Shared(shared) => match shared.poll_frame(&mut self.body, context) {
+                    Some(frame) => frame,
+                    None => return Poll::Ready(Some(Err(self.cut(End::TooSlow, GIVEN_UP)))),
                 },
-                Poll::Ready(Some(Err(error))) => {
-                    self.exchange = None;
+            };
+            let Poll::Ready(frame) = frame else { return self.poll_patience(context).map(Some) };
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) if data.is_empty() => {}
+                Some(Ok(Ok(data))) => {
+                    self.waiting_since = None;
+                    if self.body.is_end_stream() {
+                        self.end();
+                    } else {
+                        self.await_client();
+                    }
+                    return Poll::Ready(Some(Ok(data)));
+                }
+                // Trailers are dropped: they come after the head was decided on. Where they end can
+                // be read two ways, as with a request's, so nothing follows them.
+                Some(Ok(Err(_trailers))) => self.has_trailers = true,
+                Some(Err(error)) => {
+                    self.course = Course::Over;
                     return Poll::Ready(Some(Err(io::Error::other(error))));
                 }
-                Poll::Ready(None) => {
+                None => {
                     self.end();
                     return Poll::Ready(None);
                 }
@@ -163,31 +205,46 @@ impl Answer {
         }
     }
 
+    /// Notes that the client is to take a part before the next one is read.
+    fn await_client(&self) {
+        if let Course::Shared(shared) = &self.course {
+            shared.lock().since = Some(Instant::now());
+        }
+    }
+
+    /// How an answer ends whose body failed so.
+    pub(crate) fn end_by(error: &io::Error) -> End {
+        let cut = error.get_ref().and_then(|source| source.downcast_ref::<Cut>());
+        cut.map_or(End::UpstreamCut, |cut| cut.end)
+    }
+
     /// Ends it in its midst: the rest reaches nobody, and the connection goes with it.
-    fn cut(&mut self, ended: Ended) -> io::Error {
-        let upstream = self.exchange.as_ref().map(|exchange| exchange.upstream.name());
-        tracing::debug!(upstream, reason = ended.name(), "an answer was ended in its midst");
-        (self.first, self.exchange, self.lease) = (None, None, None);
-        let cut = Cut { ended, reset: h2::Reason::CANCEL.into() };
+    fn cut(&mut self, end: End, reason: &'static str) -> io::Error {
+        tracing::debug!(reason, "an answer was ended in its midst");
+        (self.first, self.course, self.lease) = (None, Course::Over, None);
+        let cut = Cut { end, reason, reset: h2::Reason::CANCEL.into() };
         io::Error::new(io::ErrorKind::PermissionDenied, cut)
     }
 
     fn end(&mut self) {
         self.lease = None;
-        let Some(Exchange { mut link, upstream, place, reusable }) = self.exchange.take() else {
+        let exchange = match std::mem::replace(&mut self.course, Course::Over) {
+            Course::Own(exchange) => Some(exchange),
+            Course::Shared(shared) => shared.lock().exchange.take(),
+            Course::Over => None,
+        };
+        let Some(Exchange { mut link, upstream, place, reusable }) = exchange else {
             return;
         };
         drop(place);
         // An upload that is not done leaves its tail on the connection (hyper#2646).
         let sent = self.upload.as_ref().is_none_or(|upload| upload.is_done());
-        if reusable && sent && link.is_fit() {
+        if reusable && !self.has_trailers && sent && link.is_fit() {
             upstream.keep(link);
         }
     }
 
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        let Some(exchange) = &self.exchange else { return Poll::Pending };
-        let idle = exchange.upstream.idle_timeout();
         loop {
             let now = Instant::now();
             let mut since = *self.waiting_since.get_or_insert(now);
@@ -197,9 +254,9 @@ impl Answer {
                 Some(Stage::Client) => since = now,
                 None => {}
             }
-            let until = since + idle;
+            let until = since + self.idle;
             if until <= now {
-                self.exchange = None;
+                self.course = Course::Over;
                 let silent = "the upstream sent nothing for idle_timeout";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, silent)));
             }
@@ -209,6 +266,65 @@ impl Answer {
             }
             ready!(timer.as_mut().poll(context));
         }
+    }
+}
+
+/// What has come already is taken first: a small body came with its head.
+fn poll_frame(
+    body: &mut Incoming,
+    link: &mut Link,
+    context: &mut Context<'_>,
+) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) {
+        return Poll::Ready(frame);
+    }
+    link.drive(context);
+    Pin::new(body).poll_frame(context)
+}
+
+/// Why an answer was given up.
+const GIVEN_UP: &str = "its client took nothing while others waited for its place";
+
+impl Shared {
+    /// Shares an exchange with who waits for its place.
+    fn new(exchange: Exchange) -> Arc<Self> {
+        let upstream = Arc::clone(&exchange.upstream);
+        let shared = Arc::new(Self(Mutex::new(Share { exchange: Some(exchange), since: None })));
+        let delayed: Arc<dyn Delayed> = Arc::<Self>::clone(&shared);
+        if let Some(exchange) = &shared.lock().exchange {
+            upstream.watch(&exchange.place, Arc::downgrade(&delayed));
+        }
+        shared
+    }
+
+    /// Reads on; `None` once the exchange was taken.
+    fn poll_frame(
+        &self,
+        body: &mut Incoming,
+        context: &mut Context<'_>,
+    ) -> Option<Poll<Option<hyper::Result<Frame<Bytes>>>>> {
+        let mut share = self.lock();
+        share.since = None;
+        let exchange = share.exchange.as_mut()?;
+        Some(poll_frame(body, &mut exchange.link, context))
+    }
+
+    // A panic under it ends the request whose it is, and with it the exchange.
+    fn lock(&self) -> MutexGuard<'_, Share> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Delayed for Shared {
+    fn since(&self) -> Option<Instant> {
+        // One that is locked is being read: its client is not waited for.
+        self.0.try_lock().ok()?.since
+    }
+
+    fn give_up(&self) {
+        let exchange = self.lock().exchange.take();
+        // It gives its place on, which is not for under the lock.
+        drop(exchange);
     }
 }
 

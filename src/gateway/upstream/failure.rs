@@ -14,6 +14,12 @@ pub(crate) enum Failure {
     /// `max_inflight` requests are under way.
     #[error("max_inflight requests are under way")]
     Full,
+    /// `max_streams` WebSockets are open.
+    #[error("max_streams WebSockets are open")]
+    FullOfStreams,
+    /// Others waited for its place while its client sent nothing.
+    #[error("its client sent nothing of its body while others waited for its place")]
+    GivenUp,
     /// It cannot be connected to.
     #[error("cannot connect: {0}")]
     Connect(#[source] io::Error),
@@ -51,6 +57,8 @@ impl Failure {
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::FullOfStreams => "full-of-streams",
+            Self::GivenUp => "given-up",
             Self::Connect(_) => "connect",
             Self::ConnectTimeout => "connect-timeout",
             Self::Closed(_) => "closed",
@@ -69,7 +77,8 @@ impl Failure {
         let code = match self {
             Self::Upload(fault) => return fault.rejection(),
             Self::Ended(_) => ErrorCode::InvalidToken,
-            Self::Full => ErrorCode::ServiceUnavailable,
+            Self::Full | Self::FullOfStreams => ErrorCode::ServiceUnavailable,
+            Self::GivenUp => ErrorCode::RequestTimeout,
             Self::Connect(_)
             | Self::Closed(_)
             | Self::Garbled(_)

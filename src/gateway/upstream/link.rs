@@ -70,6 +70,7 @@ impl Link {
         let heard = Arc::new(AtomicBool::new(false));
         let io = TokioIo::new(Watched { stream, heard: Arc::clone(&heard) });
         let mut builder = http1::Builder::new();
+        builder.max_buf_size(BUFFER);
         if header_count != HYPER_HEADERS {
             builder.max_headers(header_count);
         }
@@ -105,8 +106,7 @@ impl Link {
                     Box::new(Unanswered { failure, unsent })
                 }));
             }
-            if let Some(Poll::Ready(ended)) = upload.map(|upload| upload.poll_ended(context)) {
-                let failure = Failure::Ended(ended);
+            if let Some(Poll::Ready(failure)) = upload.map(|upload| upload.poll_failed(context)) {
                 return Poll::Ready(Err(Box::new(Unanswered { failure, unsent: None })));
             }
             while timer.as_mut().poll(context).is_ready() {
@@ -175,6 +175,8 @@ fn kept_for(headers: &HeaderMap) -> Option<Duration> {
     let (_, seconds) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;
     seconds.trim().parse().ok().map(|seconds: u32| Duration::from_secs(seconds.into()))
 }
+/// How many bytes hyper buffers of one connection: a head, or a part of a body.
+const BUFFER: usize = 64 << 10;
 
 impl Drop for Link {
     fn drop(&mut self) {

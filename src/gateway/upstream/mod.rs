@@ -8,13 +8,16 @@ mod answer;
 mod connector;
 mod failure;
 mod link;
+mod places;
 mod pool;
 mod race;
 mod spare;
 mod stream;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::Weak;
 use std::time::Duration;
 
 use http::Request;
@@ -35,9 +38,12 @@ pub(crate) use answer::Answer;
 pub(crate) use answer::Exchange;
 pub(crate) use failure::Failure;
 pub(crate) use link::Link;
+pub(crate) use places::Delayed;
+pub(crate) use places::Place;
 
 use connector::Connector;
 use link::Unanswered;
+use places::Places;
 use pool::Pool;
 use spare::Spare;
 
@@ -49,7 +55,8 @@ pub struct Upstream {
     waits: Waits,
     header_count: usize,
     keep_alive: Option<Duration>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
+    streams: Arc<Semaphore>,
     pool: Pool,
     meters: OnceLock<Meters>,
 }
@@ -101,7 +108,8 @@ impl Upstream {
             },
             header_count: config.header_count,
             keep_alive: config.keep_alive,
-            places: Arc::new(Semaphore::new(config.max_inflight.min(Semaphore::MAX_PERMITS))),
+            places: Places::new(config.max_inflight),
+            streams: Arc::new(Semaphore::new(config.max_streams)),
             pool: Pool::new(),
             meters: OnceLock::new(),
         })
@@ -128,19 +136,25 @@ impl Upstream {
         self.waits.idle
     }
 
-    /// Waits for one of the `max_inflight` places.
+    /// Waits for one of the `max_inflight` places, for a client at an address.
     ///
     /// # Errors
     /// [`Failure::Full`] after `queue_timeout`.
-    pub(crate) async fn admit(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(place);
-        }
-        let place = Arc::clone(&self.places).acquire_owned();
-        match Box::pin(tokio::time::timeout(self.waits.queue, place)).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) | Err(_) => Err(Failure::Full),
-        }
+    pub(crate) async fn admit(&self, client: IpAddr) -> Result<Place, Failure> {
+        self.places.take(client, self.waits.queue).await.ok_or(Failure::Full)
+    }
+
+    /// Takes one of the `max_streams` places, for as long as a WebSocket lasts.
+    ///
+    /// # Errors
+    /// [`Failure::FullOfStreams`]
+    pub(crate) fn admit_stream(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        Arc::clone(&self.streams).try_acquire_owned().ok().ok_or(Failure::FullOfStreams)
+    }
+
+    /// Takes note of a request whose client may keep it waiting.
+    pub(crate) fn watch(&self, place: &Place, delayed: Weak<dyn Delayed>) {
+        self.places.watch(place, delayed);
     }
 
     /// Sends a request, and waits for the head of its answer.
@@ -156,7 +170,7 @@ impl Upstream {
         upload: Option<&Upload>,
     ) -> Result<(Box<Link>, Response<Incoming>), Failure> {
         if let Some(mut link) = self.pool.take() {
-            let spare = Spare::of(&request, upload);
+            let spare = Spare::of(&request);
             let Unanswered { failure, unsent } = match link.send(request, self.waits, upload).await
             {
                 Ok(response) => return Ok((link, response)),

@@ -9,9 +9,9 @@ use http::Method;
 use http::Request;
 use http::Uri;
 use http::header::UPGRADE;
+use http_body::Body;
 
 use crate::gateway::upload::ClientBody;
-use crate::gateway::upload::Upload;
 
 /// A request without a body.
 #[derive(Debug)]
@@ -27,9 +27,10 @@ const ROOM: usize = 1000;
 
 impl Spare {
     /// Keeps a request's head; `None` where it must not be sent twice (RFC 9110 §9.2.2).
-    pub(super) fn of<B>(request: &Request<B>, upload: Option<&Upload>) -> Option<Self> {
+    pub(super) fn of<B: Body>(request: &Request<B>) -> Option<Self> {
         let method = request.method();
-        let may_repeat = method.is_idempotent() && method != Method::CONNECT && upload.is_none();
+        let has_body = !request.body().is_end_stream();
+        let may_repeat = method.is_idempotent() && method != Method::CONNECT && !has_body;
         if !may_repeat || request.headers().contains_key(UPGRADE) {
             return None;
         }
@@ -45,7 +46,7 @@ impl Spare {
 
     /// The request once more.
     pub(super) fn request(self) -> Option<Request<ClientBody>> {
-        let mut request = Request::new(ClientBody::empty());
+        let mut request = Request::new(ClientBody::Empty);
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri;
         for line in self.lines.split_inclusive(|byte| *byte == b'\n') {
@@ -61,12 +62,13 @@ impl Spare {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use http::HeaderValue;
     use http::Method;
     use http::Request;
+    use http_body_util::{Empty, Full};
 
     use super::Spare;
-    use crate::gateway::upload::Upload;
 
     #[test]
     fn a_request_comes_back_line_for_line() {
@@ -77,10 +79,10 @@ mod tests {
             .header("x-none", "")
             .header("accept", "text/html")
             .header("accept", "*/*")
-            .body(())
+            .body(Empty::<Bytes>::new())
             .unwrap();
 
-        let again = Spare::of(&request, None).unwrap().request().unwrap();
+        let again = Spare::of(&request).unwrap().request().unwrap();
 
         assert_eq!(again.method(), request.method());
         assert_eq!(again.uri(), request.uri());
@@ -90,22 +92,21 @@ mod tests {
 
     #[test]
     fn what_must_not_be_sent_twice_is_not_kept() {
-        let upload = Upload::default();
         let rows = [
-            ("get", Method::GET, None, None, true),
-            ("delete", Method::DELETE, None, None, true),
-            ("post", Method::POST, None, None, false),
-            ("connect", Method::CONNECT, None, None, false),
-            ("a body", Method::PUT, None, Some(&upload), false),
-            ("an upgrade", Method::GET, Some("websocket"), None, false),
+            ("get", Method::GET, "", None, true),
+            ("delete", Method::DELETE, "", None, true),
+            ("post", Method::POST, "", None, false),
+            ("connect", Method::CONNECT, "", None, false),
+            ("a body", Method::PUT, "body", None, false),
+            ("an upgrade", Method::GET, "", Some("websocket"), false),
         ];
-        for (name, method, upgrade, upload, kept) in rows {
+        for (name, method, body, upgrade, kept) in rows {
             let mut request = Request::builder().method(method).uri("/");
             if let Some(upgrade) = upgrade {
                 request = request.header("upgrade", upgrade);
             }
 
-            let spare = Spare::of(&request.body(()).unwrap(), upload);
+            let spare = Spare::of(&request.body(Full::new(Bytes::from(body))).unwrap());
 
             assert_eq!(spare.is_some(), kept, "{name}");
         }

@@ -45,6 +45,14 @@ impl Process {
         Self::listening(command, None).await
     }
 
+    /// Starts it with its access log going to a file.
+    pub(crate) async fn run_logging(config: &Path, lines: &Path) -> Self {
+        let mut command = Command::new("sh");
+        let script = "exec \"$0\" --config \"$1\" run > \"$2\"";
+        command.args(["-c", script, env!("CARGO_BIN_EXE_munjigi")]).args([config, lines]);
+        Self::listening(command, None).await
+    }
+
     /// The process's number.
     pub(crate) fn pid(&self) -> String {
         self.child.id().expect("munjigi runs").to_string()

@@ -1,0 +1,57 @@
+//! A part of an answer on its way from hyper to the client's socket: counted for as long as it is
+//! held, so that a connection knows what it has not sent.
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+
+use crate::edge::activity::Activity;
+use crate::gateway::open_request::{End, OpenRequest};
+
+/// Bytes of an answer that were handed to hyper.
+#[derive(Debug)]
+pub(super) struct Part {
+    bytes: Bytes,
+    activity: Arc<Activity>,
+    /// Goes along with the last part of an answer, whose end is the answer's.
+    open: Option<Box<OpenRequest>>,
+}
+
+impl Part {
+    /// Hands bytes over; `open` where they are the last ones.
+    pub(super) fn new(
+        bytes: Bytes,
+        activity: Arc<Activity>,
+        open: Option<Box<OpenRequest>>,
+    ) -> Self {
+        activity.unsent.handed(bytes.len());
+        Self { bytes, activity, open }
+    }
+}
+
+impl Buf for Part {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        self.activity.unsent.wrote(count);
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.bytes.is_empty() {
+            self.activity.unsent.dropped(self.bytes.len());
+        }
+        if let Some(open) = &mut self.open {
+            let end = if self.bytes.is_empty() { Some(End::Done) } else { self.activity.end() };
+            open.ended(end.unwrap_or(End::ClientGone));
+        }
+    }
+}

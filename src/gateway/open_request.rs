@@ -1,0 +1,186 @@
+//! One request from its head to the end of its answer: told in one line and counted once, however
+//! it ends.
+//!
+//! It goes along with the answer: the last part of a body takes it to the socket. Where the client
+//! leaves before, dropping it tells that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{StatusCode, Version};
+
+use crate::gateway::access_line::{Ending, Entry};
+use crate::gateway::context::{Context, RequestRecord};
+use crate::gateway::meter::Meter;
+use crate::gateway::{Gateway, Refusal};
+use crate::operation::ErrorCode;
+use crate::revocation::Ended;
+
+/// A request whose answer has not ended; dropping it logs and counts it.
+#[derive(Debug)]
+pub struct OpenRequest {
+    gateway: Arc<Gateway>,
+    /// What the head said.
+    pub(super) context: Context,
+    /// What was found out on the walk.
+    pub(super) record: RequestRecord,
+    /// The head of the answer, once there is one.
+    head: Option<Head>,
+    body_bytes: u64,
+    end: Option<End>,
+}
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its last byte was handed to the client's socket.
+    Done,
+    /// The client left before.
+    ClientGone,
+    /// The upstream broke it off, or fell silent.
+    UpstreamCut,
+    /// What its request was let in by was revoked.
+    Revoked,
+    /// The token that its request was let in by has expired.
+    Expired,
+    /// The gateway stopped.
+    Drained,
+    /// The client took it too slowly.
+    TooSlow,
+}
+
+#[derive(Debug)]
+struct Head {
+    status: StatusCode,
+    time: Duration,
+    refusal: Option<Refusal>,
+}
+
+/// The status of a request whose client left before its answer, as nginx logs it; nobody is sent it.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+impl OpenRequest {
+    /// Begins with a head; `meter` counts what no route or endpoint takes.
+    pub(super) fn new(gateway: Arc<Gateway>, context: Context, meter: Arc<Meter>) -> Box<Self> {
+        let record = RequestRecord::new(meter);
+        Box::new(Self { gateway, context, record, head: None, body_bytes: 0, end: None })
+    }
+
+    /// Notes the head of the answer.
+    pub(super) fn answered(&mut self, status: StatusCode, refusal: Option<Refusal>) {
+        if let Some(Refusal::Walk(rejection)) = &refusal
+            && rejection.code == ErrorCode::Internal
+        {
+            let request_id = self.context.request_id.as_str();
+            tracing::error!(request_id, reason = %rejection.reason, "a request failed");
+        }
+        self.head = Some(Head { status, time: self.context.started.elapsed(), refusal });
+    }
+
+    /// Counts bytes of the answer's body.
+    pub(crate) const fn sent(&mut self, bytes: u64) {
+        self.body_bytes = self.body_bytes.saturating_add(bytes);
+    }
+
+    /// Counts bytes that came from the client after the request (WebSocket).
+    pub(crate) const fn received(&mut self, bytes: u64) {
+        self.record.received = self.record.received.saturating_add(bytes);
+    }
+
+    /// Says how the answer ended; what was said first stays.
+    pub fn ended(&mut self, end: End) {
+        self.end.get_or_insert(end);
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        let duration = self.context.started.elapsed();
+        let end = self.end.unwrap_or(End::ClientGone);
+        let record = &self.record;
+        let refusal = self.head.as_ref().and_then(|head| head.refusal.as_ref());
+        let (status, head_time) = match &self.head {
+            Some(head) => (head.status.as_u16(), Some(head.time)),
+            None => (CLIENT_CLOSED_REQUEST, None),
+        };
+        let reason = match (refusal, end) {
+            (Some(refusal), _) => refusal.label(),
+            (None, End::Done) => "ok",
+            (None, end) => end.label(),
+        };
+        record.meter.count(status, reason, head_time.unwrap_or(duration));
+        let sent = &record.sent;
+        self.gateway.access_log.tell(&Entry {
+            time: self.context.now.wall,
+            request_id: self.context.request_id.as_str(),
+            client: self.context.client.address,
+            method: &self.context.method,
+            host: self.context.authority(),
+            path: self.context.target.path(),
+            protocol: protocol(self.context.version),
+            status,
+            refusal: refusal.map(Refusal::told),
+            who: &record.who,
+            site: record.meter.site(),
+            route: record.meter.route(),
+            upstream: record.upstream.as_ref().map(|upstream| upstream.name()),
+            ending: Ending {
+                end,
+                received: record.received.saturating_add(sent.body_bytes()),
+                sent: self.body_bytes,
+                upstream_sent: (head_time.is_none() && record.upstream.is_some())
+                    .then(|| sent.extent()),
+            },
+            duration,
+            head_time,
+            upstream_time: record.upstream_time,
+            verify_time: record.verify_time,
+            stale: record.stale,
+        });
+    }
+}
+
+impl End {
+    /// What the log says.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::ClientGone => "client gone",
+            Self::UpstreamCut => "upstream cut",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::Drained => "drained",
+            Self::TooSlow => "too slow",
+        }
+    }
+
+    /// What metrics say.
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::ClientGone => "client_gone",
+            Self::UpstreamCut => "upstream_cut",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::Drained => "drained",
+            Self::TooSlow => "too_slow",
+        }
+    }
+}
+
+impl From<Ended> for End {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Revoked => Self::Revoked,
+            Ended::Expired | Ended::Unknown => Self::Expired,
+        }
+    }
+}
+
+const fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    }
+}
