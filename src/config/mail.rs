@@ -22,6 +22,8 @@ pub struct MailConfig {
     pub url: Option<MailUrl>,
     /// Who mails are from; default `Munjigi <no-reply@example.com>`. A reload applies it.
     pub from: Mailbox,
+    /// Whether TLS must be; default [`MailTls::Auto`]. A reload applies it.
+    pub tls: MailTls,
     /// CA file to trust beside the machine's own; default none. A reload applies it.
     pub ca: Option<PathBuf>,
     /// From the connection to the server's receipt of one mail; default 30 s, then it is tried
@@ -30,6 +32,19 @@ pub struct MailConfig {
     /// How long a mail that failed waits; default 5 s, each further wait is twice as long, at most
     /// 10 min. A reload applies it.
     pub retry: Duration,
+}
+
+/// `[mail] tls`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MailTls {
+    /// TLS with a certificate that verifies, but to this very machine, where mail goes without
+    /// either as well.
+    #[default]
+    Auto,
+    /// TLS with a certificate that verifies, also to this machine.
+    Required,
+    /// No STARTTLS, wherever the server is.
+    Off,
 }
 
 /// `[mail] url`
@@ -60,6 +75,7 @@ impl Default for MailConfig {
         Self {
             url: None,
             from: Mailbox::new(Some("Munjigi".to_owned()), address),
+            tls: MailTls::Auto,
             ca: None,
             timeout: Duration::from_secs(30),
             retry: Duration::from_secs(5),
@@ -74,6 +90,7 @@ impl MailConfig {
         let config = Self {
             url: table.parse("url", None, |text| MailUrl::parse(text, resolve)),
             from: table.parse("from", default.from, sender),
+            tls: table.choice("tls", default.tls, &TLS),
             ca: table.optional("ca", Item::path),
             timeout: table.duration("timeout", default.timeout),
             retry: table.duration("retry", default.retry),
@@ -157,6 +174,9 @@ fn sender(text: &str) -> Result<Mailbox, Expected> {
     let mailbox = text.parse::<Mailbox>().ok().filter(|_| !text.chars().any(char::is_control));
     mailbox.ok_or(expected).map_err(Expected::new)
 }
+
+const TLS: [(&str, MailTls); 3] =
+    [("auto", MailTls::Auto), ("required", MailTls::Required), ("off", MailTls::Off)];
 
 const EXPECTED: &str =
     "expected smtp://USER:PASSWORD@HOST:PORT, smtps://USER:PASSWORD@HOST:PORT or dir:FOLDER";

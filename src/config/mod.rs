@@ -69,6 +69,7 @@ pub use log::LogConfig;
 pub use log::LogFormat;
 pub use login::LoginConfig;
 pub use mail::MailConfig;
+pub use mail::MailTls;
 pub use mail::MailUrl;
 pub use mail::SmtpServer;
 pub use password::PasswordConfig;

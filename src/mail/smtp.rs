@@ -1,7 +1,8 @@
 //! Sends mails to an SMTP server, one connection a mail.
 //!
 //! `smtp://` encrypts by STARTTLS where the server offers it, and goes on without only to this very
-//! machine; `smtps://` encrypts from the first byte. Certificates are always checked.
+//! machine; `smtps://` encrypts from the first byte. Certificates are checked, but those of this
+//! machine, which are mostly of its own making. `[mail] tls` says it otherwise.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -21,6 +22,7 @@ use rustls::pki_types::pem::PemObject;
 use tokio::net::TcpStream;
 
 use crate::config::MailConfig;
+use crate::config::MailTls;
 use crate::config::SmtpServer;
 use crate::mail::MailError;
 use crate::mail::line_by_line::LineByLine;
@@ -30,6 +32,9 @@ use crate::mail::outbox::Failure;
 pub(super) struct Smtp {
     server: SmtpServer,
     tls: TlsParameters,
+    /// For this machine: any certificate will do.
+    local_tls: TlsParameters,
+    policy: MailTls,
     hello: ClientId,
     timeout: Duration,
 }
@@ -38,19 +43,27 @@ pub(super) struct Smtp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protection {
     StartTls,
+    /// STARTTLS with whatever certificate the server has.
+    LocalStartTls,
     Plain,
     Refused,
 }
 
 impl Smtp {
     pub(super) fn new(server: SmtpServer, config: &MailConfig) -> Result<Self, MailError> {
+        let local_tls = TlsParameters::builder(server.host.clone())
+            .dangerous_accept_invalid_certs(true)
+            .dangerous_accept_invalid_hostnames(true)
+            .build()
+            .map_err(MailError::Tls)?;
         let mut tls = TlsParameters::builder(server.host.clone());
         for certificate in config.ca.as_deref().map(certificates).transpose()?.into_iter().flatten()
         {
             tls = tls.add_root_certificate(certificate);
         }
         let tls = tls.build().map_err(MailError::Tls)?;
-        Ok(Self { server, tls, hello: hello(&config.from), timeout: config.timeout })
+        let (hello, timeout) = (hello(&config.from), config.timeout);
+        Ok(Self { server, tls, local_tls, policy: config.tls, hello, timeout })
     }
 
     /// Sends a message; when it answers well the server has taken it over.
@@ -89,7 +102,12 @@ impl Smtp {
     async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
         let address = (self.server.host.as_str(), self.server.port);
         if self.server.implicit_tls {
-            let tls = Some(self.tls.clone());
+            // A name may lead anywhere, but for the one that means this machine (RFC 6761 §6.3).
+            let host = self.server.host.as_str();
+            let is_local = host == "localhost"
+                || host.parse::<IpAddr>().is_ok_and(|it| it.to_canonical().is_loopback());
+            let is_lenient = self.policy == MailTls::Auto && is_local;
+            let tls = Some(if is_lenient { self.local_tls.clone() } else { self.tls.clone() });
             let opened = AsyncSmtpConnection::connect_tokio1(address, None, &self.hello, tls, None);
             return Box::pin(opened).await.map_err(|error| temporary(&error));
         }
@@ -99,17 +117,17 @@ impl Smtp {
         let stream = Box::new(LineByLine::new(tcp));
         let opened = AsyncSmtpConnection::connect_with_transport(stream, &self.hello);
         let mut connection = opened.await.map_err(|error| temporary(&error))?;
-        match Protection::of(connection.can_starttls(), peer) {
-            Protection::StartTls => {
-                let encrypted = connection.starttls(self.tls.clone(), &self.hello);
-                Box::pin(encrypted).await.map_err(|error| temporary(&error))?;
-            }
-            Protection::Plain => {}
+        let tls = match Protection::of(self.policy, connection.can_starttls(), peer) {
+            Protection::StartTls => &self.tls,
+            Protection::LocalStartTls => &self.local_tls,
+            Protection::Plain => return Ok(connection),
             Protection::Refused => {
-                let words = "the server offers no STARTTLS, and is not on this machine";
+                let words = "the server offers no STARTTLS, which `[mail] tls` wants there";
                 return Err(Failure::Temporary(words.to_owned()));
             }
-        }
+        };
+        let encrypted = connection.starttls(tls.clone(), &self.hello);
+        Box::pin(encrypted).await.map_err(|error| temporary(&error))?;
         Ok(connection)
     }
 }
@@ -122,11 +140,12 @@ impl std::fmt::Debug for Smtp {
 
 impl Protection {
     /// By the address that was really connected to: a name may lead anywhere.
-    const fn of(offered: bool, peer: IpAddr) -> Self {
-        match (offered, peer.to_canonical().is_loopback()) {
-            (true, _) => Self::StartTls,
-            (false, true) => Self::Plain,
-            (false, false) => Self::Refused,
+    const fn of(policy: MailTls, offered: bool, peer: IpAddr) -> Self {
+        match (policy, offered, peer.to_canonical().is_loopback()) {
+            (MailTls::Off, ..) | (MailTls::Auto, false, true) => Self::Plain,
+            (MailTls::Auto, true, true) => Self::LocalStartTls,
+            (MailTls::Auto, true, false) | (MailTls::Required, true, _) => Self::StartTls,
+            (MailTls::Auto, false, false) | (MailTls::Required, false, _) => Self::Refused,
         }
     }
 }
@@ -161,11 +180,13 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::Protection;
+    use crate::config::MailTls;
 
     #[test]
     fn nothing_goes_in_the_clear_but_to_this_machine() {
         for (offered, peer, protection) in [
-            (true, "127.0.0.1", Protection::StartTls),
+            (true, "127.0.0.1", Protection::LocalStartTls),
+            (true, "::1", Protection::LocalStartTls),
             (true, "203.0.113.1", Protection::StartTls),
             (false, "127.0.0.1", Protection::Plain),
             (false, "127.8.8.8", Protection::Plain),
@@ -177,7 +198,11 @@ mod tests {
             (false, "2001:db8::1", Protection::Refused),
             (false, "0.0.0.0", Protection::Refused),
         ] {
-            assert_eq!(Protection::of(offered, peer.parse().unwrap()), protection, "{peer}");
+            let (peer, of) = (peer.parse().unwrap(), Protection::of);
+            assert_eq!(of(MailTls::Auto, offered, peer), protection, "{peer}");
+            assert_eq!(of(MailTls::Off, offered, peer), Protection::Plain, "{peer}");
+            let strict = if offered { Protection::StartTls } else { Protection::Refused };
+            assert_eq!(of(MailTls::Required, offered, peer), strict, "{peer}");
         }
     }
 }

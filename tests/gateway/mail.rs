@@ -143,8 +143,8 @@ async fn a_connection_is_encrypted_by_starttls_and_from_its_first_byte() {
 async fn a_certificate_that_is_not_trusted_gets_no_mail_until_it_is() {
     for (scheme, tls) in [("smtp://", "starttls"), ("smtps://", "implicit")] {
         let server = SmtpServer::start(&["--tls", tls]);
-        let untrusted = setup(&format!("url = \"{scheme}127.0.0.1:{}\"", server.port));
-        let gateway = Gateway::start(untrusted).await;
+        let alone = format!("url = \"{scheme}127.0.0.1:{}\"\ntls = \"required\"", server.port);
+        let gateway = Gateway::start(setup(&alone)).await;
 
         queue(&gateway, Some(YOU), "042137").await;
 
@@ -152,8 +152,27 @@ async fn a_certificate_that_is_not_trusted_gets_no_mail_until_it_is() {
             server.has_seen("connection", 2).await;
         }
         assert_eq!(server.events("recipient").len(), 0, "{tls}");
-        reload(&gateway, &setup(&url(scheme, &server))).await;
+        let trusted = format!("{}\ntls = \"required\"", url(scheme, &server));
+        reload(&gateway, &setup(&trusted)).await;
         assert_eq!(server.mail().await["encrypted"], true, "{tls}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_on_this_machine_needs_no_certificate_that_verifies() {
+    for (scheme, host, tls, policy, encrypted) in [
+        ("smtp", "127.0.0.1", "starttls", "auto", true),
+        ("smtp", "localhost", "starttls", "auto", true),
+        ("smtps", "127.0.0.1", "implicit", "auto", true),
+        ("smtp", "127.0.0.1", "starttls", "off", false),
+    ] {
+        let server = SmtpServer::start(&["--tls", tls]);
+        let mail = format!("url = \"{scheme}://{host}:{}\"\ntls = \"{policy}\"", server.port);
+        let gateway = Gateway::start(setup(&mail)).await;
+
+        queue(&gateway, Some(YOU), "042137").await;
+
+        assert_eq!(server.mail().await["encrypted"], encrypted, "{mail}");
     }
 }
 
@@ -161,7 +180,7 @@ async fn a_certificate_that_is_not_trusted_gets_no_mail_until_it_is() {
 async fn a_certificate_for_another_name_gets_no_mail() {
     let server = SmtpServer::start(&["--tls", "starttls"]);
     let mail = url("smtp://", &server).replace("127.0.0.1", "localhost");
-    let gateway = Gateway::start(setup(&mail)).await;
+    let gateway = Gateway::start(setup(&format!("{mail}\ntls = \"required\""))).await;
 
     queue(&gateway, Some(YOU), "042137").await;
 
