@@ -53,6 +53,8 @@ impl Body {
         accept: &[Accept],
         places: &[&str],
     ) -> Result<Self, Rejection> {
+        // Some editors and libraries begin a text so; it says nothing (RFC 8259 §8.1).
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         if bytes.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
@@ -89,6 +91,8 @@ impl Body {
         }
     }
 }
+
+const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 impl<'a> Found<'a> {
     /// Text that is there, unless it is blank.

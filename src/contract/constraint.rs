@@ -71,18 +71,34 @@ impl Constraint {
 
 /// How many bytes base64 stands for; nothing is decoded for it.
 ///
-/// Padding may be left out, as some encoders do; line breaks, the URL alphabet and the `data:`
-/// of a URL are not base64.
+/// Padding may be left out, as some encoders do. Line breaks (RFC 2045 §6.8) and the beginning of a
+/// `data:` URL (RFC 2397), as a browser's `FileReader` makes it, stand for nothing; the URL alphabet is
+/// not base64.
 fn decoded_length(text: &str) -> Option<usize> {
-    let padded = text.strip_suffix("==").or_else(|| text.strip_suffix('='));
-    let digits = padded.unwrap_or(text);
-    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-    let whole = padded.is_none() || text.len().is_multiple_of(4);
-    let rest = digits.len() % 4;
-    if !whole || rest == 1 || !digits.bytes().all(is_digit) {
-        return None;
+    let data = match text.strip_prefix("data:") {
+        Some(url) => url.split_once(";base64,").filter(|(kind, _)| is_media_type(kind))?.1,
+        None => text,
+    };
+    let (mut digits, mut padding) = (0_usize, 0_usize);
+    for byte in data.bytes() {
+        match byte {
+            b'\r' | b'\n' => {}
+            b'=' => padding += 1,
+            _ if padding > 0 => return None,
+            b'+' | b'/' => digits += 1,
+            _ if byte.is_ascii_alphanumeric() => digits += 1,
+            _ => return None,
+        }
     }
-    Some(digits.len() / 4 * 3 + rest.saturating_sub(1))
+    let is_whole = padding == 0 || (padding <= 2 && (digits + padding) % 4 == 0);
+    let rest = digits % 4;
+    (is_whole && rest != 1).then_some(digits / 4 * 3 + rest.saturating_sub(1))
+}
+
+/// What a `data:` URL may say of its data; it is given back as it came.
+fn is_media_type(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/+-._;=".contains(&byte);
+    text.len() <= 128 && text.bytes().all(is_plain)
 }
 
 #[cfg(test)]
@@ -110,10 +126,16 @@ mod tests {
             ("====", None),
             ("=AAA", None),
             ("AA==AAAA", None),
-            ("AAAA\nAAAA", None),
+            ("AAAA\nAAAA", Some(6)),
+            ("AAAA\r\nAA\r\n==\r\n", Some(4)),
+            ("AA=\nA", None),
             ("AAA ", None),
             ("-_AA", None),
-            ("data:image/png;base64,AAAA", None),
+            ("data:image/png;base64,AAAA", Some(3)),
+            ("data:image/svg+xml;charset=utf-8;base64,AAA=", Some(2)),
+            ("data:image/png,AAAA", None),
+            ("data:\"><script>;base64,AAAA", None),
+            ("data:image/png;base64,data:image/png;base64,AAAA", None),
             ("가가", None),
         ];
         for (text, expected) in rows {

@@ -1,8 +1,10 @@
 //! `zipcheck`, held to the product's own document, byte for byte.
 
 use crate::harness::Client;
+use crate::harness::Gateway;
 use crate::harness::Reply;
 use crate::harness::Setup;
+use crate::harness::Version;
 use crate::harness::assert_case;
 use crate::harness::assert_transcript;
 use crate::harness::everywhere;
@@ -228,4 +230,25 @@ async fn a_profile_image_comes_back_as_it_was_up_to_five_mebibytes() {
         assert!(reply.json()["data"]["profileImage"] == image.as_str(), "another image");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_image_may_be_a_data_url_or_broken_into_lines() {
+    let gateway = Gateway::start(setup()).await;
+    let mut client = gateway.client(Version::H1).await;
+    for (name, image) in [
+        ("url", "data:image/png;base64,q83vASNF"),
+        ("lines", "q83v\r\nASNF\r\n"),
+        ("both", "data:image/jpeg;base64,q83v\nASM=\n"),
+    ] {
+        let account = serde_json::json!({
+            "email": format!("{name}@email.com"), "password": "password123", "nickname": "n",
+            "profileImage": image,
+        });
+        let with_mark = format!("\u{FEFF}{account}");
+        let reply = post(&mut client, "/auth/signup", &with_mark).await;
+        assert_eq!(reply.status, 200, "{name}: {}", reply.text());
+        let reply = post(&mut client, "/auth/login", &with_mark).await;
+        assert_eq!(reply.json()["data"]["profileImage"], image, "{name}");
+    }
 }

@@ -96,7 +96,13 @@ fn a_profile_image_has_at_most_five_mebibytes() {
     }
     let over = length("AAAA").unwrap_err();
     assert_eq!(over.code, ErrorCode::InvalidInput);
-    for image in ["a", "AAAA=", "AA-_", "data:image/png;base64,AAAA", "AAAA\\nAAAA"] {
+    for image in ["data:image/png;base64,AAAA", "AAAA\\r\\nAAAA", "AAAA\\nAA==\\n"] {
+        let command = sign_up(image).unwrap();
+        let Command::SignUp { attributes, .. } = command else { panic!("{image}") };
+        let kept = serde_json::to_string(&attributes["profileImage"]).unwrap();
+        assert_eq!(kept, format!("\"{image}\""), "it is kept as it came");
+    }
+    for image in ["a", "AAAA=", "AA-_", "data:image/png,AAAA", "AAAA AAAA"] {
         assert_eq!(sign_up(image).unwrap_err().code, ErrorCode::InvalidInput, "{image}");
     }
     for none in ["", " "] {
