@@ -16,7 +16,6 @@ use crate::operation::Revoked;
 use crate::operation::UserId;
 use crate::store::Store;
 use crate::store::StoreError;
-use crate::store::User;
 use crate::store::above;
 use crate::token::TokenPolicy;
 
@@ -42,18 +41,20 @@ pub async fn end_site(
     let mut sessions = 0;
     let mut after = None;
     loop {
-        let users = store.list_users(&policy.realm, after, PAGE).await?;
-        let mut ended = stream::iter(&users)
-            .map(|user| end_sessions(store, user, issuer, now))
+        let page = store.list_users(&policy.realm, after, PAGE).await?;
+        let unreadable = page.unreadable.iter().map(|unreadable| unreadable.id);
+        let users = page.users.iter().map(|user| user.id).chain(unreadable);
+        let mut ended = stream::iter(users)
+            .map(|user| end_sessions(store, (policy.realm.as_str(), user), issuer, now))
             .buffer_unordered(AT_ONCE);
         while let Some(ended) = ended.try_next().await? {
             sessions += ended;
             progress(sessions);
         }
-        if users.len() < PAGE {
+        after = page.next;
+        if after.is_none() {
             break;
         }
-        after = users.last().map(|user: &User| -> UserId { user.id });
     }
     if sessions > 0 {
         raise(store, issuer, (now, revoked_until)).await?;
@@ -107,11 +108,11 @@ async fn raise(
 
 async fn end_sessions(
     store: &dyn Store,
-    user: &User,
+    (realm, user): (&str, UserId),
     issuer: &str,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let sessions = store.list_sessions(&user.realm, user.id, Some(issuer), now).await?;
+    let sessions = store.list_sessions(realm, user, Some(issuer), now).await?;
     let mut ended = 0;
     for session in sessions {
         ended += u64::from(store.end_session(session.id, &[]).await?);

@@ -141,15 +141,30 @@ impl Opened {
         sites.try_for_each(|site| site.auth.tokens.check_rights(grant, now))
     }
 
-    /// Finds an account by number, email address or user name.
+    /// Finds an account by email address, user name, or number (`id:7`, or `7` where no other
+    /// account has that name).
     pub(crate) async fn user(&self, realm: &str, who: &str) -> anyhow::Result<User> {
-        let by_number = who.parse().map(|number| Identifier::Id(UserId(number)));
-        let identifier = match by_number {
-            Ok(identifier) => identifier,
-            Err(_) => who.parse().with_context(|| format!("`{who}`"))?,
+        let find = async |identifier: Identifier| {
+            self.store.find_user(realm, &identifier, Lookup::Routine).await
         };
-        let found = self.store.find_user(realm, &identifier, Lookup::Routine).await?;
-        found.with_context(|| format!("no user `{who}` in realm `{realm}`"))
+        let nobody = || format!("no user `{who}` in realm `{realm}`");
+        if let Some(id) = named_id(who) {
+            return find(Identifier::Id(id)).await?.with_context(nobody);
+        }
+        let named = find(who.parse().with_context(|| format!("`{who}`"))?).await?;
+        let numbered = match who.parse() {
+            Ok(number) => find(Identifier::Id(UserId(number))).await?,
+            Err(_) => None,
+        };
+        match (named, numbered) {
+            (Some(named), Some(numbered)) if named.id != numbered.id => bail!(
+                "`{who}` is the name of account id:{} and the number of another; say id:{} or id:{}",
+                named.id,
+                named.id,
+                numbered.id
+            ),
+            (named, numbered) => named.or(numbered).with_context(nobody),
+        }
     }
 
     /// The site of a host; the only site when none is named.
@@ -178,6 +193,11 @@ impl Opened {
             None => pairs.next().context("there is no site"),
         }
     }
+}
+
+/// The number of an account that is named by it: `id:7`.
+pub(crate) fn named_id(who: &str) -> Option<UserId> {
+    who.strip_prefix("id:")?.parse().ok().map(UserId)
 }
 
 /// Whether `host` is the key of a site in the configuration.

@@ -1,5 +1,6 @@
 //! What the command line prints: data on standard output, words about it on standard error.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::io::IsTerminal;
 use std::io::Write;
@@ -7,6 +8,8 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::config::Faults;
+use crate::telemetry::escaped;
+use crate::telemetry::escaped_lines;
 
 /// How a verb prints.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +32,7 @@ impl Output {
         if self.json {
             self.line(&serde_json::to_string_pretty(data)?)
         } else {
-            self.line(&text(data))
+            self.line(&escaped_lines(&text(data)))
         }
     }
 
@@ -49,7 +52,7 @@ impl Output {
         let faults = error.chain().find_map(|cause| cause.downcast_ref::<Faults>());
         let text = match faults {
             Some(faults) => faults.render(std::io::stderr().is_terminal()),
-            None => format!("error: {}", causes(error)),
+            None => escaped_lines(&format!("error: {}", causes(error))),
         };
         // Standard error is where failures are said; there is nowhere to say that it is closed.
         drop(writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n')));
@@ -73,13 +76,15 @@ pub(crate) fn causes(error: &anyhow::Error) -> String {
 
 /// Aligns rows of cells under their headings.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let heading_row: Vec<String> = headings.iter().map(|&heading| heading.to_owned()).collect();
+    let heading_row: Vec<Cow<'_, str>> = headings.iter().map(|&heading| heading.into()).collect();
+    let rows: Vec<Vec<Cow<'_, str>>> =
+        rows.iter().map(|row| row.iter().map(|cell| escaped(cell)).collect()).collect();
     let width = |column: usize| {
-        let cells = std::iter::once(&heading_row).chain(rows).filter_map(|row| row.get(column));
+        let cells = std::iter::once(&heading_row).chain(&rows).filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let mut text = String::new();
-    for row in std::iter::once(&heading_row).chain(rows) {
+    for row in std::iter::once(&heading_row).chain(&rows) {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             let padding = width(column).saturating_sub(cell.chars().count()) + 2;

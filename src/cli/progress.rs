@@ -7,6 +7,8 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 
+use crate::telemetry::escaped;
+
 /// A bar on a terminal; nothing elsewhere.
 pub(crate) struct Progress(Option<ProgressBar>);
 
@@ -46,6 +48,7 @@ impl Progress {
 
     /// Says something, above the bar.
     pub(crate) fn say(&self, text: &str) -> anyhow::Result<()> {
+        let text = escaped(text);
         match &self.0 {
             Some(bar) => bar.println(text),
             None => writeln!(std::io::stderr().lock(), "{text}")?,

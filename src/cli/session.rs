@@ -21,7 +21,7 @@ pub(crate) enum SessionVerb {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Email address, user name or number
+    /// Email address, user name, or `id:NUMBER`
     user: String,
     /// Realm of the account
     #[arg(long, default_value = "default")]

@@ -40,7 +40,7 @@ pub(crate) struct IssueArgs {
     /// Site, by its key in the configuration [default: the only one]
     #[arg(long, value_name = "HOST")]
     site: Option<String>,
-    /// Email address, user name or number
+    /// Email address, user name, or `id:NUMBER`
     #[arg(long)]
     user: String,
     /// Lifetime, at most the site's `access_ttl` [default: that]

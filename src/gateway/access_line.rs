@@ -14,6 +14,7 @@ use crate::gateway::plain::all_bytes;
 use crate::gateway::plain::write_address;
 use crate::gateway::plain::write_number;
 use crate::operation::ErrorCode;
+use crate::telemetry::escaped;
 
 /// What is told of one request.
 #[derive(Clone, Debug)]
@@ -134,15 +135,15 @@ pub(crate) fn json(entry: &Entry<'_>, line: &mut Vec<u8>) {
 /// Appends a line in columns: time, status, request, duration, who or why, and details.
 pub(crate) fn text(entry: &Entry<'_>, colour: bool, line: &mut Vec<u8>) {
     let mut middle = match (&entry.refusal, entry.who) {
-        (Some((_, reason)), _) => shown(reason),
+        (Some((_, reason)), _) => escaped(reason).into_owned(),
         (None, Who::Anonymous) => String::new(),
         (None, Who::Bearer(verified)) => {
             let principal = &verified.principal;
             let name = principal.email.as_ref().or(principal.username.as_ref());
-            shown(name.unwrap_or(&principal.subject))
+            escaped(name.unwrap_or(&principal.subject)).into_owned()
         }
         (None, Who::Account { id, name }) => {
-            name.as_ref().map_or_else(|| id.to_string(), |name| shown(name))
+            name.as_ref().map_or_else(|| id.to_string(), |name| escaped(name).into_owned())
         }
     };
     if let (Some(upstream), None) = (entry.upstream, entry.refusal) {
@@ -160,7 +161,7 @@ pub(crate) fn text(entry: &Entry<'_>, colour: bool, line: &mut Vec<u8>) {
             time.second(),
             entry.status,
             entry.method.as_str(),
-            shown(entry.path),
+            escaped(entry.path),
             millis(entry.duration),
             details(entry),
         ),
@@ -286,19 +287,6 @@ fn thousandths(line: &mut Vec<u8>, number: u64) {
     write_number(line, number / 1000, 1);
     line.push(b'.');
     write_number(line, number % 1000, 3);
-}
-
-/// A text for a terminal: what could move its cursor, or turn its direction, is escaped.
-fn shown(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_alphanumeric() || matches!(c, ' '..='~' | '…') {
-            shown.push(c);
-        } else {
-            shown.extend(c.escape_default());
-        }
-    }
-    shown
 }
 
 const fn paint(status: u16) -> &'static str {

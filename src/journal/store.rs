@@ -24,6 +24,7 @@ use crate::revocation::Revocations;
 use crate::store::CodePurpose;
 use crate::store::FeedEntry;
 use crate::store::FeedEvent;
+use crate::store::Listing;
 use crate::store::Lookup;
 use crate::store::NewCode;
 use crate::store::NewMail;
@@ -248,7 +249,7 @@ impl Store for Journaled {
         realm: &str,
         after: Option<UserId>,
         limit: usize,
-    ) -> Result<Vec<User>, StoreError> {
+    ) -> Result<Listing, StoreError> {
         self.store.list_users(realm, after, limit).await
     }
 

@@ -30,10 +30,11 @@ use crate::vault;
 #[async_trait]
 pub trait Archive: Store {
     /// Sends everything that has not expired by `now`, in pages: accounts before their sessions,
-    /// sessions before their refresh tokens. It ends early, without an error, when nobody listens.
+    /// sessions before their refresh tokens. What does not read is named in its place, and what
+    /// belongs to it is left out. It ends early, without an error, when nobody listens.
     ///
     /// # Errors
-    /// When something does not read, or the store does not answer.
+    /// When the store does not answer, or is damaged as a whole.
     async fn export(&self, now: Timestamp, pages: mpsc::Sender<Page>) -> Result<(), StoreError>;
 
     /// Takes a page in; into a store that was empty, and in the order of the export.
@@ -92,6 +93,8 @@ pub enum Record {
     },
     /// A mail that waits.
     Mail(KeptMail),
+    /// What a record is that does not read, and why not; no store takes one in.
+    Unreadable(String),
 }
 
 /// A session and its newest refresh token.
@@ -174,6 +177,23 @@ impl Record {
             Self::Code(_) => "codes",
             Self::Tries { .. } => "counts of tries",
             Self::Mail(_) => "mails",
+            Self::Unreadable(_) => Self::UNREADABLE,
+        }
+    }
+
+    /// The kind of what does not read.
+    pub const UNREADABLE: &'static str = "unreadable records";
+
+    /// A record as it was read; one that does not read is named.
+    pub(super) fn or_unreadable(
+        read: Result<Self, StoreError>,
+        about: impl FnOnce() -> String,
+    ) -> Result<Self, StoreError> {
+        match read {
+            Err(StoreError::Corrupt(why)) => {
+                Ok(Self::Unreadable(format!("{} does not read: {why}", about())))
+            }
+            read => read,
         }
     }
 

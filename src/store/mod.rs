@@ -43,6 +43,7 @@ pub use examination::Examination;
 pub use examination::Fact;
 pub use record::CodePurpose;
 pub use record::Deadlines;
+pub use record::Listing;
 pub use record::NewCode;
 pub use record::NewMail;
 pub use record::NewSession;
@@ -51,6 +52,7 @@ pub use record::QueuedMail;
 pub use record::Rotation;
 pub use record::Session;
 pub use record::Successor;
+pub use record::Unreadable;
 pub use record::User;
 pub use record::UserChange;
 pub use redis::RedisOptions;
@@ -87,13 +89,14 @@ pub trait Store: Tries + Send + Sync + 'static {
         lookup: Lookup,
     ) -> Result<Option<User>, StoreError>;
 
-    /// Lists accounts of a realm by number, after `after`, at most `limit`; without attributes.
+    /// Lists accounts of a realm by number, after `after`, at most `limit`; without attributes. One
+    /// that does not read is named, and hides no other.
     async fn list_users(
         &self,
         realm: &str,
         after: Option<UserId>,
         limit: usize,
-    ) -> Result<Vec<User>, StoreError>;
+    ) -> Result<Listing, StoreError>;
 
     /// Changes an account; ends what the change says it ends, in the same step.
     ///
@@ -104,7 +107,7 @@ pub trait Store: Tries + Send + Sync + 'static {
     /// change was cut short or lost, and may have ended them. A change that does not
     /// apply (as its variant says) changes and ends nothing. Answers the account as it is now (as it
     /// was, for [`UserChange::Remove`]) without attributes, and the revocations that were recorded;
-    /// `None` when there is no such account.
+    /// `None` when there is no such account. One that does not read can be removed all the same.
     async fn change_user(
         &self,
         realm: &str,

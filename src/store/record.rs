@@ -12,6 +12,7 @@ use crate::operation::Revocation;
 use crate::operation::SessionId;
 use crate::operation::UserId;
 use crate::operation::Username;
+use crate::store::StoreError;
 
 /// An account.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +46,26 @@ pub struct User {
     pub last_login_at: Option<Timestamp>,
 }
 
+/// An account whose record does not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its number.
+    pub id: UserId,
+    /// What of it does not read.
+    pub what: String,
+}
+
+/// Some accounts of a realm, by number.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    /// Those that read.
+    pub users: Vec<User>,
+    /// Those that do not.
+    pub unreadable: Vec<Unreadable>,
+    /// After which to go on; none at the end.
+    pub next: Option<UserId>,
+}
+
 /// An account to be made; at least one of email address and user name is there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewUser {
@@ -68,6 +89,51 @@ pub struct NewUser {
     pub attributes: BTreeMap<String, serde_json::Value>,
     /// When it is made.
     pub created_at: Timestamp,
+}
+
+impl User {
+    /// What is left of an account whose record does not read, so that it can be removed.
+    pub(super) const fn remains(realm: String, id: UserId, generation: u64) -> Self {
+        Self {
+            id,
+            realm,
+            email: None,
+            email_verified: false,
+            username: None,
+            verifier: None,
+            roles: Vec::new(),
+            permissions: Vec::new(),
+            enabled: false,
+            generation,
+            attributes: BTreeMap::new(),
+            created_at: Timestamp::from_millis(0),
+            last_login_at: None,
+        }
+    }
+}
+
+impl Listing {
+    /// Takes an account in, or that its record does not read.
+    ///
+    /// # Errors
+    /// Any other than [`StoreError::Corrupt`].
+    pub(super) fn add(
+        &mut self,
+        id: UserId,
+        read: Result<User, StoreError>,
+    ) -> Result<(), StoreError> {
+        match read {
+            Ok(user) => self.users.push(user),
+            Err(StoreError::Corrupt(what)) => self.unreadable.push(Unreadable { id, what }),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// How many accounts it has, whether or not they read.
+    pub(super) fn len(&self) -> usize {
+        self.users.len() + self.unreadable.len()
+    }
 }
 
 impl NewUser {

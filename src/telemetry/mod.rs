@@ -1,5 +1,8 @@
 //! Logging, the audit trail, and every metric's name in one table.
 
 pub mod audit;
+mod escaped;
 pub mod log;
 pub mod metric;
+
+pub use escaped::{escaped, escaped_lines};

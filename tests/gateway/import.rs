@@ -143,13 +143,13 @@ async fn every_line_at_fault_is_named_and_the_others_are_imported() {
     assert_eq!(code, Some(1));
     assert_eq!(
         (&dry["imported"], &dry["failed"], &dry["dry_run"]),
-        (&json!(2), &json!(5), &json!(true))
+        (&json!(2), &json!(6), &json!(true))
     );
     assert_eq!(export(&gateway, &[]).await.lines().count(), 1, "a dry run changes nothing");
 
     let (code, done, faults) = import(&gateway, &["--format", "csv"], &text).await;
 
-    assert_eq!((code, done), (Some(1), summary(8, 2, 1, 5)), "{faults}");
+    assert_eq!((code, done), (Some(1), summary(8, 2, 0, 6)), "{faults}");
     for part in [
         "line 3: email: not an email address",
         "line 4: password_hash: plain text and fast hashes",
@@ -172,9 +172,30 @@ async fn every_line_at_fault_is_named_and_the_others_are_imported() {
         })
     );
     assert_eq!((&accounts[2]["username"], &accounts[2]["enabled"]), (&json!("off"), &json!(false)));
-    let (code, again, _) =
-        import(&gateway, &["--format", "csv", "--on-conflict", "fail"], &text).await;
+    let (code, again, _) = import(&gateway, &["--format", "csv"], &text).await;
     assert_eq!((code, again), (Some(1), summary(8, 0, 0, 8)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_lines_of_one_account_are_both_named() {
+    let gateway = Gateway::start(Setup::default()).await;
+    let text = "email,username\nAnn@a.kr,ann\nbob@a.kr,bob\nann@A.kr,\n,ＢＯＢ\n";
+    for (flags, expected) in [
+        (&["--dry-run"][..], (Some(1), 2, 0, 2)),
+        (&["--dry-run", "--skip-existing"], (Some(0), 2, 2, 0)),
+        (&[], (Some(1), 2, 0, 2)),
+        (&["--skip-existing"], (Some(0), 0, 4, 0)),
+    ] {
+        let arguments = [&["--format", "csv"], flags].concat();
+        let (code, done, faults) = import(&gateway, &arguments, text).await;
+
+        let count = |kind: &str| done[kind].as_u64().unwrap();
+        let found = (code, count("imported"), count("skipped"), count("failed"));
+        assert_eq!(found, expected, "{flags:?}: {faults}");
+        for line in ["line 4: line 2 has this", "line 5: line 3 has this"] {
+            assert_eq!(faults.contains(line), code == Some(1), "{flags:?}: {faults}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

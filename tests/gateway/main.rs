@@ -46,6 +46,7 @@ mod limits;
 mod logs;
 mod mail;
 mod names;
+mod operators;
 mod own_contract;
 mod own_keys;
 mod paths;

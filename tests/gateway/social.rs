@@ -111,7 +111,7 @@ impl Rig {
     }
 
     async fn users(&self) -> Vec<User> {
-        self.auth.store.list_users("default", None, 100).await.unwrap()
+        self.auth.store.list_users("default", None, 100).await.unwrap().users
     }
 
     async fn change(&self, user: &User, change: UserChange) {

@@ -52,7 +52,7 @@ async fn only_a_whole_look_up_moves_them() {
     store.open_session(new, until()).await.expect("a login");
     let presented = RefreshHash([1; 32]);
     let rotation = store.rotate(session, &presented, successor(2, now()), HOUR, until()).await;
-    let listed = store.list_users(REALM, None, 10).await.expect("a list");
+    let listed = store.list_users(REALM, None, 10).await.expect("a list").users;
 
     assert!(matches!(rotation, Ok(Rotation::Rotated(_))), "{rotation:?}");
     assert_eq!(listed.iter().map(|user| user.attributes.len()).collect::<Vec<_>>(), [0]);

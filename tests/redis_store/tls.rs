@@ -80,7 +80,7 @@ async fn a_server_of_the_operators_ca_is_trusted() {
     let store = RedisStore::connect(options).await.expect("a store");
 
     let ann = store.create_user(new_user("ann")).await.expect("an account");
-    assert_eq!(store.list_users("default", None, 2).await.expect("a list"), [ann]);
+    assert_eq!(store.list_users("default", None, 2).await.expect("a list").users, [ann]);
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ use munjigi::store::FeedEvent;
 use munjigi::store::FeedInterruption;
 use munjigi::store::Lookup;
 use munjigi::store::NewSession;
+use munjigi::store::Page;
+use munjigi::store::Record;
 use munjigi::store::RedisOptions;
 use munjigi::store::RedisStore;
 use munjigi::store::Store;
@@ -113,12 +115,26 @@ impl Operation {
             Self::TakeMails => done(store.take_mails(now(), until(), 1).await),
             Self::Purge => done(store.purge(until()).await),
             Self::Export => {
-                let (pages, mut read) = mpsc::channel(1);
-                let reading = async { while read.recv().await.is_some() {} };
-                done(tokio::join!(store.export(now(), pages), reading).0)
+                let (pages, mut read) = mpsc::channel::<Page>(1);
+                let mut named = None;
+                let reading = async {
+                    while let Some(page) = read.recv().await {
+                        named = named.take().or(page.into_iter().find_map(unreadable));
+                    }
+                };
+                let (exported, ()) = tokio::join!(store.export(now(), pages), reading);
+                // One record is named in its place, and hides no other.
+                let named = named.map_or(Ok(()), |what| Err(StoreError::Corrupt(what)));
+                done(exported.and(named))
             }
         }
     }
+}
+
+/// What of a record does not read.
+fn unreadable(record: Record) -> Option<String> {
+    let Record::Unreadable(text) = record else { return None };
+    text.split_once(" does not read: ").map(|(_, what)| what.to_owned())
 }
 
 /// The answer as text, for a failure of the test to show.

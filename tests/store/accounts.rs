@@ -136,7 +136,7 @@ pub(crate) async fn two_realms_share_no_names_and_no_accounts(store: &Arc<dyn St
     assert_eq!(found.expect("a look-up"), Some(there.clone()));
     let found = store.find_user("other", &Identifier::Id(here.id), Lookup::Routine).await;
     assert_eq!(found.expect("a look-up"), None);
-    let listed = store.list_users("other", None, 10).await.expect("a list");
+    let listed = store.list_users("other", None, 10).await.expect("a list").users;
     assert_eq!(listed, [without_attributes(&there)]);
 }
 
@@ -153,7 +153,7 @@ pub(crate) async fn concurrent_sign_ups_of_one_email_make_one_account(store: &Ar
         outcomes.iter().filter(|outcome| matches!(outcome, Ok(Err(StoreError::Taken)))).count();
 
     assert_eq!((made, taken), (1, 7));
-    assert_eq!(store.list_users(REALM, None, 10).await.expect("a list").len(), 1);
+    assert_eq!(store.list_users(REALM, None, 10).await.expect("a list").users.len(), 1);
 }
 
 pub(crate) async fn an_unknown_account_is_not_found(store: &Arc<dyn Store>) {
@@ -247,7 +247,7 @@ pub(crate) async fn a_list_pages_by_number(store: &Arc<dyn Store>) {
     let mut listed = Vec::new();
     let mut after = None;
     loop {
-        let page = store.list_users(REALM, after, 5).await.expect("a list");
+        let page = store.list_users(REALM, after, 5).await.expect("a list").users;
         assert!(page.len() <= 5, "a page of {}", page.len());
         let Some(last) = page.last() else { break };
         after = Some(last.id);
@@ -255,7 +255,7 @@ pub(crate) async fn a_list_pages_by_number(store: &Arc<dyn Store>) {
     }
 
     assert_eq!(listed, made);
-    assert_eq!(store.list_users("empty", None, 5).await.expect("a list"), []);
+    assert_eq!(store.list_users("empty", None, 5).await.expect("a list").users, []);
 }
 
 pub(crate) async fn an_account_with_megabytes_of_attributes_lives_as_any_other(
@@ -280,7 +280,7 @@ pub(crate) async fn an_account_with_megabytes_of_attributes_lives_as_any_other(
     // Not assert_eq: nobody wants to read it.
     let found = find(store, &by_name("ann")).await.expect("the account");
     assert!(found == expected, "another account is found");
-    let listed = store.list_users(REALM, None, 10).await.expect("a list");
+    let listed = store.list_users(REALM, None, 10).await.expect("a list").users;
     let sizes: Vec<_> = listed.iter().map(|user| user.attributes.len()).collect();
     assert_eq!(sizes, [0, 0]);
     let (removed, _) = change(store, &found, UserChange::Remove).await;

@@ -38,7 +38,7 @@ async fn sign_up_is_refused_where_it_is_closed() {
     node.site.signup = false;
 
     assert_eq!(node.refused(sign_up(EMAIL, None), NOW).await, ErrorCode::SignupClosed);
-    assert_eq!(node.store().list_users("default", None, 10).await.unwrap(), []);
+    assert_eq!(node.store().list_users("default", None, 10).await.unwrap().users, []);
 }
 
 #[tokio::test]

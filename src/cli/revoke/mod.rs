@@ -65,7 +65,7 @@ pub(crate) struct SessionArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct UserArgs {
-    /// Email address, user name or number
+    /// Email address, user name, or `id:NUMBER`
     user: String,
     /// Realm of the account
     #[arg(long, default_value = "default")]

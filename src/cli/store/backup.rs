@@ -14,12 +14,15 @@ use crate::cli::progress::Progress;
 use crate::clock::Timestamp;
 use crate::config::StoreConfig;
 use crate::config::StoreUrl;
+use crate::store::Record;
 use crate::store::SqliteStore;
+use crate::store::Tally;
 
 use super::Counts;
 use super::Inspection;
 use super::check_is_there;
 use super::configured;
+use super::end_well;
 use super::inspected;
 use super::new_file::NewFile;
 use super::pump;
@@ -57,15 +60,17 @@ pub(super) async fn backup(args: BackupArgs, context: &Context) -> anyhow::Resul
     check_is_there(&from)?;
     let file = NewFile::begin(&args.file)?;
     let draft = file.draft().to_owned();
-    if let StoreUrl::Sqlite(path) = &from.url {
+    let left_out = if let StoreUrl::Sqlite(path) = &from.url {
         let (path, draft) = (path.clone(), draft.clone());
         tokio::task::spawn_blocking(move || SqliteStore::back_up(&path, &draft)).await??;
+        0
     } else {
-        gather(&from, &draft, context).await?;
-    }
+        gather(&from, &draft, context).await?.of(Record::UNREADABLE)
+    };
     let store = StoreConfig { url: StoreUrl::Sqlite(draft), ..from };
     mark(&store, context.now.wall).await?;
-    let Inspection { faults, tally: saved, .. } = inspected(&store, context.now.wall).await?;
+    let Inspection { faults, unreadable, tally: saved, .. } =
+        inspected(&store, context.now.wall).await?;
     if let Some(fault) = faults.first() {
         bail!("the backup is not sound: {fault}");
     }
@@ -73,7 +78,11 @@ pub(super) async fn backup(args: BackupArgs, context: &Context) -> anyhow::Resul
     let done = Done { file: shown(&args.file), bytes, saved: Counts::of(&saved) };
     context.output.data(&done, |done| {
         format!("{}\n✓ {}, {} bytes", Counts::text(&saved), done.file, done.bytes)
-    })
+    })?;
+    let progress = Progress::of_count(None, "records named")?;
+    unreadable.iter().try_for_each(|what| progress.say(what))?;
+    progress.end();
+    end_well(left_out + saved.of(Record::UNREADABLE))
 }
 
 /// Brings a SQLite file that nobody works on up to date, and marks it as a backup.
@@ -96,7 +105,7 @@ async fn gather(
     from: &StoreConfig,
     draft: &std::path::Path,
     context: &Context,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Tally> {
     let now = context.now.wall;
     let source = assemble::open_archive(from).await?;
     let to = StoreConfig {
@@ -120,5 +129,5 @@ async fn gather(
     }
     // The last connection takes the log away: it is closed before the file is marked.
     tokio::task::spawn_blocking(move || drop(target)).await?;
-    Ok(())
+    Ok(copied)
 }

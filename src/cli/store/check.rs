@@ -34,7 +34,9 @@ struct Report {
 pub(super) async fn check(context: &Context) -> anyhow::Result<()> {
     let store = configured(context, false)?;
     check_is_there(&store)?;
-    let Inspection { faults, tally, older_names } = inspected(&store, context.now.wall).await?;
+    let Inspection { mut faults, unreadable, tally, older_names } =
+        inspected(&store, context.now.wall).await?;
+    faults.extend(unreadable);
     let shared_names = if older_names.is_empty() {
         Vec::new()
     } else {

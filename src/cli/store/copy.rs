@@ -10,11 +10,13 @@ use crate::cli::context::Context;
 use crate::cli::progress::Progress;
 use crate::config::StoreConfig;
 use crate::config::StoreUrl;
+use crate::store::Record;
 use crate::store::Tally;
 
 use super::Counts;
 use super::check_is_there;
 use super::configured;
+use super::end_well;
 use super::pump;
 
 pub(super) const HELP: &str = "\
@@ -66,12 +68,13 @@ pub(super) async fn copy(args: CopyArgs, context: &Context) -> anyhow::Result<()
     let done = Done { from: source, to: target, copied: Counts::of(&copied) };
     context.output.data(&done, |done| {
         format!(
-            "{}\n✓ {} → {}: all of it is there, read back and the same",
+            "{}\n✓ {} → {}: all that reads is there, read back and the same",
             Counts::text(&copied),
             done.from,
             done.to
         )
-    })
+    })?;
+    end_well(copied.of(Record::UNREADABLE))
 }
 
 /// Copies everything into an empty store and compares; answers their names, and what was copied.
@@ -115,7 +118,7 @@ pub(super) async fn between(
         let counts: Vec<String> = counts.collect();
         bail!("the target differs from the source\n  {}\n{}", counts.join("\n  "), partial());
     }
-    Ok((source.describe(), target.describe(), read_back))
+    Ok((source.describe(), target.describe(), copied))
 }
 
 /// Whether both name one place, as far as names tell.

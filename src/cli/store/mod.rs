@@ -23,7 +23,7 @@ use crate::config::StoreConfig;
 use crate::config::StoreUrl;
 use crate::store::Archive;
 use crate::store::Page;
-use crate::store::StoreError;
+use crate::store::Record;
 use crate::store::Tally;
 
 use super::progress::Progress;
@@ -89,13 +89,14 @@ async fn pump(
     // It owns the receiver: with a failure here the export ends as well.
     let counting = async move {
         while let Some(page) = pages.recv().await {
+            name_unreadable(&page, progress)?;
             tallied.add(&page);
             progress.at(tallied.total());
             if let Some(to) = to {
                 to.import(page, now).await?;
             }
         }
-        Ok::<_, StoreError>(())
+        anyhow::Ok(())
     };
     let (exported, counted) = tokio::join!(from.export(now, sender), counting);
     counted?;
@@ -103,9 +104,28 @@ async fn pump(
     Ok(tally)
 }
 
+fn name_unreadable(page: &[Record], progress: &Progress) -> anyhow::Result<()> {
+    page.iter().try_for_each(|record| match record {
+        Record::Unreadable(what) => progress.say(what),
+        _ => Ok(()),
+    })
+}
+
+/// Fails where something did not read, once everything else is done.
+fn end_well(unreadable: u64) -> anyhow::Result<()> {
+    match unreadable {
+        0 => Ok(()),
+        found => bail!(
+            "{found} records do not read, and are named above; `munjigi user remove id:NUMBER` \
+             removes an account"
+        ),
+    }
+}
+
 /// What a look at a store found.
 struct Inspection {
     faults: Vec<String>,
+    unreadable: Vec<String>,
     tally: Tally,
     older_names: OlderNames,
 }
@@ -114,14 +134,19 @@ struct Inspection {
 async fn inspected(store: &StoreConfig, now: Timestamp) -> anyhow::Result<Inspection> {
     let (sender, mut pages) = mpsc::channel::<Page>(4);
     let (mut tally, mut older_names) = (Tally::default(), OlderNames::default());
+    let mut unreadable = Vec::new();
     let counting = async {
         while let Some(page) = pages.recv().await {
             tally.add(&page);
             older_names.add(&page);
+            unreadable.extend(page.into_iter().filter_map(|record| match record {
+                Record::Unreadable(what) => Some(what),
+                _ => None,
+            }));
         }
     };
     let (faults, ()) = tokio::join!(assemble::inspect_store(store, now, sender), counting);
-    Ok(Inspection { faults: faults?, tally, older_names })
+    Ok(Inspection { faults: faults?, unreadable, tally, older_names })
 }
 
 /// How many there are of each kind.

@@ -76,6 +76,8 @@ pub(super) enum RowFault {
     Rights(#[from] KeyError),
     #[error("an account with this email or username exists")]
     Exists,
+    #[error("line {0} has this email or username as well")]
+    Twice(u64),
 }
 
 impl Record {

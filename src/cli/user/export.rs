@@ -9,10 +9,13 @@ use clap::Args;
 
 use crate::cli::context::Opened;
 use crate::cli::user::RealmArgs;
+use crate::cli::user::UnreadableAccounts;
 use crate::cli::user::account::Record;
 use crate::cli::user::rows::Format;
 use crate::operation::Identifier;
 use crate::store::Lookup;
+use crate::store::StoreError;
+use crate::store::Unreadable;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
@@ -32,20 +35,27 @@ const PAGE: usize = 500;
 pub(super) async fn export(args: &ExportArgs, opened: &Opened) -> anyhow::Result<()> {
     let realm = &args.realm.realm;
     let mut writer = Writer::new(args.format)?;
-    let mut after = None;
+    let (mut after, mut unreadable) = (None, UnreadableAccounts::default());
     loop {
         let page = opened.store.list_users(realm, after, PAGE).await?;
-        for listed in &page {
+        unreadable.name_all(&page.unreadable)?;
+        for listed in &page.users {
             // A list leaves attributes out: they may be megabytes.
             let who = Identifier::Id(listed.id);
-            let user = opened.store.find_user(realm, &who, Lookup::Whole).await?;
-            // It may have been removed since.
-            let Some(user) = user else { continue };
-            writer.write(&Record::of(user, args.with_hashes))?;
+            match opened.store.find_user(realm, &who, Lookup::Whole).await {
+                Ok(Some(user)) => writer.write(&Record::of(user, args.with_hashes))?,
+                // It has been removed since.
+                Ok(None) => {}
+                Err(StoreError::Corrupt(what)) => {
+                    unreadable.name(&Unreadable { id: listed.id, what })?;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        after = page.last().map(|user| user.id);
-        if page.len() < PAGE {
-            return writer.end();
+        after = page.next;
+        if after.is_none() {
+            writer.end()?;
+            return unreadable.end();
         }
     }
 }

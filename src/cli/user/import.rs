@@ -1,11 +1,11 @@
 //! `munjigi user import`: accounts of another product, with the password hashes that they have.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use anyhow::bail;
 use clap::Args;
-use clap::ValueEnum;
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde::Serialize;
@@ -31,22 +31,14 @@ pub(crate) struct ImportArgs {
     /// What the file is, where its name does not say
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Check every line and change nothing; two lines of one name are not noticed
+    /// Check every line and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// What to do about an account that exists
-    #[arg(long, value_enum, default_value_t = OnConflict::Skip)]
-    on_conflict: OnConflict,
+    /// Leave an account that exists as it is, also one that an earlier line made
+    #[arg(long)]
+    skip_existing: bool,
     #[command(flatten)]
     realm: RealmArgs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OnConflict {
-    /// Leave it as it is, and count it
-    Skip,
-    /// Count it among the lines that failed
-    Fail,
 }
 
 pub(super) const HELP: &str = "\
@@ -56,8 +48,9 @@ export --with-hashes` writes has `verifier` in place of `password_hash`.
 
 password_hash takes Argon2, bcrypt, scrypt and PBKDF2, in PHC strings and as Django ({algorithm}$…)
 and Spring ({id}…) write them. Each is checked as it is until the account's next login with its
-plain password, which makes it an Argon2id hash of ours. Every line at fault is named; the others
-are imported. Exit status: 0 all good, 1 if a line failed.
+plain password, which makes it an Argon2id hash of ours. Every line at fault is named, also one whose
+account exists or is an earlier line's (unless --skip-existing); the others are imported. Exit status:
+0 all good, 1 if a line failed.
 
 Examples:
   munjigi user import users.csv --dry-run
@@ -76,7 +69,7 @@ struct Summary {
 /// What came of a line.
 enum Settled {
     Imported,
-    Exists,
+    Exists(RowFault),
     Failed(RowFault),
 }
 
@@ -93,8 +86,10 @@ pub(super) async fn import(
     let position = rows.position();
     let now = context.now.wall;
     let mut summary = Summary { dry_run: args.dry_run, ..Summary::default() };
+    let mut names = HashMap::new();
+    let lines = rows.map(|row| read(row?, opened, (&args.realm.realm, now), &mut names));
     let mut settled =
-        stream::iter(rows).map(|row| settle(row, args, opened, now)).buffered(AT_ONCE);
+        stream::iter(lines).map(|line| settle(line, args.dry_run, opened)).buffered(AT_ONCE);
     while let Some(outcome) = settled.next().await {
         let (line, outcome) = outcome.with_context(|| stopped(&summary))?;
         summary.rows += 1;
@@ -103,12 +98,11 @@ pub(super) async fn import(
                 summary.imported += 1;
                 None
             }
-            Settled::Exists if args.on_conflict == OnConflict::Skip => {
+            Settled::Exists(_) if args.skip_existing => {
                 summary.skipped += 1;
                 None
             }
-            Settled::Exists => Some(RowFault::Exists),
-            Settled::Failed(fault) => Some(fault),
+            Settled::Exists(fault) | Settled::Failed(fault) => Some(fault),
         };
         if let Some(fault) = fault {
             summary.failed += 1;
@@ -124,40 +118,65 @@ pub(super) async fn import(
     Ok(())
 }
 
-/// Makes one line's account, or only looks whether it could be made.
-async fn settle(
-    row: anyhow::Result<Row>,
-    args: &ImportArgs,
+/// A line: the account to make, or what came of it already.
+type Line = (u64, Result<NewUser, Settled>);
+
+/// Reads one line's account, unless an earlier line has its name.
+fn read(
+    row: Row,
     opened: &Opened,
-    now: Timestamp,
-) -> anyhow::Result<(u64, Settled)> {
-    let Row { line, record } = row?;
-    let realm = &args.realm.realm;
+    (realm, now): (&str, Timestamp),
+    names: &mut HashMap<Identifier, u64>,
+) -> anyhow::Result<Line> {
+    let Row { line, record } = row;
     let new = match record.and_then(|record| record.new_user(realm, now)) {
         Ok(new) => new,
-        Err(fault) => return Ok((line, Settled::Failed(fault))),
+        Err(fault) => return Ok((line, Err(Settled::Failed(fault)))),
     };
-    let names = (new.email.as_ref(), new.username.as_ref());
+    let owner = (new.email.as_ref(), new.username.as_ref());
     let rights = (&new.roles[..], &new.permissions[..]);
-    if let Err(error) = opened.check_rights(realm, names, rights, now) {
-        return Ok((line, Settled::Failed(error.into())));
+    if let Err(error) = opened.check_rights(realm, owner, rights, now) {
+        return Ok((line, Err(Settled::Failed(error.into()))));
     }
-    let made = if args.dry_run {
+    let earlier = names_of(&new).find_map(|name| names.get(&name).copied());
+    if let Some(earlier) = earlier {
+        return Ok((line, Err(Settled::Exists(RowFault::Twice(earlier)))));
+    }
+    names.extend(names_of(&new).map(|name| (name, line)));
+    Ok((line, Ok(new)))
+}
+
+fn names_of(new: &NewUser) -> impl Iterator<Item = Identifier> + use<> {
+    let email = new.email.clone().map(Identifier::Email);
+    email.into_iter().chain(new.username.clone().map(Identifier::Username))
+}
+
+/// Makes one line's account, or only looks whether it could be made.
+async fn settle(
+    line: anyhow::Result<Line>,
+    dry_run: bool,
+    opened: &Opened,
+) -> anyhow::Result<(u64, Settled)> {
+    let (line, new) = line?;
+    let new = match new {
+        Ok(new) => new,
+        Err(settled) => return Ok((line, settled)),
+    };
+    let made = if dry_run {
         would_make(&new, opened).await
     } else {
         opened.store.create_user(new).await.map(|_| ())
     };
     match made {
         Ok(()) => Ok((line, Settled::Imported)),
-        Err(StoreError::Taken) => Ok((line, Settled::Exists)),
+        Err(StoreError::Taken) => Ok((line, Settled::Exists(RowFault::Exists))),
         // The others would fail as well.
         Err(error) => Err(error).with_context(|| format!("line {line}")),
     }
 }
 
 async fn would_make(new: &NewUser, opened: &Opened) -> Result<(), StoreError> {
-    let email = new.email.clone().map(Identifier::Email);
-    for name in email.into_iter().chain(new.username.clone().map(Identifier::Username)) {
+    for name in names_of(new) {
         if opened.store.find_user(&new.realm, &name, Lookup::Routine).await?.is_some() {
             return Err(StoreError::Taken);
         }
@@ -167,7 +186,9 @@ async fn would_make(new: &NewUser, opened: &Opened) -> Result<(), StoreError> {
 
 fn stopped(summary: &Summary) -> String {
     let imported = summary.imported;
-    format!("stopped after {imported} accounts or a few more; a second import skips those")
+    format!(
+        "stopped after {imported} accounts or a few more; a second import with --skip-existing skips those"
+    )
 }
 
 impl Summary {

@@ -7,22 +7,30 @@ mod password;
 mod rows;
 mod shown;
 
+use std::io::Write;
+
 use anyhow::Context as _;
+use anyhow::bail;
 use clap::Args;
 use clap::Subcommand;
 
 use crate::auth::throttle;
 use crate::cli::context::Context;
 use crate::cli::context::Opened;
+use crate::cli::context::named_id;
 use crate::cli::operator;
+use crate::cli::output::count;
 use crate::cli::output::table;
 use crate::operation::Email;
 use crate::operation::Username;
 use crate::store::NewUser;
+use crate::store::StoreError;
+use crate::store::Unreadable;
 use crate::store::User;
 use crate::store::UserChange;
 use crate::telemetry::audit::Entry;
 use crate::telemetry::audit::Event;
+use crate::telemetry::escaped;
 
 use password::PasswordArgs;
 use shown::Shown;
@@ -77,7 +85,7 @@ pub(crate) struct RealmArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct WhoArgs {
-    /// Email address, user name or number
+    /// Email address, user name, or `id:NUMBER`
     user: String,
     #[command(flatten)]
     realm: RealmArgs,
@@ -188,13 +196,14 @@ async fn add(args: AddArgs, context: &Context, opened: &Opened) -> anyhow::Resul
 
 async fn list(realm: &str, context: &Context, opened: &Opened) -> anyhow::Result<()> {
     const PAGE: usize = 500;
-    let mut users = Vec::new();
+    let (mut users, mut unreadable) = (Vec::new(), UnreadableAccounts::default());
+    let mut after = None;
     loop {
-        let after = users.last().map(|user: &User| user.id);
         let page = opened.store.list_users(realm, after, PAGE).await?;
-        let last = page.len() < PAGE;
-        users.extend(page);
-        if last {
+        users.extend(page.users);
+        unreadable.name_all(&page.unreadable)?;
+        after = page.next;
+        if after.is_none() {
             break;
         }
     }
@@ -202,7 +211,33 @@ async fn list(realm: &str, context: &Context, opened: &Opened) -> anyhow::Result
     context.output.data(&shown, |shown| {
         let rows: Vec<Vec<String>> = shown.iter().map(Shown::row).collect();
         table(&Shown::HEADINGS, &rows)
-    })
+    })?;
+    unreadable.end()
+}
+
+/// Names accounts that do not read as they are found, and fails at the end if there were any.
+#[derive(Debug, Default)]
+pub(super) struct UnreadableAccounts(usize);
+
+impl UnreadableAccounts {
+    fn name(&mut self, Unreadable { id, what }: &Unreadable) -> anyhow::Result<()> {
+        self.0 += 1;
+        Ok(writeln!(std::io::stderr().lock(), "account {id} does not read: {}", escaped(what))?)
+    }
+
+    fn name_all(&mut self, unreadable: &[Unreadable]) -> anyhow::Result<()> {
+        unreadable.iter().try_for_each(|unreadable| self.name(unreadable))
+    }
+
+    fn end(self) -> anyhow::Result<()> {
+        match self.0 {
+            0 => Ok(()),
+            found => bail!(
+                "{} that does not read; `munjigi user remove id:NUMBER` removes one",
+                count(found, "account")
+            ),
+        }
+    }
 }
 
 /// Forgets the failed tries of an account.
@@ -219,14 +254,26 @@ async fn change(
     opened: &Opened,
 ) -> anyhow::Result<()> {
     let realm = &who.realm.realm;
-    let user = opened.user(realm, &who.user).await?;
-    if let UserChange::SetRights { roles, permissions } = &change {
-        let names = (user.email.as_ref(), user.username.as_ref());
-        opened.check_rights(realm, names, (roles, permissions), context.now.wall)?;
-    }
+    let user = match opened.user(realm, &who.user).await {
+        // Whoever names an account by its number may remove it even where it does not read.
+        Err(error) if matches!(change, UserChange::Remove) => {
+            let is_unreadable = error.chain().any(|cause| {
+                matches!(cause.downcast_ref::<StoreError>(), Some(StoreError::Corrupt(_)))
+            });
+            named_id(&who.user).filter(|_| is_unreadable).ok_or(error)?
+        }
+        user => {
+            let user = user?;
+            if let UserChange::SetRights { roles, permissions } = &change {
+                let names = (user.email.as_ref(), user.username.as_ref());
+                opened.check_rights(realm, names, (roles, permissions), context.now.wall)?;
+            }
+            user.id
+        }
+    };
     let kind = kind_of(&change);
     let changed =
-        opened.store.change_user(realm, user.id, change, opened.now, opened.revoked_until).await?;
+        opened.store.change_user(realm, user, change, opened.now, opened.revoked_until).await?;
     let (user, _) = changed.with_context(|| format!("user `{}` is gone", who.user))?;
     operator::tell(Entry {
         realm: Some(realm.clone()),

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 
+use futures_util::future::join_all;
 use futures_util::future::try_join_all;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -119,14 +120,18 @@ impl RedisStore {
         Ok(ids.into_iter().map(UserId).collect())
     }
 
-    /// An account's sessions as they are recorded, ended ones included.
+    /// An account's sessions as they are recorded, each if it reads, ended ones included.
     pub(super) async fn kept_sessions(
         &self,
         realm: &str,
         user: UserId,
-    ) -> Result<Vec<KeptSession>, StoreError> {
+    ) -> Result<Vec<Result<KeptSession, StoreError>>, StoreError> {
         let records = self.session_records(realm, user).await?;
-        records.into_iter().map(|(id, record)| record.kept(realm, user, id)).collect()
+        let kept = records.into_iter().map(|record| {
+            let (id, record) = record?;
+            record.kept(realm, user, id)
+        });
+        Ok(kept.collect())
     }
 
     async fn whole_user(&self, realm: &str, user: UserId) -> Result<Option<User>, StoreError> {
@@ -163,8 +168,13 @@ impl Export<'_> {
         for key in self.store.find_keys("{k:").await? {
             let issuer = name_in(&begin, &key, "}")?;
             let work = self.store.keys_of_site(&issuer);
-            for key in self.store.within(self.store.deadlines.command, work).await? {
-                self.send(Record::Key { issuer: issuer.clone(), key }).await?;
+            match self.store.within(self.store.deadlines.command, work).await {
+                Ok(keys) => {
+                    for key in keys {
+                        self.send(Record::Key { issuer: issuer.clone(), key }).await?;
+                    }
+                }
+                Err(error) => self.send_read(Err(error), || format!("a key of {issuer}")).await?,
             }
         }
         let sites = self.store.keys.revocations().sites;
@@ -188,18 +198,37 @@ impl Export<'_> {
             }
             from += isize::try_from(ids.len()).unwrap_or(PAGE);
             for some in ids.chunks(USERS_AT_ONCE) {
-                let users = some.iter().map(|id| store.whole_user(realm, *id));
-                // An entry may lead to nothing: the account never came to be, or is gone.
-                let users: Vec<User> = try_join_all(users).await?.into_iter().flatten().collect();
-                let sessions = users.iter().map(|user| {
-                    let work = store.kept_sessions(realm, user.id);
+                let read = some.iter().map(|id| store.whole_user(realm, *id));
+                let mut ids = Vec::new();
+                for (id, user) in some.iter().zip(join_all(read).await) {
+                    let user = match user {
+                        // An entry may lead to nothing: the account never came to be, or is gone.
+                        Ok(None) => continue,
+                        Ok(Some(user)) => {
+                            ids.push(*id);
+                            Ok(Record::User(Box::new(user)))
+                        }
+                        Err(error) => Err(error),
+                    };
+                    self.send_read(user, || format!("account {id}")).await?;
+                }
+                let read = ids.iter().map(|id| {
+                    let work = store.kept_sessions(realm, *id);
                     store.within(store.deadlines.command, work)
                 });
-                let sessions = try_join_all(sessions).await?;
-                for user in users {
-                    self.send(Record::User(Box::new(user))).await?;
+                let mut sessions = Vec::new();
+                for (id, found) in ids.iter().zip(join_all(read).await) {
+                    for kept in found.unwrap_or_else(|error| vec![Err(error)]) {
+                        match kept {
+                            Ok(kept) => sessions.push(kept),
+                            Err(error) => {
+                                let about = || format!("a session of account {id}");
+                                self.send_read(Err(error), about).await?;
+                            }
+                        }
+                    }
                 }
-                self.sessions(sessions.into_iter().flatten().collect()).await?;
+                self.sessions(sessions).await?;
             }
         }
     }
@@ -235,9 +264,16 @@ impl Export<'_> {
                 });
                 for (key, session) in try_join_all(asked).await? {
                     let Some(session) = session else { continue };
-                    let session = parse_session_id(&session)?;
+                    let read = parse_session_id(&session)
+                        .and_then(|session| Ok((session, hash_in(&begin, key)?)));
+                    let (session, hash) = match read {
+                        Ok(read) => read,
+                        Err(error) => {
+                            self.send_read(Err(error), || "a refresh token".to_owned()).await?;
+                            continue;
+                        }
+                    };
                     let Some(&ends_at) = self.sessions.get(&session.0) else { continue };
-                    let hash = hash_in(&begin, key)?;
                     if seen.insert(hash.0) {
                         let kept = KeptRefresh { hash, session, ends_at };
                         self.send(Record::Refresh(kept)).await?;
@@ -267,10 +303,12 @@ impl Export<'_> {
             let floors: Vec<Option<Vec<u8>>> = self.ask(&floors).await?;
             for ((key, expires), floor) in page.iter().zip(floors) {
                 let floor = floor.as_deref().unwrap_or(b"0");
-                let entry: FeedEntry = parse_entry(key, floor, expires)?;
-                if entry.expires_at > self.now {
-                    self.send(Record::Revocation(entry)).await?;
+                let entry = parse_entry(key, floor, expires);
+                if entry.as_ref().is_ok_and(|entry: &FeedEntry| entry.expires_at <= self.now) {
+                    continue;
                 }
+                let entry = entry.map(Record::Revocation);
+                self.send_read(entry, || "a revocation".to_owned()).await?;
             }
         }
     }
@@ -340,6 +378,16 @@ impl Export<'_> {
     async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, End> {
         let work = self.store.command(command);
         Ok(self.store.within(self.store.deadlines.command, work).await?)
+    }
+
+    /// Sends a record, or what it is that does not read.
+    async fn send_read(
+        &mut self,
+        read: Result<Record, StoreError>,
+        about: impl FnOnce() -> String,
+    ) -> Result<(), End> {
+        let record = Record::or_unreadable(read, about)?;
+        self.send(record).await
     }
 
     async fn send(&mut self, record: Record) -> Result<(), End> {

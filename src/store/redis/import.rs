@@ -100,6 +100,7 @@ impl RedisStore {
                 self.put_count(&subject, &count, (now, MARGIN)).await
             }
             Record::Mail(mail) => self.import_mail(&mail).await,
+            Record::Unreadable(_) => Ok(()),
         }
     }
 

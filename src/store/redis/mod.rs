@@ -62,8 +62,8 @@ use crate::store::redis::script::Invocation;
 use crate::store::redis::user_record::UserRecord;
 use crate::store::redis::wrong_type::wrong_types;
 use crate::store::{
-    Archive, CodePurpose, Deadlines, FeedEvent, Lookup, NewCode, NewMail, NewSession, NewUser,
-    Page, QueuedMail, Rotation, Session, Store, StoreError, Successor, User, UserChange,
+    Archive, CodePurpose, Deadlines, FeedEvent, Listing, Lookup, NewCode, NewMail, NewSession,
+    NewUser, Page, QueuedMail, Rotation, Session, Store, StoreError, Successor, User, UserChange,
 };
 use crate::token::StoredKey;
 
@@ -265,7 +265,7 @@ impl Store for RedisStore {
         realm: &str,
         after: Option<UserId>,
         limit: usize,
-    ) -> Result<Vec<User>, StoreError> {
+    ) -> Result<Listing, StoreError> {
         self.within(self.deadlines.command, self.page_of_users(realm, after, limit)).await
     }
 

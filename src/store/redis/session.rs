@@ -131,21 +131,25 @@ impl RedisStore {
         user: UserId,
     ) -> Result<Vec<Session>, StoreError> {
         let records = self.session_records(realm, user).await?;
-        records.into_iter().map(|(id, record)| record.session(realm, user, id)).collect()
+        let read = records.into_iter().map(|record| {
+            let (id, record) = record?;
+            record.session(realm, user, id)
+        });
+        read.collect()
     }
 
-    /// As they are recorded.
+    /// As they are recorded, each if it reads.
     pub(super) async fn session_records(
         &self,
         realm: &str,
         user: UserId,
-    ) -> Result<Vec<(SessionId, SessionRecord)>, StoreError> {
+    ) -> Result<Vec<Result<(SessionId, SessionRecord), StoreError>>, StoreError> {
         let key = self.keys.sessions(realm, user);
         let records: HashMap<String, String> = self.command(redis::cmd("HGETALL").arg(key)).await?;
         let read = |(id, text): (String, String)| {
             Ok((parse_session_id(&id)?, SessionRecord::read(&text)?))
         };
-        records.into_iter().map(read).collect()
+        Ok(records.into_iter().map(read).collect())
     }
 
     /// Revocations, then the session: cut short between, refresh refuses the session and ends it.

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use std::time::Instant;
 
+use futures_util::future::join_all;
 use futures_util::future::try_join_all;
 
 use crate::clock::Timestamp;
@@ -15,6 +16,7 @@ use crate::operation::RevocationKey;
 use crate::operation::Revoked;
 use crate::operation::UserId;
 use crate::operation::Username;
+use crate::store::Listing;
 use crate::store::Lookup;
 use crate::store::NewUser;
 use crate::store::RedisStore;
@@ -184,26 +186,30 @@ impl RedisStore {
         realm: &str,
         after: Option<UserId>,
         limit: usize,
-    ) -> Result<Vec<User>, StoreError> {
-        let mut users = Vec::new();
+    ) -> Result<Listing, StoreError> {
+        let mut listing = Listing::default();
         let mut after = after;
-        // Entries that lead to nothing are skipped, so that a page is short only at the end.
-        while users.len() < limit {
-            let wanted = PAGE.min(limit - users.len());
+        // Entries that lead to nothing are skipped.
+        while listing.len() < limit {
+            let wanted = PAGE.min(limit - listing.len());
             let from = after.map_or_else(|| "-inf".to_owned(), |id| format!("({id}"));
             let mut page = redis::cmd("ZRANGEBYSCORE");
             page.arg(self.keys.roster(realm)).arg(from).arg("+inf");
             page.arg("LIMIT").arg(0).arg(wanted);
             let ids: Vec<i64> = self.command(&page).await?;
             let found = ids.iter().map(|id| self.user_record(realm, UserId(*id)));
-            let found = try_join_all(found).await?.into_iter().flatten();
-            users.extend(found.map(|record| record.user));
-            if ids.len() < wanted {
-                break;
+            for (id, found) in ids.iter().zip(join_all(found).await) {
+                if let Some(read) = found.transpose() {
+                    listing.add(UserId(*id), read.map(|record| record.user))?;
+                }
             }
             after = ids.last().copied().map(UserId);
+            if ids.len() < wanted {
+                return Ok(listing);
+            }
         }
-        Ok(users)
+        listing.next = after;
+        Ok(listing)
     }
 
     /// Revocation, account and sessions, then (for a removal) names and list: in this order.
@@ -222,11 +228,13 @@ impl RedisStore {
         let mut revocations: Vec<Revocation> = Vec::new();
         let (mut is_behind, mut has_waited) = (false, false);
         for _ in 0..ATTEMPTS {
-            let Some(UserRecord { user: before, version, .. }) =
-                self.user_record(realm, id).await?
-            else {
-                return Ok(None);
+            let found = match self.user_record(realm, id).await {
+                Err(StoreError::Corrupt(_)) if matches!(change, UserChange::Remove) => {
+                    self.remains(realm, id).await?
+                }
+                found => found?,
             };
+            let Some(UserRecord { user: before, version, .. }) = found else { return Ok(None) };
             // Once the tokens are revoked, the sessions end and the generation follows, even where
             // somebody else's change has made this one needless.
             let is_begun = !revocations.is_empty();
@@ -272,6 +280,26 @@ impl RedisStore {
             }
         }
         Err(Fault::Contended(ATTEMPTS).into())
+    }
+
+    /// What is left of an account whose record does not read, for its removal.
+    async fn remains(&self, realm: &str, id: UserId) -> Result<Option<UserRecord>, StoreError> {
+        let mut ask = redis::cmd("HMGET");
+        ask.arg(self.keys.user(realm, id)).arg(&["version", "generation", "email", "username"]);
+        type Fields = (Option<String>, Option<String>, Option<String>, Option<String>);
+        let fields = match self.command::<Fields>(&ask).await {
+            // The key holds another type.
+            Err(StoreError::Corrupt(_)) => Fields::default(),
+            fields => fields?,
+        };
+        let (version, generation, email, username) = fields;
+        let generation = generation.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let user = User {
+            email: email.map(Email::stored),
+            username: username.map(Username::stored),
+            ..User::remains(realm.to_owned(), id, generation)
+        };
+        Ok(Some(UserRecord { user, version: version.unwrap_or_default(), attributes: None }))
     }
 
     /// Waits while the generation of a user is below a floor: whoever has recorded it is about to

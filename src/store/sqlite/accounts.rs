@@ -18,6 +18,7 @@ use crate::operation::RevocationKey;
 use crate::operation::Revoked;
 use crate::operation::UserId;
 use crate::operation::Username;
+use crate::store::Listing;
 use crate::store::Lookup;
 use crate::store::NewUser;
 use crate::store::StoreError;
@@ -118,15 +119,21 @@ pub(super) fn list(
     realm: &str,
     after: Option<UserId>,
     limit: usize,
-) -> Result<Vec<User>, StoreError> {
+) -> Result<Listing, StoreError> {
     let after = after.map_or(i64::MIN, |id| id.0);
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM users WHERE realm = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
-        ))?
-        .query_and_then(params![realm, after, limit], user)?
-        .collect()
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM users WHERE realm = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
+    ))?;
+    let mut rows = select.query(params![realm, after, most])?;
+    let (mut listing, mut last) = (Listing::default(), None);
+    while let Some(row) = rows.next()? {
+        let id = UserId(row.get("id")?);
+        listing.add(id, user(row))?;
+        last = Some(id);
+    }
+    listing.next = last.filter(|_| listing.len() == limit);
+    Ok(listing)
 }
 
 pub(super) fn change(
@@ -136,8 +143,13 @@ pub(super) fn change(
     change: &UserChange,
     (now, revoked_until): (Timestamp, Timestamp),
 ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
-    let found = find(connection, realm, &Identifier::Id(id), Lookup::Routine)?;
-    let Some(Account { user: before, .. }) = found else { return Ok(None) };
+    let found = match find(connection, realm, &Identifier::Id(id), Lookup::Routine) {
+        Err(StoreError::Corrupt(_)) if matches!(change, UserChange::Remove) => {
+            remains(connection, realm, id)?
+        }
+        found => found?.map(|account| account.user),
+    };
+    let Some(before) = found else { return Ok(None) };
     let mut revocations = Vec::new();
     let Some(mut after) = change.applied_to(&before) else {
         return Ok(Some((before, revocations)));
@@ -159,6 +171,16 @@ pub(super) fn change(
     }
     update(connection, &after)?;
     Ok(Some((after, revocations)))
+}
+
+/// What is left of an account whose record does not read.
+fn remains(connection: &Connection, realm: &str, id: UserId) -> Result<Option<User>, StoreError> {
+    let generation: Option<i64> = connection
+        .prepare_cached("SELECT generation FROM users WHERE id = ?1 AND realm = ?2")?
+        .query_row(params![id.0, realm], |row| row.get(0))
+        .optional()?;
+    let generation = generation.map(|generation| generation.max(0).unsigned_abs());
+    Ok(generation.map(|generation| User::remains(realm.to_owned(), id, generation)))
 }
 
 /// The generation of an account that may log in; `None` when there is none.

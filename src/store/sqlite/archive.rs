@@ -3,6 +3,8 @@
 //! The export is one read transaction: it sees the database as it was when it began, whatever a
 //! running gateway writes meanwhile.
 
+use std::collections::HashSet;
+
 use rusqlite::Connection;
 use rusqlite::Row;
 use rusqlite::params;
@@ -55,7 +57,13 @@ pub(super) fn export(
     pages: Sender<Page>,
 ) -> Result<(), StoreError> {
     let snapshot = connection.transaction()?;
-    let mut export = Export { connection: &snapshot, now, gathered: Pages::default(), pages };
+    let mut export = Export {
+        connection: &snapshot,
+        now,
+        gathered: Pages::default(),
+        pages,
+        unreadable_users: HashSet::new(),
+    };
     match export.run() {
         Ok(()) | Err(End::Closed) => Ok(()),
         Err(End::Failed(error)) => Err(error),
@@ -67,6 +75,8 @@ struct Export<'a> {
     now: Timestamp,
     gathered: Pages,
     pages: Sender<Page>,
+    /// Nobody takes their sessions in.
+    unreadable_users: HashSet<i64>,
 }
 
 impl Export<'_> {
@@ -94,8 +104,13 @@ impl Export<'_> {
             .query_map([], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         for issuer in issuers {
-            for key in keys::list(self.connection, &issuer)? {
-                self.send(Record::Key { issuer: issuer.clone(), key })?;
+            match keys::list(self.connection, &issuer) {
+                Ok(keys) => {
+                    for key in keys {
+                        self.send(Record::Key { issuer: issuer.clone(), key })?;
+                    }
+                }
+                Err(error) => self.send_read(Err(error), || format!("a key of {issuer}"))?,
             }
         }
         let connection = self.connection;
@@ -119,8 +134,13 @@ impl Export<'_> {
         ))?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            let user = accounts::Account::read(row)?.complete()?;
-            self.send(Record::User(Box::new(user)))?;
+            let id: i64 = row.get("id")?;
+            let user = accounts::Account::read(row).and_then(accounts::Account::complete);
+            if user.is_err() {
+                self.unreadable_users.insert(id);
+            }
+            let record = user.map(|user| Record::User(Box::new(user)));
+            self.send_read(record, || format!("account {id}"))?;
         }
         Ok(())
     }
@@ -135,9 +155,23 @@ impl Export<'_> {
         let mut ended = Vec::new();
         let mut rows = select.query([self.now.as_millis()])?;
         while let Some(row) = rows.next()? {
-            let kept = sessions::kept(row)?;
-            let (issuer, id) = (&kept.session.issuer, kept.session.id);
-            let key = RevocationKey::of_session(issuer, id);
+            let Ok(id) = row.get("id").map(|id| SessionId(Uuid::from_bytes(id))) else {
+                self.send(Record::Unreadable("a session has no id that reads".to_owned()))?;
+                continue;
+            };
+            if self.unreadable_users.contains(&row.get::<_, i64>("user")?) {
+                ended.push(id);
+                continue;
+            }
+            let kept = match sessions::kept(row) {
+                Ok(kept) => kept,
+                Err(error) => {
+                    ended.push(id);
+                    self.send_read(Err(error), || format!("session {id}"))?;
+                    continue;
+                }
+            };
+            let key = RevocationKey::of_session(&kept.session.issuer, id);
             if revocations::find(connection, key, self.now)?.is_some() {
                 ended.push(id);
             } else {
@@ -168,11 +202,8 @@ impl Export<'_> {
             .prepare("SELECT key, floor, expires_at FROM revocations WHERE expires_at > ?1")?;
         let mut rows = select.query([self.now.as_millis()])?;
         while let Some(row) = rows.next()? {
-            self.send(Record::Revocation(FeedEntry {
-                key: RevocationKey(row.get("key")?),
-                floor: unsigned(row.get("floor")?)?,
-                expires_at: Timestamp::from_millis(row.get("expires_at")?),
-            }))?;
+            let entry = revocation(row).map(Record::Revocation);
+            self.send_read(entry, || "a revocation".to_owned())?;
         }
         Ok(())
     }
@@ -182,7 +213,7 @@ impl Export<'_> {
         let mut select = connection.prepare("SELECT * FROM codes WHERE expires_at > ?1")?;
         let mut rows = select.query([self.now.as_millis()])?;
         while let Some(row) = rows.next()? {
-            self.send(Record::Code(code(row)?))?;
+            self.send_read(code(row).map(Record::Code), || "a mailed code".to_owned())?;
         }
         let mut select = connection.prepare("SELECT * FROM tries WHERE ends_at > ?1")?;
         let mut rows = select.query([micros(self.now)])?;
@@ -198,15 +229,19 @@ impl Export<'_> {
         let mut select = connection.prepare("SELECT * FROM mails WHERE expires_at > ?1")?;
         let mut rows = select.query([self.now.as_millis()])?;
         while let Some(row) = rows.next()? {
-            self.send(Record::Mail(KeptMail {
-                id: Uuid::from_bytes(row.get("id")?),
-                sealed: row.get("sealed")?,
-                due_at: Timestamp::from_millis(row.get("due_at")?),
-                expires_at: Timestamp::from_millis(row.get("expires_at")?),
-                attempts: row.get("attempts")?,
-            }))?;
+            self.send_read(mail(row).map(Record::Mail), || "a mail".to_owned())?;
         }
         Ok(())
+    }
+
+    /// Sends a record, or what it is that does not read.
+    fn send_read(
+        &mut self,
+        read: Result<Record, StoreError>,
+        about: impl FnOnce() -> String,
+    ) -> Result<(), End> {
+        let record = Record::or_unreadable(read, about)?;
+        self.send(record)
     }
 
     fn send(&mut self, record: Record) -> Result<(), End> {
@@ -238,6 +273,7 @@ pub(super) fn import(connection: &Connection, page: &[Record]) -> Result<(), Sto
             Record::Code(code) => super::codes::put(connection, code)?,
             Record::Tries { subject, count } => tries::put(connection, subject, count)?,
             Record::Mail(mail) => put_mail(connection, mail)?,
+            Record::Unreadable(_) => {}
         }
     }
     Ok(())
@@ -255,6 +291,24 @@ pub(super) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
         |row| row.get(0),
     )?;
     Ok(!kept)
+}
+
+fn revocation(row: &Row<'_>) -> Result<FeedEntry, StoreError> {
+    Ok(FeedEntry {
+        key: RevocationKey(row.get("key")?),
+        floor: unsigned(row.get("floor")?)?,
+        expires_at: Timestamp::from_millis(row.get("expires_at")?),
+    })
+}
+
+fn mail(row: &Row<'_>) -> Result<KeptMail, StoreError> {
+    Ok(KeptMail {
+        id: Uuid::from_bytes(row.get("id")?),
+        sealed: row.get("sealed")?,
+        due_at: Timestamp::from_millis(row.get("due_at")?),
+        expires_at: Timestamp::from_millis(row.get("expires_at")?),
+        attempts: row.get("attempts")?,
+    })
 }
 
 fn code(row: &Row<'_>) -> Result<NewCode, StoreError> {

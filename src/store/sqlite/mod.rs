@@ -41,6 +41,7 @@ use crate::store::Archive;
 use crate::store::CodePurpose;
 use crate::store::Deadlines;
 use crate::store::FeedEvent;
+use crate::store::Listing;
 use crate::store::Lookup;
 use crate::store::NewCode;
 use crate::store::NewMail;
@@ -187,7 +188,7 @@ impl Store for SqliteStore {
         realm: &str,
         after: Option<UserId>,
         limit: usize,
-    ) -> Result<Vec<User>, StoreError> {
+    ) -> Result<Listing, StoreError> {
         let realm = realm.to_owned();
         self.read(move |connection| accounts::list(connection, &realm, after, limit)).await
     }

@@ -1,11 +1,12 @@
 -- Changes an account as it was read, or says that it is not as it was read.
--- KEYS: user, its sessions. ARGV: version as read; 'keep' or 'remove'; '1' to end the sessions;
+-- KEYS: user, its sessions. ARGV: version as read, '' where there is none; 'keep' or 'remove'; '1' to end the sessions;
 -- field, value, …
-local version = redis.call('HGET', KEYS[1], 'version')
-if not version then
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind == 'none' then
   return 'absent'
 end
-if version ~= ARGV[1] then
+-- A record that is damaged may have no version; what is removed need not even be a record.
+if kind == 'hash' and (redis.call('HGET', KEYS[1], 'version') or '') ~= ARGV[1] then
   return 'changed'
 end
 if ARGV[2] == 'remove' then
