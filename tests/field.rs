@@ -9,17 +9,23 @@ use std::path::Path;
 /// The rows, by letter: accounts, tokens of others, the wire, under load.
 const ROWS: [(char, usize); 4] = [('A', 20), ('B', 5), ('C', 27), ('D', 9)];
 
+/// Rows that are still to be answered.
+const OPEN: [&str; 2] = ["A17", "A20"];
+
 #[test]
-fn the_table_has_every_row() {
+fn the_table_has_every_row_and_all_but_the_open_ones_have_a_test() {
     let mut rows: Vec<String> = ROWS
         .iter()
         .flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")))
         .collect();
     rows.sort();
 
-    let table: Vec<String> = table().into_keys().collect();
+    let named: Vec<String> = table().into_keys().collect();
 
-    assert_eq!(table, rows);
+    assert_eq!(named, rows);
+    let open: Vec<String> =
+        table().into_iter().filter(|row| row.1.is_empty()).map(|row| row.0).collect();
+    assert_eq!(open, OPEN);
 }
 
 #[test]

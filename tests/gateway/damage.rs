@@ -94,7 +94,7 @@ async fn junk_in_an_account_is_a_failure_of_ours_and_lets_nobody_in() {
         ("roles", "'[1]'", "'[]'"),
         ("permissions", "'null'", "'[]'"),
         ("generation", "-1", "0"),
-        ("email", "'no address'", "'you@example.com'"),
+        ("email", "CAST(x'ff' AS TEXT)", "'you@example.com'"),
     ] {
         write(&gateway, &format!("UPDATE users SET {column} = {junk}"));
         let me = request("GET", "/auth/me").bearer(access).send(&mut client).await;

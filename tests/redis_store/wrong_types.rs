@@ -119,7 +119,7 @@ impl Operation {
                 let mut named = None;
                 let reading = async {
                     while let Some(page) = read.recv().await {
-                        named = named.take().or(page.into_iter().find_map(unreadable));
+                        named = named.take().or_else(|| page.into_iter().find_map(unreadable));
                     }
                 };
                 let (exported, ()) = tokio::join!(store.export(now(), pages), reading);

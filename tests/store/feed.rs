@@ -154,7 +154,7 @@ pub(crate) async fn what_operations_revoke_is_sent(store: &Arc<dyn Store>) {
     rotate(store, &stolen, "stolen", "more", at(100)).await;
     let new = NewSession { replaces_others: true, ..login(&bob, session_of(&bob, ISSUER), None) };
     store.open_session(new, until()).await.expect("a login");
-    change(store, &ann, UserChange::EndSessions).await;
+    let (changed, _) = change(store, &ann, UserChange::EndSessions).await;
     revoke(store, &[of_site(ISSUER, 1)]).await;
     follower.catch_up().await;
 
@@ -162,9 +162,10 @@ pub(crate) async fn what_operations_revoke_is_sent(store: &Arc<dyn Store>) {
         of_session(&logged_out),
         of_session(&stolen),
         of_session(&replaced),
-        of_user(ann.id, 1),
+        of_user(ann.id, changed.generation),
         of_site(ISSUER, 1),
     ];
+    assert!(changed.generation > ann.generation);
     assert_eq!(follower.seen, entries(&expected));
 }
 
