@@ -116,7 +116,7 @@ async fn the_line_tells_at_the_end_how_the_answer_ended() {
         "{{ path = \"/cut\", upstream = \"{cut}\", auth = \"none\" }},\n{OPEN}\n\
          {{ path = \"/mine/*\", upstream = \"{{upstream}}\" }},"
     );
-    let tables = "[limits]\nbody_idle_timeout = \"300ms\"\n";
+    let tables = "[limits]\nbody_idle_timeout = \"900ms\"\n";
     let scene = Scene::start(&routes, tables).await;
     let mut client = scene.client(Version::H1).await;
 

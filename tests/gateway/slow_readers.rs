@@ -15,11 +15,11 @@ use crate::harness::{DEADLINE, Frames, Gateway, Setup, Version, eventually, kind
 use crate::lifecycle::plain_get;
 
 /// More than the kernel takes at once.
-const LONG: usize = 6_000_000;
+const LONG: usize = 4_500_000;
 
-/// How much of it is read, and how often: some 2.6 MB a second.
+/// How much of it is read, and how often: some 1.3 MB a second.
 const STEP: usize = 64 << 10;
-const EVERY: Duration = Duration::from_millis(25);
+const EVERY: Duration = Duration::from_millis(50);
 
 async fn start(tables: &str) -> Gateway {
     let routes = "{ path = \"/*\", upstream = \"{upstream}\", auth = \"none\" },".to_owned();
@@ -38,7 +38,7 @@ async fn with_window(gateway: &Gateway, window: u32) -> Frames {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_slowly_but_steadily_gets_all_of_it() {
     // Much less than the whole takes, and than the kernel would take to tell of a large step.
-    let tables = "[limits]\nbody_idle_timeout = \"250ms\"\nkeep_alive = \"250ms\"\n";
+    let tables = "[limits]\nbody_idle_timeout = \"500ms\"\nkeep_alive = \"500ms\"\n";
     let gateway = start(tables).await;
     let target = format!("/huge/{LONG}");
     let one = async {
