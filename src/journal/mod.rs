@@ -8,6 +8,7 @@
 //! Revocations themselves are held in memory once only, in the list: the file is what the list
 //! would be read from. Hence the one rule here: an entry is in the list before it is appended.
 
+mod events;
 mod file;
 mod frame;
 mod image;

@@ -2,7 +2,7 @@
 //!
 //! A record says what is kept, not how: what one store exports another imports, and exports again
 //! the same. Nothing that has expired is exported. How a store is known to its followers (its id,
-//! the numbers of its log) is its own, and is not.
+//! the numbers of its log) is its own, and is not; nor is what waits for its audit trail.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ pub trait Archive: Store {
     /// When the store does not take it; then some of the page may be there.
     async fn import(&self, page: Page, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Whether nothing is kept there.
+    /// Whether nothing is kept there that would be exported.
     ///
     /// # Errors
     /// When the store does not answer.

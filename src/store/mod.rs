@@ -7,6 +7,7 @@
 //! the backend cannot do both at once, so that a crash between is safe.
 
 mod archive;
+mod events;
 mod examination;
 pub(crate) mod pause;
 mod record;
@@ -39,6 +40,9 @@ pub use archive::KeptSession;
 pub use archive::Page;
 pub use archive::Record;
 pub use archive::Tally;
+pub use events::Events;
+pub use events::MOST_EVENTS;
+pub use events::WaitingEvent;
 pub use examination::Examination;
 pub use examination::Fact;
 pub use record::CodePurpose;
@@ -71,7 +75,7 @@ pub use tries::TrySubject;
 /// Every method has a deadline of its own (`[store] timeout`; `lookup_timeout` for
 /// [`Lookup::Login`]) and answers [`StoreError::TimedOut`] past it.
 #[async_trait]
-pub trait Store: Tries + Send + Sync + 'static {
+pub trait Store: Events + Tries + Send + Sync + 'static {
     /// Makes an account with the next number.
     ///
     /// # Errors
@@ -365,8 +369,8 @@ pub enum StoreError {
     /// The email address or user name is taken.
     #[error("the email address or user name is taken")]
     Taken,
-    /// The mail queue is full.
-    #[error("the mail queue is full")]
+    /// The queue, of mails or of what the audit trail is to tell, is full.
+    #[error("the queue is full")]
     Full,
     /// No answer within the deadline; the step may or may not have happened.
     #[error("the store did not answer within {0:?}")]

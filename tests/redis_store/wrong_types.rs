@@ -12,6 +12,7 @@ use munjigi::operation::SessionId;
 use munjigi::secret::Secret;
 use munjigi::store::Archive;
 use munjigi::store::CodePurpose;
+use munjigi::store::Events;
 use munjigi::store::FeedEvent;
 use munjigi::store::FeedInterruption;
 use munjigi::store::Lookup;
@@ -24,6 +25,7 @@ use munjigi::store::Store;
 use munjigi::store::StoreError;
 use munjigi::store::User;
 use munjigi::store::UserChange;
+use munjigi::store::WaitingEvent;
 use munjigi::token::StoredKey;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -66,6 +68,8 @@ enum Operation {
     TryCode,
     QueueMail,
     TakeMails,
+    RecordEvent,
+    TakeEvents,
     Purge,
     Export,
 }
@@ -113,6 +117,11 @@ impl Operation {
             }
             Self::QueueMail => done(store.queue_mail(mail()).await),
             Self::TakeMails => done(store.take_mails(now(), until(), 1).await),
+            Self::RecordEvent => {
+                let event = WaitingEvent { id: Uuid::now_v7(), text: String::new() };
+                done(store.record_event(event).await)
+            }
+            Self::TakeEvents => done(store.take_events(now(), until(), 1).await),
             Self::Purge => done(store.purge(until()).await),
             Self::Export => {
                 let (pages, mut read) = mpsc::channel::<Page>(1);
@@ -178,6 +187,8 @@ fn cases(session: SessionId) -> Vec<(String, &'static str, Vec<Operation>)> {
         ("{t:codes%3A7%3Adefault%3Aann@example.com}".to_owned(), "hash", vec![Export]),
         ("{mail}:sealed".to_owned(), "hash", vec![QueueMail, Export]),
         ("{mail}:due".to_owned(), "zset", vec![QueueMail, TakeMails, Export]),
+        ("{audit}:events".to_owned(), "hash", vec![RecordEvent]),
+        ("{audit}:due".to_owned(), "zset", vec![RecordEvent, TakeEvents]),
     ]
 }
 

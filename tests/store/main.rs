@@ -11,6 +11,7 @@ mod archive;
 mod backend;
 mod changes;
 mod codes;
+mod events;
 mod feed;
 mod fixture;
 mod keys;

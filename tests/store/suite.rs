@@ -4,6 +4,7 @@ use crate::accounts;
 use crate::backend::Backend;
 use crate::changes;
 use crate::codes;
+use crate::events;
 use crate::feed;
 use crate::keys;
 use crate::mails;
@@ -144,6 +145,10 @@ conformance! {
         tries::a_rate_lets_a_burst_through_and_then_one_an_interval,
         tries::a_try_is_taken_from_all_counts_or_from_none,
         tries::a_try_given_back_or_forgotten_is_there_again,
+        events::events_are_taken_as_they_were_recorded,
+        events::a_taken_event_is_hidden_until_it_is_dropped,
+        events::an_event_waits_for_ever,
+        events::an_event_is_due_at_once_on_every_clock,
         mails::an_empty_queue_gives_nothing,
         mails::a_mail_is_taken_as_it_was_queued,
         mails::a_taken_mail_is_hidden_for_a_while,
@@ -162,6 +167,7 @@ conformance! {
         keys::two_gateways_end_with_the_same_key,
         codes::a_code_of_one_gateway_is_guessed_at_the_other,
         tries::of_two_hundred_tries_at_once_the_bound_is_taken,
+        events::two_gateways_take_each_event_once,
         mails::two_gateways_take_each_mail_once,
     }
 }

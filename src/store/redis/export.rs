@@ -354,7 +354,7 @@ impl Export<'_> {
             }
             from += isize::try_from(page.len()).unwrap_or(PAGE);
             for (id, ends) in page {
-                let sealed = self.ask(redis::cmd("HGET").arg(&keys.sealed).arg(&id)).await?;
+                let sealed = self.ask(redis::cmd("HGET").arg(&keys.records).arg(&id)).await?;
                 let due: Option<Vec<u8>> =
                     self.ask(redis::cmd("ZSCORE").arg(&keys.due).arg(&id)).await?;
                 let attempts: Option<u32> =

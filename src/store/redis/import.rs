@@ -51,12 +51,15 @@ impl RedisStore {
             .await
     }
 
-    /// Whether there is no key but those that any node that looks leaves behind.
+    /// Whether there is no key but those that any node that looks leaves behind, and what waits for
+    /// the audit trail.
     pub(super) async fn holds_nothing(&self) -> Result<bool, StoreError> {
         let revocations = self.keys.revocations();
         let beats = self.keys.beat("");
         let left = [self.keys.schema(), revocations.generation];
-        let is_kept = |key: &String| !left.contains(key) && !key.starts_with(&beats);
+        let events = self.keys.beginning("{audit}");
+        let is_left = |key: &String| key.starts_with(&beats) || key.starts_with(&events);
+        let is_kept = |key: &String| !left.contains(key) && !is_left(key);
         let mut scan = self.scan("").await?;
         while let Some(some) = scan.next().await? {
             if some.iter().any(is_kept) {
@@ -151,7 +154,7 @@ impl RedisStore {
     async fn import_mail(&self, mail: &KeptMail) -> Result<(), StoreError> {
         let (keys, id) = (self.keys.mails(), mail.id.to_string());
         let mut put = redis::cmd("HSET");
-        put.arg(keys.sealed).arg(&id).arg(mail.sealed.as_slice());
+        put.arg(keys.records).arg(&id).arg(mail.sealed.as_slice());
         self.command::<()>(&put).await?;
         if mail.attempts > 0 {
             let mut put = redis::cmd("HSET");

@@ -1,7 +1,8 @@
 //! Names the keys, and decides by hash tags which of them share a slot of a cluster.
 //!
 //! A tag in braces is what a cluster hashes: all keys of a user share the user's slot, all of the
-//! revocation log share another, all mails and codes a third, and each index entry has its own. A
+//! revocation log share another, all mails and codes a third, what
+//! waits for the audit trail a fourth, and each index entry has its own. A
 //! script touches one slot.
 
 use std::fmt::Write;
@@ -36,11 +37,11 @@ pub(super) struct RevocationKeys {
     pub(super) sites: String,
 }
 
-/// The keys of the mail queue: one slot.
+/// The keys of a queue, of mails or of events: one slot.
 #[derive(Clone, Debug)]
-pub(super) struct MailKeys {
-    /// HASH: id → mail, encrypted.
-    pub(super) sealed: String,
+pub(super) struct QueueKeys {
+    /// HASH: id → mail, encrypted; or event.
+    pub(super) records: String,
     /// ZSET: id by when it is due.
     pub(super) due: String,
     /// ZSET: id by expiry.
@@ -121,10 +122,19 @@ impl Keyspace {
     }
 
     /// The keys of the mail queue.
-    pub(super) fn mails(&self) -> MailKeys {
-        let key = |name: &str| format!("{}{{mail}}:{name}", self.prefix);
-        MailKeys {
-            sealed: key("sealed"),
+    pub(super) fn mails(&self) -> QueueKeys {
+        self.queue("mail", "sealed")
+    }
+
+    /// The keys of what waits for the audit trail.
+    pub(super) fn events(&self) -> QueueKeys {
+        self.queue("audit", "events")
+    }
+
+    fn queue(&self, tag: &str, records: &str) -> QueueKeys {
+        let key = |name: &str| format!("{}{{{tag}}}:{name}", self.prefix);
+        QueueKeys {
+            records: key(records),
             due: key("due"),
             ends: key("ends"),
             attempts: key("attempts"),
@@ -175,8 +185,9 @@ impl Keyspace {
             ("u", ":user" | ":sessions") | ("k" | "t", "") => "hash",
             ("l" | "x", "") => "zset",
             ("e" | "n" | "s" | "r" | "ids" | "schema" | "backup", "") => "string",
-            ("rev", ":set") | ("mail", ":due" | ":ends") => "zset",
-            ("rev", ":floors" | ":sites") | ("mail", ":sealed" | ":attempts") => "hash",
+            ("rev", ":set") | ("mail" | "audit", ":due" | ":ends") => "zset",
+            ("rev", ":floors" | ":sites") | ("mail" | "audit", ":attempts") => "hash",
+            ("mail", ":sealed") | ("audit", ":events") => "hash",
             ("rev", ":log") => "stream",
             ("rev", ":seq" | ":gen") => "string",
             ("rev", part) if part.starts_with(":beat:") => "string",
@@ -269,14 +280,18 @@ mod tests {
     }
 
     #[test]
-    fn the_mails_and_the_codes_have_one_slot() {
+    fn the_mails_and_the_codes_have_one_slot_and_the_events_another() {
         let keys = Keyspace::new("munjigi:");
         let mails = keys.mails();
         let code = keys.codes(CodePurpose::Reset, "a}b", &"ann@example.com".parse().unwrap());
 
         assert_eq!(code, "munjigi:{mail}:codes:reset:a%7Db:ann@example.com");
-        for key in [&mails.sealed, &mails.due, &mails.ends, &mails.attempts, &code] {
+        for key in [&mails.records, &mails.due, &mails.ends, &mails.attempts, &code] {
             assert_eq!(tag(key), "mail");
+        }
+        let events = keys.events();
+        for key in [&events.records, &events.due, &events.ends, &events.attempts] {
+            assert_eq!(tag(key), "audit");
         }
     }
 }

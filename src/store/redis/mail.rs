@@ -17,16 +17,17 @@ use crate::store::RedisStore;
 use crate::store::StoreError;
 use crate::store::redis::code::code_text;
 use crate::store::redis::fault::corrupt;
+use crate::store::redis::keyspace::QueueKeys;
 use crate::store::redis::revocation::score;
 use crate::store::redis::script::Invocation;
 use crate::store::redis::script::Script;
 use crate::store::redis::session::kept_for;
 
-static QUEUE: LazyLock<Script> =
+pub(super) static QUEUE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/queue_mail.lua")));
-static TAKE: LazyLock<Script> =
+pub(super) static TAKE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/take_mails.lua")));
-static DELETE: LazyLock<Script> =
+pub(super) static DELETE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/delete_mails.lua")));
 
 /// Most mails that one script deletes: a script keeps all others waiting.
@@ -39,7 +40,7 @@ impl RedisStore {
         mail: &NewMail,
         code: Option<&NewCode>,
     ) -> Result<(), StoreError> {
-        let mut script = self.mail_script(&QUEUE);
+        let mut script = queue_script(&QUEUE, self.keys.mails());
         script.arg(mail.id.to_string()).arg(mail.sealed.as_slice());
         script.arg(score(mail.created_at)).arg(score(mail.expires_at)).arg(MOST_MAILS);
         if let Some(code) = code {
@@ -60,7 +61,7 @@ impl RedisStore {
         limit: usize,
     ) -> Result<Vec<QueuedMail>, StoreError> {
         self.delete_expired(now).await?;
-        let mut script = self.mail_script(&TAKE);
+        let mut script = queue_script(&TAKE, self.keys.mails());
         script.arg(score(now)).arg(score(hidden_until)).arg(limit.min(MOST_MAILS));
         let taken: Vec<(String, Vec<u8>, u32, i64)> = self.script(&script).await?;
         let read = |(id, sealed, attempts, expires_at): (String, _, _, _)| {
@@ -79,7 +80,7 @@ impl RedisStore {
     }
 
     pub(super) async fn delete_mails(&self, ids: &[String]) -> Result<(), StoreError> {
-        let mut script = self.mail_script(&DELETE);
+        let mut script = queue_script(&DELETE, self.keys.mails());
         script.arg(ids);
         self.script(&script).await
     }
@@ -100,11 +101,11 @@ impl RedisStore {
         }
         Ok(ids.len())
     }
+}
 
-    fn mail_script<'a>(&self, script: &'a Script) -> Invocation<'a> {
-        let keys = self.keys.mails();
-        let mut script = script.prepare_invoke();
-        script.key(keys.sealed).key(keys.due).key(keys.ends).key(keys.attempts);
-        script
-    }
+/// A script of the queue that has these keys.
+pub(super) fn queue_script(script: &Script, keys: QueueKeys) -> Invocation<'_> {
+    let mut script = script.prepare_invoke();
+    script.key(keys.records).key(keys.due).key(keys.ends).key(keys.attempts);
+    script
 }

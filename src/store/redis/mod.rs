@@ -11,6 +11,7 @@ mod claim;
 mod cluster;
 mod code;
 mod dial;
+mod events;
 mod expiry;
 mod export;
 mod fault;

@@ -279,7 +279,7 @@ pub(super) fn import(connection: &Connection, page: &[Record]) -> Result<(), Sto
     Ok(())
 }
 
-/// Whether nothing is kept.
+/// Whether nothing is kept; what waits for the audit trail is not counted.
 pub(super) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
     let kept: bool = connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM users) OR EXISTS (SELECT 1 FROM sessions)

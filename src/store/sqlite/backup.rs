@@ -17,6 +17,7 @@ use crate::store::SqliteStore;
 use crate::store::StoreError;
 use crate::store::sqlite::archive;
 use crate::store::sqlite::database;
+use crate::store::sqlite::events;
 use crate::store::sqlite::fault::Fault;
 
 /// How long a lock that another process holds is waited for.
@@ -27,12 +28,13 @@ const BRIEF: Duration = Duration::from_millis(200);
 
 impl SqliteStore {
     /// Copies the database at `from`, as it is at one instant, into the empty file `to`. It blocks.
+    /// What waits for the audit trail is told where it was recorded, and does not go along.
     ///
     /// # Errors
     /// When either file cannot be opened, or the copy is not sound.
     pub fn back_up(from: &Path, to: &Path) -> Result<(), StoreError> {
         let source = open(from, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        database::checked_version(&source)?;
+        let version = database::checked_version(&source)?;
         let mut copy = open(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let backup = Backup::new(&source, &mut copy)?;
         let begun = Instant::now();
@@ -45,6 +47,9 @@ impl SqliteStore {
             }
         }
         drop(backup);
+        if version >= events::SINCE {
+            copy.execute("DELETE FROM events", [])?;
+        }
         drop(copy);
         Self::seal(to)
     }

@@ -140,11 +140,15 @@ impl Link {
 }
 
 /// Version of the schema that the last of [`MIGRATIONS`] leads to.
-pub(super) const SCHEMA_VERSION: i64 = 3;
+pub(super) const SCHEMA_VERSION: i64 = 4;
 
 /// The migration at position n leads from schema n to n + 1.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// As in `schema_1.sql`.
 const APPLICATION_ID: i64 = 1_299_541_610;

@@ -5,6 +5,7 @@ mod archive;
 mod backup;
 mod codes;
 mod database;
+mod events;
 mod examination;
 mod expired;
 mod fault;
