@@ -10,7 +10,7 @@ use std::path::Path;
 const ROWS: [(char, usize); 4] = [('A', 20), ('B', 5), ('C', 27), ('D', 9)];
 
 /// Rows that are still to be answered.
-const OPEN: [&str; 2] = ["A17", "A20"];
+const OPEN: [&str; 1] = ["A17"];
 
 #[test]
 fn the_table_has_every_row_and_all_but_the_open_ones_have_a_test() {

@@ -85,7 +85,7 @@ pub async fn key_ring(
         if keys.iter().any(|key| key.kid == made.kid) {
             audit::tell(Entry {
                 site: Some(site.host.to_string()),
-                kind: Some(made.algorithm.name()),
+                kind: Some(made.algorithm.name().into()),
                 name: Some(made.kid),
                 ..Entry::of(Event::KeyMade)
             });

@@ -12,6 +12,7 @@ pub mod everybody_out;
 pub mod kept;
 pub mod keys;
 mod renewal;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ use crate::journal::OnDamage;
 use crate::mail::Courier;
 use crate::revocation::Revocations;
 use crate::store::Store;
+use crate::telemetry::audit::AuditTo;
 use crate::telemetry::log::Shape;
 use crate::vault::Vault;
 
@@ -53,6 +55,7 @@ use caution::cautions;
 use certificates::server_config;
 use kept::Kept;
 use renewal::KeyRenewal;
+use waiting::WaitingEvents;
 
 /// A running gateway.
 #[derive(Debug)]
@@ -68,7 +71,8 @@ pub struct App {
     admin: Option<SocketAddr>,
     /// Of the HTTPS listeners and their connections.
     drain: Drain,
-    /// Of what must go on while requests in flight end: health, the feed, mails, purging.
+    /// Of what must go on while requests in flight end: health, the feed, mails, the audit trail of
+    /// verbs, purging.
     beside: Drain,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -146,6 +150,10 @@ impl App {
         let current = Arc::clone(&gateway);
         let outbox = move || current.snapshot.load().outbox().cloned();
         tasks.push(tokio::spawn(courier.run(outbox, beside.guard())));
+        if config.log.audit != AuditTo::Off {
+            let events = WaitingEvents::new(Arc::clone(&store));
+            tasks.push(tokio::spawn(events.tell_all(beside.guard())));
+        }
         tasks.push(tokio::spawn(purge_hourly(store, beside.signal())));
         let kept = Arc::new(Mutex::new(kept));
         let renewal = KeyRenewal {

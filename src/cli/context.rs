@@ -35,6 +35,7 @@ use crate::telemetry::audit;
 use crate::token::Grant;
 use crate::token::KeyError;
 
+use super::operator;
 use super::output::Output;
 
 /// The command line's common ground.
@@ -97,7 +98,7 @@ impl Context {
     pub(crate) async fn open(&self) -> anyhow::Result<Opened> {
         let config = self.config()?;
         let contracts = assemble::contracts(&config)?;
-        audit::open_here(&config.log.audit).context("[log] audit")?;
+        audit::hold(&config.log.audit);
         // A person waits longer than a request may.
         let timeout = config.store.timeout.max(PATIENCE);
         let store = assemble::open_store(&StoreConfig { timeout, ..config.store.clone() }).await?;
@@ -106,6 +107,8 @@ impl Context {
         let vault = keys::vault(open, now).await?;
         let settings = assemble::settings(&config, &contracts, &kept, &vault)?;
         let sites = assemble::sites(&config, &contracts, &settings, open, now).await?;
+        // Of the keys that were made.
+        operator::record(open).await;
         let longest = assemble::user_revocation_ttl(&config, &contracts);
         let leeway = config.sites.iter().map(|site| site.tokens.leeway).max().unwrap_or_default();
         let revoked_until = Revocation::until(self.now.wall.plus(longest), leeway);

@@ -17,6 +17,7 @@ mod session;
 mod store;
 mod token;
 mod user;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -170,12 +171,13 @@ Examples:
   munjigi contract show standard
   munjigi contract check ./contracts/acme.toml";
 const USER: &str = "\
-Works beside a running gateway, which learns of the change by itself.
+Works beside a running gateway, which learns of the change by itself, and tells of it in its audit
+trail ([log] audit) with its reason and who typed it.
 
 Examples:
   munjigi user add --email root@example.com --role admin
   munjigi user passwd root@example.com --password-stdin < password.txt
-  munjigi user disable root@example.com
+  munjigi user disable root@example.com --reason \"left in May\"
   munjigi user import users.csv --dry-run";
 const TOKEN: &str = "\
 Examples:
@@ -191,7 +193,7 @@ Examples:
   munjigi store copy --from sqlite:munjigi.db --to redis://10.0.0.5:6379";
 const REVOKE: &str = "\
 Works beside running gateways, which refuse what is revoked within the propagation time. Each is
-told in the audit trail ([log] audit) with its reason and who typed it.
+told in their audit trail ([log] audit) with its reason and who typed it.
 
 Examples:
   munjigi revoke user root@example.com     everything of theirs, everywhere

@@ -1,11 +1,59 @@
-//! Who types a command, as the audit trail names them.
+//! What operators do, and who they are, for the audit trail.
+//!
+//! A verb ends before a gateway need run: its event waits in the store that it changed, and one of
+//! that store's gateways tells of it (`app/waiting.rs`).
 
+use std::io::Write;
+
+use uuid::Uuid;
+
+use crate::config;
+use crate::store::Store;
+use crate::store::WaitingEvent;
 use crate::telemetry::audit;
 use crate::telemetry::audit::Entry;
+use crate::telemetry::escaped;
 
-/// Tells of what an operator did.
-pub(crate) fn tell(entry: Entry) {
-    audit::tell(Entry { by: Some(name()), ..entry });
+use super::output::causes;
+
+/// The detail of what may have been done in part only.
+pub(crate) const CUT_SHORT: &str = "cut short";
+
+/// Tells of what an operator did to a store.
+pub(crate) async fn tell(store: &dyn Store, entry: Entry) {
+    audit::tell(entry);
+    record(store).await;
+}
+
+/// Records what this command has told so far in a store. The change has been made: an event that
+/// cannot be recorded is said here, and the verb has succeeded.
+pub(crate) async fn record(store: &dyn Store) {
+    for entry in audit::held() {
+        let text = by_whom(entry).json();
+        let event = WaitingEvent { id: Uuid::now_v7(), text: text.clone() };
+        if let Err(error) = store.record_event(event).await {
+            warn(&text, &causes(&error.into()));
+        }
+    }
+}
+
+/// Says what this command has told so far, where there is no store to record it in, and why not.
+pub(crate) fn warn_of_all(why: &str) {
+    for entry in audit::held() {
+        warn(&by_whom(entry).json(), why);
+    }
+}
+
+fn warn(text: &str, why: &str) {
+    let line = format!("warning: not in the audit trail ({why}): {text}");
+    // There is nowhere to say that standard error is closed.
+    drop(writeln!(std::io::stderr().lock(), "{}", escaped(&line)));
+}
+
+fn by_whom(entry: Entry) -> Entry {
+    let name = name();
+    let sudo_by = config::invoker().filter(|invoker| *invoker != name);
+    Entry { by: Some(name), sudo_by, ..entry }
 }
 
 /// The operating system's name for the user of this process; their number where it has none.

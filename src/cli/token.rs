@@ -24,6 +24,7 @@ use super::context::Context;
 use super::context::Opened;
 use super::operator;
 use super::session::rfc3339;
+use super::why::Why;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenVerb {
@@ -46,6 +47,8 @@ pub(crate) struct IssueArgs {
     /// Lifetime, at most the site's `access_ttl` [default: that]
     #[arg(long, value_parser = parse_duration_above_zero)]
     ttl: Option<Duration>,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Debug, Args)]
@@ -71,12 +74,12 @@ struct Inspection {
 pub(crate) async fn token(verb: TokenVerb, context: &Context) -> anyhow::Result<()> {
     let opened = context.open().await?;
     match verb {
-        TokenVerb::Issue(args) => issue(&args, context, &opened).await,
+        TokenVerb::Issue(args) => issue(args, context, &opened).await,
         TokenVerb::Inspect(args) => inspect(&args, context, &opened).await,
     }
 }
 
-async fn issue(args: &IssueArgs, context: &Context, opened: &Opened) -> anyhow::Result<()> {
+async fn issue(args: IssueArgs, context: &Context, opened: &Opened) -> anyhow::Result<()> {
     let site = opened.site(args.site.as_deref())?;
     let policy = site.auth.tokens.policy();
     let now = context.now.wall;
@@ -121,6 +124,7 @@ async fn issue(args: &IssueArgs, context: &Context, opened: &Opened) -> anyhow::
         not_after: Some(now.plus(ttl)),
     };
     let token = site.auth.tokens.issue_access(grant, now)?;
+    let sid = session.id;
     let new = NewSession {
         session,
         refresh: None,
@@ -129,11 +133,16 @@ async fn issue(args: &IssueArgs, context: &Context, opened: &Opened) -> anyhow::
     };
     let opened_session = opened.store.open_session(new, opened.revoked_until).await?;
     opened_session.context("the account changed meanwhile; try again")?;
-    operator::tell(Entry {
+    let entry = Entry {
         site: Some(site.auth.host.clone()),
         user: Some(user.id.to_string()),
+        session: Some(sid.to_string()),
+        name: Some(token.id.to_string()),
+        detail: Some(format!("until {}", rfc3339(token.expires_at))),
+        reason: args.why.reason,
         ..Entry::of(Event::TokenIssue)
-    });
+    };
+    operator::tell(opened.store.as_ref(), entry).await;
     context.output.line(token.text.expose())
 }
 

@@ -15,7 +15,8 @@ pub struct LogConfig {
     /// One line a request; default `true`. A change needs a restart (R).
     pub access: bool,
     /// Where security events go: `log` (default; whatever `level` is), `file:PATH` (an object a
-    /// line, appended, mode 0600), `off`. A change needs a restart (R).
+    /// line, appended, mode 0600), `off`. What verbs change is told by a running gateway, or the
+    /// next; a verb with `off` records nothing. A change needs a restart (R).
     pub audit: AuditTo,
 }
 

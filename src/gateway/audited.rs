@@ -77,7 +77,7 @@ fn asked(command: &Command) -> Option<Entry> {
         Command::ChangePassword { principal, .. } => Some(by(principal, Event::PasswordChange)),
         Command::EndSession { principal, session } => {
             let name = Some(session.to_string());
-            Some(Entry { kind: Some("session"), name, ..by(principal, Event::SessionEnd) })
+            Some(Entry { kind: Some("session".into()), name, ..by(principal, Event::SessionEnd) })
         }
         Command::ConfirmReset { .. } => of(Event::PasswordReset),
         Command::ConfirmVerification { .. } => of(Event::EmailVerification),

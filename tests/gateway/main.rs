@@ -15,6 +15,7 @@ mod harness;
 mod redis;
 
 mod accounts;
+mod audit;
 mod auth_api;
 mod backends;
 mod browser;

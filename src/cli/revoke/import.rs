@@ -19,8 +19,10 @@ use time::format_description::well_known::Rfc3339;
 use crate::cli::context::Context;
 use crate::cli::context::Opened;
 use crate::cli::operator;
+use crate::cli::operator::CUT_SHORT;
 use crate::cli::progress::Progress;
 use crate::cli::session::rfc3339;
+use crate::cli::why::Why;
 use crate::clock::Timestamp;
 use crate::config::parse_duration_above_zero;
 use crate::operation::Revocation;
@@ -57,9 +59,8 @@ pub(crate) struct ImportArgs {
     /// Issuer of the tokens (`iss`), in place of a site
     #[arg(long, value_name = "ISS")]
     issuer: Option<String>,
-    /// Why, for the audit trail
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -127,11 +128,14 @@ pub(super) async fn import(
     };
     progress.end();
     let done = Done { revoked: writing.written, until: rfc3339(until) };
-    operator::tell(Entry {
+    let cut_short = if outcome.is_err() { format!(", {CUT_SHORT}") } else { String::new() };
+    let entry = Entry {
         name: Some(issuer),
         count: Some(done.revoked),
-        ..told("tokens", args.reason)
-    });
+        detail: Some(format!("until {}{cut_short}", done.until)),
+        ..told("tokens", args.why)
+    };
+    operator::tell(opened.store.as_ref(), entry).await;
     outcome.with_context(|| format!("{} tokens were revoked before that", done.revoked))?;
     context
         .output

@@ -12,6 +12,7 @@ use crate::app::keys;
 use crate::cli::context::Context;
 use crate::cli::context::Opened;
 use crate::cli::operator;
+use crate::cli::why::Why;
 use crate::operation::RevocationKey;
 use crate::telemetry::audit::Entry;
 
@@ -33,6 +34,7 @@ Example:
   munjigi revoke key 3vJgK0QmXl7uW1pA --reason \"seen in a log\"";
 
 #[derive(Debug, Args)]
+#[command(mut_arg("reason", |reason| reason.required(true)))]
 pub(crate) struct KeyArgs {
     /// The key's name (`kid`); after `--` where it begins with a dash
     #[arg(allow_hyphen_values = true)]
@@ -40,9 +42,8 @@ pub(crate) struct KeyArgs {
     /// Site, by its key in the configuration [default: the only one]
     #[arg(long, value_name = "HOST")]
     site: Option<String>,
-    /// Why, for the audit trail
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,13 +71,15 @@ pub(super) async fn key(args: KeyArgs, context: &Context, opened: &Opened) -> an
         bail!("site `{}` has no key `{}`; there are: {}", config.host, args.kid, kids.join(", "));
     }
     store.revoke(&[keys::revocation(issuer, &args.kid)]).await?;
-    operator::tell(Entry {
+    let entry = Entry {
         site: Some(config.host.to_string()),
         name: Some(args.kid.clone()),
-        ..told("key", Some(args.reason))
-    });
+        ..told("key", args.why)
+    };
+    operator::tell(store, entry).await;
     // Makes the new one, unless a running gateway was quicker.
     let ring = keys::key_ring(config, policy, store, now).await?;
+    operator::record(store).await;
     let done = Done {
         revoked: "key",
         name: args.kid,

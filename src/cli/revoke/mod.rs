@@ -22,6 +22,7 @@ use super::context::Context;
 use super::context::Opened;
 use super::operator;
 use super::token::read_token;
+use super::why::Why;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RevokeVerb {
@@ -74,14 +75,6 @@ pub(crate) struct UserArgs {
     why: Why,
 }
 
-/// Why something is revoked, where that may be left out.
-#[derive(Debug, Args)]
-struct Why {
-    /// Why, for the audit trail
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
-}
-
 /// What was revoked.
 #[derive(Debug, Serialize)]
 struct Done {
@@ -117,11 +110,12 @@ async fn token(args: TokenArgs, context: &Context, opened: &Opened) -> anyhow::R
                 let expires_at = Revocation::until(principal.expires_at, leeway);
                 let revocation = Revocation { revoked, expires_at };
                 opened.store.revoke(&[revocation]).await?;
-                operator::tell(Entry {
+                let entry = Entry {
                     site: Some(config.host.to_string()),
                     name: Some(principal.token.to_string()),
-                    ..told("token", args.why.reason)
-                });
+                    ..told("token", args.why)
+                };
+                operator::tell(opened.store.as_ref(), entry).await;
                 return Ok(Done { revoked: "token", name: principal.token.to_string() });
             }
             Err(error) => refusals.push(format!("{}: {error}", config.host)),
@@ -157,7 +151,8 @@ async fn session(args: SessionArgs, opened: &Opened) -> anyhow::Result<Done> {
         None => opened.store.revoke(&revocations).await?,
     }
     let name = own.map_or(args.session, |session| session.to_string());
-    operator::tell(Entry { name: Some(name.clone()), ..told("session", args.why.reason) });
+    let entry = Entry { name: Some(name.clone()), ..told("session", args.why) };
+    operator::tell(opened.store.as_ref(), entry).await;
     Ok(Done { revoked: "session", name })
 }
 
@@ -176,15 +171,16 @@ async fn user(args: UserArgs, opened: &Opened) -> anyhow::Result<Done> {
     if ended.is_none() {
         bail!("user `{}` is gone", args.user);
     }
-    operator::tell(Entry {
+    let entry = Entry {
         realm: Some(args.realm),
         user: Some(user.id.to_string()),
-        ..told("user", args.why.reason)
-    });
+        ..told("user", args.why)
+    };
+    operator::tell(opened.store.as_ref(), entry).await;
     Ok(Done { revoked: "user", name: args.user })
 }
 
 /// A revocation as the audit trail tells of it.
-fn told(kind: &'static str, reason: Option<String>) -> Entry {
-    Entry { kind: Some(kind), reason, ..Entry::of(Event::Revocation) }
+fn told(kind: &'static str, why: Why) -> Entry {
+    Entry { kind: Some(kind.into()), reason: why.reason, ..Entry::of(Event::Revocation) }
 }

@@ -7,7 +7,9 @@ use crate::app::everybody_out;
 use crate::cli::context::Context;
 use crate::cli::context::Opened;
 use crate::cli::operator;
+use crate::cli::operator::CUT_SHORT;
 use crate::cli::progress::Progress;
+use crate::cli::why::Why;
 use crate::telemetry::audit::Entry;
 
 use super::told;
@@ -23,12 +25,12 @@ Example:
   munjigi revoke site api.example.com --reason \"incident 7\"";
 
 #[derive(Debug, Args)]
+#[command(mut_arg("reason", |reason| reason.required(true)))]
 pub(crate) struct SiteArgs {
     /// Site, by its key in the configuration
     host: String,
-    /// Why, for the audit trail
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,12 +48,15 @@ pub(super) async fn site(args: SiteArgs, context: &Context, opened: &Opened) -> 
     let progress = Progress::of_count(None, "sessions ended")?;
     let ended = everybody_out::end_site(store, policy, times, |ended| progress.at(ended)).await;
     progress.end();
-    let sessions = ended?;
-    operator::tell(Entry {
+    let entry = Entry {
         site: Some(config.host.to_string()),
         name: Some(config.host.to_string()),
-        ..told("site", Some(args.reason))
-    });
+        count: ended.as_ref().ok().copied(),
+        detail: ended.is_err().then(|| CUT_SHORT.to_owned()),
+        ..told("site", args.why)
+    };
+    operator::tell(store, entry).await;
+    let sessions = ended?;
     let done = Done { revoked: "site", name: config.host.to_string(), sessions };
     context
         .output

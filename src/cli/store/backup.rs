@@ -11,12 +11,15 @@ use serde::Serialize;
 use crate::app::assemble;
 use crate::cli::context::Context;
 use crate::cli::progress::Progress;
+use crate::cli::why::Why;
 use crate::clock::Timestamp;
 use crate::config::StoreConfig;
 use crate::config::StoreUrl;
 use crate::store::Record;
 use crate::store::SqliteStore;
 use crate::store::Tally;
+use crate::telemetry::audit::Entry;
+use crate::telemetry::audit::Event;
 
 use super::Counts;
 use super::Inspection;
@@ -27,6 +30,7 @@ use super::inspected;
 use super::new_file::NewFile;
 use super::pump;
 use super::shown;
+use super::trail;
 
 pub(super) const HELP: &str = "\
 The backup is a SQLite file, also of a Redis; gateways may run meanwhile. Of a SQLite store it is the
@@ -46,6 +50,8 @@ Example:
 pub(crate) struct BackupArgs {
     /// The file to make
     file: PathBuf,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,7 +73,7 @@ pub(super) async fn backup(args: BackupArgs, context: &Context) -> anyhow::Resul
     } else {
         gather(&from, &draft, context).await?.of(Record::UNREADABLE)
     };
-    let store = StoreConfig { url: StoreUrl::Sqlite(draft), ..from };
+    let store = StoreConfig { url: StoreUrl::Sqlite(draft), ..from.clone() };
     mark(&store, context.now.wall).await?;
     let Inspection { faults, unreadable, tally: saved, .. } =
         inspected(&store, context.now.wall).await?;
@@ -75,6 +81,13 @@ pub(super) async fn backup(args: BackupArgs, context: &Context) -> anyhow::Resul
         bail!("the backup is not sound: {fault}");
     }
     let bytes = file.finish()?;
+    let entry = Entry {
+        name: Some(shown(&args.file)),
+        count: Some(saved.total()),
+        reason: args.why.reason,
+        ..Entry::of(Event::StoreBackup)
+    };
+    trail::tell(&from, entry).await;
     let done = Done { file: shown(&args.file), bytes, saved: Counts::of(&saved) };
     context.output.data(&done, |done| {
         format!("{}\n✓ {}, {} bytes", Counts::text(&saved), done.file, done.bytes)

@@ -8,16 +8,20 @@ use serde::Serialize;
 use crate::app::assemble;
 use crate::cli::context::Context;
 use crate::cli::progress::Progress;
+use crate::cli::why::Why;
 use crate::config::StoreConfig;
 use crate::config::StoreUrl;
 use crate::store::Record;
 use crate::store::Tally;
+use crate::telemetry::audit::Entry;
+use crate::telemetry::audit::Event;
 
 use super::Counts;
 use super::check_is_there;
 use super::configured;
 use super::end_well;
 use super::pump;
+use super::trail;
 
 pub(super) const HELP: &str = "\
 Stop the gateways of the source first: what they write meanwhile would be lost, and the copy says so
@@ -41,6 +45,8 @@ pub(crate) struct CopyArgs {
     /// Where to [default: the configured store]
     #[arg(long, value_name = "URL")]
     to: Option<String>,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,6 +71,15 @@ pub(super) async fn copy(args: CopyArgs, context: &Context) -> anyhow::Result<()
     }
     check_is_there(&from)?;
     let (source, target, copied) = between(&from, &to, context).await?;
+    let entry = Entry {
+        name: Some(target.clone()),
+        detail: Some(format!("from {source}")),
+        count: Some(copied.total()),
+        reason: args.why.reason,
+        ..Entry::of(Event::StoreCopy)
+    };
+    trail::tell(&from, entry.clone()).await;
+    trail::tell(&to, entry).await;
     let done = Done { from: source, to: target, copied: Counts::of(&copied) };
     context.output.data(&done, |done| {
         format!(
@@ -118,6 +133,7 @@ pub(super) async fn between(
         let counts: Vec<String> = counts.collect();
         bail!("the target differs from the source\n  {}\n{}", counts.join("\n  "), partial());
     }
+    trail::carry(source.as_ref(), target.as_ref(), now).await.with_context(partial)?;
     Ok((source.describe(), target.describe(), copied))
 }
 

@@ -6,6 +6,7 @@ mod copy;
 mod names;
 mod new_file;
 mod restore;
+mod trail;
 
 use std::path::Path;
 
@@ -18,13 +19,13 @@ use crate::app::assemble;
 use crate::cli::context::Context;
 use crate::cli::output::table;
 use crate::clock::Timestamp;
-use crate::config;
 use crate::config::StoreConfig;
 use crate::config::StoreUrl;
 use crate::store::Archive;
 use crate::store::Page;
 use crate::store::Record;
 use crate::store::Tally;
+use crate::telemetry::audit;
 
 use super::progress::Progress;
 
@@ -57,11 +58,13 @@ pub(crate) async fn store(verb: StoreVerb, context: &Context) -> anyhow::Result<
 
 /// The configured store; without a configuration the default one, so that a copy needs none.
 fn configured(context: &Context, may_lack: bool) -> anyhow::Result<StoreConfig> {
-    let store = if may_lack && !context.has_file() {
-        StoreConfig::default()
+    let (store, audit) = if may_lack && !context.has_file() {
+        Default::default()
     } else {
-        config::load(&context.file()?)?.store
+        let config = context.config()?;
+        (config.store, config.log.audit)
     };
+    audit::hold(&audit);
     Ok(StoreConfig { timeout: store.timeout.max(super::context::PATIENCE), ..store })
 }
 

@@ -1,5 +1,6 @@
 //! `munjigi store restore`: a backup in the place of the configured store.
 
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -9,10 +10,15 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::context::Context;
+use crate::cli::output::causes;
+use crate::cli::why::Why;
 use crate::config::StoreConfig;
 use crate::config::StoreUrl;
 use crate::store::SqliteStore;
 use crate::store::Tally;
+use crate::telemetry::audit::Entry;
+use crate::telemetry::audit::Event;
+use crate::telemetry::escaped;
 
 use super::Counts;
 use super::Inspection;
@@ -23,6 +29,7 @@ use super::copy;
 use super::inspected;
 use super::new_file::NewFile;
 use super::shown;
+use super::trail;
 
 pub(super) const HELP: &str = "\
 Stop the gateways first. A SQLite store's file is set aside as FILE.before-TIME, and stays until you
@@ -39,6 +46,8 @@ Example:
 pub(crate) struct RestoreArgs {
     /// The backup
     file: PathBuf,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,6 +67,17 @@ pub(super) async fn restore(args: RestoreArgs, context: &Context) -> anyhow::Res
         StoreUrl::Sqlite(path) => into_file(&args.file, path, &to, context).await?,
         StoreUrl::Redis(_) => into_redis(&args.file, &to, context).await?,
     };
+    if let Some(aside) = &set_aside {
+        tell_what_waits(aside, &to, context).await?;
+    }
+    let entry = Entry {
+        name: Some(shown(&args.file)),
+        detail: set_aside.as_deref().map(|aside| format!("set aside {}", shown(aside))),
+        count: Some(restored.total()),
+        reason: args.why.reason,
+        ..Entry::of(Event::StoreRestore)
+    };
+    trail::tell(&to, entry).await;
     let done = Done {
         from: shown(&args.file),
         to: name,
@@ -74,6 +94,21 @@ pub(super) async fn restore(args: RestoreArgs, context: &Context) -> anyhow::Res
             aside.collect::<String>()
         )
     })
+}
+
+/// Lets the trail of what was restored tell what still waited where it was not.
+async fn tell_what_waits(aside: &Path, to: &StoreConfig, context: &Context) -> anyhow::Result<()> {
+    let from = StoreConfig { url: StoreUrl::Sqlite(aside.to_owned()), ..to.clone() };
+    let carried = async {
+        let (from, to) = (trail::open_as_it_is(&from).await?, trail::open_as_it_is(to).await?);
+        anyhow::Ok(trail::carry(from.as_ref(), to.as_ref(), context.now.wall).await?)
+    };
+    if let Err(error) = carried.await {
+        let why = causes(&error);
+        let warning = format!("warning: what waits in it for the audit trail is not told: {why}");
+        writeln!(std::io::stderr().lock(), "{}", escaped(&warning))?;
+    }
+    Ok(())
 }
 
 /// The store's name, what was set aside for it, and what was restored.

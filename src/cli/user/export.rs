@@ -8,14 +8,18 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::cli::context::Opened;
+use crate::cli::operator;
 use crate::cli::user::RealmArgs;
 use crate::cli::user::UnreadableAccounts;
 use crate::cli::user::account::Record;
 use crate::cli::user::rows::Format;
+use crate::cli::why::Why;
 use crate::operation::Identifier;
 use crate::store::Lookup;
 use crate::store::StoreError;
 use crate::store::Unreadable;
+use crate::telemetry::audit::Entry;
+use crate::telemetry::audit::Event;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
@@ -27,13 +31,25 @@ pub(crate) struct ExportArgs {
     with_hashes: bool,
     #[command(flatten)]
     realm: RealmArgs,
+    #[command(flatten)]
+    why: Why,
 }
 
 /// How many accounts are listed at once.
 const PAGE: usize = 500;
 
-pub(super) async fn export(args: &ExportArgs, opened: &Opened) -> anyhow::Result<()> {
+pub(super) async fn export(args: ExportArgs, opened: &Opened) -> anyhow::Result<()> {
     let realm = &args.realm.realm;
+    if args.with_hashes {
+        // Before the first is written: whoever reads them may cut the command short.
+        let entry = Entry {
+            realm: Some(realm.clone()),
+            detail: Some("with hashes".to_owned()),
+            reason: args.why.reason,
+            ..Entry::of(Event::AccountExport)
+        };
+        operator::tell(opened.store.as_ref(), entry).await;
+    }
     let mut writer = Writer::new(args.format)?;
     let (mut after, mut unreadable) = (None, UnreadableAccounts::default());
     loop {

@@ -12,17 +12,22 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::context::Opened;
+use crate::cli::operator;
+use crate::cli::operator::CUT_SHORT;
 use crate::cli::progress::Progress;
 use crate::cli::user::RealmArgs;
 use crate::cli::user::account::RowFault;
 use crate::cli::user::rows::Format;
 use crate::cli::user::rows::Row;
 use crate::cli::user::rows::Rows;
+use crate::cli::why::Why;
 use crate::clock::Timestamp;
 use crate::operation::Identifier;
 use crate::store::Lookup;
 use crate::store::NewUser;
 use crate::store::StoreError;
+use crate::telemetry::audit::Entry;
+use crate::telemetry::audit::Event;
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
@@ -39,6 +44,8 @@ pub(crate) struct ImportArgs {
     skip_existing: bool,
     #[command(flatten)]
     realm: RealmArgs,
+    #[command(flatten)]
+    why: Why,
 }
 
 pub(super) const HELP: &str = "\
@@ -77,21 +84,42 @@ enum Settled {
 const AT_ONCE: usize = 64;
 
 pub(super) async fn import(
-    args: &ImportArgs,
+    args: ImportArgs,
     context: &Context,
     opened: &Opened,
 ) -> anyhow::Result<()> {
     let rows = Rows::open(&args.file, args.format)?;
     let progress = Progress::of_bytes(rows.length)?;
-    let position = rows.position();
-    let now = context.now.wall;
     let mut summary = Summary { dry_run: args.dry_run, ..Summary::default() };
+    let outcome = settle_all(rows, &args, (context.now.wall, opened), &progress, &mut summary);
+    let outcome = outcome.await;
+    progress.end();
+    if !args.dry_run {
+        operator::tell(opened.store.as_ref(), told(args, &summary, outcome.is_err())).await;
+    }
+    outcome.with_context(|| stopped(&summary))?;
+    context.output.data(&summary, Summary::text)?;
+    if summary.failed > 0 {
+        bail!("{} of {} lines failed", summary.failed, summary.rows);
+    }
+    Ok(())
+}
+
+/// Makes the accounts of all lines, names those at fault, and counts.
+async fn settle_all(
+    rows: Rows,
+    args: &ImportArgs,
+    (now, opened): (Timestamp, &Opened),
+    progress: &Progress,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    let position = rows.position();
     let mut names = HashMap::new();
     let lines = rows.map(|row| read(row?, opened, (&args.realm.realm, now), &mut names));
     let mut settled =
         stream::iter(lines).map(|line| settle(line, args.dry_run, opened)).buffered(AT_ONCE);
     while let Some(outcome) = settled.next().await {
-        let (line, outcome) = outcome.with_context(|| stopped(&summary))?;
+        let (line, outcome) = outcome?;
         summary.rows += 1;
         let fault = match outcome {
             Settled::Imported => {
@@ -110,12 +138,21 @@ pub(super) async fn import(
         }
         progress.at(position());
     }
-    progress.end();
-    context.output.data(&summary, Summary::text)?;
-    if summary.failed > 0 {
-        bail!("{} of {} lines failed", summary.failed, summary.rows);
-    }
     Ok(())
+}
+
+/// What the audit trail says of an import.
+fn told(args: ImportArgs, summary: &Summary, is_cut_short: bool) -> Entry {
+    let Summary { skipped, failed, .. } = summary;
+    let cut_short = if is_cut_short { format!(", {CUT_SHORT}") } else { String::new() };
+    Entry {
+        realm: Some(args.realm.realm),
+        name: Some(args.file.display().to_string()),
+        count: Some(summary.imported),
+        detail: Some(format!("{skipped} skipped, {failed} failed{cut_short}")),
+        reason: args.why.reason,
+        ..Entry::of(Event::AccountImport)
+    }
 }
 
 /// A line: the account to make, or what came of it already.

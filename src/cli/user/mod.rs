@@ -4,6 +4,7 @@ mod account;
 mod export;
 mod import;
 mod password;
+mod rights;
 mod rows;
 mod shown;
 
@@ -21,6 +22,7 @@ use crate::cli::context::named_id;
 use crate::cli::operator;
 use crate::cli::output::count;
 use crate::cli::output::table;
+use crate::cli::why::Why;
 use crate::operation::Email;
 use crate::operation::Username;
 use crate::store::NewUser;
@@ -53,13 +55,13 @@ pub(crate) enum UserVerb {
     Passwd(PasswdArgs),
     /// Forget the wrong passwords and codes of an account, so that its owner may try again at once
     #[command(after_help = "Example:\n  munjigi user unlock you@example.com")]
-    Unlock(WhoArgs),
+    Unlock(ChangeArgs),
     /// Let a disabled account log in again
     #[command(after_help = "Example:\n  munjigi user enable you@example.com")]
-    Enable(WhoArgs),
+    Enable(ChangeArgs),
     /// Shut an account out; all its sessions end
     #[command(after_help = "Example:\n  munjigi user disable you@example.com")]
-    Disable(WhoArgs),
+    Disable(ChangeArgs),
     /// Set an account's roles and permissions; taking one away ends its access tokens
     #[command(
         after_help = "Example:\n  munjigi user rights you@example.com --role editor --permission SMS"
@@ -67,7 +69,7 @@ pub(crate) enum UserVerb {
     Rights(RightsArgs),
     /// Remove an account; all its sessions end
     #[command(after_help = "Example:\n  munjigi user remove you@example.com")]
-    Remove(WhoArgs),
+    Remove(ChangeArgs),
     /// Make accounts from a CSV or JSON lines file, with the password hashes that they have
     #[command(after_help = import::HELP)]
     Import(import::ImportArgs),
@@ -76,19 +78,27 @@ pub(crate) enum UserVerb {
     Export(export::ExportArgs),
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct RealmArgs {
     /// Realm of the accounts
     #[arg(long, default_value = "default")]
     realm: String,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct WhoArgs {
     /// Email address, user name, or `id:NUMBER`
     user: String,
     #[command(flatten)]
     realm: RealmArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChangeArgs {
+    #[command(flatten)]
+    who: WhoArgs,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Debug, Args)]
@@ -109,12 +119,14 @@ pub(crate) struct AddArgs {
     password: PasswordArgs,
     #[command(flatten)]
     realm: RealmArgs,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PasswdArgs {
     #[command(flatten)]
-    who: WhoArgs,
+    change: ChangeArgs,
     #[command(flatten)]
     password: PasswordArgs,
 }
@@ -122,7 +134,7 @@ pub(crate) struct PasswdArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RightsArgs {
     #[command(flatten)]
-    who: WhoArgs,
+    change: ChangeArgs,
     /// Role from now on; may be given again
     #[arg(long = "role")]
     roles: Vec<String>,
@@ -145,31 +157,36 @@ pub(crate) async fn user(verb: UserVerb, context: &Context) -> anyhow::Result<()
         UserVerb::Passwd(args) => {
             let password = args.password.read()?;
             let verifier = password::verifier(&opened, &password).await?;
-            change(&args.who, UserChange::SetPassword { verifier }, context, &opened).await?;
-            unlock(&args.who, &opened).await.map(drop)
+            let who = args.change.who.clone();
+            change(args.change, UserChange::SetPassword { verifier }, context, &opened).await?;
+            unlock(&who, &opened).await.map(drop)
         }
-        UserVerb::Unlock(who) => {
-            let user = unlock(&who, &opened).await?;
-            operator::tell(Entry {
-                realm: Some(who.realm.realm),
+        UserVerb::Unlock(args) => {
+            let user = unlock(&args.who, &opened).await?;
+            let entry = Entry {
+                realm: Some(args.who.realm.realm),
                 user: Some(user.id.to_string()),
-                kind: Some("unlocked"),
+                kind: Some("unlocked".into()),
+                reason: args.why.reason,
                 ..Entry::of(Event::AccountChange)
-            });
+            };
+            operator::tell(opened.store.as_ref(), entry).await;
             context.output.data(&Shown::from(&user), Shown::text)
         }
-        UserVerb::Enable(who) => change(&who, UserChange::SetEnabled(true), context, &opened).await,
-        UserVerb::Disable(who) => {
-            change(&who, UserChange::SetEnabled(false), context, &opened).await
+        UserVerb::Enable(args) => {
+            change(args, UserChange::SetEnabled(true), context, &opened).await
+        }
+        UserVerb::Disable(args) => {
+            change(args, UserChange::SetEnabled(false), context, &opened).await
         }
         UserVerb::Rights(args) => {
             let (roles, permissions) = (args.roles, args.permissions);
             let rights = UserChange::SetRights { roles, permissions };
-            change(&args.who, rights, context, &opened).await
+            change(args.change, rights, context, &opened).await
         }
-        UserVerb::Remove(who) => change(&who, UserChange::Remove, context, &opened).await,
-        UserVerb::Import(args) => import::import(&args, context, &opened).await,
-        UserVerb::Export(args) => export::export(&args, &opened).await,
+        UserVerb::Remove(args) => change(args, UserChange::Remove, context, &opened).await,
+        UserVerb::Import(args) => import::import(args, context, &opened).await,
+        UserVerb::Export(args) => export::export(args, &opened).await,
     }
 }
 
@@ -191,6 +208,15 @@ async fn add(args: AddArgs, context: &Context, opened: &Opened) -> anyhow::Resul
     let rights = (&new.roles[..], &new.permissions[..]);
     opened.check_rights(&new.realm, names, rights, context.now.wall)?;
     let user = opened.store.create_user(new).await?;
+    let entry = Entry {
+        realm: Some(user.realm.clone()),
+        user: Some(user.id.to_string()),
+        kind: Some("added".into()),
+        detail: rights::difference((&[], &[]), (&user.roles, &user.permissions)),
+        reason: args.why.reason,
+        ..Entry::of(Event::AccountChange)
+    };
+    operator::tell(opened.store.as_ref(), entry).await;
     context.output.data(&Shown::from(&user), Shown::text)
 }
 
@@ -248,12 +274,14 @@ async fn unlock(who: &WhoArgs, opened: &Opened) -> anyhow::Result<User> {
 }
 
 async fn change(
-    who: &WhoArgs,
+    args: ChangeArgs,
     change: UserChange,
     context: &Context,
     opened: &Opened,
 ) -> anyhow::Result<()> {
+    let ChangeArgs { who, why } = args;
     let realm = &who.realm.realm;
+    let mut detail = None;
     let user = match opened.user(realm, &who.user).await {
         // Whoever names an account by its number may remove it even where it does not read.
         Err(error) if matches!(change, UserChange::Remove) => {
@@ -267,6 +295,8 @@ async fn change(
             if let UserChange::SetRights { roles, permissions } = &change {
                 let names = (user.email.as_ref(), user.username.as_ref());
                 opened.check_rights(realm, names, (roles, permissions), context.now.wall)?;
+                let before = (&user.roles[..], &user.permissions[..]);
+                detail = rights::difference(before, (roles, permissions));
             }
             user.id
         }
@@ -275,12 +305,15 @@ async fn change(
     let changed =
         opened.store.change_user(realm, user, change, opened.now, opened.revoked_until).await?;
     let (user, _) = changed.with_context(|| format!("user `{}` is gone", who.user))?;
-    operator::tell(Entry {
+    let entry = Entry {
         realm: Some(realm.clone()),
         user: Some(user.id.to_string()),
-        kind: Some(kind),
+        kind: Some(kind.into()),
+        detail,
+        reason: why.reason,
         ..Entry::of(Event::AccountChange)
-    });
+    };
+    operator::tell(opened.store.as_ref(), entry).await;
     context.output.data(&Shown::from(&user), Shown::text)
 }
 

@@ -70,6 +70,15 @@ impl SqliteStore {
         }
     }
 
+    /// Whether a database has the schema of this program, so that opening it changes nothing. It
+    /// blocks.
+    #[must_use]
+    pub fn is_current(path: &Path) -> bool {
+        let version = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .and_then(|connection| database::checked_version(&connection));
+        version.is_ok_and(|version| version == Self::SCHEMA_VERSION)
+    }
+
     /// Whether another process has a database open; one that cannot be read is in nobody's use. It
     /// blocks.
     #[must_use]

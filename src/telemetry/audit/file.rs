@@ -1,4 +1,4 @@
-//! The file of the audit trail: appended to by gateways and commands at once, a line a write.
+//! The file of the audit trail: several gateways may append to it at once, a line a write.
 
 use std::fs::File;
 use std::fs::Metadata;
@@ -54,6 +54,14 @@ impl Lines for AuditFile {
         };
         self.is_torn = written < whole.len() && (self.is_torn || written > 0);
         if written < whole.len() { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        match self.file.sync_data() {
+            // A pipe or a terminal: there is no disk to bring it to.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+            synced => synced,
+        }
     }
 }
 

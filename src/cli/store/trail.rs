@@ -1,0 +1,47 @@
+//! The audit trail of a store that is moved, saved or replaced as a whole.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+
+use crate::app::assemble;
+use crate::cli::operator;
+use crate::cli::output::causes;
+use crate::clock::Timestamp;
+use crate::config::{StoreConfig, StoreUrl};
+use crate::store::{MOST_EVENTS, SqliteStore, Store, StoreError};
+use crate::telemetry::audit;
+use crate::telemetry::audit::Entry;
+
+/// Tells, in the trail of a store, what was done with it.
+pub(super) async fn tell(store: &StoreConfig, entry: Entry) {
+    audit::tell(entry);
+    match open_as_it_is(store).await {
+        Ok(store) => operator::record(store.as_ref()).await,
+        Err(error) => operator::warn_of_all(&causes(&error)),
+    }
+}
+
+/// Lets what waits for the trail of a store be told by another as well, which takes its place.
+pub(super) async fn carry(
+    from: &dyn Store,
+    to: &dyn Store,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // Hidden from nobody: it is told there as well.
+    for event in from.take_events(now, now, MOST_EVENTS).await? {
+        to.record_event(event).await?;
+    }
+    Ok(())
+}
+
+/// Opens a store, but for a file of an older schema: bringing that up to date is for its gateway,
+/// which may be older as well.
+pub(super) async fn open_as_it_is(store: &StoreConfig) -> anyhow::Result<Arc<dyn Store>> {
+    if let StoreUrl::Sqlite(path) = &store.url
+        && !SqliteStore::is_current(path)
+    {
+        bail!("{} has another schema", path.display());
+    }
+    Ok(assemble::open_store(store).await?)
+}

@@ -1,0 +1,284 @@
+//! What the audit trail says of one event.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::TARGET;
+use crate::clock::Timestamp;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// An account was asked for.
+    SignUp,
+    /// A password was tried.
+    Login,
+    /// A social provider's token was presented.
+    SocialLogin,
+    /// A session, or all of a user, were to end.
+    Logout,
+    /// A user was to end a session by its id.
+    SessionEnd,
+    /// A password was to be changed by its user.
+    PasswordChange,
+    /// A password was to be reset by a mailed code.
+    PasswordReset,
+    /// An address was to be proven by a mailed code.
+    EmailVerification,
+    /// A provider proved an account's address, which nobody had proven before.
+    SocialJoin,
+    /// A refresh token was used again: its session was ended.
+    RefreshReused,
+    /// A signing key was made.
+    KeyMade,
+    /// An operator revoked something.
+    Revocation,
+    /// An operator made or changed an account.
+    AccountChange,
+    /// An operator made accounts of a file.
+    AccountImport,
+    /// An operator read what passwords are checked with.
+    AccountExport,
+    /// An operator made a token.
+    TokenIssue,
+    /// An operator saved the store in a file.
+    StoreBackup,
+    /// An operator copied the store into another.
+    StoreCopy,
+    /// An operator put a backup in the store's place.
+    StoreRestore,
+}
+
+/// One event; what does not apply is left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// When it happened, where that is not now (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// What happened.
+    pub event: Event,
+    /// `success`, or the refusal's code; none of what an operator does.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub result: Option<&'static str>,
+    /// Why it was refused, or what the operator gave as the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The site, by its key in the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// The realm, where it is not of one site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub realm: Option<String>,
+    /// The account's number, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The client's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The request's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The social provider; none of what an operator does.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub provider: Option<&'static str>,
+    /// What kind of thing is named, or of change was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Cow<'static, str>>,
+    /// What was made, changed or revoked, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What exactly was changed, in a few words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// How many, where it is not one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// The operating system's user who typed the command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Who became that user by `sudo` or `doas`, as those say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sudo_by: Option<String>,
+}
+
+impl Event {
+    /// The name in the trail.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SignUp => "sign_up",
+            Self::Login => "login",
+            Self::SocialLogin => "social_login",
+            Self::Logout => "logout",
+            Self::SessionEnd => "session_end",
+            Self::PasswordChange => "password_change",
+            Self::PasswordReset => "password_reset",
+            Self::EmailVerification => "email_verification",
+            Self::SocialJoin => "social_join",
+            Self::RefreshReused => "refresh_reused",
+            Self::KeyMade => "key_made",
+            Self::Revocation => "revocation",
+            Self::AccountChange => "account_change",
+            Self::AccountImport => "account_import",
+            Self::AccountExport => "account_export",
+            Self::TokenIssue => "token_issue",
+            Self::StoreBackup => "store_backup",
+            Self::StoreCopy => "store_copy",
+            Self::StoreRestore => "store_restore",
+        }
+    }
+
+    /// What a line of the log says of it.
+    const fn message(self) -> &'static str {
+        match self {
+            Self::SocialJoin => {
+                "a provider proved an account's address; its earlier sessions ended"
+            }
+            Self::RefreshReused => "a refresh token was used again: session ended",
+            _ => "audit",
+        }
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl Entry {
+    /// An event of which nothing else is known.
+    #[must_use]
+    pub const fn of(event: Event) -> Self {
+        Self {
+            at: None,
+            event,
+            result: None,
+            reason: None,
+            site: None,
+            realm: None,
+            user: None,
+            session: None,
+            address: None,
+            request: None,
+            provider: None,
+            kind: None,
+            name: None,
+            detail: None,
+            count: None,
+            by: None,
+            sudo_by: None,
+        }
+    }
+
+    /// The same, which happened now unless it says when.
+    pub(super) fn stamped(mut self, now: Timestamp) -> Self {
+        self.at.get_or_insert_with(|| instant(now));
+        self
+    }
+
+    /// The entry as one line, without its end.
+    #[must_use]
+    pub fn json(&self) -> String {
+        // Nothing in it fails to become JSON; control characters are escaped, so it is one line.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    pub(super) fn log(&self) {
+        tracing::info!(
+            target: TARGET,
+            at = self.at.as_deref(),
+            event = self.event.name(),
+            result = self.result,
+            reason = self.reason.as_deref(),
+            site = self.site.as_deref(),
+            realm = self.realm.as_deref(),
+            user = self.user.as_deref(),
+            session = self.session.as_deref(),
+            address = self.address.as_deref(),
+            request = self.request.as_deref(),
+            provider = self.provider,
+            kind = self.kind.as_deref(),
+            name = self.name.as_deref(),
+            detail = self.detail.as_deref(),
+            count = self.count,
+            by = self.by.as_deref(),
+            sudo_by = self.sudo_by.as_deref(),
+            "{}", self.event.message()
+        );
+    }
+}
+
+/// An instant in RFC 3339, to the millisecond; empty for one outside the calendar.
+fn instant(now: Timestamp) -> String {
+    let nanos = i128::from(now.as_millis()) * 1_000_000;
+    let instant = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
+    instant.and_then(|instant| instant.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Entry;
+    use super::Event;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn an_entry_is_one_line_of_what_is_known() {
+        let entry = Entry {
+            reason: Some("a\nb\u{2028}".to_owned()),
+            user: Some("7".to_owned()),
+            ..Entry::of(Event::Login)
+        };
+
+        let entry = entry.stamped(Timestamp::from_millis(1_500));
+
+        assert_eq!(
+            entry.json(),
+            "{\"at\":\"1970-01-01T00:00:01.5Z\",\"event\":\"login\",\
+             \"reason\":\"a\\nb\u{2028}\",\"user\":\"7\"}"
+        );
+        assert_eq!(entry.clone().stamped(Timestamp::from_millis(9_000)), entry);
+    }
+
+    #[test]
+    fn what_an_operator_did_reads_back_as_it_was_written() {
+        for event in [
+            Event::KeyMade,
+            Event::Revocation,
+            Event::AccountChange,
+            Event::AccountImport,
+            Event::AccountExport,
+            Event::TokenIssue,
+            Event::StoreBackup,
+            Event::StoreCopy,
+            Event::StoreRestore,
+        ] {
+            let text = || Some("ж\"\\\n".to_owned());
+            let entry = Entry {
+                at: text(),
+                reason: text(),
+                site: text(),
+                realm: text(),
+                user: text(),
+                session: text(),
+                kind: text().map(Into::into),
+                name: text(),
+                detail: text(),
+                count: Some(u64::MAX),
+                by: text(),
+                sudo_by: text(),
+                ..Entry::of(event)
+            };
+            assert_eq!(serde_json::from_str::<Entry>(&entry.json()).unwrap(), entry);
+        }
+    }
+}
