@@ -16,6 +16,9 @@ use crate::telemetry::escaped;
 
 use super::output::causes;
 
+/// The detail of what takes a while, told first: whoever kills the command leaves that much.
+pub(crate) const BEGUN: &str = "begun";
+
 /// The detail of what may have been done in part only.
 pub(crate) const CUT_SHORT: &str = "cut short";
 

@@ -177,7 +177,7 @@ fn rows<'a>([file, ids, backup, copy]: [&'a str; 4], kid: &'a str) -> Vec<Row<'a
 /// the trails of all nodes together.
 async fn are_told_once(nodes: &[Node], rows: &[Row<'_>]) {
     let at = &nodes[0];
-    let (mut token, mut expected) = (String::new(), Vec::new());
+    let (mut token, mut expected, mut begun) = (String::new(), Vec::new(), 0);
     for (number, (arguments, event)) in rows.iter().enumerate() {
         let reason = format!("row {number}: \"why\" → 왜");
         let placed = |argument: &&str| argument.replace("{token}", &token);
@@ -186,6 +186,8 @@ async fn are_told_once(nodes: &[Node], rows: &[Row<'_>]) {
             arguments.extend(["--reason".to_owned(), reason.clone()]);
             event["reason"] = json!(reason);
             expected.push(event);
+            begun +=
+                usize::from(arguments.contains(&"import".to_owned()) || arguments[1] == "site");
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let printed = at.done(&arguments).await;
@@ -195,10 +197,20 @@ async fn are_told_once(nodes: &[Node], rows: &[Row<'_>]) {
         }
     }
     let all = || -> Vec<Value> { nodes.iter().flat_map(Node::events).collect() };
-    eventually("every event is told", async || (all().len() >= expected.len()).then_some(())).await;
+    let count = expected.len() + begun;
+    eventually("every event is told", async || (all().len() >= count).then_some(())).await;
 
-    let told = all();
-    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    // What takes a while is told twice: that it has begun, and how it ended.
+    let (first, told): (Vec<_>, Vec<_>) =
+        all().into_iter().partition(|event| event["detail"] == "begun");
+    assert_eq!((first.len(), told.len()), (begun, expected.len()), "{told:#?}");
+    for event in first {
+        let mut same = told.iter().filter(|told| told["reason"] == event["reason"]);
+        assert!(
+            same.any(|last| last["event"] == event["event"] && last["count"].is_u64()),
+            "{event}"
+        );
+    }
     for event in expected {
         let found: Vec<_> = told.iter().filter(|told| told["reason"] == event["reason"]).collect();
         assert_eq!(found.len(), 1, "{event}: {told:#?}");
@@ -345,6 +357,35 @@ async fn what_cannot_be_recorded_is_said_and_what_nobody_wants_is_not_recorded()
     assert_eq!(event["event"], "store_backup");
     let version = database.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
     assert_eq!(version.unwrap(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_full_disk_does_not_take_waits_in_the_store() {
+    let mut node = Node::start(Backing::Sqlite, "file:/dev/full").await;
+    node.done(&["user", "add", "--username", "ann", "--password-stdin"]).await;
+    node.done(&["user", "disable", "ann"]).await;
+    let database = rusqlite::Connection::open(node.path("munjigi.db")).unwrap();
+    eventually("one was taken", async || {
+        let taken = "SELECT count(*) FROM events WHERE due_at > 0";
+        let taken: i64 = database.query_row(taken, [], |row| row.get(0)).unwrap();
+        (taken > 0).then_some(())
+    })
+    .await;
+    node.stop().await;
+    assert_eq!(waiting(&node.path("munjigi.db")).len(), 2);
+
+    // The lease of whoever took them is over.
+    database.execute("UPDATE events SET due_at = 0", []).unwrap();
+    let file = node.path("munjigi.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("/dev/full", "audit.jsonl")).unwrap();
+    node.process = Some(node.run().await);
+
+    let told = node.told(2).await;
+    let kinds: Vec<_> = told.iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["added", "disabled"]);
+    let is_empty = async || waiting(&node.path("munjigi.db")).is_empty().then_some(());
+    eventually("they are dropped", is_empty).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

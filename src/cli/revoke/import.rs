@@ -19,6 +19,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::cli::context::Context;
 use crate::cli::context::Opened;
 use crate::cli::operator;
+use crate::cli::operator::BEGUN;
 use crate::cli::operator::CUT_SHORT;
 use crate::cli::progress::Progress;
 use crate::cli::session::rfc3339;
@@ -111,8 +112,11 @@ pub(super) async fn import(
         }
     }
     let mut ids = Ids::open(&args.file)?;
+    let store = opened.store.as_ref();
+    let entry = Entry { name: Some(issuer.clone()), ..told("tokens", args.why) };
+    operator::tell(store, Entry { detail: Some(BEGUN.to_owned()), ..entry.clone() }).await;
     let progress = Progress::of_bytes(ids.length)?;
-    let mut writing = Writing::new(opened.store.as_ref());
+    let mut writing = Writing::new(store);
     let outcome = loop {
         match ids.next() {
             Some(Ok(token)) => {
@@ -130,12 +134,11 @@ pub(super) async fn import(
     let done = Done { revoked: writing.written, until: rfc3339(until) };
     let cut_short = if outcome.is_err() { format!(", {CUT_SHORT}") } else { String::new() };
     let entry = Entry {
-        name: Some(issuer),
         count: Some(done.revoked),
         detail: Some(format!("until {}{cut_short}", done.until)),
-        ..told("tokens", args.why)
+        ..entry
     };
-    operator::tell(opened.store.as_ref(), entry).await;
+    operator::tell(store, entry).await;
     outcome.with_context(|| format!("{} tokens were revoked before that", done.revoked))?;
     context
         .output

@@ -7,6 +7,7 @@ use crate::app::everybody_out;
 use crate::cli::context::Context;
 use crate::cli::context::Opened;
 use crate::cli::operator;
+use crate::cli::operator::BEGUN;
 use crate::cli::operator::CUT_SHORT;
 use crate::cli::progress::Progress;
 use crate::cli::why::Why;
@@ -45,15 +46,16 @@ pub(super) async fn site(args: SiteArgs, context: &Context, opened: &Opened) -> 
     let store = opened.store.as_ref();
     let policy = site.auth.tokens.policy();
     let times = (opened.now, opened.revoked_until);
+    let host = || Some(config.host.to_string());
+    let entry = Entry { site: host(), name: host(), ..told("site", args.why) };
+    operator::tell(store, Entry { detail: Some(BEGUN.to_owned()), ..entry.clone() }).await;
     let progress = Progress::of_count(None, "sessions ended")?;
     let ended = everybody_out::end_site(store, policy, times, |ended| progress.at(ended)).await;
     progress.end();
     let entry = Entry {
-        site: Some(config.host.to_string()),
-        name: Some(config.host.to_string()),
         count: ended.as_ref().ok().copied(),
         detail: ended.is_err().then(|| CUT_SHORT.to_owned()),
-        ..told("site", args.why)
+        ..entry
     };
     operator::tell(store, entry).await;
     let sessions = ended?;

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::context::Opened;
 use crate::cli::operator;
+use crate::cli::operator::BEGUN;
 use crate::cli::operator::CUT_SHORT;
 use crate::cli::progress::Progress;
 use crate::cli::user::RealmArgs;
@@ -90,12 +91,23 @@ pub(super) async fn import(
 ) -> anyhow::Result<()> {
     let rows = Rows::open(&args.file, args.format)?;
     let progress = Progress::of_bytes(rows.length)?;
+    let store = opened.store.as_ref();
+    if !args.dry_run {
+        operator::tell(store, Entry { detail: Some(BEGUN.to_owned()), ..told(&args) }).await;
+    }
     let mut summary = Summary { dry_run: args.dry_run, ..Summary::default() };
     let outcome = settle_all(rows, &args, (context.now.wall, opened), &progress, &mut summary);
     let outcome = outcome.await;
     progress.end();
     if !args.dry_run {
-        operator::tell(opened.store.as_ref(), told(args, &summary, outcome.is_err())).await;
+        let cut_short = if outcome.is_err() { format!(", {CUT_SHORT}") } else { String::new() };
+        let Summary { imported, skipped, failed, .. } = summary;
+        let entry = Entry {
+            count: Some(imported),
+            detail: Some(format!("{skipped} skipped, {failed} failed{cut_short}")),
+            ..told(&args)
+        };
+        operator::tell(store, entry).await;
     }
     outcome.with_context(|| stopped(&summary))?;
     context.output.data(&summary, Summary::text)?;
@@ -141,16 +153,12 @@ async fn settle_all(
     Ok(())
 }
 
-/// What the audit trail says of an import.
-fn told(args: ImportArgs, summary: &Summary, is_cut_short: bool) -> Entry {
-    let Summary { skipped, failed, .. } = summary;
-    let cut_short = if is_cut_short { format!(", {CUT_SHORT}") } else { String::new() };
+/// An import as the audit trail tells of it.
+fn told(args: &ImportArgs) -> Entry {
     Entry {
-        realm: Some(args.realm.realm),
+        realm: Some(args.realm.realm.clone()),
         name: Some(args.file.display().to_string()),
-        count: Some(summary.imported),
-        detail: Some(format!("{skipped} skipped, {failed} failed{cut_short}")),
-        reason: args.why.reason,
+        reason: args.why.reason.clone(),
         ..Entry::of(Event::AccountImport)
     }
 }
