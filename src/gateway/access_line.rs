@@ -1,5 +1,6 @@
 //! How one request reads in the access log: a JSON object, or a line for people.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -72,62 +73,69 @@ pub(crate) struct Ending {
     pub(crate) upstream_sent: Option<&'static str>,
 }
 
+/// A member's name with what stands around it.
+macro_rules! key {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":").as_bytes()
+    };
+}
+
 /// Appends an object and a line end.
 pub(crate) fn json(entry: &Entry<'_>, line: &mut Vec<u8>) {
     line.extend_from_slice(b"{\"time\":\"");
     rfc3339(line, entry.time);
     line.push(b'"');
-    member(line, "request_id", entry.request_id);
-    name(line, "client");
+    member(line, key!("request_id"), entry.request_id);
+    line.extend_from_slice(key!("client"));
     line.push(b'"');
     write_address(line, entry.client);
     line.push(b'"');
-    member(line, "method", entry.method.as_str());
-    member(line, "host", entry.host);
-    member(line, "path", entry.path);
-    member(line, "protocol", entry.protocol);
-    name(line, "status");
+    word(line, key!("method"), entry.method.as_str());
+    member(line, key!("host"), entry.host);
+    member(line, key!("path"), entry.path);
+    word(line, key!("protocol"), entry.protocol);
+    line.extend_from_slice(key!("status"));
     write_number(line, entry.status.into(), 1);
     if let Some((code, reason)) = entry.refusal {
         if let Some(code) = code {
-            member(line, "code", code.name());
+            word(line, key!("code"), code.name());
         }
-        member(line, "reason", reason);
+        member(line, key!("reason"), reason);
     }
     match entry.who {
         Who::Anonymous => {}
-        Who::Bearer(verified) => member(line, "subject", &verified.principal.subject),
+        Who::Bearer(verified) => member(line, key!("subject"), &verified.principal.subject),
         Who::Account { id, .. } => append(line, format_args!(",\"subject\":\"{id}\"")),
     }
-    member(line, "site", entry.site);
-    member(line, "route", entry.route);
+    member(line, key!("site"), entry.site);
+    member(line, key!("route"), entry.route);
     if let Some(upstream) = entry.upstream {
-        member(line, "upstream", upstream);
+        member(line, key!("upstream"), upstream);
     }
     if let Some(extent) = entry.ending.upstream_sent {
-        member(line, "upstream_sent", extent);
+        word(line, key!("upstream_sent"), extent);
     }
-    member(line, "end", entry.ending.end.name());
-    name(line, "bytes_in");
+    word(line, key!("end"), entry.ending.end.name());
+    line.extend_from_slice(key!("bytes_in"));
     write_number(line, entry.ending.received, 1);
-    name(line, "bytes_out");
+    line.extend_from_slice(key!("bytes_out"));
     write_number(line, entry.ending.sent, 1);
-    name(line, "duration_ms");
+    line.extend_from_slice(key!("duration_ms"));
     thousandths(line, micros(entry.duration));
     if let Some(time) = entry.head_time {
-        name(line, "head_ms");
+        line.extend_from_slice(key!("head_ms"));
         thousandths(line, micros(time));
     }
     if let Some(time) = entry.upstream_time {
-        name(line, "upstream_ms");
+        line.extend_from_slice(key!("upstream_ms"));
         thousandths(line, micros(time));
     }
     if let Some(time) = entry.verify_time {
-        name(line, "verify_us");
+        line.extend_from_slice(key!("verify_us"));
         write_number(line, micros(time), 1);
     }
     if let Some(stale) = entry.stale {
-        member(line, "stale", stale);
+        word(line, key!("stale"), stale);
     }
     line.extend_from_slice(b"}\n");
 }
@@ -198,22 +206,38 @@ fn details(entry: &Entry<'_>) -> String {
     parts.join(", ")
 }
 
+thread_local! {
+    /// A second, and how RFC 3339 writes it: many lines are of the same.
+    static SECOND: RefCell<(i64, Vec<u8>)> = const { RefCell::new((i64::MIN, Vec::new())) };
+}
+
 /// An instant as RFC 3339 writes it, in UTC, with milliseconds.
 fn rfc3339(line: &mut Vec<u8>, time: Timestamp) {
-    let moment = moment(time);
-    write_number(line, moment.year().unsigned_abs().into(), 4);
-    for (mark, part) in [(b'-', u8::from(moment.month())), (b'-', moment.day())] {
-        line.push(mark);
-        write_number(line, part.into(), 2);
-    }
-    let clock = [(b'T', moment.hour()), (b':', moment.minute()), (b':', moment.second())];
-    for (mark, part) in clock {
-        line.push(mark);
-        write_number(line, part.into(), 2);
-    }
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != time.as_seconds() {
+            *second = time.as_seconds();
+            text.clear();
+            write_second(text, moment(time));
+        }
+        line.extend_from_slice(text);
+    });
     line.push(b'.');
     write_number(line, time.as_millis().rem_euclid(1000).unsigned_abs(), 3);
     line.push(b'Z');
+}
+
+fn write_second(text: &mut Vec<u8>, moment: OffsetDateTime) {
+    write_number(text, moment.year().unsigned_abs().into(), 4);
+    for (mark, part) in [
+        (b'-', u8::from(moment.month())),
+        (b'-', moment.day()),
+        (b'T', moment.hour()),
+        (b':', moment.minute()),
+        (b':', moment.second()),
+    ] {
+        text.push(mark);
+        write_number(text, part.into(), 2);
+    }
 }
 
 /// To the second.
@@ -234,15 +258,21 @@ fn append(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     drop(line.write_fmt(text));
 }
 
-fn member(line: &mut Vec<u8>, key: &str, value: &str) {
-    name(line, key);
+/// Appends a member whose value needs no escape.
+fn word(line: &mut Vec<u8>, key: &[u8], value: &str) {
+    line.extend_from_slice(key);
+    line.push(b'"');
+    line.extend_from_slice(value.as_bytes());
+    line.push(b'"');
+}
+
+fn member(line: &mut Vec<u8>, key: &[u8], value: &str) {
     let plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
     if all_bytes(value, plain) {
-        line.push(b'"');
-        line.extend_from_slice(value.as_bytes());
-        line.push(b'"');
+        word(line, key, value);
         return;
     }
+    line.extend_from_slice(key);
     let start = line.len();
     // A Vec takes everything, and every str is a JSON string.
     drop(serde_json::to_writer(&mut *line, value));
@@ -275,12 +305,6 @@ const fn moves_a_terminal(c: char) -> bool {
             | '\u{2028}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}'
     )
-}
-
-fn name(line: &mut Vec<u8>, name: &str) {
-    line.extend_from_slice(b",\"");
-    line.extend_from_slice(name.as_bytes());
-    line.extend_from_slice(b"\":");
 }
 
 fn thousandths(line: &mut Vec<u8>, number: u64) {
