@@ -60,6 +60,7 @@ pub use fault::Fault;
 pub use fault::Faults;
 pub use fault::Source;
 pub use fault::Spot;
+pub(crate) use header::folded as folded_name;
 pub use host::HostPattern;
 pub use identity::IdentityConfig;
 pub use invoker::invoker;

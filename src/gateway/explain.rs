@@ -195,9 +195,8 @@ impl Explainer<'_> {
                 let rules = &route.config;
                 let scrutiny = self.scrutiny(rules.when_stale);
                 let (verified, open) = self.bearer(rules.auth, &scrutiny, explanation)?;
-                let principal = verified.as_ref().map(|verified| &verified.principal);
-                let identity = admit(self.site, route, principal)?;
-                explanation.forwarded = Some(self.forwarded(route, &path, &identity)?);
+                let identity = admit(self.site, route, verified.as_deref())?;
+                explanation.forwarded = Some(self.forwarded(route, &path, identity)?);
                 Ok(format!("forwarded to {}{open}", upstream(&rules.upstream)))
             }
         }

@@ -172,7 +172,7 @@ fn each_request_ends_as_its_route_says() {
         ("good token", "GET", "/api/x", &good, 0, "forwarded to"),
         ("foreign token", "GET", "/api/x", &foreign, 401, "no key"),
         ("junk", "GET", "/api/x", &Some("junk".to_owned()), 401, "malformed"),
-        ("two tokens", "GET", "/api/x", &Some("a b".to_owned()), 401, "holds no token"),
+        ("two tokens", "GET", "/api/x", &Some("a b".to_owned()), 401, "malformed"),
         ("public", "GET", "/public/a", &none, 0, "without an identity"),
         ("public, bad token", "GET", "/public/a", &foreign, 0, "without an identity"),
         ("beside public", "GET", "/publicx", &none, 401, "no token"),

@@ -31,6 +31,7 @@ use crate::gateway::body::read_whole;
 use crate::gateway::hop;
 use crate::gateway::outgoing;
 use crate::gateway::request_body::RequestBody;
+use crate::gateway::reserved::Reserved;
 use crate::gateway::sent::Sent;
 use crate::gateway::tunnel::Handshake;
 use crate::gateway::upload::ClientBody;
@@ -53,17 +54,15 @@ pub(crate) struct Plan<'a> {
     /// The canonical path, prefix already stripped, and the query byte for byte.
     pub(crate) target: PathAndQuery,
     /// Identity headers to set, after everything of the client's that looks like one went.
-    pub(crate) identity: Vec<(HeaderName, HeaderValue)>,
-    /// Names of the site's identity headers, folded to `[a-z0-9]`, sorted: what must go.
-    pub(crate) identity_names: &'a [String],
+    pub(crate) identity: &'a [(HeaderName, HeaderValue)],
+    /// The names that no client's header may have.
+    pub(crate) reserved: &'a Reserved,
     /// Names of the contract's own cookies: what must go of `Cookie`.
     pub(crate) cookie_names: &'a [String],
     /// What was cut from the path, for `X-Forwarded-Prefix`.
     pub(crate) prefix: Option<&'a str>,
     /// Set last.
     pub(crate) set_headers: &'a [(HeaderName, HeaderValue)],
-    /// Taken away.
-    pub(crate) remove_headers: &'a [HeaderName],
     /// Whether `Authorization` goes along: the token where that is wanted, others' credentials.
     pub(crate) forward_authorization: bool,
     /// Which `Host` the upstream sees.
@@ -112,7 +111,7 @@ pub(crate) struct Unforwarded {
 /// 413 and 408 for the client's body, 502 and 504 for the upstream, 503 when it is full.
 pub(crate) async fn forward(
     mut request: Request<RequestBody>,
-    mut plan: Plan<'_>,
+    plan: &Plan<'_>,
     record: &mut Sent,
 ) -> Result<Forwarded, Unforwarded> {
     let handshake = Handshake::of(&mut request);
@@ -131,7 +130,7 @@ pub(crate) async fn forward(
     };
     // A client that is slow with a small body holds no place meanwhile.
     let (body, upload) = if is_small(&body, &parts.headers) {
-        (small(body, &plan, record).await?, None)
+        (small(body, plan, record).await?, None)
     } else {
         ClientBody::new(body, plan.most_body, plan.limits, watch)
     };
@@ -149,7 +148,7 @@ pub(crate) async fn forward(
     if let Some(upload) = &upload {
         upstream.watch(&place, upload.delayed());
     }
-    let request = outgoing::request(parts, body, &mut plan, handshake.is_some());
+    let request = outgoing::request(parts, body, plan, handshake.is_some());
     record.begin(upload.as_ref());
     let start = Instant::now();
     let sent = upstream.send(request, upload.as_deref()).await;
@@ -250,10 +249,9 @@ async fn reply(
     upload: Option<Arc<Upload>>,
 ) -> Result<Response<ReplyBody>, Failure> {
     let (mut parts, body) = response.into_parts();
-    let two_lengths = has_two_lengths(&parts.headers);
     hop::strip(&mut parts.headers);
     // The length is written anew from the body, except where there is a length and no body.
-    if two_lengths || *method != Method::HEAD {
+    if !exchange.reusable || *method != Method::HEAD {
         parts.headers.remove(CONTENT_LENGTH);
     }
     parts.extensions.clear();

@@ -11,6 +11,7 @@ use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 
+use crate::gateway::context::REQUEST_ID;
 use crate::gateway::plain::write_address;
 
 /// What is stated.
@@ -54,21 +55,24 @@ pub(crate) const ADDRESS_CLAIMS: [&str; 19] = [
     "x-remote-ip",
 ];
 
+/// Headers that are not even taken of a trusted proxy.
+pub(crate) const CLAIMS: [&str; 10] = [
+    "forwarded",
+    "x-forwarded-access-token",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-user",
+    "x-original-url",
+    "x-real-ip",
+    "x-request-id",
+    "x-rewrite-url",
+];
+
 /// Says whether a client's header of this name is dropped before ours are stated.
 pub(crate) fn is_claim(name: &str, trusted_peer: bool) -> bool {
-    match name {
-        "forwarded"
-        | "x-forwarded-access-token"
-        | "x-forwarded-email"
-        | "x-forwarded-groups"
-        | "x-forwarded-preferred-username"
-        | "x-forwarded-user"
-        | "x-original-url"
-        | "x-real-ip"
-        | "x-request-id"
-        | "x-rewrite-url" => true,
-        _ => !trusted_peer && (name.starts_with("x-forwarded-") || ADDRESS_CLAIMS.contains(&name)),
-    }
+    let is_forwarded = || name.starts_with("x-forwarded-") || ADDRESS_CLAIMS.contains(&name);
+    CLAIMS.contains(&name) || (!trusted_peer && is_forwarded())
 }
 
 /// States the facts, once [`is_claim`] has been applied.
@@ -100,7 +104,6 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// An IPv6 address in full, in bytes.
 const LONGEST_ADDRESS: usize = 39;

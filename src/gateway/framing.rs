@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
 use http::Method;
 use http::Request;
 use http::Uri;
@@ -44,14 +45,52 @@ pub(crate) fn check<B>(request: &Request<B>, limits: &LimitsConfig) -> Result<()
         let refused = Rejection::new(ErrorCode::MethodNotAllowed, "CONNECT is never tunnelled");
         return Err(Rejection { allow: COMMON_METHODS.map(str::to_owned).to_vec(), ..refused });
     }
-    check_sizes(request, limits)?;
+    let lines = check_sizes(request, limits)?;
     check_target(request)?;
-    check_host(request)?;
-    check_length(request.headers())?;
-    check_expect(request.headers())?;
+    check_host(request, lines.host)?;
+    check_length(&lines)?;
+    check_expect(lines.expect)?;
     match request.version() {
         Version::HTTP_2 => check_http2(request),
         _ => Ok(()),
+    }
+}
+
+/// The lines of a head that decide how it is read, found in one pass.
+#[derive(Default)]
+struct Lines<'a> {
+    host: Line<'a>,
+    coding: Line<'a>,
+    length: Line<'a>,
+    expect: Line<'a>,
+}
+
+/// A header that there is to be one of.
+#[derive(Clone, Copy, Default)]
+enum Line<'a> {
+    #[default]
+    None,
+    One(&'a HeaderValue),
+    /// Several lines that say the same.
+    Repeated(&'a HeaderValue),
+    /// Several lines that do not.
+    Several,
+}
+
+impl<'a> Lines<'a> {
+    fn take(&mut self, name: &HeaderName, value: &'a HeaderValue) {
+        let line = match name {
+            name if name == HOST => &mut self.host,
+            name if name == TRANSFER_ENCODING => &mut self.coding,
+            name if name == CONTENT_LENGTH => &mut self.length,
+            name if name == EXPECT => &mut self.expect,
+            _ => return,
+        };
+        *line = match *line {
+            Line::None => Line::One(value),
+            Line::One(first) | Line::Repeated(first) if first == value => Line::Repeated(first),
+            _ => Line::Several,
+        };
     }
 }
 
@@ -83,23 +122,28 @@ fn bad(reason: &'static str) -> Rejection {
     Rejection::new(ErrorCode::BadRequest, reason)
 }
 
-fn check_sizes<B>(request: &Request<B>, limits: &LimitsConfig) -> Result<(), Rejection> {
+fn check_sizes<'a, B>(
+    request: &'a Request<B>,
+    limits: &LimitsConfig,
+) -> Result<Lines<'a>, Rejection> {
     let target = target_bytes(request.uri());
     if target > limits.uri_bytes.0 {
         return Err(Rejection::new(ErrorCode::UriTooLong, "the target is over limits.uri_bytes"));
     }
-    let (mut lines, mut bytes) = (0, 0);
+    let (mut count, mut bytes) = (0, 0);
     let mut joins_cookies = false;
+    let mut lines = Lines::default();
     for (name, value) in request.headers() {
+        lines.take(name, value);
         bytes += value.len() + ": \r\n".len();
         // A cookie that HTTP/2 splits is one line (RFC 9113 §8.2.3).
         if !(joins_cookies && name == COOKIE) {
-            lines += 1;
+            count += 1;
             bytes += name.as_str().len();
         }
         joins_cookies |= name == COOKIE && request.version() == Version::HTTP_2;
     }
-    if lines > limits.header_count {
+    if count > limits.header_count {
         let reason = "more header lines than limits.header_count";
         return Err(Rejection::new(ErrorCode::HeadersTooLarge, reason));
     }
@@ -107,7 +151,7 @@ fn check_sizes<B>(request: &Request<B>, limits: &LimitsConfig) -> Result<(), Rej
         let reason = "the head is over limits.header_bytes";
         return Err(Rejection::new(ErrorCode::HeadersTooLarge, reason));
     }
-    Ok(())
+    Ok(lines)
 }
 
 fn target_bytes(uri: &Uri) -> u64 {
@@ -131,15 +175,14 @@ fn check_target<B>(request: &Request<B>) -> Result<(), Rejection> {
     }
 }
 
-fn check_host<B>(request: &Request<B>) -> Result<(), Rejection> {
-    let mut lines = request.headers().get_all(HOST).iter();
-    let host = match (lines.next(), lines.next()) {
-        (Some(_), Some(_)) => return Err(bad("more than one Host line")),
-        (Some(value), None) => match value.to_str() {
+fn check_host<B>(request: &Request<B>, line: Line<'_>) -> Result<(), Rejection> {
+    let host = match line {
+        Line::Repeated(_) | Line::Several => return Err(bad("more than one Host line")),
+        Line::One(value) => match value.to_str() {
             Ok(text) if split_authority(text).is_some() => Some(text),
             _ => return Err(bad("Host is no host and port")),
         },
-        (None, _) => None,
+        Line::None => None,
     };
     let authority = request.uri().authority().map(http::uri::Authority::as_str);
     if authority.is_some_and(|text| split_authority(text).is_none()) {
@@ -162,13 +205,13 @@ pub(crate) fn split_authority(text: &str) -> Option<(&str, Option<u16>)> {
         address.parse::<Ipv6Addr>().ok()?;
         (text.get(..address.len() + 2)?, rest)
     } else {
-        let end = text.find(':').unwrap_or(text.len());
-        let (host, rest) = text.split_at_checked(end)?;
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        if host.is_empty() || !host.bytes().all(is_name) {
-            return None;
+        let is_name =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        let end = text.bytes().position(|byte| !is_name(byte)).unwrap_or(text.len());
+        match text.split_at_checked(end)? {
+            ("", _) => return None,
+            (host, rest) => (host, rest),
         }
-        (host, rest)
     };
     if rest.is_empty() {
         return Some((host, None));
@@ -182,30 +225,27 @@ pub(crate) fn split_authority(text: &str) -> Option<(&str, Option<u16>)> {
 
 /// hyper refuses `Transfer-Encoding` outside HTTP/1.1. A `Content-Length` beside one it takes away,
 /// and reads no other request from the connection (RFC 9112 §6.3).
-fn check_length(headers: &HeaderMap) -> Result<(), Rejection> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next()
-        && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-    {
-        return Err(bad("Transfer-Encoding is not one line saying `chunked`"));
+fn check_length(lines: &Lines<'_>) -> Result<(), Rejection> {
+    match lines.coding {
+        Line::None => {}
+        Line::One(coding) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {}
+        _ => return Err(bad("Transfer-Encoding is not one line saying `chunked`")),
     }
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let Some(length) = lengths.next() else { return Ok(()) };
-    let digits = length.as_bytes();
+    let digits = match lines.length {
+        Line::None => return Ok(()),
+        Line::One(length) | Line::Repeated(length) => length.as_bytes(),
+        Line::Several => return Err(bad("Content-Length lines differ")),
+    };
     if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
         return Err(bad("Content-Length is no number"));
-    }
-    if lengths.any(|other| other != length) {
-        return Err(bad("Content-Length lines differ"));
     }
     Ok(())
 }
 
-fn check_expect(headers: &HeaderMap) -> Result<(), Rejection> {
-    let mut lines = headers.get_all(EXPECT).iter();
-    match (lines.next(), lines.next()) {
-        (None, _) => Ok(()),
-        (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
+fn check_expect(line: Line<'_>) -> Result<(), Rejection> {
+    match line {
+        Line::None => Ok(()),
+        Line::One(value) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
         _ => {
             let reason = "Expect asks for something other than 100-continue";
             Err(Rejection::new(ErrorCode::ExpectationFailed, reason))
@@ -219,7 +259,7 @@ fn check_http2<B>(request: &Request<B>) -> Result<(), Rejection> {
         return Err(bad("the path is empty"));
     }
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    for value in request.headers().values().map(http::HeaderValue::as_bytes) {
+    for value in request.headers().values().map(HeaderValue::as_bytes) {
         if is_blank(value.first()) || is_blank(value.last()) {
             return Err(bad("a field value begins or ends with a blank"));
         }

@@ -9,6 +9,11 @@ use http::header::CONNECTION;
 
 /// Removes the hop-by-hop headers and every header that `Connection` names.
 pub(crate) fn strip(headers: &mut HeaderMap) {
+    strip_and(headers, |_| false);
+}
+
+/// As [`strip`], and every other header that is not to go on, in one pass.
+pub(crate) fn strip_and(headers: &mut HeaderMap, also: impl Fn(&HeaderName) -> bool) {
     let mut doomed: Vec<HeaderName> = Vec::new();
     for value in headers.get_all(CONNECTION) {
         let named = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
@@ -20,7 +25,8 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
             }
         }
     }
-    doomed.extend(headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned());
+    let goes = |name: &&HeaderName| is_hop_by_hop(name.as_str()) || also(name);
+    doomed.extend(headers.keys().filter(goes).cloned());
     for name in doomed {
         headers.remove(name);
     }

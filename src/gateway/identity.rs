@@ -7,9 +7,11 @@ use http::HeaderValue;
 use serde_json::Value;
 
 use crate::config::IdentityConfig;
+use crate::config::folded_name;
 use crate::gateway::plain::all_bytes;
 use crate::operation::Principal;
 use crate::token::ATTRIBUTES_CLAIM;
+use crate::token::IdentityHeaders;
 
 /// A site's identity headers.
 #[derive(Clone, Debug)]
@@ -45,7 +47,7 @@ impl Identity {
             .chain(config.claims.iter().chain(&config.attributes).map(|(header, _)| header))
             .map(HeaderName::as_str)
             .chain(DEFAULT_NAMES)
-            .map(fold)
+            .map(folded_name)
             .collect();
         names.sort_unstable();
         names.dedup();
@@ -58,7 +60,7 @@ impl Identity {
     }
 
     /// The headers for an identity: once each; none for what the token does not say.
-    pub(crate) fn headers(&self, principal: &Principal) -> Vec<(HeaderName, HeaderValue)> {
+    pub(crate) fn headers(&self, principal: &Principal) -> IdentityHeaders {
         let mut headers = Vec::with_capacity(8);
         let mut set = |name: &Option<HeaderName>, value: Option<HeaderValue>| {
             if let (Some(name), Some(value)) = (name, value) {
@@ -97,12 +99,6 @@ impl Identity {
 fn put(headers: &mut Vec<(HeaderName, HeaderValue)>, name: &HeaderName, value: HeaderValue) {
     headers.retain(|(known, _)| known != name);
     headers.push((name.clone(), value));
-}
-
-/// A header's name as the laxest backend reads it: lower case, letters and digits only.
-pub(crate) fn fold(name: &str) -> String {
-    let kept = name.chars().filter(char::is_ascii_alphanumeric);
-    kept.map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// Joins by commas, each item encoded by itself, so that no item reads as two.
@@ -192,7 +188,7 @@ mod tests {
     use serde_json::json;
 
     use super::Identity;
-    use super::fold;
+    use crate::config::folded_name;
     use crate::gateway::sample::identity_config;
     use crate::gateway::sample::principal;
 
@@ -200,10 +196,10 @@ mod tests {
     fn every_spelling_of_an_identity_header_folds_to_its_name() {
         let identity = Identity::new(&identity_config());
         for name in ["X-User-Id", "x_user_id", "X.User.Id", "X-User_Id", "XUSERID", "x-plan"] {
-            assert!(identity.names().contains(&fold(name)), "{name}");
+            assert!(identity.names().contains(&folded_name(name)), "{name}");
         }
         for name in ["X-User", "X-Request-Id", "Authorization"] {
-            assert!(!identity.names().contains(&fold(name)), "{name}");
+            assert!(!identity.names().contains(&folded_name(name)), "{name}");
         }
         assert!(identity.names().is_sorted());
     }

@@ -6,7 +6,6 @@
 
 mod access_line;
 pub mod access_log;
-mod alias;
 mod audited;
 mod authenticate;
 mod authorize;
@@ -33,6 +32,7 @@ mod path_tree;
 mod plain;
 mod redirects;
 pub mod request_body;
+pub(crate) mod reserved;
 mod route;
 #[cfg(test)]
 mod sample;
@@ -180,7 +180,7 @@ impl Gateway {
         if let Some(marks) = marks {
             marks.write(response.headers_mut());
         }
-        response.headers_mut().insert(REQUEST_ID, context.request_id.header().clone());
+        response.headers_mut().insert(REQUEST_ID, context.request_id.for_answer());
         open.answered(response.status(), refusal);
         response.body_mut().attach(open);
         response

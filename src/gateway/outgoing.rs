@@ -5,7 +5,6 @@
 //! client writes can remove or double an identity header (CVE-2024-45410, CVE-2025-64484).
 
 use http::HeaderMap;
-use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::Request;
@@ -14,7 +13,6 @@ use http::Version;
 use http::header::AUTHORIZATION;
 use http::header::CONNECTION;
 use http::header::CONTENT_LENGTH;
-use http::header::EXPECT;
 use http::header::HOST;
 use http::header::TRANSFER_ENCODING;
 use http::header::UPGRADE;
@@ -22,7 +20,6 @@ use http::request::Parts;
 use http_body::Body;
 
 use crate::config::HostHeader;
-use crate::gateway::alias;
 use crate::gateway::cookies;
 use crate::gateway::forward::Plan;
 use crate::gateway::forwarded;
@@ -33,13 +30,15 @@ use crate::gateway::hop;
 pub(crate) fn request<B: Body>(
     parts: Parts,
     body: B,
-    plan: &mut Plan<'_>,
+    plan: &Plan<'_>,
     websocket: bool,
 ) -> Request<B> {
     let Parts { method, mut headers, .. } = parts;
     let client_host = headers.remove(HOST);
-    hop::strip(&mut headers);
-    remove_claims(&mut headers, plan);
+    hop::strip_and(&mut headers, |name| {
+        plan.reserved.has(name, plan.trusted_peer)
+            || (name == AUTHORIZATION && !plan.forward_authorization)
+    });
     cookies::keep_foreign(&mut headers, plan.cookie_names);
 
     let authority = match client_host {
@@ -57,10 +56,7 @@ pub(crate) fn request<B: Body>(
         request_id: plan.request_id,
     };
     forwarded::state(&mut headers, &facts);
-    for (name, value) in plan.identity.drain(..) {
-        headers.insert(name, value);
-    }
-    for (name, value) in plan.set_headers {
+    for (name, value) in plan.identity.iter().chain(plan.set_headers) {
         headers.insert(name.clone(), value.clone());
     }
     let host = match plan.host {
@@ -80,25 +76,6 @@ pub(crate) fn request<B: Body>(
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = headers;
     request
-}
-
-/// Removes what only we may say, and what the route takes away.
-fn remove_claims(headers: &mut HeaderMap, plan: &Plan<'_>) {
-    let goes = |name: &HeaderName| {
-        // `Expect` was answered by us when the body was first asked for.
-        name == CONTENT_LENGTH
-            || name == EXPECT
-            || (name == AUTHORIZATION && !plan.forward_authorization)
-            || forwarded::is_claim(name.as_str(), plan.trusted_peer)
-            || alias::is_alias_of(name, plan.identity_names)
-            || alias::imitates(name)
-            || plan.remove_headers.iter().any(|removed| alias::is_alike(name, removed))
-            || plan.set_headers.iter().any(|(set, _)| alias::is_alike(name, set))
-    };
-    let doomed: Vec<HeaderName> = headers.keys().filter(|name| goes(name)).cloned().collect();
-    for name in doomed {
-        headers.remove(name);
-    }
 }
 
 /// hyper frames a body by its length; it takes a GET of unknown length for one without a body,

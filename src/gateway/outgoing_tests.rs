@@ -16,6 +16,7 @@ use crate::config::HostHeader;
 use crate::config::LimitsConfig;
 use crate::config::UpstreamConfig;
 use crate::gateway::forward::Plan;
+use crate::gateway::reserved::Reserved;
 use crate::gateway::upstream::Upstream;
 
 const IDENTITY: [&str; 3] = ["x-user-id", "x-user-email", "x-user-roles"];
@@ -62,17 +63,18 @@ fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
     }
     let config = UpstreamConfig::at("http://127.0.0.1:1".parse().unwrap());
     let upstream = Arc::new(Upstream::new("backend", &config).unwrap());
-    let names: Vec<String> = IDENTITY.iter().map(|name| fold(name)).collect();
+    let reserved = Reserved::new(IDENTITY.into_iter());
+    let identity: Vec<_> =
+        identity.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let client = IpAddr::from([127, 0, 0, 1]);
-    let mut plan = Plan {
+    let plan = Plan {
         upstream: &upstream,
         target: PathAndQuery::from_static("/x"),
-        identity: identity.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        identity_names: &names,
+        identity: &identity,
+        reserved: &reserved,
         cookie_names: &[],
         prefix: None,
         set_headers: &[],
-        remove_headers: &[],
         forward_authorization: false,
         host: HostHeader::Client,
         authority: "localhost",
@@ -85,7 +87,7 @@ fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
         watch: None,
     };
     let (parts, ()) = asked.into_parts();
-    request(parts, Empty::<bytes::Bytes>::new(), &mut plan, false).headers().clone()
+    request(parts, Empty::<bytes::Bytes>::new(), &plan, false).headers().clone()
 }
 
 fn identity_in(headers: &HeaderMap) -> Vec<(String, HeaderValue)> {

@@ -80,6 +80,9 @@ impl<'a> Canonical<'a> {
         if path != "*" && !path.starts_with('/') {
             return Err(PathError::NotAbsolute);
         }
+        if is_plain(path) {
+            return Ok(Self { text: Cow::Borrowed(path), forms: PathForms::default() });
+        }
         let raw = Survey::of(path)?;
         if !raw.encoded && !raw.dots {
             return Ok(Self { text: Cow::Borrowed(path), forms: raw.forms });
@@ -178,6 +181,19 @@ impl Canonical<'_> {
             None => path.try_into(),
         }
     }
+}
+
+/// Whether a path is canonical at a glance, as most are: unreserved characters alone, no segment
+/// that begins with a dot, and none that is empty.
+fn is_plain(path: &str) -> bool {
+    let mut before = 0;
+    path.bytes().all(|byte| {
+        let begins = std::mem::replace(&mut before, byte) == b'/';
+        match byte {
+            b'/' | b'.' => !begins,
+            _ => is_unreserved(byte),
+        }
+    })
 }
 
 impl From<PathError> for Rejection {

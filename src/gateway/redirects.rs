@@ -30,10 +30,16 @@ impl Redirects<'_> {
     /// Rewrites `Location`, `Content-Location` (RFC 9110 §10.2.2, §8.7), `Refresh`, and the `Path`
     /// of cookies (RFC 6265 §5.2.4).
     pub(crate) fn rewrite(self, headers: &mut HeaderMap) {
-        for name in [header::LOCATION, header::CONTENT_LOCATION] {
-            self.replace(headers, name, |text| self.reference(text));
+        // Most answers lead nowhere: their few names are looked at once.
+        let leads = |name: &HeaderName| {
+            name == header::LOCATION || name == header::CONTENT_LOCATION || name == header::REFRESH
+        };
+        if headers.keys().any(leads) {
+            for name in [header::LOCATION, header::CONTENT_LOCATION] {
+                self.replace(headers, name, |text| self.reference(text));
+            }
+            self.replace(headers, header::REFRESH, |text| self.refresh(text));
         }
-        self.replace(headers, header::REFRESH, |text| self.refresh(text));
         if self.rewrite_paths && headers.contains_key(header::SET_COOKIE) {
             let lines = headers.get_all(header::SET_COOKIE).iter();
             let lines: Vec<HeaderValue> = lines.map(|line| self.cookie(line)).collect();

@@ -20,6 +20,7 @@ use crate::gateway::meter::Meter;
 use crate::gateway::path::Canonical;
 use crate::gateway::path::PathError;
 use crate::gateway::path_tree::Pattern;
+use crate::gateway::reserved::Reserved;
 use crate::gateway::route::Router;
 use crate::gateway::route::Target;
 use crate::gateway::upstream::Upstream;
@@ -61,6 +62,8 @@ pub(crate) struct Route {
     pub(crate) config: RouteConfig,
     /// Where to.
     pub(crate) upstream: Arc<Upstream>,
+    /// The names of headers that only we say to it.
+    pub(crate) reserved: Reserved,
     /// Counts what it answered.
     pub(crate) meter: Arc<Meter>,
 }

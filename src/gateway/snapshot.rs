@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderName;
 
 use crate::auth::AuthSite;
 use crate::clock::Timestamp;
@@ -11,6 +12,7 @@ use crate::config::Config;
 use crate::config::Fault;
 use crate::config::Faults;
 use crate::config::HostPattern;
+use crate::config::RouteConfig;
 use crate::config::SiteConfig;
 use crate::config::Source;
 use crate::config::UpstreamRef;
@@ -19,6 +21,7 @@ use crate::contract::Endpoint;
 use crate::gateway::cors::Cors;
 use crate::gateway::identity::Identity;
 use crate::gateway::meter::Meter;
+use crate::gateway::reserved::Reserved;
 use crate::gateway::route::JWKS_PATH;
 use crate::gateway::route::Router;
 use crate::gateway::site::Route;
@@ -153,12 +156,14 @@ fn compile(
     let endpoints = parts.contract.endpoints();
     let paths = endpoints.iter().map(|endpoint| (endpoint.method(), endpoint.path()));
     let router = Router::build(paths, &site.routes);
+    let identity = Identity::new(&site.identity);
     let (mut routes, mut faults) = (Vec::new(), Vec::new());
     for config in &site.routes {
         match upstreams.get(&config.upstream) {
             Some(upstream) => routes.push(Route {
                 config: config.clone(),
                 upstream: Arc::clone(upstream),
+                reserved: reserved(&identity, config),
                 meter: Meter::new(&name, &config.path),
             }),
             None => faults.push(Fault {
@@ -190,7 +195,7 @@ fn compile(
     let meter = |endpoint: &Endpoint| Meter::new(&name, endpoint.path());
     Ok(Site {
         endpoints: endpoints.iter().map(meter).collect(),
-        identity: Identity::new(&site.identity),
+        identity,
         forward_authorization: site.forward_authorization,
         cors: Cors::new(&site.cors, &parts.contract),
         same_site: site.cookie_same_site,
@@ -204,6 +209,13 @@ fn compile(
         routes,
         name,
     })
+}
+
+/// What a route's backend hears from the gateway alone: identity, and what the route sets or removes.
+fn reserved(identity: &Identity, route: &RouteConfig) -> Reserved {
+    let set = route.set_headers.iter().map(|(name, _)| name);
+    let changed = set.chain(&route.remove_headers).map(HeaderName::as_str);
+    Reserved::new(identity.names().iter().map(String::as_str).chain(changed))
 }
 
 #[cfg(test)]

@@ -38,7 +38,6 @@ use crate::gateway::site::Site;
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::watch::Watch;
 use crate::operation::ErrorCode;
-use crate::operation::Principal;
 use crate::operation::Rejection;
 use crate::token::Verified;
 
@@ -169,8 +168,7 @@ impl<'a> Visit<'a> {
         let verified = self
             .authenticate(&parts.headers, rules.auth, self.scrutiny(rules.when_stale), record)
             .await?;
-        let principal = verified.as_ref().map(|verified| &verified.principal);
-        let identity = admit(self.site, route, principal)?;
+        let identity = admit(self.site, route, verified.as_deref())?;
         let target = path
             .target(&self.context.target, rules.strip_prefix.as_deref())
             .map_err(|error| Rejection::new(ErrorCode::BadRequest, error.to_string()))?;
@@ -181,11 +179,10 @@ impl<'a> Visit<'a> {
             upstream: &route.upstream,
             target,
             identity,
-            identity_names: self.site.identity.names(),
+            reserved: &route.reserved,
             cookie_names: &self.site.cookie_names,
             prefix: rules.strip_prefix.as_deref(),
             set_headers: &rules.set_headers,
-            remove_headers: &rules.remove_headers,
             forward_authorization: others_credentials
                 || rules.forward_authorization.unwrap_or(self.site.forward_authorization),
             host: rules.host,
@@ -202,7 +199,7 @@ impl<'a> Visit<'a> {
             return Err(Rejection::new(ErrorCode::Internal, "the body was taken before"));
         };
         record.upstream = Some(Arc::clone(&route.upstream));
-        match forward(Request::from_parts(parts, body), plan, &mut record.sent).await {
+        match forward(Request::from_parts(parts, body), &plan, &mut record.sent).await {
             Ok(forwarded) => {
                 record.upstream_time = Some(forwarded.upstream_time);
                 let mut response = forwarded.response;
@@ -230,11 +227,12 @@ impl<'a> Visit<'a> {
 ///
 /// # Errors
 /// What [`authorize`] refuses.
-pub(crate) fn admit(
+pub(crate) fn admit<'a>(
     site: &Site,
     route: &Route,
-    principal: Option<&Principal>,
-) -> Result<Vec<(HeaderName, HeaderValue)>, Rejection> {
-    authorize(&route.config, principal)?;
-    Ok(principal.map(|principal| site.identity.headers(principal)).unwrap_or_default())
+    verified: Option<&'a Verified>,
+) -> Result<&'a [(HeaderName, HeaderValue)], Rejection> {
+    authorize(&route.config, verified.map(|verified| &verified.principal))?;
+    let headers = |verified: &'a Verified| verified.identity(|who| site.identity.headers(who));
+    Ok(verified.map(headers).unwrap_or_default())
 }

@@ -50,6 +50,7 @@ pub use policy::ForeignClaims;
 pub use policy::TokenPolicy;
 pub use refresh::RefreshFormat;
 pub use refresh::RefreshToken;
+pub use verified::IdentityHeaders;
 pub use verified::LeftOut;
 pub use verified::RevocationKeys;
 pub use verified::Verified;

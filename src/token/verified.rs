@@ -1,9 +1,12 @@
 //! What a genuine token proves, and the keys by which it can be revoked.
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use http::HeaderName;
+use http::HeaderValue;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -25,7 +28,12 @@ pub struct Verified {
     pub left_out: Vec<LeftOut>,
     /// Whether it was shown before, while it was remembered.
     pub(super) was_shown: AtomicBool,
+    /// What backends are told of whom it speaks for, once that was asked for.
+    pub(super) identity: OnceLock<IdentityHeaders>,
 }
+
+/// Headers by which a backend is told who asks.
+pub type IdentityHeaders = Vec<(HeaderName, HeaderValue)>;
 
 /// A claim, or an item of its list, that did not fit and was left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +62,15 @@ pub struct RevocationKeys {
 }
 
 impl Verified {
+    /// What backends are told of whom it speaks for, by `make` where nobody asked before: a token
+    /// belongs to one site as it is configured, which says it always alike.
+    pub(crate) fn identity(
+        &self,
+        make: impl FnOnce(&Principal) -> IdentityHeaders,
+    ) -> &[(HeaderName, HeaderValue)] {
+        self.identity.get_or_init(|| make(&self.principal))
+    }
+
     /// The session of an own token and the instant at which it was made, to the millisecond, where
     /// it is shown for the first time while it is remembered.
     pub(crate) fn shown_first(&self) -> Option<(SessionId, Timestamp)> {

@@ -5,6 +5,7 @@
 //! at.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 use aws_lc_rs::digest;
@@ -157,6 +158,7 @@ impl SiteTokens {
             is_own: claims.is_own,
             left_out: claims.left_out,
             was_shown: AtomicBool::new(false),
+            identity: OnceLock::new(),
         }
     }
 }

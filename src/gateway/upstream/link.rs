@@ -15,6 +15,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use http::HeaderMap;
+use http::HeaderName;
 use http::Request;
 use http::Response;
 use hyper::body::Incoming;
@@ -168,13 +169,16 @@ const IDLE_FOR: Duration = Duration::from_secs(55);
 /// How much earlier than the other end a connection is given up.
 const MARGIN: Duration = Duration::from_secs(4);
 
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
 /// What `Keep-Alive: timeout=5` says (RFC 2068 §19.7.1.1).
 fn kept_for(headers: &HeaderMap) -> Option<Duration> {
-    let parameters = headers.get("keep-alive")?.to_str().ok()?.split(',');
+    let parameters = headers.get(KEEP_ALIVE)?.to_str().ok()?.split(',');
     let mut pairs = parameters.filter_map(|parameter| parameter.split_once('='));
     let (_, seconds) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;
     seconds.trim().parse().ok().map(|seconds: u32| Duration::from_secs(seconds.into()))
 }
+
 /// How many bytes hyper buffers of one connection: a head, or a part of a body.
 const BUFFER: usize = 64 << 10;
 
