@@ -1,5 +1,8 @@
 //! Counts the requests of one endpoint or route, by handles that are made once.
 
+use std::hash::BuildHasherDefault;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,8 +18,40 @@ use crate::telemetry::metric;
 pub(crate) struct Meter {
     site: Arc<str>,
     route: Arc<str>,
-    requests: DashMap<(u16, &'static str), Counter>,
+    requests: DashMap<Outcome, Counter, BuildHasherDefault<StatusHasher>>,
     seconds: OnceLock<Histogram>,
+}
+
+/// A status and the reason for it.
+#[derive(PartialEq, Eq)]
+struct Outcome(u16, &'static str);
+
+impl Hash for Outcome {
+    /// By the status alone, which has few reasons: hashing those takes longer than comparing them.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u16(self.0);
+    }
+}
+
+/// Spreads statuses over the upper bits as well, which choose the shard.
+#[derive(Default)]
+struct StatusHasher(u64);
+
+impl Hasher for StatusHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u16(u16::from(*byte));
+        }
+    }
+
+    fn write_u16(&mut self, status: u16) {
+        // 2⁶⁴ over the golden ratio.
+        self.0 = (self.0 ^ u64::from(status)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
 }
 
 impl Meter {
@@ -25,7 +60,7 @@ impl Meter {
         Arc::new(Self {
             site: Arc::clone(site),
             route: route.into(),
-            requests: DashMap::with_shard_amount(2),
+            requests: DashMap::with_hasher_and_shard_amount(BuildHasherDefault::default(), 2),
             seconds: OnceLock::new(),
         })
     }
@@ -51,7 +86,7 @@ impl Meter {
                 )
             })
             .record(time);
-        if let Some(requests) = self.requests.get(&(status, reason)) {
+        if let Some(requests) = self.requests.get(&Outcome(status, reason)) {
             requests.increment(1);
             return;
         }
@@ -64,7 +99,7 @@ impl Meter {
                 "reason" => reason
             )
         };
-        self.requests.entry((status, reason)).or_insert_with(register).increment(1);
+        self.requests.entry(Outcome(status, reason)).or_insert_with(register).increment(1);
     }
 }
 
