@@ -23,6 +23,7 @@ use tokio::sync::Mutex;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::admin::Admin;
 use crate::admin::Metrics;
@@ -227,10 +228,14 @@ impl App {
         let grace = gateway.snapshot.load().config.server.shutdown_grace;
         let drained = drain.finish(grace).await;
         beside.finish(BESIDE_GRACE).await;
-        for task in tasks {
-            task.abort();
-            // Aborted or done, it has ended: that is all that is waited for.
-            drop(task.await);
+        let deadline = Instant::now() + BESIDE_GRACE;
+        for mut task in tasks {
+            // Each ends by itself: the feed closes its database, whose log would stay beside it.
+            if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
+                task.abort();
+                // Aborted or done, it has ended: that is all that is waited for.
+                drop(task.await);
+            }
         }
         if let Some(journaled) = journaled {
             journaled.close().await;
