@@ -9,11 +9,8 @@ use std::path::Path;
 /// The rows, by letter: accounts, tokens of others, the wire, under load.
 const ROWS: [(char, usize); 4] = [('A', 20), ('B', 5), ('C', 27), ('D', 9)];
 
-/// Rows that are still to be answered.
-const OPEN: [&str; 1] = ["A17"];
-
 #[test]
-fn the_table_has_every_row_and_all_but_the_open_ones_have_a_test() {
+fn the_table_has_every_row_and_each_has_a_test() {
     let mut rows: Vec<String> = ROWS
         .iter()
         .flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")))
@@ -23,9 +20,9 @@ fn the_table_has_every_row_and_all_but_the_open_ones_have_a_test() {
     let named: Vec<String> = table().into_keys().collect();
 
     assert_eq!(named, rows);
-    let open: Vec<String> =
+    let untested: Vec<String> =
         table().into_iter().filter(|row| row.1.is_empty()).map(|row| row.0).collect();
-    assert_eq!(open, OPEN);
+    assert!(untested.is_empty(), "{untested:?}");
 }
 
 #[test]

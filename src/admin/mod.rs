@@ -28,6 +28,8 @@ use crate::gateway::Gateway;
 use crate::gateway::body::ReplyBody;
 use crate::gateway::request_body::RequestBody;
 use crate::revocation::Freshness;
+use crate::telemetry::causes;
+use crate::telemetry::escaped;
 
 pub use metrics::Metrics;
 
@@ -81,7 +83,7 @@ impl Admin {
         }
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "alive\n"),
-            "/readyz" => self.ready(),
+            "/readyz" => self.ready().await,
             "/metrics" => {
                 edge::measure();
                 text(StatusCode::OK, self.metrics.render())
@@ -92,23 +94,28 @@ impl Admin {
         }
     }
 
-    /// Ready is what decides requests: revocations are read and fresh, and no stop was asked for.
-    fn ready(&self) -> Response<ReplyBody> {
+    /// Ready is what decides requests and can do what they ask: revocations are read and fresh, the
+    /// store takes writes, and no stop was asked for.
+    async fn ready(&self) -> Response<ReplyBody> {
         if self.stopping.is_given() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
         }
         let max_staleness = self.gateway.snapshot.load().config.revocation.max_staleness;
-        match self.gateway.auth.revocations.freshness(Now::read().boot, max_staleness) {
-            Freshness::Fresh => text(StatusCode::OK, "ready\n"),
-            Freshness::Unread => {
-                text(StatusCode::SERVICE_UNAVAILABLE, "revocations were not read yet\n")
-            }
+        let auth = &self.gateway.auth;
+        let interruption = || auth.revocations.interruption().map(|cause| cause.to_string());
+        let (words, cause) = match auth.revocations.freshness(Now::read().boot, max_staleness) {
+            Freshness::Fresh => match auth.store.writable().await {
+                Ok(()) => return text(StatusCode::OK, "ready\n"),
+                Err(error) => ("nothing can be recorded".to_owned(), Some(causes(&error))),
+            },
+            Freshness::Unread => ("revocations were not read yet".to_owned(), interruption()),
             Freshness::Stale { age } => {
                 let age = age.as_secs();
-                let words = format!("no news of revocations from the store for {age} s\n");
-                text(StatusCode::SERVICE_UNAVAILABLE, words)
+                (format!("no news of revocations from the store for {age} s"), interruption())
             }
-        }
+        };
+        let cause = cause.map(|cause| format!(": {}", escaped(&cause))).unwrap_or_default();
+        text(StatusCode::SERVICE_UNAVAILABLE, format!("{words}{cause}\n"))
     }
 }
 

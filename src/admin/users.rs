@@ -24,6 +24,7 @@ use crate::operation::UserId;
 use crate::secret::Secret;
 use crate::store::Lookup;
 use crate::store::User;
+use crate::telemetry::causes;
 
 /// What the paths begin with.
 const USERS: &str = "/munjigi/users/";
@@ -60,7 +61,7 @@ pub(super) async fn answer(
         Ok(Some(user)) => found(&user),
         Ok(None) => text(StatusCode::NOT_FOUND, "no such account\n"),
         Err(error) => {
-            tracing::warn!(error = %error, "an account was not read for a backend");
+            tracing::warn!(error = causes(&error), "an account was not read for a backend");
             let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "the store is away\n");
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             response

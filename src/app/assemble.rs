@@ -148,24 +148,29 @@ pub async fn open_journaled(
     Ok((Arc::<Journaled>::clone(&joined), Some(joined)))
 }
 
-/// Looks at the store that a configuration names, and changes nothing that is in it; an empty Redis
-/// is marked with the layout of its keys.
+/// Looks at the store that a configuration names, and at the journal beside it, and changes nothing
+/// that is in them; an empty Redis is marked with the layout of its keys.
 ///
 /// # Errors
-/// [`AssembleError::Store`] when the gateway would not start on it.
-pub async fn examine_store(config: &StoreConfig) -> Result<Examination, AssembleError> {
-    let (name, examined) = match &config.url {
+/// [`AssembleError::Store`] when the gateway would not start on it, or could record nothing there;
+/// [`AssembleError::Journal`] when it could not write its own file beside it.
+pub async fn examine_store(config: &Config) -> Result<Examination, AssembleError> {
+    let (name, examined) = match &config.store.url {
         StoreUrl::Sqlite(path) => (path.display().to_string(), SqliteStore::examine(path)),
         StoreUrl::Memory => ("in memory".to_owned(), Ok(Examination::default())),
         StoreUrl::Redis(url) => {
             let examined = async {
-                let options = redis_options(config, url);
+                let options = redis_options(&config.store, url);
                 RedisStore::connect(options).await?.examine().await
             };
             (url.clone(), examined.await)
         }
     };
-    examined.map_err(|source| AssembleError::Store { store: name, source })
+    let mut found = examined.map_err(|source| AssembleError::Store { store: name, source })?;
+    if let (StoreUrl::Redis(_), Some(journal)) = (&config.store.url, &config.revocation.journal) {
+        Journal::examine(journal, &mut found).map_err(Box::new)?;
+    }
+    Ok(found)
 }
 
 /// Looks a store over, sends what is in it, and names each fault; it changes nothing.

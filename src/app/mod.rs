@@ -48,6 +48,7 @@ use crate::mail::Courier;
 use crate::revocation::Revocations;
 use crate::store::Store;
 use crate::telemetry::audit::AuditTo;
+use crate::telemetry::causes;
 use crate::telemetry::log::Shape;
 use crate::vault::Vault;
 
@@ -131,6 +132,9 @@ impl App {
         let revocations = Arc::new(Revocations::new(config.revocation.capacity));
         let opening = Box::pin(assemble::open_journaled(&config, &revocations, on_damage));
         let (store, journaled) = opening.await?;
+        // One that takes no writes, as one whose disk is full, still tells who is revoked: that it
+        // takes none is in the log then, and the node is not ready.
+        drop(store.writable().await);
         let vault = keys::vault(store.as_ref(), now).await?;
         let kept = Kept::new(&config)?;
         let snapshot = snapshot(&config, store.as_ref(), &kept, &vault, now).await?;
@@ -322,7 +326,7 @@ async fn purge_hourly(store: Arc<dyn Store>, mut stop: Signal) {
             _ = hours.tick() => {}
         }
         if let Err(error) = store.purge(Now::read().wall).await {
-            tracing::warn!(error = %error, "expired records were not deleted");
+            tracing::warn!(error = causes(&error), "expired records were not deleted");
         }
     }
 }

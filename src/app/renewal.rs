@@ -16,6 +16,7 @@ use crate::clock::Now;
 use crate::drain::Signal;
 use crate::gateway::Gateway;
 use crate::gateway::snapshot::Snapshot;
+use crate::telemetry::causes;
 use crate::token::SiteTokens;
 
 /// Builds the snapshot anew whenever the signing keys that it was built of may have changed: one
@@ -76,7 +77,9 @@ impl KeyRenewal {
                         tried = None;
                     }
                 }
-                Err(error) => tracing::error!(error = %error, "the signing keys do not read"),
+                Err(error) => {
+                    tracing::error!(error = causes(&error), "the signing keys do not read");
+                }
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::WaitingEvent;
 use crate::telemetry::audit;
+use crate::telemetry::causes;
 
 /// Takes events from the store and tells them; one a process.
 pub(super) struct WaitingEvents {
@@ -50,7 +51,8 @@ impl WaitingEvents {
                 Err(error) => {
                     // Said once, until the store answers again.
                     if pause <= POLL {
-                        tracing::warn!(%error, "what waits for the audit trail cannot be read");
+                        let error = causes(&error);
+                        tracing::warn!(error, "what waits for the audit trail cannot be read");
                     }
                     pause = (pause * 2).clamp(POLL * 2, LONGEST_PAUSE);
                 }

@@ -45,6 +45,7 @@ use crate::social::Social;
 use crate::store::CodePurpose;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::telemetry::causes;
 use crate::token::KeyError;
 use crate::token::SiteTokens;
 use crate::vault::Vault;
@@ -236,10 +237,7 @@ const fn is_limited(command: &Command) -> bool {
 
 /// What a client is told when the store did not do what it was asked.
 fn store_failure(error: &StoreError) -> Rejection {
-    let reason = match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    };
+    let reason = causes(error);
     match error {
         StoreError::TimedOut(_) | StoreError::Unavailable(_) | StoreError::Full => {
             Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(COME_AGAIN)

@@ -33,6 +33,7 @@ use crate::store::UserChange;
 use crate::telemetry::audit;
 use crate::telemetry::audit::Entry;
 use crate::telemetry::audit::Event;
+use crate::telemetry::causes;
 
 /// The address that a provider's user has here.
 #[derive(Debug)]
@@ -196,10 +197,7 @@ fn provider_failure(error: &SocialError) -> Rejection {
         SocialError::Refused(_) => ErrorCode::InvalidProviderToken,
         SocialError::Unavailable(_) => ErrorCode::ProviderUnavailable,
     };
-    let first: &dyn std::error::Error = error;
-    let causes = std::iter::successors(Some(first), |error| error.source());
-    let causes: Vec<String> = causes.map(ToString::to_string).collect();
-    Rejection::new(code, causes.join(": "))
+    Rejection::new(code, causes(error))
 }
 
 /// One code for all that is known of the account, so that a token of nobody's tells as little.

@@ -56,7 +56,7 @@ pub(crate) async fn check(args: CheckArgs, context: &Context) -> anyhow::Result<
     if !faults.is_empty() {
         return Err(Faults(faults).into());
     }
-    let store = if args.deep { Some(assemble::examine_store(&config.store).await?) } else { None };
+    let store = if args.deep { Some(assemble::examine_store(&config).await?) } else { None };
     let mut names: Vec<String> = contracts.iter().map(|found| found.name().to_owned()).collect();
     names.dedup();
     let report = Report {

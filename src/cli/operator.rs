@@ -12,9 +12,8 @@ use crate::store::Store;
 use crate::store::WaitingEvent;
 use crate::telemetry::audit;
 use crate::telemetry::audit::Entry;
+use crate::telemetry::causes;
 use crate::telemetry::escaped;
-
-use super::output::causes;
 
 /// The detail of what takes a while, told first: whoever kills the command leaves that much.
 pub(crate) const BEGUN: &str = "begun";
@@ -35,7 +34,7 @@ pub(crate) async fn record(store: &dyn Store) {
         let text = by_whom(entry).json();
         let event = WaitingEvent { id: Uuid::now_v7(), text: text.clone() };
         if let Err(error) = store.record_event(event).await {
-            warn(&text, &causes(&error.into()));
+            warn(&text, &causes(&error));
         }
     }
 }

@@ -8,6 +8,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::config::Faults;
+use crate::telemetry::causes;
 use crate::telemetry::escaped;
 use crate::telemetry::escaped_lines;
 
@@ -52,26 +53,11 @@ impl Output {
         let faults = error.chain().find_map(|cause| cause.downcast_ref::<Faults>());
         let text = match faults {
             Some(faults) => faults.render(std::io::stderr().is_terminal()),
-            None => escaped_lines(&format!("error: {}", causes(error))),
+            None => escaped_lines(&format!("error: {}", causes(error.as_ref()))),
         };
         // Standard error is where failures are said; there is nowhere to say that it is closed.
         drop(writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n')));
     }
-}
-
-/// What went wrong and why, in one line; some libraries say their cause's words as their own.
-pub(crate) fn causes(error: &anyhow::Error) -> String {
-    error
-        .chain()
-        .map(ToString::to_string)
-        .reduce(|mut text, cause| {
-            if !text.ends_with(&cause) {
-                text.push_str(": ");
-                text.push_str(&cause);
-            }
-            text
-        })
-        .unwrap_or_default()
 }
 
 /// Aligns rows of cells under their headings.

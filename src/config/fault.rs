@@ -14,6 +14,8 @@ use annotate_snippets::Snippet;
 use annotate_snippets::normalize_untrusted_str;
 use toml::de::DeTable;
 
+use crate::telemetry::causes;
+
 /// A file that was read: its name as shown, and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -134,16 +136,6 @@ impl fmt::Display for Faults {
 }
 
 impl Error for Faults {}
-
-fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
-}
 
 /// Where the last of nested keys stands that the file has.
 fn place(text: &str, keys: &[&str]) -> Option<Range<usize>> {

@@ -36,7 +36,9 @@ use tokio::sync::oneshot;
 use crate::clock::BootId;
 use crate::clock::Now;
 use crate::revocation::Revocations;
+use crate::store::Examination;
 use crate::store::FeedEntry;
+use crate::store::disk;
 use crate::telemetry::metric;
 
 use file::Draft;
@@ -57,6 +59,8 @@ pub use store::Journaled;
 pub struct Journal {
     jobs: mpsc::Sender<Job>,
     image: Arc<Mutex<Image>>,
+    /// Why the latest write failed, until one succeeds.
+    failure: Arc<Mutex<Option<Arc<JournalError>>>>,
     list: Arc<Revocations>,
     boot_id: Option<BootId>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -132,7 +136,7 @@ pub enum JournalError {
     /// The disk took too long.
     #[error("the journal was not written within {0:?}")]
     Slow(Duration),
-    /// It could not be written before, and not been made anew since.
+    /// It could not be written before, and was not made anew since.
     #[error("the journal cannot be written")]
     Broken(#[source] Arc<Self>),
 }
@@ -176,12 +180,14 @@ impl Journal {
         }
         metrics::gauge!(metric::JOURNAL_BYTES).set(journal.end as f64);
         let image = Arc::new(Mutex::new(image));
+        let failure = Arc::default();
         let (jobs, queue) = mpsc::channel(QUEUE);
         let writer = Writer {
             path: path.to_owned(),
             prefix: prefix.to_owned(),
             list: Arc::clone(list),
             image: Arc::clone(&image),
+            failure: Arc::clone(&failure),
             journal,
             broken: None,
             compaction: None,
@@ -192,7 +198,30 @@ impl Journal {
             .spawn(move || writer.run(queue))
             .map_err(|source| JournalError::file("start a thread for", path, source))?;
         let list = Arc::clone(list);
-        Ok(Self { jobs, image, list, boot_id, thread: Mutex::new(Some(thread)) })
+        Ok(Self { jobs, image, failure, list, boot_id, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Looks whether a journal can be written, and changes nothing; a gateway may have it open.
+    ///
+    /// # Errors
+    /// When the file, or another beside it, cannot be written.
+    pub fn examine(path: &Path, found: &mut Examination) -> Result<(), JournalError> {
+        if let Some((path, source)) = disk::obstacle(path, &[]) {
+            return Err(JournalError::file("write", &path, source));
+        }
+        let about = path.display().to_string();
+        found.fact(about, if path.exists() { "a journal" } else { "a start makes it" });
+        disk::examine(path, found).map_err(|source| JournalError::file("write", path, source))
+    }
+
+    /// Whether revocations can be kept, as the latest write went.
+    ///
+    /// Nothing is written for it: contact with the store is noted every second.
+    fn writable(&self) -> Result<(), JournalError> {
+        match &*lock(&self.failure) {
+            Some(error) => Err(JournalError::Broken(Arc::clone(error))),
+            None => Ok(()),
+        }
     }
 
     /// Brings everything to the disk and lets go of the file; later appends fail.
@@ -221,7 +250,11 @@ impl Journal {
         };
         match tokio::time::timeout(PATIENCE, kept).await {
             Ok(outcome) => outcome,
-            Err(_elapsed) => Err(JournalError::Slow(PATIENCE)),
+            Err(_elapsed) => {
+                let slow = || Arc::new(JournalError::Slow(PATIENCE));
+                lock(&self.failure).get_or_insert_with(slow);
+                Err(JournalError::Slow(PATIENCE))
+            }
         }
     }
 
@@ -276,8 +309,12 @@ impl Journal {
 
     /// What is remembered beside the revocations.
     fn image(&self) -> MutexGuard<'_, Image> {
-        self.image.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.image)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads a journal that is there.

@@ -32,6 +32,7 @@ use crate::store::FeedInterruption;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::pause::Pause;
+use crate::telemetry::causes;
 use crate::telemetry::metric;
 
 /// How long after a change of the store contact counts again: others find it within a second of
@@ -381,8 +382,6 @@ const fn first_pause() -> Pause {
 /// Tells of what no waiting mends; an outage is told by the feed.
 fn tell(error: &StoreError) {
     if !error.is_outage() {
-        let cause = std::error::Error::source(error).map(ToString::to_string);
-        let cause = cause.unwrap_or_default();
-        tracing::error!(error = %error, cause, "the store does not take back what it lost");
+        tracing::error!(error = causes(error), "the store does not take back what it lost");
     }
 }

@@ -21,24 +21,11 @@ use crate::operation::{
     Email, Identifier, RefreshHash, Revocation, RevocationKey, Revoked, SessionId, UserId,
 };
 use crate::revocation::Revocations;
-use crate::store::CodePurpose;
-use crate::store::FeedEntry;
-use crate::store::FeedEvent;
-use crate::store::Listing;
-use crate::store::Lookup;
-use crate::store::NewCode;
-use crate::store::NewMail;
-use crate::store::NewSession;
-use crate::store::NewUser;
-use crate::store::QueuedMail;
-use crate::store::RedisStore;
-use crate::store::Rotation;
-use crate::store::Session;
-use crate::store::Store;
-use crate::store::StoreError;
-use crate::store::Successor;
-use crate::store::User;
-use crate::store::UserChange;
+use crate::store::{
+    CodePurpose, FeedEntry, FeedEvent, Listing, Lookup, NewCode, NewMail, NewSession, NewUser,
+    QueuedMail, RedisStore, Rotation, Session, Store, StoreError, Successor, User, UserChange,
+};
+use crate::telemetry::causes;
 use crate::token::StoredKey;
 
 /// The store, the list and the journal of one node.
@@ -98,7 +85,7 @@ impl Journaled {
             Ok(()) => {}
             Err(error) if error.is_outage() && !joined.journal.image().keys.is_empty() => {
                 tracing::warn!(
-                    store = %joined.store.describe(), error = %error,
+                    store = %joined.store.describe(), error = causes(&error),
                     "the store is away: the node goes on with what its own file says"
                 );
             }
@@ -439,6 +426,11 @@ impl Store for Journaled {
 
     async fn follow(&self, events: mpsc::Sender<FeedEvent>) {
         self.relay(&events).await;
+    }
+
+    /// The Redis tells by its heartbeat, which is a write.
+    async fn writable(&self) -> Result<(), StoreError> {
+        Ok(self.journal.writable()?)
     }
 
     fn describe(&self) -> String {

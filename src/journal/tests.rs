@@ -322,6 +322,7 @@ fn broken_writer(path: &Path) -> Writer {
         prefix: PREFIX.to_owned(),
         list,
         image: Arc::new(Mutex::new(Image { number: 9, ..Image::default() })),
+        failure: Arc::default(),
         journal: Journalled { file: fs::File::open(path).unwrap(), end: 100 },
         broken: None,
         compaction: None,

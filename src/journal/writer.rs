@@ -14,7 +14,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -28,10 +27,12 @@ use crate::journal::file::Journalled;
 use crate::journal::file::Onto;
 use crate::journal::frame::LONGEST;
 use crate::journal::image::Image;
+use crate::journal::lock;
 use crate::journal::record::REVOKED_BYTES;
 use crate::journal::record::write_entry;
 use crate::revocation::Revocations;
 use crate::revocation::SHARDS;
+use crate::telemetry::causes;
 use crate::telemetry::metric;
 
 /// What the thread is asked.
@@ -54,6 +55,8 @@ pub(super) struct Writer {
     pub(super) prefix: String,
     pub(super) list: Arc<Revocations>,
     pub(super) image: Arc<Mutex<Image>>,
+    /// Why the latest write failed; whoever asks for one may have given up on it first.
+    pub(super) failure: Arc<Mutex<Option<Arc<JournalError>>>>,
     pub(super) journal: Journalled,
     /// Why the file is not to be trusted, and when it may be made anew.
     pub(super) broken: Option<(Arc<JournalError>, Instant)>,
@@ -140,6 +143,7 @@ impl Writer {
             }
         }
         let outcome = self.write(&appends, !waiting.is_empty());
+        *lock(&self.failure) = outcome.as_ref().err().cloned();
         for synced in waiting {
             // Who asked may have given up.
             drop(synced.send(outcome.clone()));
@@ -191,10 +195,8 @@ impl Writer {
     fn give_up(&mut self, error: JournalError) -> Arc<JournalError> {
         metrics::counter!(metric::JOURNAL_FAILURES).increment(1);
         if self.broken.is_none() {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::error!(
-                error = %error,
-                cause = cause.unwrap_or_default(),
+                error = causes(&error),
                 "revocations are not acknowledged until the journal can be written again"
             );
         }
@@ -240,7 +242,7 @@ impl Writer {
             copy.draft.discard();
         }
         self.compact_after = Instant::now() + RETRY_COMPACTION;
-        tracing::warn!(error = %error, "the journal could not be compacted");
+        tracing::warn!(error = causes(error), "the journal could not be compacted");
     }
 
     fn is_mostly_dead(&self) -> bool {
@@ -304,7 +306,7 @@ fn copy_part(draft: &mut Draft, list: &Revocations, number: usize) -> io::Result
 }
 
 fn finish(mut draft: Draft, image: &Mutex<Image>, onto: Onto) -> Result<Journalled, JournalError> {
-    let records = image.lock().unwrap_or_else(PoisonError::into_inner).records();
+    let records = lock(image).records();
     let appended = records.chunks(RECORDS_A_FRAME).try_for_each(|records| {
         let mut bytes = Vec::new();
         records.iter().for_each(|record| record.write(&mut bytes));

@@ -23,6 +23,7 @@ use crate::mail::outbox::Failure;
 use crate::store::QueuedMail;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::telemetry::causes;
 use crate::telemetry::metric;
 
 /// Takes mails from the store and sends them; one a process.
@@ -196,13 +197,6 @@ async fn tell(
 
 fn count(result: &'static str) {
     metrics::counter!(metric::MAILS, "result" => result).increment(1);
-}
-
-fn causes(error: &StoreError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }
 
 /// Mails that are sent at once, a connection each.

@@ -65,6 +65,7 @@ impl Follower {
                 let before = list.last_contact();
                 list.note_contact(asked_at);
                 if std::mem::take(&mut self.interrupted) {
+                    list.note_interruption(None);
                     // What was recorded meanwhile and has expired was not told.
                     if let Some(before) = before {
                         let since = now.wall.minus(now.boot.since(before));
@@ -87,6 +88,7 @@ impl Follower {
                     tracing::warn!(%cause, "the revocation feed was interrupted");
                 }
                 self.interrupted = true;
+                list.note_interruption(Some(cause));
             }
         }
     }

@@ -15,6 +15,7 @@ mod shard;
 mod streams;
 mod table;
 
+use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::RwLockReadGuard;
@@ -33,6 +34,7 @@ use crate::clock::Timestamp;
 use crate::operation::Revocation;
 use crate::operation::RevocationKey;
 use crate::store::FeedEntry;
+use crate::store::FeedInterruption;
 use crate::telemetry::metric;
 use crate::token::RevocationKeys;
 
@@ -60,6 +62,8 @@ pub struct Revocations {
     incomplete_until: AtomicU32,
     read: watch::Sender<bool>,
     streams: Streams,
+    /// Why there is no news, from an interruption of the feed to the next contact.
+    interruption: Mutex<Option<FeedInterruption>>,
     /// What is here was read from the node's own file, and stands for the store until that answers.
     restored: AtomicBool,
 }
@@ -109,6 +113,7 @@ impl Revocations {
             incomplete_until: AtomicU32::new(0),
             read: watch::Sender::new(false),
             streams: Streams::default(),
+            interruption: Mutex::default(),
             restored: AtomicBool::new(false),
         }
     }
@@ -244,6 +249,16 @@ impl Revocations {
     pub fn note_contact(&self, asked_at: BootTime) {
         self.contact.fetch_max(asked_at.as_millis().max(1), Ordering::AcqRel);
         self.read.send_replace(true);
+    }
+
+    /// Why there is no news, where the feed was interrupted and has not gone on since.
+    #[must_use]
+    pub fn interruption(&self) -> Option<FeedInterruption> {
+        self.interruption.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_interruption(&self, cause: Option<FeedInterruption>) {
+        *self.interruption.lock().unwrap_or_else(PoisonError::into_inner) = cause;
     }
 
     /// Waits until the list was read completely once.

@@ -21,12 +21,12 @@ pub struct Fact {
 }
 
 impl Examination {
-    pub(super) fn fact(&mut self, about: impl Into<String>, found: impl Into<String>) {
+    pub(crate) fn fact(&mut self, about: impl Into<String>, found: impl Into<String>) {
         self.facts.push(Fact { about: about.into(), found: found.into() });
     }
 
     /// Several servers of one store mostly have the same to say.
-    pub(super) fn warn(&mut self, words: impl Into<String>) {
+    pub(crate) fn warn(&mut self, words: impl Into<String>) {
         let words = words.into();
         if !self.warnings.contains(&words) {
             self.warnings.push(words);

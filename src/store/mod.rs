@@ -7,6 +7,7 @@
 //! the backend cannot do both at once, so that a crash between is safe.
 
 mod archive;
+pub(crate) mod disk;
 mod events;
 mod examination;
 pub(crate) mod pause;
@@ -271,6 +272,15 @@ pub trait Store: Events + Tries + Send + Sync + 'static {
     /// reconnects by itself, for ever, with back-off; it reports contact only after everything
     /// acknowledged before was sent.
     async fn follow(&self, events: mpsc::Sender<FeedEvent>);
+
+    /// Whether what the store is asked now can be made durable, as far as it can know without
+    /// being asked: who is not ready gets no traffic that would tell.
+    ///
+    /// A write that failed is followed by one of its own here, at most once a second, whoever asks
+    /// how often. A store whose feed writes tells by that, and says nothing here.
+    async fn writable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// The address without credentials, for logs and the banner.
     fn describe(&self) -> String;

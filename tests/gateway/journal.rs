@@ -1,5 +1,7 @@
 //! Gateways with files of their own on a Redis that goes away, loses data, or cannot be believed.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,10 +13,13 @@ use crate::harness::Process;
 use crate::harness::Setup;
 use crate::harness::Upstream;
 use crate::harness::Version;
+use crate::harness::disk::powerless;
+use crate::harness::disk::told;
 use crate::harness::eventually;
 use crate::harness::gateway::trust;
 use crate::harness::process::munjigi;
 use crate::harness::request;
+use crate::lifecycle::plain_get;
 use crate::redis::RedisServer;
 
 const ACCOUNT: &str = r#"{"email": "you@example.com", "password": "correct horse 1"}"#;
@@ -177,11 +182,16 @@ async fn a_full_disk_is_503_until_there_is_room_again() {
     let mut client = place.client(&process).await;
     let (good, revoked) = (login(&mut client).await, login(&mut client).await);
     answers(&mut client, "/reject/x", &good, 200).await;
+    let ready = format!("http://{}/readyz", process.admin);
+    assert!(plain_get(&ready).await.starts_with("HTTP/1.1 200"));
 
     limit_files(&process, "1");
     assert_eq!(logout(&mut client, &revoked).await, 503, "it is not in the journal");
     assert_eq!(status(&mut client, "/reject/x", &revoked).await, 401, "it is refused here");
     assert_eq!(status(&mut client, "/reject/x", &good).await, 200, "others go on");
+    let answer = plain_get(&ready).await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("munjigi.journal: File too large"), "{answer}");
     limit_files(&process, "unlimited");
 
     eventually("it is acknowledged again", async || {
@@ -189,6 +199,7 @@ async fn a_full_disk_is_503_until_there_is_room_again() {
         (logout(&mut client, &token).await == 200).then_some(())
     })
     .await;
+    assert!(plain_get(&ready).await.starts_with("HTTP/1.1 200"));
     process.kill().await;
     let (_process, mut client) = place.process().await;
     answers(&mut client, "/reject/x", &good, 200).await;
@@ -200,6 +211,23 @@ fn limit_files(process: &Process, bytes: &str) {
     let limit = format!("--fsize={bytes}:unlimited");
     let status = Command::new("prlimit").args(["--pid", &process.pid(), &limit]).status();
     assert!(status.is_ok_and(|status| status.success()), "prlimit {limit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_and_start_find_a_journal_that_may_not_be_written() {
+    let redis = RedisServer::start().await;
+    let place = Place::on(&redis, "").await;
+    std::fs::write(place.journal(), "").unwrap();
+    std::fs::set_permissions(place.journal(), Permissions::from_mode(0o400)).unwrap();
+
+    for verb in [&["check", "--deep"][..], &["run"]] {
+        let (is_well, printed) = told(powerless(), &place.file(), verb).await;
+        assert!(!is_well && printed.contains("munjigi.journal: Permission denied"), "{printed}");
+    }
+
+    std::fs::remove_file(place.journal()).unwrap();
+    let (is_well, printed) = told(powerless(), &place.file(), &["check", "--deep"]).await;
+    assert!(is_well && printed.contains("munjigi.journal  a start makes it"), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,7 @@ mod cors;
 mod damage;
 mod deadlines;
 mod dev;
+mod disk;
 mod drain;
 mod durability;
 mod early_answers;

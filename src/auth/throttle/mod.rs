@@ -30,6 +30,7 @@ use crate::store::StoreError;
 use crate::store::Taking;
 use crate::store::TrySubject;
 use crate::store::User;
+use crate::telemetry::causes;
 use crate::telemetry::metric;
 
 use line::Lines;
@@ -130,7 +131,8 @@ impl Auth {
     /// cannot be forgotten is no failure of what was done.
     pub(super) async fn forget_failures(&self, user: &User) {
         if let Err(error) = forget_failures(self.store.as_ref(), user).await {
-            tracing::warn!(user = %user.id, %error, "failed tries of the account still count");
+            let error = causes(&error);
+            tracing::warn!(user = %user.id, error, "failed tries of the account still count");
         }
     }
 
@@ -227,7 +229,7 @@ impl Drop for Counted<'_> {
 /// A try that cannot be given back still counts, which ends nothing but the patience of an address.
 fn told(given_back: Result<(), StoreError>) {
     if let Err(error) = given_back {
-        tracing::debug!(%error, "a try that did not fail still counts");
+        tracing::debug!(error = causes(&error), "a try that did not fail still counts");
     }
 }
 

@@ -10,7 +10,6 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::context::Context;
-use crate::cli::output::causes;
 use crate::cli::why::Why;
 use crate::config::StoreConfig;
 use crate::config::StoreUrl;
@@ -18,6 +17,7 @@ use crate::store::SqliteStore;
 use crate::store::Tally;
 use crate::telemetry::audit::Entry;
 use crate::telemetry::audit::Event;
+use crate::telemetry::causes;
 use crate::telemetry::escaped;
 
 use super::Counts;
@@ -104,7 +104,7 @@ async fn tell_what_waits(aside: &Path, to: &StoreConfig, context: &Context) -> a
         anyhow::Ok(trail::carry(from.as_ref(), to.as_ref(), context.now.wall).await?)
     };
     if let Err(error) = carried.await {
-        let why = causes(&error);
+        let why = causes(error.as_ref());
         let warning = format!("warning: what waits in it for the audit trail is not told: {why}");
         writeln!(std::io::stderr().lock(), "{}", escaped(&warning))?;
     }

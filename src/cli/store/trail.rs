@@ -6,19 +6,19 @@ use anyhow::bail;
 
 use crate::app::assemble;
 use crate::cli::operator;
-use crate::cli::output::causes;
 use crate::clock::Timestamp;
 use crate::config::{StoreConfig, StoreUrl};
 use crate::store::{MOST_EVENTS, SqliteStore, Store, StoreError};
 use crate::telemetry::audit;
 use crate::telemetry::audit::Entry;
+use crate::telemetry::causes;
 
 /// Tells, in the trail of a store, what was done with it.
 pub(super) async fn tell(store: &StoreConfig, entry: Entry) {
     audit::tell(entry);
     match open_as_it_is(store).await {
         Ok(store) => operator::record(store.as_ref()).await,
-        Err(error) => operator::warn_of_all(&causes(&error)),
+        Err(error) => operator::warn_of_all(&causes(error.as_ref())),
     }
 }
 

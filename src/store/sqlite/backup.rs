@@ -18,6 +18,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::archive;
 use crate::store::sqlite::database;
 use crate::store::sqlite::events;
+use crate::store::sqlite::fault;
 use crate::store::sqlite::fault::Fault;
 
 /// How long a lock that another process holds is waited for.
@@ -93,12 +94,7 @@ impl SqliteStore {
             Ok(left.map(drop)?)
         };
         let busy = [Some(ErrorCode::DatabaseBusy), Some(ErrorCode::DatabaseLocked)];
-        match leave_log() {
-            Err(StoreError::Unavailable(cause)) => cause
-                .downcast_ref::<rusqlite::Error>()
-                .is_some_and(|error| busy.contains(&error.sqlite_error_code())),
-            Ok(()) | Err(_) => false,
-        }
+        leave_log().is_err_and(|error| busy.contains(&fault::code(&error)))
     }
 
     /// Looks a database over, and sends what is in it; names each fault. It changes nothing, and
@@ -160,7 +156,8 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let absolute = std::path::absolute(path)
         .map_err(|source| Fault::Gone { path: path.to_owned(), source })?;
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(absolute, flags).map_err(failed)?;
+    let connection = Connection::open_with_flags(absolute, flags)
+        .map_err(|source| database::explained(path, failed(source).into()))?;
     connection.busy_timeout(PATIENCE)?;
     Ok(connection)
 }

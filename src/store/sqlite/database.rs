@@ -17,6 +17,8 @@ use uuid::Uuid;
 
 use crate::store::Durability;
 use crate::store::StoreError;
+use crate::store::disk;
+use crate::store::sqlite::fault;
 use crate::store::sqlite::fault::Fault;
 
 /// Where a database lies, and how connections to it behave.
@@ -24,7 +26,7 @@ use crate::store::sqlite::fault::Fault;
 pub(super) struct Database {
     place: Place,
     durability: Durability,
-    /// How long a connection waits for a lock that another process holds.
+    /// How long an open connection waits for a lock that another process holds.
     patience: Duration,
 }
 
@@ -85,17 +87,24 @@ impl Database {
         }
     }
 
+    /// Names the file that cannot be written and the system's own reason, where SQLite says only
+    /// that it could not.
+    pub(super) fn explained(&self, error: StoreError) -> StoreError {
+        match &self.place {
+            Place::File { path, .. } => explained(path, error),
+            Place::Memory { .. } => error,
+        }
+    }
+
     fn connect(&self) -> Result<Connection, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = match &self.place {
-            Place::File { path, .. } => Connection::open_with_flags(path, flags)
-                .map_err(|source| Fault::Open { path: path.clone(), source })?,
+            Place::File { path, .. } => open_to_write(path)?,
             Place::Memory { uri } => Connection::open_with_flags(
                 uri,
-                flags | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI,
+                FLAGS | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI,
             )?,
         };
-        connection.busy_timeout(self.patience)?;
+        connection.busy_timeout(self.patience.max(OPENING))?;
         connection.set_prepared_statement_cache_capacity(64);
         let synchronous = match self.durability {
             Durability::Full => "FULL",
@@ -115,6 +124,7 @@ impl Database {
              PRAGMA temp_store = MEMORY;"
         ))?;
         migrate(&mut connection)?;
+        connection.busy_timeout(self.patience)?;
         Ok(connection)
     }
 }
@@ -128,7 +138,8 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn open(database: &Arc<Database>) -> Result<Self, StoreError> {
         database.check()?;
-        let link = Self { database: Arc::clone(database), connection: database.connect()? };
+        let connection = database.connect().map_err(|error| database.explained(error))?;
+        let link = Self { database: Arc::clone(database), connection };
         database.check()?;
         Ok(link)
     }
@@ -137,7 +148,14 @@ impl Link {
         self.database.check()?;
         Ok(&mut self.connection)
     }
+
+    pub(super) fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
 }
+
+/// How long a connection that is being opened waits at least: others make the file or migrate it.
+const OPENING: Duration = Duration::from_secs(1);
 
 /// Version of the schema that the last of [`MIGRATIONS`] leads to.
 pub(super) const SCHEMA_VERSION: i64 = 4;
@@ -195,6 +213,37 @@ pub(super) fn checked_version(connection: &Connection) -> Result<i64, StoreError
         return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
     }
     Ok(found)
+}
+
+/// How every connection is opened.
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// Opens a file that this process may write; what it may only read SQLite opens without a word.
+pub(super) fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, FLAGS)
+        .map_err(|source| Fault::Open { path: path.to_owned(), source })?;
+    if connection.is_readonly("main")? {
+        return Err(Fault::ReadOnly(path.to_owned()).into());
+    }
+    Ok(connection)
+}
+
+/// As [`Database::explained`], of the database in a file.
+pub(super) fn explained(path: &Path, error: StoreError) -> StoreError {
+    // Of a full disk SQLite knows as much itself.
+    if !fault::is_of_disk(&error) || fault::code(&error) == Some(ErrorCode::DiskFull) {
+        return error;
+    }
+    let found = disk::obstacle(path, &["-wal", "-shm"]);
+    found.map_or(error, |(path, source)| Fault::Unwritable { path, source }.into())
+}
+
+/// Writes what the database begins with, as it is: whoever can do that can commit.
+///
+/// A row that is overwritten with its own bytes is not written at all; a version is.
+pub(super) fn rewrite_head(connection: &Connection) -> Result<(), StoreError> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(connection.pragma_update(None, "user_version", version)?)
 }
 
 fn enter_write_ahead(connection: &Connection) -> Result<(), StoreError> {

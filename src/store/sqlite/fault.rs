@@ -1,5 +1,6 @@
 //! What goes wrong with a SQLite database, as a [`StoreError`].
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ pub(super) enum Fault {
     Make {
         path: PathBuf,
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     #[error("cannot open `{path}`")]
     Open {
@@ -26,7 +27,7 @@ pub(super) enum Fault {
     Gone {
         path: PathBuf,
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     #[error(
         "the file `{0}` was replaced while it was open: stop what uses it, remove what the old one \
@@ -37,8 +38,19 @@ pub(super) enum Fault {
     Foreign,
     #[error("the file system cannot hold a write-ahead log (journal mode is `{0}`)")]
     NoLog(String),
-    #[error("the commit failed")]
-    Commit(#[source] Arc<StoreError>),
+    #[error("`{0}` is read-only for this process")]
+    ReadOnly(PathBuf),
+    #[error("`{path}` cannot be written")]
+    Unwritable {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{}", in_words(.0))]
+    Sqlite(rusqlite::Error),
+    /// Told to everyone whose operation was in the transaction.
+    #[error(transparent)]
+    Commit(Arc<StoreError>),
     #[error("the transaction was rolled back")]
     RolledBack,
     #[error("too many operations are waiting")]
@@ -46,7 +58,7 @@ pub(super) enum Fault {
     #[error("the threads of the database have ended")]
     Ended,
     #[error("cannot start a thread")]
-    Thread(#[source] std::io::Error),
+    Thread(#[source] io::Error),
 }
 
 impl From<Fault> for StoreError {
@@ -66,10 +78,62 @@ impl From<rusqlite::Error> for StoreError {
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                     Self::Corrupt(error.to_string())
                 }
-                _ => Self::Unavailable(Box::new(error)),
+                _ => Fault::Sqlite(error).into(),
             },
         }
     }
+}
+
+impl Fault {
+    /// What SQLite calls it.
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Sqlite(error) | Self::Open { source: error, .. } => error.sqlite_error_code(),
+            _ => None,
+        }
+    }
+
+    /// The fault that an error comes from.
+    fn within(error: &StoreError) -> Option<&Self> {
+        let StoreError::Unavailable(source) = error else { return None };
+        match source.downcast_ref() {
+            Some(Self::Commit(error)) => Self::within(error),
+            fault => fault,
+        }
+    }
+}
+
+/// What SQLite calls an error.
+pub(super) fn code(error: &StoreError) -> Option<ErrorCode> {
+    Fault::within(error).and_then(Fault::code)
+}
+
+/// Whether it is the disk, or the right to write there, that fails, and not what was asked.
+pub(super) fn is_of_disk(error: &StoreError) -> bool {
+    const CODES: [ErrorCode; 5] = [
+        ErrorCode::DiskFull,
+        ErrorCode::ReadOnly,
+        ErrorCode::PermissionDenied,
+        ErrorCode::CannotOpen,
+        ErrorCode::SystemIoFailure,
+    ];
+    matches!(Fault::within(error), Some(Fault::ReadOnly(_)))
+        || code(error).is_some_and(|code| CODES.contains(&code))
+}
+
+/// What went wrong, before what SQLite says of it, which is often less.
+fn in_words(error: &rusqlite::Error) -> String {
+    let words = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk is full",
+        Some(ErrorCode::ReadOnly) => "the database is read-only",
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "a file of the database cannot be opened"
+        }
+        Some(ErrorCode::SystemIoFailure) => "the disk fails to read or to write",
+        Some(ErrorCode::DatabaseBusy) => "another process has the database locked",
+        _ => return error.to_string(),
+    };
+    format!("{words} (SQLite: {error})")
 }
 
 /// The unsigned number that a column holds.

@@ -2,7 +2,6 @@
 //!
 //! `PRAGMA data_version` tells whether any other connection has committed; only then rows are read.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::RecvTimeoutError;
@@ -22,6 +21,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::database::Database;
 use crate::store::sqlite::database::Link;
 use crate::store::sqlite::fault::unsigned;
+use crate::telemetry::causes;
 
 /// How often the database is asked.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -124,13 +124,7 @@ impl Feed {
 
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        Self::Interrupted(FeedInterruption::Away(text))
+        Self::Interrupted(FeedInterruption::Away(causes(&error)))
     }
 }
 

@@ -10,6 +10,7 @@ mod examination;
 mod expired;
 mod fault;
 mod feed;
+mod health;
 mod keys;
 mod mails;
 mod readers;
@@ -110,7 +111,9 @@ impl SqliteStore {
     /// # Errors
     /// When SQLite cannot make one.
     pub fn in_memory(deadlines: Deadlines) -> Result<Self, StoreError> {
-        Self::start(Database::in_memory(patience(deadlines)), deadlines)
+        // Here it is this store's own readers that have the lock.
+        let patience = deadlines.command.max(Duration::from_secs(1));
+        Self::start(Database::in_memory(patience), deadlines)
     }
 
     fn start(database: Database, deadlines: Deadlines) -> Result<Self, StoreError> {
@@ -373,12 +376,19 @@ impl Store for SqliteStore {
         feed::follow(Arc::clone(&self.database), events).await;
     }
 
+    async fn writable(&self) -> Result<(), StoreError> {
+        self.writer.check(PROBE_DEADLINE).await
+    }
+
     fn describe(&self) -> String {
         self.database.describe()
     }
 }
 
-/// How long a connection waits for another process: no shorter than an asker waits.
+/// How long whoever asks whether writes succeed waits for one.
+const PROBE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long a connection waits for another process: whoever asks is to hear that it had to wait.
 fn patience(deadlines: Deadlines) -> Duration {
-    deadlines.command.max(Duration::from_secs(1))
+    deadlines.command * 3 / 4
 }

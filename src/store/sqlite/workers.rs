@@ -35,13 +35,13 @@ impl<J: Send + 'static> Workers<J> {
     pub(super) fn start(
         name: &str,
         links: Vec<Link>,
-        work: fn(&mut Link, &Jobs<J>),
+        work: impl Fn(&mut Link, &Jobs<J>) + Clone + Send + 'static,
     ) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE);
         let jobs = Arc::new(Jobs(Mutex::new(jobs)));
         let mut workers = Self { queue: Some(queue), threads: Vec::with_capacity(links.len()) };
         for mut link in links {
-            let jobs = Arc::clone(&jobs);
+            let (jobs, work) = (Arc::clone(&jobs), work.clone());
             let thread = std::thread::Builder::new()
                 .name(name.to_owned())
                 .spawn(move || work(&mut link, &jobs))

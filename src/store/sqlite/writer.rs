@@ -5,28 +5,51 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use rusqlite::Connection;
 use rusqlite::TransactionBehavior;
 use tokio::sync::oneshot;
 
 use crate::store::StoreError;
+use crate::store::sqlite::database;
 use crate::store::sqlite::database::Database;
 use crate::store::sqlite::database::Link;
+use crate::store::sqlite::fault;
 use crate::store::sqlite::fault::Fault;
+use crate::store::sqlite::health::Health;
+use crate::store::sqlite::health::Verdict;
 use crate::store::sqlite::workers;
 use crate::store::sqlite::workers::Jobs;
 use crate::store::sqlite::workers::Workers;
 
 /// The thread that writes.
-pub(super) struct Writer(Workers<Box<dyn Operation>>);
+pub(super) struct Writer {
+    workers: Workers<Box<dyn Operation>>,
+    health: Arc<Health>,
+}
+
+/// What an operation leaves behind, and the most that any of a transaction does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Effect {
+    /// It failed.
+    Undone,
+    /// It changed nothing.
+    Nothing,
+    /// Rows that are new, others or gone.
+    Rows,
+}
 
 /// How many operations share a commit at most: other processes wait for the lock meanwhile.
 const BATCH: usize = 64;
 
 impl Writer {
     pub(super) fn start(database: &Arc<Database>) -> Result<Self, StoreError> {
-        Workers::start("store-writer", vec![Link::open(database)?], serve).map(Self)
+        let health = Arc::new(Health::new(database.describe()));
+        let noted = Arc::clone(&health);
+        let work = move |link: &mut Link, jobs: &Jobs<_>| serve(link, jobs, &noted);
+        let workers = Workers::start("store-writer", vec![Link::open(database)?], work)?;
+        Ok(Self { workers, health })
     }
 
     /// Runs `operation`; the answer means that it is committed.
@@ -39,15 +62,38 @@ impl Writer {
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let (answer, receiver) = oneshot::channel();
-        self.0.submit(Box::new(Asked { operation: Some(operation), outcome: None, answer }))?;
-        workers::answer(receiver, deadline).await
+        self.workers.submit(Box::new(Asked {
+            operation: Some(operation),
+            outcome: None,
+            answer,
+        }))?;
+        let outcome = workers::answer(receiver, deadline).await;
+        if let Err(StoreError::TimedOut(_)) = outcome {
+            self.health.doubt(StoreError::TimedOut(deadline));
+        }
+        outcome
+    }
+
+    /// Whether writes succeed; makes one where that is in doubt, and waits until `deadline`.
+    pub(super) async fn check(&self, deadline: Duration) -> Result<(), StoreError> {
+        match self.health.verdict(Instant::now()) {
+            Verdict::Sound => Ok(()),
+            Verdict::Failing(error) => Err(Fault::Commit(error).into()),
+            Verdict::ToBeTried => {
+                self.ask(deadline, database::rewrite_head).await?;
+                self.health.note(Ok(()));
+                Ok(())
+            }
+        }
     }
 }
 
 /// An operation that waits, or runs in an open transaction.
 trait Operation: Send {
     /// Does it; says whether what it did may stay.
-    fn run(&mut self, connection: &Connection) -> bool;
+    ///
+    /// Where the disk fails, the whole transaction does: whoever has a part in it is told why.
+    fn run(&mut self, connection: &Connection) -> Result<bool, StoreError>;
 
     /// Tells the asker, once it is known whether the transaction was committed.
     fn answer(self: Box<Self>, committed: Result<(), &Arc<StoreError>>);
@@ -64,11 +110,14 @@ where
     T: Send,
     F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
 {
-    fn run(&mut self, connection: &Connection) -> bool {
+    fn run(&mut self, connection: &Connection) -> Result<bool, StoreError> {
         if !self.answer.is_closed() {
-            self.outcome = self.operation.take().map(|operation| operation(connection));
+            self.outcome = match self.operation.take().map(|operation| operation(connection)) {
+                Some(Err(error)) if fault::is_of_disk(&error) => return Err(error),
+                outcome => outcome,
+            };
         }
-        matches!(self.outcome, Some(Ok(_)))
+        Ok(matches!(self.outcome, Some(Ok(_))))
     }
 
     fn answer(self: Box<Self>, committed: Result<(), &Arc<StoreError>>) {
@@ -84,7 +133,7 @@ where
     }
 }
 
-fn serve(link: &mut Link, jobs: &Jobs<Box<dyn Operation>>) {
+fn serve(link: &mut Link, jobs: &Jobs<Box<dyn Operation>>, health: &Health) {
     while let Some(first) = jobs.next() {
         let mut batch = vec![first];
         while batch.len() < BATCH
@@ -92,44 +141,62 @@ fn serve(link: &mut Link, jobs: &Jobs<Box<dyn Operation>>) {
         {
             batch.push(another);
         }
-        let committed = commit(link, &mut batch).map_err(Arc::new);
+        let committed = commit(link, &mut batch);
+        let committed = committed.map_err(|error| Arc::new(link.database().explained(error)));
+        match &committed {
+            Ok(Effect::Rows) => health.note(Ok(())),
+            // Nothing was written, which tells nothing of the disk.
+            Ok(Effect::Nothing | Effect::Undone) => {}
+            Err(error) => health.note(Err(error)),
+        }
         for operation in batch {
-            operation.answer(committed.as_ref().copied());
+            operation.answer(committed.as_ref().map(drop));
         }
     }
 }
 
-fn commit(link: &mut Link, batch: &mut [Box<dyn Operation>]) -> Result<(), StoreError> {
+fn commit(link: &mut Link, batch: &mut [Box<dyn Operation>]) -> Result<Effect, StoreError> {
     let transaction =
         link.connection()?.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut most = Effect::Undone;
     // One alone needs no savepoint. SQLite keeps every page that changes within one, and walks
     // that whole list at the end of each statement: thousands of revocations would take minutes.
     if let [alone] = batch {
-        if run(&mut **alone, &transaction)? {
-            transaction.commit()?;
-        } else {
+        most = run(&mut **alone, &transaction)?;
+        if most == Effect::Undone {
             transaction.rollback()?;
+        } else {
+            transaction.commit()?;
         }
     } else {
         for operation in batch {
             transaction.execute_batch("SAVEPOINT operation")?;
-            transaction.execute_batch(if run(&mut **operation, &transaction)? {
-                "RELEASE operation"
-            } else {
+            let effect = run(&mut **operation, &transaction)?;
+            transaction.execute_batch(if effect == Effect::Undone {
                 "ROLLBACK TO operation; RELEASE operation"
+            } else {
+                "RELEASE operation"
             })?;
+            most = most.max(effect);
         }
         transaction.commit()?;
     }
     link.connection()?;
-    Ok(())
+    Ok(most)
 }
 
-/// Does an operation; says whether what it did may stay.
-fn run(operation: &mut dyn Operation, transaction: &Connection) -> Result<bool, StoreError> {
-    let stays = operation.run(transaction);
-    // A full disk, for one, rolls the whole transaction back: the rest must not go on without.
-    if transaction.is_autocommit() { Err(Fault::RolledBack.into()) } else { Ok(stays) }
+fn run(operation: &mut dyn Operation, transaction: &Connection) -> Result<Effect, StoreError> {
+    let before = transaction.total_changes();
+    let stays = operation.run(transaction)?;
+    // Some failures roll the whole transaction back: the rest must not go on without.
+    if transaction.is_autocommit() {
+        return Err(Fault::RolledBack.into());
+    }
+    Ok(match (stays, transaction.total_changes() > before) {
+        (false, _) => Effect::Undone,
+        (true, false) => Effect::Nothing,
+        (true, true) => Effect::Rows,
+    })
 }
 
 #[cfg(test)]
@@ -140,11 +207,13 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::Asked;
+    use super::Effect;
     use super::Operation;
     use super::commit;
     use crate::store::StoreError;
     use crate::store::sqlite::database::Database;
     use crate::store::sqlite::database::Link;
+    use crate::telemetry::causes;
 
     type Receiver = oneshot::Receiver<Result<i64, StoreError>>;
 
@@ -213,10 +282,49 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_fails_one_fails_its_batch_and_tells_everyone_why() {
+        let mut link = link();
+        let (first, mut bystander) = insert("a", false);
+        let (answer, mut unlucky) = oneshot::channel();
+        let full = |_: &rusqlite::Connection| -> Result<i64, StoreError> {
+            let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+            Err(rusqlite::Error::SqliteFailure(full, None).into())
+        };
+        let second = Box::new(Asked { operation: Some(full), outcome: None, answer });
+        let mut batch: [Box<dyn Operation>; 2] = [first, second];
+
+        let error = Arc::new(commit(&mut link, &mut batch).unwrap_err());
+        for operation in batch {
+            operation.answer(Err(&error));
+        }
+
+        assert!(issuers(&mut link).is_empty());
+        for receiver in [&mut bystander, &mut unlucky] {
+            let told = causes(&receiver.try_recv().unwrap().unwrap_err());
+            assert!(told.contains("the disk is full"), "{told}");
+        }
+    }
+
+    #[test]
+    fn only_what_changes_rows_tells_of_the_disk() {
+        let mut link = link();
+        let (answer, _receiver) = oneshot::channel();
+        let read = |_: &rusqlite::Connection| -> Result<i64, StoreError> { Ok(1) };
+        let read = Box::new(Asked { operation: Some(read), outcome: None, answer });
+        let (refused, _refused) = insert("a", true);
+        let (written, _written) = insert("b", false);
+
+        let effects = [read as Box<dyn Operation>, refused, written]
+            .map(|operation| commit(&mut link, &mut [operation]).unwrap());
+
+        assert_eq!(effects, [Effect::Nothing, Effect::Undone, Effect::Rows]);
+    }
+
+    #[test]
     fn a_failed_commit_is_told_to_every_asker() {
         let error = Arc::new(StoreError::Taken);
         let (mut operation, mut receiver) = insert("a", false);
-        operation.run(link().connection().unwrap());
+        operation.run(link().connection().unwrap()).unwrap();
 
         operation.answer(Err(&error));
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod client;
+pub(crate) mod disk;
 mod frames;
 pub(crate) mod gateway;
 mod literal;
@@ -19,6 +20,7 @@ pub(crate) use client::Reply;
 pub(crate) use client::Version;
 pub(crate) use client::raw;
 pub(crate) use client::request;
+pub(crate) use disk::Disk;
 pub(crate) use frames::Frames;
 pub(crate) use frames::kind;
 pub(crate) use gateway::Backing;

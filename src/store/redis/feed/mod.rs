@@ -43,6 +43,7 @@ use crate::store::redis::refill::lineage_of;
 use crate::store::redis::route::Route;
 use crate::store::redis::script::Script;
 use crate::store::redis::wrong_type::wrong_types;
+use crate::telemetry::causes;
 use crate::telemetry::metric;
 
 static BEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/beat.lua")));
@@ -110,7 +111,7 @@ impl From<StoreError> for End {
     fn from(error: StoreError) -> Self {
         Self::Interrupted(match error {
             StoreError::Corrupt(_) => FeedInterruption::Damaged(error.to_string()),
-            _ => FeedInterruption::Away(error.to_string()),
+            _ => FeedInterruption::Away(causes(&error)),
         })
     }
 }
