@@ -19,10 +19,10 @@ use crate::operation::Rejection;
 use crate::operation::RevocationKey;
 use crate::revocation::Freshness;
 use crate::revocation::Revocations;
-use crate::revocation::RevokedBy;
 use crate::store::Store;
 use crate::telemetry::metric;
 use crate::token::RevocationKeys;
+use crate::token::RevokedBy;
 use crate::token::SiteTokens;
 use crate::token::TokenError;
 use crate::token::Verified;
@@ -197,21 +197,10 @@ fn staleness(freshness: Freshness, when_stale: WhenStale) -> Result<Option<Stale
 
 /// Asks the store itself about everything that a revocation of the token can go by.
 async fn ask(store: &dyn Store, keys: &RevocationKeys, now: Timestamp) -> Result<(), Rejection> {
-    let whole = u64::MAX;
-    let user = keys.user.map(|key| (key, keys.generations.user, RevokedBy::User));
-    let session = keys.session.map(|key| (key, whole, RevokedBy::Session));
-    let questions = [
-        Some((keys.token, whole, RevokedBy::Token)),
-        session,
-        user,
-        Some((keys.site, keys.generations.site, RevokedBy::Site)),
-        Some((keys.key, whole, RevokedBy::Key)),
-    ];
-    let answers = questions.into_iter().flatten().map(|(key, generation, by)| async move {
-        let floor = find(store, key, now).await?;
-        // A match refuses whole where nothing has generations: its floor is zero.
-        let refuses = |floor: u64| generation == whole || generation < floor;
-        Ok::<_, Rejection>(floor.is_some_and(refuses).then_some(by))
+    let answers = keys.all().map(|revocable| async move {
+        let floor = find(store, revocable.key, now).await?;
+        let is_refused = floor.is_some_and(|floor| revocable.is_refused_at(floor));
+        Ok::<_, Rejection>(is_refused.then_some(revocable.by))
     });
     let revoked = try_join_all(answers).await?.into_iter().flatten().next();
     match revoked {

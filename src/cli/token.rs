@@ -196,10 +196,10 @@ async fn revoked_by(
     opened: &Opened,
     context: &Context,
 ) -> anyhow::Result<Option<&'static str>> {
-    for (name, key, generation) in keys.named() {
-        let floor = opened.store.find_revocation(key, context.now.wall).await?;
-        if floor.is_some_and(|floor| generation.is_none_or(|generation| generation < floor)) {
-            return Ok(Some(name));
+    for revocable in keys.all() {
+        let floor = opened.store.find_revocation(revocable.key, context.now.wall).await?;
+        if floor.is_some_and(|floor| revocable.is_refused_at(floor)) {
+            return Ok(Some(revocable.by.name()));
         }
     }
     Ok(None)

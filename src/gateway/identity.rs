@@ -20,35 +20,13 @@ pub(crate) struct Identity {
     names: Vec<String>,
 }
 
-/// What a backend takes for an identity header if it looks for none else; stripped even where
-/// the site sends them under other names or not at all.
-const DEFAULT_NAMES: [&str; 6] = [
-    "x-user-id",
-    "x-user-email",
-    "x-user-name",
-    "x-user-roles",
-    "x-user-permissions",
-    "x-session-id",
-];
-
 impl Identity {
     /// Takes a site's choice of names.
     pub(crate) fn new(config: &IdentityConfig) -> Self {
-        let chosen = [
-            &config.user_id,
-            &config.email,
-            &config.username,
-            &config.roles,
-            &config.permissions,
-            &config.session,
-        ];
-        let chosen = chosen.into_iter().flatten();
-        let mut names: Vec<String> = chosen
-            .chain(config.claims.iter().chain(&config.attributes).map(|(header, _)| header))
-            .map(HeaderName::as_str)
-            .chain(DEFAULT_NAMES)
-            .map(folded_name)
-            .collect();
+        // Backends that were set up for the default names look for them, whatever a site chose.
+        let default = IdentityConfig::default();
+        let headers = config.headers().chain(default.headers());
+        let mut names: Vec<String> = headers.map(|name| folded_name(name.as_str())).collect();
         names.sort_unstable();
         names.dedup();
         Self { config: config.clone(), names }

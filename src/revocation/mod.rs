@@ -36,7 +36,9 @@ use crate::operation::RevocationKey;
 use crate::store::FeedEntry;
 use crate::store::FeedInterruption;
 use crate::telemetry::metric;
+use crate::token::Revocable;
 use crate::token::RevocationKeys;
+use crate::token::RevokedBy;
 
 use expiry::Expiry;
 use shard::Count;
@@ -66,21 +68,6 @@ pub struct Revocations {
     interruption: Mutex<Option<FeedInterruption>>,
     /// What is here was read from the node's own file, and stands for the store until that answers.
     restored: AtomicBool,
-}
-
-/// By what a token is revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RevokedBy {
-    /// The token itself.
-    Token,
-    /// Its session.
-    Session,
-    /// Its user's generation.
-    User,
-    /// Its site's generation.
-    Site,
-    /// The key that signed it.
-    Key,
 }
 
 /// How fresh the list is.
@@ -124,23 +111,11 @@ impl Revocations {
         let now = Expiry::of(now);
         let any_keys = self.keys.load(Ordering::Acquire) > 0;
         let any_floors = self.floors.load(Ordering::Acquire) > 0;
-        let revoked = |key: &RevocationKey| any_keys && self.read_shard(key).holds(key, now);
-        let outlived = |key: &RevocationKey, generation| {
-            any_floors && self.read_shard(key).refuses(key, generation, now)
-        };
-        if revoked(&keys.token) {
-            Some(RevokedBy::Token)
-        } else if keys.session.as_ref().is_some_and(revoked) {
-            Some(RevokedBy::Session)
-        } else if keys.user.as_ref().is_some_and(|key| outlived(key, keys.generations.user)) {
-            Some(RevokedBy::User)
-        } else if outlived(&keys.site, keys.generations.site) {
-            Some(RevokedBy::Site)
-        } else if revoked(&keys.key) {
-            Some(RevokedBy::Key)
-        } else {
-            None
-        }
+        keys.refused_by(|Revocable { key, generation, .. }| match generation {
+            None => (any_keys && self.read_shard(key).holds(key, now)).then_some(0),
+            Some(_) if any_floors => self.read_shard(key).floor(key, now).map(|entry| entry.floor),
+            Some(_) => None,
+        })
     }
 
     /// Says whether a single token, session or signing key is revoked.

@@ -38,15 +38,8 @@ impl Shard {
         self.table.find(key).is_some_and(|expires| expires >= now)
     }
 
-    /// Whether a generation is below the floor of its key.
-    #[inline]
-    pub(super) fn refuses(&self, key: &RevocationKey, generation: u64, now: Expiry) -> bool {
-        self.floors
-            .get(key)
-            .is_some_and(|floor| generation < floor.generation && floor.expires >= now)
-    }
-
     /// The floor of a key, while it stands; its expiry may be rounded up to the second.
+    #[inline]
     pub(super) fn floor(&self, key: &RevocationKey, now: Expiry) -> Option<FeedEntry> {
         let floor = self.floors.get(key).filter(|floor| floor.expires >= now)?;
         let expires_at = floor.expires.instant();

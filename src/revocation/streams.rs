@@ -129,19 +129,13 @@ impl fmt::Display for Ended {
 }
 
 impl Holder {
-    /// Whether an entry of the feed refuses the token: as [`super::Revocations::check`] decides.
+    /// Whether an entry of the feed refuses the token.
     fn is_refused_by(&self, entry: &FeedEntry) -> bool {
-        let Self { keys, .. } = self;
-        if entry.floor == 0 {
-            return [Some(keys.token), keys.session, Some(keys.key)].contains(&Some(entry.key));
-        }
-        let is_below = |key, generation| key == Some(entry.key) && generation < entry.floor;
-        is_below(keys.user, keys.generations.user)
-            || is_below(Some(keys.site), keys.generations.site)
+        self.keys.refused_by(|own| (own.key == entry.key).then_some(entry.floor)).is_some()
     }
 
     fn all_keys(&self) -> impl Iterator<Item = RevocationKey> {
-        self.keys.named().map(|(_, key, _)| key)
+        self.keys.all().map(|revocable| revocable.key)
     }
 
     fn ends_at(&self) -> Option<Timestamp> {

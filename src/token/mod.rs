@@ -52,7 +52,9 @@ pub use refresh::RefreshFormat;
 pub use refresh::RefreshToken;
 pub use verified::IdentityHeaders;
 pub use verified::LeftOut;
+pub use verified::Revocable;
 pub use verified::RevocationKeys;
+pub use verified::RevokedBy;
 pub use verified::Verified;
 
 /// Tokens of one site.

@@ -61,6 +61,32 @@ pub struct RevocationKeys {
     pub generations: Generations,
 }
 
+/// One of the keys by which a token can be revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocable {
+    /// What the key is of.
+    pub by: RevokedBy,
+    /// The key.
+    pub key: RevocationKey,
+    /// The token's generation, where a revocation is of all generations below a floor.
+    pub generation: Option<u64>,
+}
+
+/// By what a token is revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokedBy {
+    /// The token itself.
+    Token,
+    /// Its session.
+    Session,
+    /// Its user's generation.
+    User,
+    /// Its site's generation.
+    Site,
+    /// The key that signed it.
+    Key,
+}
+
 impl Verified {
     /// What backends are told of whom it speaks for, by `make` where nobody asked before: a token
     /// belongs to one site as it is configured, which says it always alike.
@@ -88,19 +114,49 @@ impl Verified {
 }
 
 impl RevocationKeys {
-    /// Every key with its name and, where a revocation says which generations it refuses, the
-    /// generation to hold against it.
-    pub fn named(&self) -> impl Iterator<Item = (&'static str, RevocationKey, Option<u64>)> {
+    /// Every key, in the order in which they are named as the reason.
+    pub fn all(&self) -> impl Iterator<Item = Revocable> {
         let Generations { user, site } = self.generations;
         [
-            ("token", Some(self.token), None),
-            ("session", self.session, None),
-            ("user", self.user, Some(user)),
-            ("site", Some(self.site), Some(site)),
-            ("key", Some(self.key), None),
+            (RevokedBy::Token, Some(self.token), None),
+            (RevokedBy::Session, self.session, None),
+            (RevokedBy::User, self.user, Some(user)),
+            (RevokedBy::Site, Some(self.site), Some(site)),
+            (RevokedBy::Key, Some(self.key), None),
         ]
         .into_iter()
-        .filter_map(|(name, key, generation)| Some((name, key?, generation)))
+        .filter_map(|(by, key, generation)| Some(Revocable { by, key: key?, generation }))
+    }
+
+    /// By what the token is refused; `floor` finds the floor of a revocation that stands.
+    pub fn refused_by(&self, floor: impl Fn(&Revocable) -> Option<u64>) -> Option<RevokedBy> {
+        let refused = |revocable: &Revocable| {
+            floor(revocable).is_some_and(|floor| revocable.is_refused_at(floor))
+        };
+        self.all().find(refused).map(|revocable| revocable.by)
+    }
+}
+
+impl Revocable {
+    /// Whether a revocation of this key refuses the token: whatever its floor where nothing has
+    /// generations, and else with a floor above the token's generation.
+    #[must_use]
+    pub fn is_refused_at(&self, floor: u64) -> bool {
+        self.generation.is_none_or(|generation| generation < floor)
+    }
+}
+
+impl RevokedBy {
+    /// The name of what was revoked.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Session => "session",
+            Self::User => "user",
+            Self::Site => "site",
+            Self::Key => "key",
+        }
     }
 }
 
