@@ -40,7 +40,7 @@ use crate::edge::Bound;
 use crate::edge::Service;
 use crate::edge::tls::TlsError;
 use crate::gateway::Gateway;
-use crate::gateway::access_log::AccessLog;
+use crate::gateway::log::writer::AccessLog;
 use crate::gateway::snapshot::Snapshot;
 use crate::journal::Journaled;
 use crate::journal::OnDamage;

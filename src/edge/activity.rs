@@ -24,7 +24,7 @@ use crate::config::LimitsConfig;
 use crate::drain::Guard;
 use crate::edge::unsent::Unsent;
 use crate::gateway::open_request::End;
-use crate::gateway::pace::Pace;
+use crate::gateway::body::pace::Pace;
 use crate::revocation::Sign;
 use crate::telemetry::metric;
 
@@ -326,7 +326,7 @@ mod tests {
     use super::{Activity, Progress};
     use crate::config::LimitsConfig;
     use crate::drain::Drain;
-    use crate::gateway::body::tests::limits;
+    use crate::gateway::body::reply::tests::limits;
     use crate::gateway::open_request::End;
 
     fn activity() -> Activity {

@@ -41,13 +41,13 @@ use crate::edge::reply::Reply;
 use crate::edge::socket::Socket;
 use crate::edge::tcp::Tcp;
 use crate::gateway::Connection;
-use crate::gateway::body::CLOSE;
-use crate::gateway::body::ReplyBody;
-use crate::gateway::framing::FragmentSeen;
-use crate::gateway::framing::HYPER_HEADERS;
-use crate::gateway::request_body::RequestBody;
-use crate::gateway::request_body::TrailersSeen;
-use crate::gateway::tunnel::Lifeline;
+use crate::gateway::body::reply::CLOSE;
+use crate::gateway::body::reply::ReplyBody;
+use crate::gateway::request::framing::FragmentSeen;
+use crate::gateway::request::framing::HYPER_HEADERS;
+use crate::gateway::body::request::RequestBody;
+use crate::gateway::body::request::TrailersSeen;
+use crate::gateway::websocket::tunnel::Lifeline;
 use crate::telemetry::metric;
 
 /// A connection that was just accepted.

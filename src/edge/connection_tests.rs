@@ -25,7 +25,7 @@ use crate::edge::rig::read_head;
 use crate::edge::rig::read_to_end;
 use crate::edge::rig::request;
 use crate::edge::serve_plain;
-use crate::gateway::body::ReplyBody;
+use crate::gateway::body::reply::ReplyBody;
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -198,7 +198,7 @@ async fn a_plain_listener_serves_http1_until_it_is_stopped() {
     let address = bound.local_addr();
     let service = Service {
         handler: |_, _| async { Response::new(ReplyBody::full(Bytes::from_static(b"live"))) },
-        limits: Arc::new(crate::gateway::body::tests::limits),
+        limits: Arc::new(crate::gateway::body::reply::tests::limits),
         connections: Arc::new(Semaphore::new(1)),
         guard: drain.guard(),
     };

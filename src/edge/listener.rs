@@ -25,8 +25,8 @@ use crate::edge::Service;
 use crate::edge::connection;
 use crate::edge::connection::Accepted;
 use crate::gateway::Connection;
-use crate::gateway::body::ReplyBody;
-use crate::gateway::request_body::RequestBody;
+use crate::gateway::body::reply::ReplyBody;
+use crate::gateway::body::request::RequestBody;
 
 /// A listening socket: its address is known, and connections already queue.
 #[derive(Debug)]

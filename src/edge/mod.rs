@@ -39,8 +39,8 @@ use tokio::sync::Semaphore;
 use crate::config::LimitsConfig;
 use crate::drain::Guard;
 use crate::gateway::Connection;
-use crate::gateway::body::ReplyBody;
-use crate::gateway::request_body::RequestBody;
+use crate::gateway::body::reply::ReplyBody;
+use crate::gateway::body::request::RequestBody;
 
 pub use listener::Bound;
 

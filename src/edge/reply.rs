@@ -17,7 +17,7 @@ use tokio::time::Sleep;
 
 use crate::edge::activity::Activity;
 use crate::edge::part::Part;
-use crate::gateway::body::ReplyBody;
+use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::open_request::End;
 
 /// A request under way.

@@ -47,15 +47,15 @@ use crate::edge::Bound;
 use crate::edge::Service;
 use crate::edge::serve;
 use crate::gateway::Connection;
-use crate::gateway::body::ReplyBody;
-use crate::gateway::body::read_input;
-use crate::gateway::body::settle;
-use crate::gateway::forward::Plan;
-use crate::gateway::forward::forward;
-use crate::gateway::framing;
-use crate::gateway::request_body::RequestBody;
-use crate::gateway::reserved::Reserved;
-use crate::gateway::sent::Sent;
+use crate::gateway::body::reply::ReplyBody;
+use crate::gateway::body::reply::read_input;
+use crate::gateway::body::reply::settle;
+use crate::gateway::proxy::forward::Plan;
+use crate::gateway::proxy::forward::forward;
+use crate::gateway::request::framing;
+use crate::gateway::body::request::RequestBody;
+use crate::gateway::headers::reserved::Reserved;
+use crate::gateway::body::sent::Sent;
 use crate::gateway::upstream::Upstream;
 use crate::operation::Rejection;
 
@@ -89,7 +89,7 @@ impl Settings {
     pub(super) fn new(backend: SocketAddr) -> Self {
         let host = backend.ip().to_string();
         Self {
-            limits: crate::gateway::body::tests::limits(),
+            limits: crate::gateway::body::reply::tests::limits(),
             upstream: UpstreamConfig {
                 connect_timeout: Duration::from_secs(2),
                 response_timeout: Duration::from_secs(5),

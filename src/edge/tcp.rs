@@ -188,7 +188,7 @@ mod tests {
     use super::Tcp;
     use crate::drain::Drain;
     use crate::edge::activity::Activity;
-    use crate::gateway::body::tests::limits;
+    use crate::gateway::body::reply::tests::limits;
 
     #[tokio::test]
     async fn small_writes_to_a_client_do_not_wait_for_each_other() {

@@ -21,11 +21,11 @@ use http::uri::PathAndQuery;
 use crate::clock::Now;
 use crate::config::SameSite;
 use crate::contract::ReplyContext;
-use crate::gateway::client_address::Client;
-use crate::gateway::framing;
-use crate::gateway::meter::Meter;
-use crate::gateway::request_body::RequestBody;
-use crate::gateway::sent::Sent;
+use crate::gateway::request::client_address::Client;
+use crate::gateway::request::framing;
+use crate::gateway::log::meter::Meter;
+use crate::gateway::body::request::RequestBody;
+use crate::gateway::body::sent::Sent;
 use crate::gateway::upstream::Upstream;
 use crate::operation::UserId;
 use crate::token::Verified;
@@ -233,7 +233,7 @@ mod tests {
     use super::Context;
     use super::RequestIds;
     use crate::clock::Now;
-    use crate::gateway::client_address::Client;
+    use crate::gateway::request::client_address::Client;
 
     fn context(uri: &str, id: Option<&str>, through_trusted: bool) -> Context {
         let mut request = Request::builder().uri(uri).header("host", "A.example:8443");

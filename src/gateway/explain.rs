@@ -21,8 +21,8 @@ use crate::config::RouteAuth;
 use crate::config::RouteConfig;
 use crate::config::UpstreamRef;
 use crate::config::WhenStale;
-use crate::gateway::authenticate::examine;
-use crate::gateway::path::Canonical;
+use crate::gateway::access::authenticate::examine;
+use crate::gateway::request::path::Canonical;
 use crate::gateway::site::Destination;
 use crate::gateway::site::Route;
 use crate::gateway::site::Site;
@@ -320,7 +320,7 @@ mod tests {
     use super::upstream;
     use crate::config::UpstreamRef;
     use crate::config::UpstreamUrl;
-    use crate::gateway::sample::route;
+    use crate::gateway::fixtures::route;
 
     #[test]
     fn a_rule_reads_as_a_sentence() {

@@ -10,8 +10,8 @@ use http::header::HOST;
 use http::header::LOCATION;
 use http::uri::PathAndQuery;
 
-use crate::gateway::body::ReplyBody;
-use crate::gateway::framing;
+use crate::gateway::body::reply::ReplyBody;
+use crate::gateway::request::framing;
 use crate::gateway::snapshot::Snapshot;
 
 /// 308 to the same address by https where a site is for its host, else 400.

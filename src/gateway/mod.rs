@@ -4,47 +4,25 @@
 //! route, endpoint or authenticate → authorize → identity → forward, turns a refusal into the
 //! site's own error, logs and counts.
 
-mod access_line;
-pub mod access_log;
-mod audited;
-mod authenticate;
-mod authorize;
+pub(crate) mod access;
 pub mod body;
-mod client_address;
 mod context;
-mod cookies;
-mod cors;
 mod endpoint;
 pub mod explain;
-pub mod forward;
-mod forwarded;
-pub mod framing;
-mod hop;
-mod identity;
-mod in_the_clear;
-mod meter;
-pub mod open_request;
-mod origin;
-mod outgoing;
-pub(crate) mod pace;
-mod path;
-mod path_tree;
-mod plain;
-mod redirects;
-pub mod request_body;
-pub(crate) mod reserved;
-mod route;
 #[cfg(test)]
-mod sample;
-pub(crate) mod sent;
+mod fixtures;
+pub(crate) mod headers;
+mod in_the_clear;
+pub mod log;
+pub mod open_request;
+pub mod proxy;
+pub mod request;
 mod site;
 pub mod snapshot;
-pub mod tunnel;
-pub(crate) mod upload;
+mod text;
 pub mod upstream;
 mod walk;
-mod watch;
-mod websocket_frame;
+pub mod websocket;
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -68,16 +46,16 @@ use crate::contract::Endpoint;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
 
-use access_log::AccessLog;
-use body::ReplyBody;
-use client_address::Client;
+use log::writer::AccessLog;
+use body::reply::ReplyBody;
+use request::client_address::Client;
 use context::Context;
 use context::REQUEST_ID;
 use context::RequestIds;
 use context::Unread;
-use meter::Meter;
+use log::meter::Meter;
 use open_request::OpenRequest;
-use request_body::RequestBody;
+use body::request::RequestBody;
 use site::Site;
 use snapshot::Snapshot;
 use walk::Visit;
@@ -138,8 +116,8 @@ impl Gateway {
         }
         let (now, started) = (Now::read(), Instant::now());
         let snapshot = self.snapshot.load_full();
-        let framing = framing::check(&request, &snapshot.config.limits);
-        let host = framing::host(&request);
+        let framing = request::framing::check(&request, &snapshot.config.limits);
+        let host = request::framing::host(&request);
         // HTTP/1.0 need not name a host: that is nobody's but the site's for every host.
         let site = snapshot.site(host.as_deref().unwrap_or_default());
         let (parts, body) = request.into_parts();
@@ -175,7 +153,7 @@ impl Gateway {
         };
         if let Some(body) = unread.body.filter(|body| !body.is_end_stream()) {
             let waits = context.expects_continue && unread.untouched;
-            response = body::settle(response, body, context.version, waits);
+            response = body::reply::settle(response, body, context.version, waits);
         }
         if let Some(marks) = marks {
             marks.write(response.headers_mut());

@@ -14,15 +14,15 @@ use crate::config::RouteConfig;
 use crate::config::SameSite;
 use crate::contract::Contract;
 use crate::contract::Endpoint;
-use crate::gateway::cors::Cors;
-use crate::gateway::identity::Identity;
-use crate::gateway::meter::Meter;
-use crate::gateway::path::Canonical;
-use crate::gateway::path::PathError;
-use crate::gateway::path_tree::Pattern;
-use crate::gateway::reserved::Reserved;
-use crate::gateway::route::Router;
-use crate::gateway::route::Target;
+use crate::gateway::access::cors::Cors;
+use crate::gateway::headers::identity::Identity;
+use crate::gateway::log::meter::Meter;
+use crate::gateway::request::path::Canonical;
+use crate::gateway::request::path::PathError;
+use crate::gateway::request::path_tree::Pattern;
+use crate::gateway::headers::reserved::Reserved;
+use crate::gateway::request::router::Router;
+use crate::gateway::request::router::Target;
 use crate::gateway::upstream::Upstream;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
@@ -136,7 +136,7 @@ pub(crate) fn path_parameters(endpoint: &Endpoint, path: &Canonical<'_>) -> Vec<
         return Vec::new();
     };
     let decode = |(name, value): (&str, &str)| {
-        (name.to_owned(), crate::gateway::path::decode_segment(value))
+        (name.to_owned(), crate::gateway::request::path::decode_segment(value))
     };
     pattern.parameters(path.as_str()).map(decode).collect()
 }

@@ -16,27 +16,27 @@ use crate::config::RouteAuth;
 use crate::config::WhenStale;
 use crate::contract::Endpoint;
 use crate::gateway::Gateway;
-use crate::gateway::authenticate::examine;
-use crate::gateway::authenticate::presents_token;
-use crate::gateway::authorize::authorize;
-use crate::gateway::body::ReplyBody;
+use crate::gateway::access::authenticate::examine;
+use crate::gateway::access::authenticate::presents_token;
+use crate::gateway::access::authorize::authorize;
+use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::context::Context;
 use crate::gateway::context::RequestRecord;
 use crate::gateway::context::Unread;
 use crate::gateway::context::Who;
-use crate::gateway::cors;
-use crate::gateway::endpoint;
-use crate::gateway::forward::Plan;
-use crate::gateway::forward::Unforwarded;
-use crate::gateway::forward::forward;
-use crate::gateway::path::Canonical;
-use crate::gateway::redirects::Redirects;
+use crate::gateway::access::cors;
+use crate::gateway::endpoint::serve;
+use crate::gateway::proxy::forward::Plan;
+use crate::gateway::proxy::forward::Unforwarded;
+use crate::gateway::proxy::forward::forward;
+use crate::gateway::request::path::Canonical;
+use crate::gateway::headers::redirects::Redirects;
 use crate::gateway::reply;
 use crate::gateway::site::Destination;
 use crate::gateway::site::Route;
 use crate::gateway::site::Site;
 use crate::gateway::snapshot::Snapshot;
-use crate::gateway::watch::Watch;
+use crate::gateway::access::watch::Watch;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
 use crate::token::Verified;
@@ -93,7 +93,7 @@ impl<'a> Visit<'a> {
             Destination::Endpoint(endpoint, meter) => {
                 record.meter = Arc::clone(meter);
                 // Boxed, so that a request that is forwarded need not hold room for it.
-                let serving = endpoint::serve(self, endpoint, &path, &parts, unread, record);
+                let serving = serve::serve(self, endpoint, &path, &parts, unread, record);
                 match Box::pin(serving).await {
                     Ok(answer) => Ok(reply(answer, method)),
                     Err(rejection) => Err(Refused { rejection, endpoint: Some(endpoint) }),

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::gateway::upload::Fault;
+use crate::gateway::body::upload::Fault;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
 use crate::revocation::Ended;

@@ -30,8 +30,8 @@ use tokio::sync::Semaphore;
 
 use crate::config::UpstreamConfig;
 use crate::config::UpstreamUrl;
-use crate::gateway::upload::ClientBody;
-use crate::gateway::upload::Upload;
+use crate::gateway::body::upload::ClientBody;
+use crate::gateway::body::upload::Upload;
 use crate::telemetry::metric;
 
 pub(crate) use answer::Answer;

@@ -11,7 +11,7 @@ use http::Uri;
 use http::header::UPGRADE;
 use http_body::Body;
 
-use crate::gateway::upload::ClientBody;
+use crate::gateway::body::upload::ClientBody;
 
 /// A request without a body.
 #[derive(Debug)]

@@ -25,24 +25,24 @@ use tokio::time::Instant;
 use crate::config::ByteSize;
 use crate::config::HostHeader;
 use crate::config::LimitsConfig;
-use crate::gateway::body::CLOSE;
-use crate::gateway::body::ReplyBody;
-use crate::gateway::body::read_whole;
-use crate::gateway::hop;
-use crate::gateway::outgoing;
-use crate::gateway::request_body::RequestBody;
-use crate::gateway::reserved::Reserved;
-use crate::gateway::sent::Sent;
-use crate::gateway::tunnel::Handshake;
-use crate::gateway::upload::ClientBody;
-use crate::gateway::upload::Fault;
-use crate::gateway::upload::SHORT;
-use crate::gateway::upload::Upload;
+use crate::gateway::body::reply::CLOSE;
+use crate::gateway::body::reply::ReplyBody;
+use crate::gateway::body::reply::read_whole;
+use crate::gateway::headers::hop;
+use crate::gateway::proxy::outgoing;
+use crate::gateway::body::request::RequestBody;
+use crate::gateway::headers::reserved::Reserved;
+use crate::gateway::body::sent::Sent;
+use crate::gateway::websocket::tunnel::Handshake;
+use crate::gateway::body::upload::ClientBody;
+use crate::gateway::body::upload::Fault;
+use crate::gateway::body::upload::SHORT;
+use crate::gateway::body::upload::Upload;
 use crate::gateway::upstream::Answer;
 use crate::gateway::upstream::Exchange;
 use crate::gateway::upstream::Failure;
 use crate::gateway::upstream::Upstream;
-use crate::gateway::watch::Watch;
+use crate::gateway::access::watch::Watch;
 use crate::operation::Rejection;
 use crate::revocation::Lease;
 
@@ -99,7 +99,7 @@ pub(crate) struct Forwarded {
 pub(crate) struct Unforwarded {
     /// What to answer.
     pub(crate) rejection: Rejection,
-    /// What was not read of the body: to be given to [`crate::gateway::body::settle`].
+    /// What was not read of the body: to be given to [`crate::gateway::body::reply::settle`].
     pub(crate) body: Option<RequestBody>,
     /// Whether the client still waits to be told to send the body, if it said that it would.
     pub(crate) untouched: bool,

@@ -20,11 +20,11 @@ use http::request::Parts;
 use http_body::Body;
 
 use crate::config::HostHeader;
-use crate::gateway::cookies;
-use crate::gateway::forward::Plan;
-use crate::gateway::forwarded;
-use crate::gateway::forwarded::Facts;
-use crate::gateway::hop;
+use crate::gateway::headers::cookies;
+use crate::gateway::proxy::forward::Plan;
+use crate::gateway::headers::forwarded;
+use crate::gateway::headers::forwarded::Facts;
+use crate::gateway::headers::hop;
 
 /// Makes the request to send: origin-form, HTTP/1.1, its framing written anew.
 pub(crate) fn request<B: Body>(

@@ -11,9 +11,9 @@ use time::OffsetDateTime;
 use crate::clock::Timestamp;
 use crate::gateway::context::Who;
 use crate::gateway::open_request::End;
-use crate::gateway::plain::all_bytes;
-use crate::gateway::plain::write_address;
-use crate::gateway::plain::write_number;
+use crate::gateway::text::all_bytes;
+use crate::gateway::text::write_address;
+use crate::gateway::text::write_number;
 use crate::operation::ErrorCode;
 use crate::telemetry::escaped;
 

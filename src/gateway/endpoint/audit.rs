@@ -12,13 +12,13 @@ use crate::telemetry::audit::Event;
 
 /// An operation under way; it is told also where the client leaves before it has ended.
 #[derive(Debug)]
-pub(super) struct Audited {
+pub(crate) struct Audited {
     entry: Option<Entry>,
 }
 
 impl Audited {
     /// Takes note of who asks for what; `None` for what the trail does not tell of.
-    pub(super) fn begin(visit: &Visit<'_>, command: &Command) -> Option<Self> {
+    pub(crate) fn begin(visit: &Visit<'_>, command: &Command) -> Option<Self> {
         let entry = Entry {
             site: Some(visit.site.auth.host.clone()),
             address: Some(visit.context.client.address.to_string()),
@@ -29,7 +29,7 @@ impl Audited {
     }
 
     /// Tells how it ended.
-    pub(super) fn end(mut self, outcome: &Result<Outcome, Rejection>) {
+    pub(crate) fn end(mut self, outcome: &Result<Outcome, Rejection>) {
         let Some(mut entry) = self.entry.take() else { return };
         match outcome {
             Ok(outcome) => {

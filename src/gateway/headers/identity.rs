@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::config::IdentityConfig;
 use crate::config::folded_name;
-use crate::gateway::plain::all_bytes;
+use crate::gateway::text::all_bytes;
 use crate::operation::Principal;
 use crate::token::ATTRIBUTES_CLAIM;
 use crate::token::IdentityHeaders;
@@ -167,8 +167,8 @@ mod tests {
 
     use super::Identity;
     use crate::config::folded_name;
-    use crate::gateway::sample::identity_config;
-    use crate::gateway::sample::principal;
+    use crate::gateway::fixtures::identity_config;
+    use crate::gateway::fixtures::principal;
 
     #[test]
     fn every_spelling_of_an_identity_header_folds_to_its_name() {

@@ -10,8 +10,8 @@ use http::HeaderValue;
 use http::header;
 
 use crate::config::UpstreamUrl;
-use crate::gateway::cors::only;
-use crate::gateway::framing::split_authority;
+use crate::gateway::access::cors::only;
+use crate::gateway::request::framing::split_authority;
 
 /// The ways in which one backend's addresses differ from the client's.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use super::check;
 use super::host;
 use crate::config::ByteSize;
 use crate::config::LimitsConfig;
-use crate::gateway::body::tests::limits;
+use crate::gateway::body::reply::tests::limits;
 use crate::operation::ErrorCode;
 
 type Row =

@@ -12,7 +12,7 @@ use http::HeaderName;
 use http::HeaderValue;
 
 use crate::gateway::context::REQUEST_ID;
-use crate::gateway::plain::write_address;
+use crate::gateway::text::write_address;
 
 /// What is stated.
 #[derive(Clone, Copy, Debug)]

@@ -47,8 +47,8 @@ mod tests {
 
     use super::authorize;
     use crate::config::RouteConfig;
-    use crate::gateway::sample::principal;
-    use crate::gateway::sample::route;
+    use crate::gateway::fixtures::principal;
+    use crate::gateway::fixtures::route;
     use crate::operation::ErrorCode;
 
     fn rules(

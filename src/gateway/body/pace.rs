@@ -113,7 +113,7 @@ mod tests {
     use super::TooSlow;
     use crate::config::ByteRate;
     use crate::config::LimitsConfig;
-    use crate::gateway::body::tests::limits;
+    use crate::gateway::body::reply::tests::limits;
 
     fn pace() -> Pace {
         paced(false)

@@ -8,9 +8,9 @@ use http::header::CONTENT_LENGTH;
 use http::header::EXPECT;
 
 use crate::config::folded_name;
-use crate::gateway::forwarded;
-use crate::gateway::forwarded::ADDRESS_CLAIMS;
-use crate::gateway::forwarded::CLAIMS;
+use crate::gateway::headers::forwarded;
+use crate::gateway::headers::forwarded::ADDRESS_CLAIMS;
+use crate::gateway::headers::forwarded::CLAIMS;
 
 /// The reserved names of one route.
 #[derive(Clone, Debug)]

@@ -45,14 +45,14 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::drain::Guard;
-use crate::gateway::body::ReplyBody;
-use crate::gateway::hop;
+use crate::gateway::body::reply::ReplyBody;
+use crate::gateway::headers::hop;
 use crate::gateway::open_request::End;
 use crate::gateway::open_request::OpenRequest;
-use crate::gateway::request_body::RequestBody;
+use crate::gateway::body::request::RequestBody;
 use crate::gateway::upstream::Exchange;
 use crate::gateway::upstream::Failure;
-use crate::gateway::websocket_frame::FrameCourse;
+use crate::gateway::websocket::frame::FrameCourse;
 use crate::revocation::Ended;
 use crate::revocation::Lease;
 

@@ -8,8 +8,8 @@ use http::HeaderMap;
 use http::HeaderValue;
 use http::header;
 
-use crate::gateway::cors::Cors;
-use crate::gateway::cors::only;
+use crate::gateway::access::cors::Cors;
+use crate::gateway::access::cors::only;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
 
@@ -56,7 +56,7 @@ mod tests {
     use super::check;
     use crate::config::CorsConfig;
     use crate::contract::Contract;
-    use crate::gateway::cors::Cors;
+    use crate::gateway::access::cors::Cors;
 
     #[test]
     fn a_page_is_foreign_unless_it_is_known() {

@@ -16,8 +16,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::drain::Guard;
-use crate::gateway::access_line;
-use crate::gateway::access_line::Entry;
+use crate::gateway::log::line;
+use crate::gateway::log::line::Entry;
 use crate::telemetry::log::Shape;
 
 /// Most bytes that wait to be written.
@@ -124,8 +124,8 @@ impl AccessLog {
         LINE.with_borrow_mut(|line| {
             line.clear();
             match sink.shape {
-                Shape::Json => access_line::json(entry, line),
-                Shape::Text { colour } => access_line::text(entry, colour, line),
+                Shape::Json => line::json(entry, line),
+                Shape::Text { colour } => line::text(entry, colour, line),
             }
             sink.push(line);
         });
@@ -238,7 +238,7 @@ mod tests {
 
     use super::AccessLog;
     use super::CAPACITY;
-    use crate::gateway::access_line::sample_entry;
+    use crate::gateway::log::line::sample_entry;
     use crate::telemetry::log::Shape;
 
     #[derive(Clone, Default)]

@@ -9,9 +9,9 @@ use http::Method;
 use crate::config::COMMON_METHODS;
 use crate::config::PathForms;
 use crate::config::RouteConfig;
-use crate::gateway::path::Canonical;
-use crate::gateway::path_tree::PathTree;
-use crate::gateway::path_tree::Pattern;
+use crate::gateway::request::path::Canonical;
+use crate::gateway::request::path_tree::PathTree;
+use crate::gateway::request::path_tree::Pattern;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
 
@@ -168,7 +168,7 @@ mod tests {
     use super::Router;
     use super::Target;
     use crate::config::RouteConfig;
-    use crate::gateway::sample::route;
+    use crate::gateway::fixtures::route;
     use crate::operation::ErrorCode;
 
     const ENDPOINTS: [(Method, &str); 3] = [

@@ -9,13 +9,13 @@ use http::request::Parts;
 use crate::config::RouteAuth;
 use crate::contract::Endpoint;
 use crate::contract::EndpointRequest;
-use crate::gateway::audited::Audited;
-use crate::gateway::body;
+use crate::gateway::endpoint::audit::Audited;
+use crate::gateway::body::reply;
 use crate::gateway::context::RequestRecord;
 use crate::gateway::context::Unread;
 use crate::gateway::context::Who;
-use crate::gateway::origin;
-use crate::gateway::path::Canonical;
+use crate::gateway::access::origin;
+use crate::gateway::request::path::Canonical;
 use crate::gateway::site;
 use crate::gateway::walk::Visit;
 use crate::operation::Caller;
@@ -56,7 +56,7 @@ pub(crate) async fn serve(
     };
     unread.untouched = false;
     let bytes = match &mut unread.body {
-        Some(body) => body::read_input(body, &visit.snapshot.config.limits).await?,
+        Some(body) => reply::read_input(body, &visit.snapshot.config.limits).await?,
         None => return Err(Rejection::new(ErrorCode::Internal, "the body was taken before")),
     };
     unread.body = None;

@@ -1,0 +1,7 @@
+//! Decides who asks, and whether they may.
+
+pub(crate) mod authenticate;
+pub(crate) mod authorize;
+pub(crate) mod cors;
+pub(crate) mod origin;
+pub(crate) mod watch;

@@ -1,0 +1,8 @@
+//! Header fields on their way through: what goes, what is set, what is rewritten.
+
+pub(crate) mod cookies;
+pub(crate) mod forwarded;
+pub(crate) mod hop;
+pub(crate) mod identity;
+pub(crate) mod redirects;
+pub(crate) mod reserved;

@@ -1,0 +1,5 @@
+//! The access log, and the counts of requests.
+
+pub(crate) mod line;
+pub(crate) mod meter;
+pub mod writer;

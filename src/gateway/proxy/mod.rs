@@ -1,0 +1,4 @@
+//! Sends a request to its upstream, and its answer back.
+
+pub mod forward;
+pub(crate) mod outgoing;
