@@ -23,8 +23,8 @@ use tokio::time::Instant;
 use crate::config::LimitsConfig;
 use crate::drain::Guard;
 use crate::edge::unsent::Unsent;
-use crate::gateway::open_request::End;
 use crate::gateway::body::pace::Pace;
+use crate::gateway::open_request::End;
 use crate::revocation::Sign;
 use crate::telemetry::metric;
 

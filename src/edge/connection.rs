@@ -43,10 +43,10 @@ use crate::edge::tcp::Tcp;
 use crate::gateway::Connection;
 use crate::gateway::body::reply::CLOSE;
 use crate::gateway::body::reply::ReplyBody;
-use crate::gateway::request::framing::FragmentSeen;
-use crate::gateway::request::framing::HYPER_HEADERS;
 use crate::gateway::body::request::RequestBody;
 use crate::gateway::body::request::TrailersSeen;
+use crate::gateway::request::framing::FragmentSeen;
+use crate::gateway::request::framing::HYPER_HEADERS;
 use crate::gateway::websocket::tunnel::Lifeline;
 use crate::telemetry::metric;
 

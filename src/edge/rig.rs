@@ -50,12 +50,12 @@ use crate::gateway::Connection;
 use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::body::reply::read_input;
 use crate::gateway::body::reply::settle;
+use crate::gateway::body::request::RequestBody;
+use crate::gateway::body::sent::Sent;
+use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::proxy::forward::Plan;
 use crate::gateway::proxy::forward::forward;
 use crate::gateway::request::framing;
-use crate::gateway::body::request::RequestBody;
-use crate::gateway::headers::reserved::Reserved;
-use crate::gateway::body::sent::Sent;
 use crate::gateway::upstream::Upstream;
 use crate::operation::Rejection;
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use http::{StatusCode, Version};
 
-use crate::gateway::log::line::{Ending, Entry};
 use crate::gateway::context::{Context, RequestRecord};
+use crate::gateway::log::line::{Ending, Entry};
 use crate::gateway::log::meter::Meter;
 use crate::gateway::{Gateway, Refusal};
 use crate::operation::ErrorCode;

@@ -24,11 +24,11 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::config::LimitsConfig;
-use crate::gateway::open_request::OpenRequest;
 use crate::gateway::body::pace::Pace;
 use crate::gateway::body::request::RequestBody;
 use crate::gateway::body::upload::Fault;
 use crate::gateway::body::upload::Upload;
+use crate::gateway::open_request::OpenRequest;
 use crate::gateway::upstream::Answer;
 use crate::operation::ErrorCode;
 use crate::operation::Problem;

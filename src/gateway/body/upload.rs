@@ -26,13 +26,13 @@ use tokio::time::Sleep;
 
 use crate::config::ByteSize;
 use crate::config::LimitsConfig;
+use crate::gateway::access::watch::LaterLease;
+use crate::gateway::access::watch::Watch;
 use crate::gateway::body::pace::Pace;
 use crate::gateway::body::pace::TooSlow;
 use crate::gateway::body::request::RequestBody;
 use crate::gateway::upstream::Delayed;
 use crate::gateway::upstream::Failure;
-use crate::gateway::access::watch::LaterLease;
-use crate::gateway::access::watch::Watch;
 use crate::operation::ErrorCode;
 use crate::operation::Rejection;
 use crate::revocation::Lease;

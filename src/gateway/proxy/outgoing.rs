@@ -21,10 +21,10 @@ use http_body::Body;
 
 use crate::config::HostHeader;
 use crate::gateway::headers::cookies;
-use crate::gateway::proxy::forward::Plan;
 use crate::gateway::headers::forwarded;
 use crate::gateway::headers::forwarded::Facts;
 use crate::gateway::headers::hop;
+use crate::gateway::proxy::forward::Plan;
 
 /// Makes the request to send: origin-form, HTTP/1.1, its framing written anew.
 pub(crate) fn request<B: Body>(

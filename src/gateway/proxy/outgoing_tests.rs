@@ -15,8 +15,8 @@ use super::request;
 use crate::config::HostHeader;
 use crate::config::LimitsConfig;
 use crate::config::UpstreamConfig;
-use crate::gateway::proxy::forward::Plan;
 use crate::gateway::headers::reserved::Reserved;
+use crate::gateway::proxy::forward::Plan;
 use crate::gateway::upstream::Upstream;
 
 const IDENTITY: [&str; 3] = ["x-user-id", "x-user-email", "x-user-roles"];

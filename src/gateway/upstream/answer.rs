@@ -24,9 +24,9 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio::time::Sleep;
 
-use crate::gateway::open_request::End;
 use crate::gateway::body::upload::Stage;
 use crate::gateway::body::upload::Upload;
+use crate::gateway::open_request::End;
 use crate::gateway::upstream::Delayed;
 use crate::gateway::upstream::Link;
 use crate::gateway::upstream::Place;

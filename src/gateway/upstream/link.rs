@@ -28,10 +28,10 @@ use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
-use crate::gateway::request::framing::HYPER_HEADERS;
 use crate::gateway::body::upload::ClientBody;
 use crate::gateway::body::upload::Stage;
 use crate::gateway::body::upload::Upload;
+use crate::gateway::request::framing::HYPER_HEADERS;
 use crate::gateway::upstream::Failure;
 use crate::gateway::upstream::Waits;
 use crate::gateway::upstream::stream::Stream;

@@ -46,10 +46,10 @@ use tokio::time::Instant;
 
 use crate::drain::Guard;
 use crate::gateway::body::reply::ReplyBody;
+use crate::gateway::body::request::RequestBody;
 use crate::gateway::headers::hop;
 use crate::gateway::open_request::End;
 use crate::gateway::open_request::OpenRequest;
-use crate::gateway::body::request::RequestBody;
 use crate::gateway::upstream::Exchange;
 use crate::gateway::upstream::Failure;
 use crate::gateway::websocket::frame::FrameCourse;

@@ -9,9 +9,9 @@ use crate::store::CodePurpose;
 use crate::store::NewCode;
 use crate::store::RedisStore;
 use crate::store::StoreError;
+use crate::store::redis::connection::script::Script;
 use crate::store::redis::keyspace::hex;
 use crate::store::redis::keyspace::parse_hex;
-use crate::store::redis::script::Script;
 
 static GUESS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/guess_code.lua")));

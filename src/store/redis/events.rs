@@ -14,7 +14,7 @@ use crate::store::redis::mail::DELETE;
 use crate::store::redis::mail::QUEUE;
 use crate::store::redis::mail::TAKE;
 use crate::store::redis::mail::queue_script;
-use crate::store::redis::revocation::score;
+use crate::store::redis::revocations::revocation::score;
 
 #[async_trait]
 impl Events for RedisStore {

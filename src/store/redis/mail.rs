@@ -16,12 +16,12 @@ use crate::store::QueuedMail;
 use crate::store::RedisStore;
 use crate::store::StoreError;
 use crate::store::redis::code::code_text;
-use crate::store::redis::fault::corrupt;
+use crate::store::redis::connection::fault::corrupt;
+use crate::store::redis::connection::script::Invocation;
+use crate::store::redis::connection::script::Script;
 use crate::store::redis::keyspace::QueueKeys;
-use crate::store::redis::revocation::score;
-use crate::store::redis::script::Invocation;
-use crate::store::redis::script::Script;
-use crate::store::redis::session::kept_for;
+use crate::store::redis::revocations::revocation::score;
+use crate::store::redis::sessions::session::kept_for;
 
 pub(super) static QUEUE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/queue_mail.lua")));

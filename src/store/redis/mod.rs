@@ -6,38 +6,17 @@
 //! entries first, then what they lead to, so that a left-over leads to nothing and is taken for
 //! nothing.
 
-mod call;
-mod claim;
-mod cluster;
+mod accounts;
+mod archive;
 mod code;
-mod dial;
+mod connection;
 mod events;
-mod expiry;
-mod export;
-mod fault;
-mod feed;
-mod import;
-mod inspection;
 mod keyspace;
-mod link;
-mod login;
 mod mail;
-mod refill;
-mod revocation;
-mod rotation;
-mod route;
-mod scan;
-mod script;
-mod sentinel;
-mod server;
-mod session;
-mod session_record;
+mod revocations;
+mod sessions;
 mod signing_key;
-mod slot;
 mod tries;
-mod user;
-mod user_record;
-mod wrong_type;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -54,21 +33,21 @@ use crate::operation::{
     Email, Identifier, RefreshHash, Revocation, RevocationKey, SessionId, UserId,
 };
 use crate::secret::Secret;
-use crate::store::redis::call::{Call, Wait};
-use crate::store::redis::fault::is_wrong_type;
-use crate::store::redis::feed::Feed;
+use crate::store::redis::accounts::record::UserRecord;
+use crate::store::redis::connection::call::{Call, Wait};
+use crate::store::redis::connection::fault::is_wrong_type;
+use crate::store::redis::connection::script::Invocation;
+use crate::store::redis::connection::topology::{Route, Watch};
+use crate::store::redis::connection::wrong_type::wrong_types;
 use crate::store::redis::keyspace::Keyspace;
-use crate::store::redis::route::{Route, Watch};
-use crate::store::redis::script::Invocation;
-use crate::store::redis::user_record::UserRecord;
-use crate::store::redis::wrong_type::wrong_types;
+use crate::store::redis::revocations::feed::Feed;
 use crate::store::{
     Archive, CodePurpose, Deadlines, FeedEvent, Listing, Lookup, NewCode, NewMail, NewSession,
     NewUser, Page, QueuedMail, Rotation, Session, Store, StoreError, Successor, User, UserChange,
 };
 use crate::token::StoredKey;
 
-pub(super) use fault::is_outage;
+pub(super) use connection::fault::is_outage;
 
 /// How a Redis is reached.
 #[derive(Clone, Debug)]
@@ -243,7 +222,7 @@ impl Archive for RedisStore {
 #[async_trait]
 impl Store for RedisStore {
     async fn create_user(&self, user: NewUser) -> Result<User, StoreError> {
-        let attributes = user_record::to_json(&user.attributes)?;
+        let attributes = accounts::record::to_json(&user.attributes)?;
         self.within(self.deadlines.command, self.make_user(user, attributes)).await
     }
 

@@ -13,8 +13,8 @@ use crate::config::Algorithm;
 use crate::secret::Secret;
 use crate::store::RedisStore;
 use crate::store::StoreError;
-use crate::store::redis::fault::corrupt;
-use crate::store::redis::script::Script;
+use crate::store::redis::connection::fault::corrupt;
+use crate::store::redis::connection::script::Script;
 use crate::token::StoredKey;
 
 static ADD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/add_key.lua")));

@@ -14,9 +14,9 @@ use crate::store::Taking;
 use crate::store::Tries;
 use crate::store::TryCount;
 use crate::store::TrySubject;
-use crate::store::redis::fault::corrupt;
-use crate::store::redis::script::Script;
-use crate::store::redis::session::kept_for;
+use crate::store::redis::connection::fault::corrupt;
+use crate::store::redis::connection::script::Script;
+use crate::store::redis::sessions::session::kept_for;
 use crate::store::tries::micros;
 use crate::store::tries::wait;
 

@@ -1,0 +1,133 @@
+//! Claims names: one account of a realm has an email address or user name.
+//!
+//! A name's index entry lies in another slot than its account, so it is claimed first. A claim
+//! whose account never came to be (the gateway died between), or is gone, must not block the name
+//! for ever, and one whose account is just being made must not be taken over. Both are told apart
+//! by time, on the server's clock: the account is made only within [`MAKE_WITHIN`] of its claims
+//! (`create_user.lua` refuses later), and a claim without an account is replaceable only after
+//! [`REPLACEABLE_AFTER`]. The room between the two is for servers of a cluster whose clocks differ.
+
+use std::sync::LazyLock;
+
+use crate::operation::UserId;
+use crate::store::RedisStore;
+use crate::store::StoreError;
+use crate::store::redis::connection::fault::corrupt;
+use crate::store::redis::connection::script::Script;
+
+static CLAIM: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("../scripts/claim.lua")));
+static RELEASE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("../scripts/release.lua")));
+
+/// How long after its claims an account may be made, in milliseconds.
+pub(in crate::store::redis) const MAKE_WITHIN: i64 = 20_000;
+
+/// From when a claim without an account may be replaced, in milliseconds.
+const REPLACEABLE_AFTER: i64 = 60_000;
+
+/// A name that one account of a realm has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store::redis) enum Name<'a> {
+    /// An email address.
+    Email(&'a str),
+    /// A user name.
+    Username(&'a str),
+}
+
+impl Name<'_> {
+    pub(in crate::store::redis) const fn field(self) -> &'static str {
+        match self {
+            Self::Email(_) => "email",
+            Self::Username(_) => "username",
+        }
+    }
+
+    const fn text(&self) -> &str {
+        match self {
+            Self::Email(text) | Self::Username(text) => text,
+        }
+    }
+}
+
+impl RedisStore {
+    /// Claims a name; answers when (server's clock, milliseconds), or [`StoreError::Taken`].
+    pub(in crate::store::redis) async fn claim(
+        &self,
+        realm: &str,
+        name: Name<'_>,
+        user: UserId,
+    ) -> Result<i64, StoreError> {
+        let key = self.index_of(realm, name);
+        let mut dangling = String::new();
+        loop {
+            let mut script = CLAIM.prepare_invoke();
+            script.key(&key).arg(user.0).arg(&dangling);
+            let answer: Vec<String> = self.script(&script).await?;
+            let (held, now) = match answer.as_slice() {
+                [claimed, at] if claimed == "1" => return number(at),
+                [_, held, now] => (held, number(now)?),
+                _ => return Err(corrupt("claim", "answer")),
+            };
+            let (holder, claimed_at) = parse_claim(held)?;
+            let is_held = self.has_name(realm, holder, name).await?;
+            // The script replaces only the claim that was looked at here.
+            if is_held || now - claimed_at < REPLACEABLE_AFTER || *held == dangling {
+                return Err(StoreError::Taken);
+            }
+            dangling.clone_from(held);
+        }
+    }
+
+    /// Gives a name back, if the account still holds it.
+    pub(in crate::store::redis) async fn release(
+        &self,
+        realm: &str,
+        name: Name<'_>,
+        user: UserId,
+    ) -> Result<(), StoreError> {
+        let mut script = RELEASE.prepare_invoke();
+        script.key(self.index_of(realm, name)).arg(user.0);
+        self.script(&script).await
+    }
+
+    /// Who has claimed a name: perhaps an account that never came to be, or is gone.
+    pub(in crate::store::redis) async fn claimant(
+        &self,
+        realm: &str,
+        name: Name<'_>,
+    ) -> Result<Option<UserId>, StoreError> {
+        let key = self.index_of(realm, name);
+        let held: Option<String> = self.command(redis::cmd("GET").arg(key)).await?;
+        held.map(|held| parse_claim(&held).map(|(user, _)| user)).transpose()
+    }
+
+    /// Whether an account has the name now.
+    pub(in crate::store::redis) async fn has_name(
+        &self,
+        realm: &str,
+        user: UserId,
+        name: Name<'_>,
+    ) -> Result<bool, StoreError> {
+        let mut ask = redis::cmd("HGET");
+        ask.arg(self.keys.user(realm, user)).arg(name.field());
+        let found: Option<String> = self.command(&ask).await?;
+        Ok(found.as_deref() == Some(name.text()))
+    }
+
+    pub(in crate::store::redis) fn index_of(&self, realm: &str, name: Name<'_>) -> String {
+        match name {
+            Name::Email(email) => self.keys.email(realm, email),
+            Name::Username(username) => self.keys.username(realm, username),
+        }
+    }
+}
+
+fn parse_claim(held: &str) -> Result<(UserId, i64), StoreError> {
+    let (user, claimed_at) = held.split_once(':').ok_or_else(|| corrupt("claim", held))?;
+    Ok((UserId(number(user)?), number(claimed_at)?))
+}
+
+fn number(text: &str) -> Result<i64, StoreError> {
+    text.parse().map_err(|error| StoreError::Corrupt(format!("claim: {text}: {error}")))
+}

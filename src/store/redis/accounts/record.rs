@@ -1,0 +1,167 @@
+//! An account as the fields of a hash.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::clock::Timestamp;
+use crate::operation::Email;
+use crate::operation::UserId;
+use crate::operation::Username;
+use crate::store::StoreError;
+use crate::store::User;
+use crate::store::redis::connection::fault::corrupt;
+
+/// An account and what tells whether it has changed.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::store::redis) struct UserRecord {
+    /// The account, but for its attributes.
+    pub(in crate::store::redis) user: User,
+    /// Rises with every change but the note of a login.
+    pub(in crate::store::redis) version: String,
+    /// The attributes as they are stored, where they were asked for: they may be megabytes of JSON,
+    /// which no deadline of the store's should count.
+    pub(in crate::store::redis) attributes: Option<String>,
+}
+
+/// Fields and values, as HSET takes them.
+pub(in crate::store::redis) type Fields = Vec<(&'static str, String)>;
+
+/// All fields but the attributes, which may be megabytes: only who needs them asks for them.
+pub(in crate::store::redis) const BUT_ATTRIBUTES: [&str; 13] = [
+    "id",
+    "realm",
+    "email",
+    "email_verified",
+    "username",
+    "verifier",
+    "roles",
+    "permissions",
+    "enabled",
+    "generation",
+    "created_at",
+    "last_login_at",
+    "version",
+];
+
+impl UserRecord {
+    /// Reads a whole hash; `None` where there is none.
+    pub(in crate::store::redis) fn read_whole(
+        mut fields: HashMap<String, String>,
+    ) -> Result<Option<Self>, StoreError> {
+        let attributes = fields.remove("attributes");
+        let Some(record) = Self::read(&fields)? else { return Ok(None) };
+        let attributes = attributes.ok_or_else(|| corrupt("user", "attributes"))?;
+        Ok(Some(Self { attributes: Some(attributes), ..record }))
+    }
+
+    /// Reads the [`BUT_ATTRIBUTES`] of a hash; `None` where there is none.
+    pub(in crate::store::redis) fn read(
+        fields: &HashMap<String, String>,
+    ) -> Result<Option<Self>, StoreError> {
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let user = User {
+            id: UserId(parsed(fields, "id")?),
+            realm: required(fields, "realm")?.to_owned(),
+            email: fields.get("email").map(Email::stored),
+            email_verified: required(fields, "email_verified")? == "1",
+            username: fields.get("username").map(Username::stored),
+            verifier: fields.get("verifier").cloned(),
+            roles: json(fields, "roles")?,
+            permissions: json(fields, "permissions")?,
+            enabled: required(fields, "enabled")? == "1",
+            generation: parsed(fields, "generation")?,
+            attributes: BTreeMap::new(),
+            created_at: Timestamp::from_millis(parsed(fields, "created_at")?),
+            last_login_at: optional(fields, "last_login_at")?.map(Timestamp::from_millis),
+        };
+        let version = required(fields, "version")?.to_owned();
+        Ok(Some(Self { user, version, attributes: None }))
+    }
+
+    /// The account, with its attributes where they were asked for.
+    pub(in crate::store::redis) fn complete(self) -> Result<User, StoreError> {
+        let Some(text) = self.attributes else { return Ok(self.user) };
+        Ok(User { attributes: parse_json("attributes", &text)?, ..self.user })
+    }
+}
+
+/// The fields of an account that is made; what is absent has no field.
+pub(in crate::store::redis) fn fields_of(
+    user: &User,
+    attributes: String,
+) -> Result<Fields, StoreError> {
+    let mut fields = fields_but_attributes(user)?;
+    fields.push(("attributes", attributes));
+    fields.push(("version", "0".to_owned()));
+    Ok(fields)
+}
+
+/// The fields that differ between an account and what it becomes; no change is of attributes.
+pub(in crate::store::redis) fn fields_changed(
+    from: &User,
+    to: &User,
+) -> Result<Fields, StoreError> {
+    let before: HashMap<_, _> = fields_but_attributes(from)?.into_iter().collect();
+    let mut fields = fields_but_attributes(to)?;
+    fields.retain(|(field, value)| before.get(field) != Some(value));
+    Ok(fields)
+}
+
+fn fields_but_attributes(user: &User) -> Result<Fields, StoreError> {
+    let mut fields = vec![
+        ("id", user.id.to_string()),
+        ("realm", user.realm.clone()),
+        ("email_verified", flag(user.email_verified)),
+        ("roles", to_json(&user.roles)?),
+        ("permissions", to_json(&user.permissions)?),
+        ("enabled", flag(user.enabled)),
+        ("generation", user.generation.to_string()),
+        ("created_at", user.created_at.as_millis().to_string()),
+    ];
+    fields.extend(user.email.as_ref().map(|email| ("email", email.to_string())));
+    fields.extend(user.username.as_ref().map(|name| ("username", name.to_string())));
+    fields.extend(user.verifier.clone().map(|verifier| ("verifier", verifier)));
+    Ok(fields)
+}
+
+fn flag(is_set: bool) -> String {
+    if is_set { "1" } else { "0" }.to_owned()
+}
+
+/// A value as a field holds it.
+pub(in crate::store::redis) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(format!("user: {error}")))
+}
+
+fn required<'a>(fields: &'a HashMap<String, String>, field: &str) -> Result<&'a str, StoreError> {
+    fields.get(field).map(String::as_str).ok_or_else(|| corrupt("user", field))
+}
+
+fn parsed<T: FromStr>(fields: &HashMap<String, String>, field: &str) -> Result<T, StoreError> {
+    required(fields, field)?.parse().ok().ok_or_else(|| corrupt("user", field))
+}
+
+fn optional<T: FromStr>(
+    fields: &HashMap<String, String>,
+    field: &str,
+) -> Result<Option<T>, StoreError> {
+    fields.get(field).map(|_| parsed(fields, field)).transpose()
+}
+
+fn json<T: DeserializeOwned>(
+    fields: &HashMap<String, String>,
+    field: &str,
+) -> Result<T, StoreError> {
+    parse_json(field, required(fields, field)?)
+}
+
+fn parse_json<T: DeserializeOwned>(field: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text)
+        .map_err(|error| StoreError::Corrupt(format!("user: {field}: {error}")))
+}

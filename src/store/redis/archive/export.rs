@@ -1,0 +1,436 @@
+//! Everything in keys, read.
+//!
+//! What an index leads to is read by the index; only realms, sites, codes and used refresh tokens
+//! have none, and are found by their keys. The source must be quiet: nothing here is one step.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::collections::HashSet;
+
+use futures_util::future::join_all;
+use futures_util::future::try_join_all;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::config::percent_decode;
+use crate::operation::Email;
+use crate::operation::RefreshHash;
+use crate::operation::RevocationKey;
+use crate::operation::UserId;
+use crate::store::CodePurpose;
+use crate::store::FeedEntry;
+use crate::store::KeptMail;
+use crate::store::KeptRefresh;
+use crate::store::KeptSession;
+use crate::store::NewCode;
+use crate::store::Page;
+use crate::store::Record;
+use crate::store::RedisStore;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::Tries;
+use crate::store::TrySubject;
+use crate::store::User;
+use crate::store::archive::Pages;
+use crate::store::redis::accounts::record::UserRecord;
+use crate::store::redis::code::parse_code;
+use crate::store::redis::connection::fault::corrupt;
+use crate::store::redis::keyspace::parse_hex;
+use crate::store::redis::revocations::revocation::parse_entry;
+use crate::store::redis::revocations::revocation::parse_expiry;
+use crate::store::redis::sessions::session::parse_session_id;
+
+/// How many entries of an index are asked for at once.
+const PAGE: isize = 500;
+
+/// How many small records are asked for at once.
+const AT_ONCE: usize = 32;
+
+/// How many accounts are read at once: their attributes may be megabytes.
+const USERS_AT_ONCE: usize = 8;
+
+/// Why an export ends.
+enum End {
+    /// Nobody listens any more.
+    Closed,
+    Failed(StoreError),
+}
+
+impl From<StoreError> for End {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+struct Export<'a> {
+    store: &'a RedisStore,
+    now: Timestamp,
+    gathered: Pages,
+    pages: mpsc::Sender<Page>,
+    /// The sessions that were sent, and when each ends at the latest.
+    sessions: HashMap<Uuid, Timestamp>,
+}
+
+impl RedisStore {
+    pub(in crate::store::redis) async fn export_all(
+        &self,
+        now: Timestamp,
+        pages: mpsc::Sender<Page>,
+    ) -> Result<(), StoreError> {
+        let gathered = Pages::default();
+        let mut export = Export { store: self, now, gathered, pages, sessions: HashMap::new() };
+        match export.run().await {
+            Ok(()) | Err(End::Closed) => Ok(()),
+            Err(End::Failed(error)) => Err(error),
+        }
+    }
+
+    /// The keys that begin with the prefix and this, each once: for kinds of which there are few.
+    pub(in crate::store::redis) async fn find_keys(
+        &self,
+        begin: &str,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let mut keys = BTreeSet::new();
+        let mut scan = self.scan(begin).await?;
+        while let Some(some) = scan.next().await? {
+            keys.extend(some);
+        }
+        Ok(keys)
+    }
+
+    /// The realms that have, or had, accounts.
+    pub(in crate::store::redis) async fn realms(&self) -> Result<Vec<String>, StoreError> {
+        let mut realms = Vec::new();
+        for key in self.find_keys("{l:").await? {
+            realms.push(name_in(&self.keys.beginning("{l:"), &key, "}")?);
+        }
+        realms.sort();
+        Ok(realms)
+    }
+
+    /// A part of a realm's list of accounts.
+    pub(in crate::store::redis) async fn part_of_roster(
+        &self,
+        realm: &str,
+        from: isize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let mut page = redis::cmd("ZRANGE");
+        page.arg(self.keys.roster(realm)).arg(from).arg(from + PAGE - 1);
+        let work = self.command::<Vec<i64>>(&page);
+        let ids = self.within(self.deadlines.command, work).await?;
+        Ok(ids.into_iter().map(UserId).collect())
+    }
+
+    /// An account's sessions as they are recorded, each if it reads, ended ones included.
+    pub(in crate::store::redis) async fn kept_sessions(
+        &self,
+        realm: &str,
+        user: UserId,
+    ) -> Result<Vec<Result<KeptSession, StoreError>>, StoreError> {
+        let records = self.session_records(realm, user).await?;
+        let kept = records.into_iter().map(|record| {
+            let (id, record) = record?;
+            record.kept(realm, user, id)
+        });
+        Ok(kept.collect())
+    }
+
+    async fn whole_user(&self, realm: &str, user: UserId) -> Result<Option<User>, StoreError> {
+        let work = self.whole_user_record(realm, user);
+        let found = self.within(self.deadlines.lookup, work).await?;
+        found.map(UserRecord::complete).transpose()
+    }
+}
+
+impl Export<'_> {
+    async fn run(&mut self) -> Result<(), End> {
+        let numbers = self.store.keys.user_numbers();
+        let highest: Option<i64> = self.ask(redis::cmd("GET").arg(numbers)).await?;
+        let highest = highest.unwrap_or(0);
+        self.send(Record::Number(UserId(highest))).await?;
+        if let Some(saved_at) = self.store.backup_mark().await? {
+            self.send(Record::Backup(saved_at)).await?;
+        }
+        self.keys_and_sites().await?;
+        for realm in self.store.realms().await? {
+            self.users(&realm).await?;
+        }
+        self.refresh_tokens().await?;
+        self.revocations().await?;
+        self.codes().await?;
+        self.tries().await?;
+        self.mails().await?;
+        let rest = self.gathered.take();
+        if rest.is_empty() { Ok(()) } else { self.hand_on(rest).await }
+    }
+
+    async fn keys_and_sites(&mut self) -> Result<(), End> {
+        let begin = self.store.keys.beginning("{k:");
+        for key in self.store.find_keys("{k:").await? {
+            let issuer = name_in(&begin, &key, "}")?;
+            let work = self.store.keys_of_site(&issuer);
+            match self.store.within(self.store.deadlines.command, work).await {
+                Ok(keys) => {
+                    for key in keys {
+                        self.send(Record::Key { issuer: issuer.clone(), key }).await?;
+                    }
+                }
+                Err(error) => self.send_read(Err(error), || format!("a key of {issuer}")).await?,
+            }
+        }
+        let sites = self.store.keys.revocations().sites;
+        let sites: HashMap<String, u64> = self.ask(redis::cmd("HGETALL").arg(sites)).await?;
+        for (issuer, generation) in sites {
+            if generation > 0 {
+                self.send(Record::Site { issuer, generation }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Accounts of a realm, each page followed by its sessions.
+    async fn users(&mut self, realm: &str) -> Result<(), End> {
+        let store = self.store;
+        let mut from = 0;
+        loop {
+            let ids = store.part_of_roster(realm, from).await?;
+            if ids.is_empty() {
+                return Ok(());
+            }
+            from += isize::try_from(ids.len()).unwrap_or(PAGE);
+            for some in ids.chunks(USERS_AT_ONCE) {
+                let read = some.iter().map(|id| store.whole_user(realm, *id));
+                let mut ids = Vec::new();
+                for (id, user) in some.iter().zip(join_all(read).await) {
+                    let user = match user {
+                        // An entry may lead to nothing: the account never came to be, or is gone.
+                        Ok(None) => continue,
+                        Ok(Some(user)) => {
+                            ids.push(*id);
+                            Ok(Record::User(Box::new(user)))
+                        }
+                        Err(error) => Err(error),
+                    };
+                    self.send_read(user, || format!("account {id}")).await?;
+                }
+                let read = ids.iter().map(|id| {
+                    let work = store.kept_sessions(realm, *id);
+                    store.within(store.deadlines.command, work)
+                });
+                let mut sessions = Vec::new();
+                for (id, found) in ids.iter().zip(join_all(read).await) {
+                    for kept in found.unwrap_or_else(|error| vec![Err(error)]) {
+                        match kept {
+                            Ok(kept) => sessions.push(kept),
+                            Err(error) => {
+                                let about = || format!("a session of account {id}");
+                                self.send_read(Err(error), about).await?;
+                            }
+                        }
+                    }
+                }
+                self.sessions(sessions).await?;
+            }
+        }
+    }
+
+    /// Those that go on.
+    async fn sessions(&mut self, mut sessions: Vec<KeptSession>) -> Result<(), End> {
+        sessions.retain(|kept| kept.session.expires_at > self.now);
+        let keys: Vec<_> = sessions
+            .iter()
+            .map(|kept| RevocationKey::of_session(&kept.session.issuer, kept.session.id))
+            .collect();
+        let work = self.store.recorded(&keys);
+        let recorded = self.store.within(self.store.deadlines.command, work).await?;
+        for (kept, recorded) in sessions.into_iter().zip(recorded) {
+            if !recorded.stands(self.now) {
+                self.sessions.insert(kept.session.id.0, kept.session.ends_at);
+                self.send(Record::Session(Box::new(kept))).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refresh tokens of the sessions that go on; an index entry may outlive its session.
+    async fn refresh_tokens(&mut self) -> Result<(), End> {
+        let begin = self.store.keys.beginning("{r:");
+        let mut seen = HashSet::new();
+        let mut scan = self.store.scan("{r:").await?;
+        while let Some(keys) = scan.next().await? {
+            for keys in keys.chunks(AT_ONCE) {
+                let asked = keys.iter().map(async |key| {
+                    let session: Option<String> = self.ask(redis::cmd("GET").arg(key)).await?;
+                    Ok::<_, End>((key, session))
+                });
+                for (key, session) in try_join_all(asked).await? {
+                    let Some(session) = session else { continue };
+                    let read = parse_session_id(&session)
+                        .and_then(|session| Ok((session, hash_in(&begin, key)?)));
+                    let (session, hash) = match read {
+                        Ok(read) => read,
+                        Err(error) => {
+                            self.send_read(Err(error), || "a refresh token".to_owned()).await?;
+                            continue;
+                        }
+                    };
+                    let Some(&ends_at) = self.sessions.get(&session.0) else { continue };
+                    if seen.insert(hash.0) {
+                        let kept = KeptRefresh { hash, session, ends_at };
+                        self.send(Record::Refresh(kept)).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn revocations(&mut self) -> Result<(), End> {
+        let keys = self.store.keys.revocations();
+        let mut from = 0;
+        loop {
+            let mut page = redis::cmd("ZRANGE");
+            page.arg(&keys.set).arg(from).arg(from + PAGE - 1).arg("WITHSCORES");
+            let page: Vec<(Vec<u8>, Vec<u8>)> = self.ask(&page).await?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            from += isize::try_from(page.len()).unwrap_or(PAGE);
+            let mut floors = redis::cmd("HMGET");
+            floors.arg(&keys.floors);
+            for (key, _) in &page {
+                floors.arg(key.as_slice());
+            }
+            let floors: Vec<Option<Vec<u8>>> = self.ask(&floors).await?;
+            for ((key, expires), floor) in page.iter().zip(floors) {
+                let floor = floor.as_deref().unwrap_or(b"0");
+                let entry = parse_entry(key, floor, expires);
+                if entry.as_ref().is_ok_and(|entry: &FeedEntry| entry.expires_at <= self.now) {
+                    continue;
+                }
+                let entry = entry.map(Record::Revocation);
+                self.send_read(entry, || "a revocation".to_owned()).await?;
+            }
+        }
+    }
+
+    async fn codes(&mut self) -> Result<(), End> {
+        let begin = self.store.keys.beginning("{mail}:codes:");
+        for key in self.store.find_keys("{mail}:codes:").await? {
+            let (purpose, realm, email) = code_in(&begin, &key)?;
+            let codes: BTreeMap<String, String> = self.ask(redis::cmd("HGETALL").arg(&key)).await?;
+            for text in codes.into_values() {
+                let parts = parse_code(&text).ok_or_else(|| corrupt("code", &key))?;
+                let (guesses, expires_at, hash) = parts;
+                if expires_at > self.now {
+                    let (realm, email) = (realm.clone(), email.clone());
+                    let code = NewCode { purpose, realm, email, hash, expires_at, guesses };
+                    self.send(Record::Code(code)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn tries(&mut self) -> Result<(), End> {
+        let begin = self.store.keys.beginning("{t:");
+        for key in self.store.find_keys("{t:").await? {
+            let subject = TrySubject::from_text(name_in(&begin, &key, "}")?);
+            for count in self.store.tries(&subject, self.now).await? {
+                self.send(Record::Tries { subject: subject.clone(), count }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn mails(&mut self) -> Result<(), End> {
+        let keys = self.store.keys.mails();
+        let mut from = 0;
+        loop {
+            let mut page = redis::cmd("ZRANGE");
+            page.arg(&keys.ends).arg(from).arg(from + 63).arg("WITHSCORES");
+            let page: Vec<(String, Vec<u8>)> = self.ask(&page).await?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            from += isize::try_from(page.len()).unwrap_or(PAGE);
+            for (id, ends) in page {
+                let sealed = self.ask(redis::cmd("HGET").arg(&keys.records).arg(&id)).await?;
+                let due: Option<Vec<u8>> =
+                    self.ask(redis::cmd("ZSCORE").arg(&keys.due).arg(&id)).await?;
+                let attempts: Option<u32> =
+                    self.ask(redis::cmd("HGET").arg(&keys.attempts).arg(&id)).await?;
+                let expires_at = parse_expiry(&ends)?;
+                let (Some(sealed), Some(due)) = (sealed, due) else { continue };
+                if expires_at > self.now {
+                    let mail = KeptMail {
+                        id: id.parse().map_err(|_other| corrupt("mail", &id))?,
+                        sealed,
+                        due_at: parse_expiry(&due)?,
+                        expires_at,
+                        attempts: attempts.unwrap_or(0),
+                    };
+                    self.send(Record::Mail(mail)).await?;
+                }
+            }
+        }
+    }
+
+    async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, End> {
+        let work = self.store.command(command);
+        Ok(self.store.within(self.store.deadlines.command, work).await?)
+    }
+
+    /// Sends a record, or what it is that does not read.
+    async fn send_read(
+        &mut self,
+        read: Result<Record, StoreError>,
+        about: impl FnOnce() -> String,
+    ) -> Result<(), End> {
+        let record = Record::or_unreadable(read, about)?;
+        self.send(record).await
+    }
+
+    async fn send(&mut self, record: Record) -> Result<(), End> {
+        match self.gathered.add(record) {
+            Some(page) => self.hand_on(page).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn hand_on(&self, page: Page) -> Result<(), End> {
+        self.pages.send(page).await.map_err(|_closed| End::Closed)
+    }
+}
+
+/// The name that a key was made of.
+pub(in crate::store::redis) fn name_in(
+    begin: &str,
+    key: &str,
+    end: &str,
+) -> Result<String, StoreError> {
+    let escaped = key.strip_prefix(begin).and_then(|rest| rest.strip_suffix(end));
+    let name = escaped.and_then(percent_decode).and_then(|name| String::from_utf8(name).ok());
+    name.ok_or_else(|| corrupt("key", key))
+}
+
+fn hash_in(begin: &str, key: &str) -> Result<RefreshHash, StoreError> {
+    let hex = key.strip_prefix(begin).and_then(|rest| rest.strip_suffix('}'));
+    hex.and_then(parse_hex).map(RefreshHash).ok_or_else(|| corrupt("refresh token", key))
+}
+
+/// Purpose, realm and address.
+fn code_in(begin: &str, key: &str) -> Result<(CodePurpose, String, Email), StoreError> {
+    let bad = || corrupt("code", key);
+    let rest = key.strip_prefix(begin).ok_or_else(bad)?;
+    let mut parts = rest.split(':');
+    let (Some(purpose), Some(realm), Some(email), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(bad());
+    };
+    let purpose = CodePurpose::from_name(purpose).ok_or_else(bad)?;
+    Ok((purpose, name_in("", realm, "")?, Email::stored(name_in("", email, "")?)))
+}

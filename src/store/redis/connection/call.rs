@@ -1,0 +1,141 @@
+//! What is asked of a server, and the ways to ask it on a connection.
+
+use std::time::Duration;
+
+use redis::Cmd;
+use redis::ErrorKind;
+use redis::FromRedisValue;
+use redis::RedisError;
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+
+use crate::store::redis::connection::script::Invocation;
+use crate::store::redis::connection::script::is_unknown_script;
+
+/// A question.
+#[derive(Clone, Copy)]
+pub(in crate::store::redis) enum Question<'a> {
+    /// One command, whose first argument is its key, if it has one.
+    Command(&'a Cmd),
+    /// One script: EVALSHA, and SCRIPT LOAD where the server does not know it yet.
+    Script(&'a Invocation<'a>),
+}
+
+/// A question, and how it is put.
+#[derive(Clone, Copy)]
+pub(in crate::store::redis) struct Call<'a> {
+    question: Question<'a>,
+    /// The slot is on its way to this server, which answers only what begins with ASKING.
+    is_redirected: bool,
+    /// Who must have what it writes before it is answered.
+    wait: Option<Wait>,
+}
+
+/// How many replicas must have a write, and how long they are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store::redis) struct Wait {
+    pub(in crate::store::redis) replicas: usize,
+    pub(in crate::store::redis) patience: Duration,
+}
+
+impl<'a> Call<'a> {
+    pub(in crate::store::redis) const fn command(command: &'a Cmd) -> Self {
+        Self { question: Question::Command(command), is_redirected: false, wait: None }
+    }
+
+    pub(in crate::store::redis) const fn script(script: &'a Invocation<'a>) -> Self {
+        Self { question: Question::Script(script), is_redirected: false, wait: None }
+    }
+
+    /// The same, answered only once enough replicas have what it writes.
+    pub(in crate::store::redis) const fn with_wait(self, wait: Wait) -> Self {
+        Self { wait: Some(wait), ..self }
+    }
+
+    /// The same, of the server that a slot is being moved to.
+    pub(in crate::store::redis) const fn redirected(self) -> Self {
+        Self { is_redirected: true, ..self }
+    }
+
+    /// The key whose slot the question is about.
+    pub(in crate::store::redis) fn key(&self) -> Option<&'a [u8]> {
+        match self.question {
+            Question::Command(command) => match command.args_iter().nth(1) {
+                Some(redis::Arg::Simple(key)) => Some(key),
+                _ => None,
+            },
+            Question::Script(script) => script.keys().next(),
+        }
+    }
+
+    /// All keys that the question is about.
+    pub(in crate::store::redis) fn keys(&self) -> Vec<&'a [u8]> {
+        match self.question {
+            Question::Command(_) => self.key().into_iter().collect(),
+            Question::Script(script) => script.keys().collect(),
+        }
+    }
+
+    /// Asks on a connection.
+    pub(in crate::store::redis) async fn ask<T: FromRedisValue>(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<T, RedisError> {
+        let answer = match self.question {
+            Question::Command(command) if self.is_redirected => {
+                ask_redirected(command, connection).await?
+            }
+            Question::Command(command) => command.query_async(connection).await?,
+            Question::Script(script) if self.is_redirected => {
+                let command = script.command();
+                match ask_redirected(&command, connection).await {
+                    Err(error) if is_unknown_script(&error) => {
+                        script.load().query_async::<()>(connection).await?;
+                        ask_redirected(&command, connection).await?
+                    }
+                    answer => answer?,
+                }
+            }
+            Question::Script(script) => script.invoke(connection).await?,
+        };
+        if let Some(wait) = self.wait {
+            wait.on(connection).await?;
+        }
+        Ok(answer)
+    }
+}
+
+impl Wait {
+    /// Waits for the replicas to have what this very connection has written: on another one, WAIT
+    /// would count those that have nothing of it.
+    async fn on(self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        let mut wait = redis::cmd("WAIT");
+        wait.arg(self.replicas).arg(u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX));
+        let reached: usize = wait.query_async(connection).await?;
+        if reached < self.replicas {
+            let counts = format!("{reached} of {}", self.replicas);
+            return Err((ErrorKind::Client, "too few replicas have it in time", counts).into());
+        }
+        Ok(())
+    }
+}
+
+/// ASKING and the command, with no other command of this connection between the two.
+async fn ask_redirected<T: FromRedisValue>(
+    command: &Cmd,
+    connection: &mut MultiplexedConnection,
+) -> Result<T, RedisError> {
+    let mut both = redis::pipe();
+    both.cmd("ASKING").ignore().add_command(command.clone());
+    match both.query_async::<Vec<Value>>(connection).await {
+        Ok(answers) => {
+            let answer = answers.into_iter().next().unwrap_or(Value::Nil);
+            Ok(T::from_redis_value(answer)?)
+        }
+        // The server's own words, as without a pipeline: they may name another server.
+        Err(error) => match error.clone().into_server_errors() {
+            Some(errors) => Err(errors.first().map_or(error, |(_, own)| own.clone().into())),
+            None => Err(error),
+        },
+    }
+}

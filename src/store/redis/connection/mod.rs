@@ -1,0 +1,14 @@
+//! How a Redis is reached and asked: addresses, servers, commands, and what goes wrong.
+
+pub(super) mod call;
+pub(super) mod cluster;
+pub(super) mod dialer;
+pub(super) mod fault;
+pub(super) mod link;
+pub(super) mod scan;
+pub(super) mod script;
+pub(super) mod sentinel;
+pub(super) mod server;
+pub(super) mod slot;
+pub(super) mod topology;
+pub(super) mod wrong_type;

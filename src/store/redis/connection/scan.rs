@@ -1,0 +1,50 @@
+//! Finds keys by how they begin, at every server that has any.
+
+use crate::store::RedisStore;
+use crate::store::StoreError;
+use crate::store::redis::connection::call::Call;
+use crate::store::redis::connection::topology::Holder;
+
+/// About how many keys are looked at in one step.
+const STEP: usize = 1000;
+
+/// A walk over all keys of a kind; a key may come twice.
+pub(in crate::store::redis) struct Scan<'a> {
+    store: &'a RedisStore,
+    pattern: String,
+    /// Those that are still to be asked; the last one now.
+    holders: Vec<Holder<'a>>,
+    cursor: String,
+}
+
+impl RedisStore {
+    /// Begins to look for the keys that begin with the prefix and this.
+    pub(in crate::store::redis) async fn scan(&self, begin: &str) -> Result<Scan<'_>, StoreError> {
+        let work = async { Ok(self.route.holders().await?) };
+        Ok(Scan {
+            store: self,
+            pattern: format!("{}*", self.keys.beginning(begin)),
+            holders: self.within(self.deadlines.command, work).await?,
+            cursor: "0".to_owned(),
+        })
+    }
+}
+
+impl Scan<'_> {
+    /// Some more keys, or none for now; `None` at the end.
+    pub(in crate::store::redis) async fn next(
+        &mut self,
+    ) -> Result<Option<Vec<String>>, StoreError> {
+        let Some(holder) = self.holders.last() else { return Ok(None) };
+        let mut step = redis::cmd("SCAN");
+        step.arg(&self.cursor).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(STEP);
+        let work = async { Ok(holder.link().ask(Call::command(&step)).await?) };
+        let (next, keys): (String, Vec<String>) =
+            self.store.within(self.store.deadlines.command, work).await?;
+        if next == "0" {
+            self.holders.pop();
+        }
+        self.cursor = next;
+        Ok(Some(keys))
+    }
+}

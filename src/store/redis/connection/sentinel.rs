@@ -1,0 +1,268 @@
+//! Finds the master through its sentinels, and notices when another server becomes it.
+//!
+//! redis-rs asks the sentinels while it connects and never again (redis-rs#1438). Here every
+//! connection is made to the master that the best informed sentinel names, and only if that server
+//! says itself that it is one. Beside, all sentinels are listened to: once they name another
+//! master, connections to the one before are given up, also where that one still answers, as a
+//! master does that was cut off from the rest.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use redis::Client;
+use redis::ErrorKind;
+use redis::RedisError;
+use redis::ServerErrorKind;
+use redis::aio::MultiplexedConnection;
+use redis::aio::PubSub;
+use tokio::sync::watch;
+
+use crate::config::ServerAddress;
+use crate::store::pause::Pause;
+use crate::store::redis::connection::dialer::Dial;
+use crate::store::redis::connection::dialer::Dialer;
+use crate::store::redis::connection::dialer::Dialing;
+use crate::store::redis::connection::dialer::connect;
+use crate::store::redis::connection::fault::is_passing;
+
+/// The message of a sentinel that has learnt of another master.
+const SWITCH: &str = "+switch-master";
+
+/// How long a subscription may be without a message before it is made anew: it may have died
+/// without a word.
+const SUBSCRIBED: Duration = Duration::from_secs(10);
+
+/// How long a fail-over is remembered that no sentinel tells of any more: sentinels that were set up
+/// anew count from the start.
+const REMEMBERED: Duration = Duration::from_secs(30);
+
+/// Between two attempts to subscribe at a sentinel: about doubled from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The master of a name, whoever that is.
+pub(in crate::store::redis) struct Master {
+    name: String,
+    sentinels: Vec<(ServerAddress, Client)>,
+    dialer: Dialer,
+    /// How long the sentinels' answers are waited for.
+    patience: Duration,
+    found: watch::Sender<Found>,
+    /// What was believed last, and when it was heard last.
+    latest: Mutex<Option<(Word, Instant)>>,
+}
+
+/// Where the master was found, and how often it was another one than before.
+#[derive(Clone, Debug, Default)]
+pub(in crate::store::redis) struct Found {
+    turn: u64,
+    server: Option<ServerAddress>,
+}
+
+/// What SENTINEL MASTER answers.
+type Facts = HashMap<String, String>;
+
+/// What a sentinel says of the master.
+struct Word {
+    server: ServerAddress,
+    /// Higher at every fail-over.
+    epoch: u64,
+}
+
+impl fmt::Debug for Master {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The clients hold passwords.
+        formatter.debug_struct("Master").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Dial for Master {
+    fn dial(self: Arc<Self>) -> Dialing {
+        async move {
+            let server = self.resolve().await?;
+            let mut connection = connect(&self.dialer.client(server.clone())?).await?;
+            let role = role(&mut connection).await?;
+            if role != "master" {
+                // In the middle of a fail-over.
+                let (words, kind) = (format!("{server} is a {role}"), ServerErrorKind::MasterDown);
+                let kind = ErrorKind::Server(kind);
+                return Err((kind, "the sentinels name no master", words).into());
+            }
+            self.note(server);
+            Ok(connection)
+        }
+        .boxed()
+    }
+
+    fn turn(&self) -> u64 {
+        self.found.borrow().turn
+    }
+}
+
+impl Master {
+    pub(in crate::store::redis) fn new(
+        name: String,
+        sentinels: Vec<(ServerAddress, Client)>,
+        dialer: Dialer,
+        patience: Duration,
+    ) -> Self {
+        let found = watch::Sender::new(Found::default());
+        Self { name, sentinels, dialer, patience, found, latest: Mutex::new(None) }
+    }
+
+    /// Changes when another server becomes the master.
+    pub(in crate::store::redis) fn moves(&self) -> watch::Receiver<Found> {
+        self.found.subscribe()
+    }
+
+    /// Listens to all sentinels, for ever.
+    pub(in crate::store::redis) async fn watch(&self) {
+        join_all(self.sentinels.iter().map(|(_, sentinel)| self.watch_one(sentinel))).await;
+    }
+
+    /// How many of the sentinels answer, and how many there are.
+    pub(in crate::store::redis) async fn attendance(&self) -> (usize, usize) {
+        let answers = join_all(self.sentinels.iter().map(|(_, client)| self.ask_one(client))).await;
+        (answers.iter().filter(|answer| answer.is_ok()).count(), self.sentinels.len())
+    }
+
+    async fn watch_one(&self, sentinel: &Client) {
+        let first_pause = Pause::between(FIRST_PAUSE, LAST_PAUSE);
+        let mut pause = first_pause;
+        loop {
+            let patience = self.patience.max(Duration::from_secs(1));
+            if let Ok(Ok(subscribed)) = tokio::time::timeout(patience, subscribe(sentinel)).await {
+                pause = first_pause;
+                self.listen(subscribed).await;
+            }
+            pause.wait().await;
+        }
+    }
+
+    async fn listen(&self, subscribed: PubSub) {
+        // What happened before the subscription.
+        self.look_again().await;
+        let mut messages = subscribed.into_on_message();
+        while let Ok(Some(message)) = tokio::time::timeout(SUBSCRIBED, messages.next()).await {
+            // The name, the old address, the new one.
+            let words = message.get_payload::<String>().unwrap_or_default();
+            if words.split(' ').next() == Some(self.name.as_str()) {
+                self.look_again().await;
+            }
+        }
+    }
+
+    /// Tells those who are connected to another server than the sentinels name now.
+    async fn look_again(&self) {
+        // Sentinels that do not answer now are asked by whoever connects next.
+        if let Ok(server) = self.resolve().await
+            && self.found.borrow().server.is_some()
+        {
+            self.note(server);
+        }
+    }
+
+    fn note(&self, server: ServerAddress) {
+        self.found.send_if_modified(|found| {
+            if found.server.as_ref() == Some(&server) {
+                return false;
+            }
+            let is_first = found.server.is_none();
+            if !is_first {
+                tracing::info!(master = %server, "the store has another master");
+                found.turn += 1;
+            }
+            found.server = Some(server);
+            !is_first
+        });
+    }
+
+    /// Asks all sentinels, and believes the one that knows of the latest fail-over: one that was
+    /// cut off, or has just started, may name the master of before.
+    async fn resolve(&self) -> Result<ServerAddress, RedisError> {
+        let answers = join_all(self.sentinels.iter().map(|(_, client)| self.ask_one(client))).await;
+        let mut best: Option<Word> = None;
+        let mut refusals = Vec::new();
+        // A name that they do not know is a mistake, and no outage.
+        let mut kind = ErrorKind::Io;
+        for (answer, (address, _)) in answers.into_iter().zip(&self.sentinels) {
+            match answer {
+                Ok(word) if best.as_ref().is_none_or(|best| word.epoch > best.epoch) => {
+                    best = Some(word);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    if !is_passing(&error) {
+                        kind = ErrorKind::Client;
+                    }
+                    refusals.push(format!("{address}: {error}"));
+                }
+            }
+        }
+        best.map(|word| self.unless_outdated(word))
+            .ok_or_else(|| (kind, "no sentinel names a master", refusals.join("; ")).into())
+    }
+
+    /// The server of a word, or of a later one that was heard not long ago: the sentinel that led a
+    /// fail-over may be slow to answer just then, and the others know nothing of it yet.
+    fn unless_outdated(&self, word: Word) -> ServerAddress {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((later, heard)) = &*latest
+            && later.epoch > word.epoch
+            && heard.elapsed() < REMEMBERED
+        {
+            return later.server.clone();
+        }
+        let server = word.server.clone();
+        *latest = Some((word, Instant::now()));
+        server
+    }
+
+    async fn ask_one(&self, sentinel: &Client) -> Result<Word, RedisError> {
+        let asking = async {
+            let mut connection = connect(sentinel).await?;
+            // The address of SENTINEL MASTER is the one before until a fail-over is over, when all
+            // replicas follow; its epoch is the new one's long before.
+            let mut ask = redis::pipe();
+            ask.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
+            ask.cmd("SENTINEL").arg("MASTER").arg(&self.name);
+            ask.query_async::<(Option<(String, u16)>, Facts)>(&mut connection).await
+        };
+        match tokio::time::timeout(self.patience, asking).await {
+            Ok(answer) => read_word(answer?),
+            Err(_elapsed) => {
+                let words = format!("{:?}", self.patience);
+                Err((ErrorKind::Io, "the sentinel was silent", words).into())
+            }
+        }
+    }
+}
+
+async fn subscribe(sentinel: &Client) -> Result<PubSub, RedisError> {
+    let mut subscribed = sentinel.get_async_pubsub().await?;
+    subscribed.subscribe(SWITCH).await?;
+    Ok(subscribed)
+}
+
+fn read_word((place, facts): (Option<(String, u16)>, Facts)) -> Result<Word, RedisError> {
+    let Some((host, port)) = place else {
+        return Err((ErrorKind::Client, "the sentinel does not know the master").into());
+    };
+    let epoch = facts.get("config-epoch").and_then(|text| text.parse().ok());
+    Ok(Word { server: ServerAddress { host, port }, epoch: epoch.unwrap_or(0) })
+}
+
+/// `master`, `replica` or `sentinel`: HELLO, for ROLE is often forbidden.
+async fn role(connection: &mut MultiplexedConnection) -> Result<String, RedisError> {
+    let facts: HashMap<String, redis::Value> = redis::cmd("HELLO").query_async(connection).await?;
+    let role = facts.into_iter().find(|(name, _)| name == "role").map(|(_, value)| value);
+    Ok(redis::from_redis_value(role.unwrap_or_default())?)
+}

@@ -1,0 +1,232 @@
+//! The way to whoever answers: one server, the master that sentinels name, or a cluster's nodes.
+//!
+//! The rest of the store puts its questions here and does not know which of the three it is.
+
+use std::fmt;
+use std::future::pending;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use redis::FromRedisValue;
+use redis::RedisError;
+use redis::aio::MultiplexedConnection;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::RedisUrl;
+use crate::config::RedisWay;
+use crate::store::RedisOptions;
+use crate::store::StoreError;
+use crate::store::redis::connection::call::Call;
+use crate::store::redis::connection::cluster::Cluster;
+use crate::store::redis::connection::dialer::Dialer;
+use crate::store::redis::connection::fault::Fault;
+use crate::store::redis::connection::link::Link;
+use crate::store::redis::connection::sentinel::Found;
+use crate::store::redis::connection::sentinel::Master;
+
+/// Of an operation's deadline, what the sentinels may take.
+const SENTINELS_SHARE: u32 = 4;
+
+/// The way to a Redis.
+pub(in crate::store::redis) enum Route {
+    Standalone(Link),
+    Sentinel(Link, Arc<Master>),
+    Cluster(Cluster),
+}
+
+/// The masters, as each describes itself.
+pub(in crate::store::redis) struct Servers {
+    pub(in crate::store::redis) masters: Vec<Server>,
+    /// Slots of a cluster that no node has.
+    pub(in crate::store::redis) orphans: u16,
+}
+
+/// A server and what INFO says there.
+pub(in crate::store::redis) struct Server {
+    pub(in crate::store::redis) name: String,
+    pub(in crate::store::redis) info: Result<String, RedisError>,
+}
+
+/// Listens to sentinels until it is dropped.
+pub(in crate::store::redis) struct Watch(JoinHandle<()>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Tells when connections that were made before may lead to the wrong server.
+pub(in crate::store::redis) struct Moves(Option<watch::Receiver<Found>>);
+
+impl Moves {
+    /// Waits for it.
+    pub(in crate::store::redis) async fn next(&mut self) {
+        let is_told = match &mut self.0 {
+            Some(found) => found.changed().await.is_ok(),
+            None => false,
+        };
+        if !is_told {
+            pending().await
+        }
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Standalone(_) => "Standalone",
+            Self::Sentinel(..) => "Sentinel",
+            Self::Cluster(_) => "Cluster",
+        })
+    }
+}
+
+/// A server that has keys, for what is asked of each.
+pub(in crate::store::redis) enum Holder<'a> {
+    Only(&'a Link),
+    Node(Arc<Link>),
+}
+
+impl Holder<'_> {
+    pub(in crate::store::redis) fn link(&self) -> &Link {
+        match self {
+            Self::Only(link) => link,
+            Self::Node(link) => link,
+        }
+    }
+}
+
+impl Route {
+    /// Prepares to connect; nothing is sent yet.
+    pub(in crate::store::redis) fn new(options: &RedisOptions) -> Result<Self, StoreError> {
+        let url: RedisUrl = options.url.parse().map_err(Fault::Url)?;
+        let dialer = Dialer::new(options, url.tls)?;
+        let silence = options.deadlines.command;
+        Ok(match url.way {
+            RedisWay::Standalone(url) => {
+                Self::Standalone(Link::new(Arc::new(dialer.client_of_url(&url)?), silence))
+            }
+            RedisWay::Sentinel { sentinels, master } => {
+                let sentinel_dialer = dialer.with_password(&options.sentinel_password);
+                let sentinels = sentinels
+                    .into_iter()
+                    .map(|sentinel| Ok((sentinel.clone(), sentinel_dialer.client(sentinel)?)))
+                    .collect::<Result<_, RedisError>>()?;
+                let patience = silence / SENTINELS_SHARE;
+                let master = Arc::new(Master::new(master, sentinels, dialer, patience));
+                Self::Sentinel(Link::new(Arc::clone(&master) as _, silence), master)
+            }
+            RedisWay::Cluster(seeds) => Self::Cluster(Cluster::new(dialer, seeds, silence)),
+        })
+    }
+
+    /// Other connections by the same way.
+    pub(in crate::store::redis) fn another(&self) -> Self {
+        match self {
+            Self::Standalone(link) => Self::Standalone(link.another()),
+            Self::Sentinel(link, master) => Self::Sentinel(link.another(), Arc::clone(master)),
+            Self::Cluster(cluster) => Self::Cluster(cluster.another()),
+        }
+    }
+
+    /// Asks whoever has the key of the question.
+    pub(in crate::store::redis) async fn ask<T: FromRedisValue>(
+        &self,
+        call: Call<'_>,
+    ) -> Result<T, RedisError> {
+        match self {
+            Self::Standalone(link) | Self::Sentinel(link, _) => link.ask(call).await,
+            Self::Cluster(cluster) => Box::pin(cluster.ask(call)).await,
+        }
+    }
+
+    /// Makes a connection of its own to whoever has a key, for a caller that blocks on it.
+    pub(in crate::store::redis) async fn connect(
+        &self,
+        key: &str,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        match self {
+            Self::Standalone(link) | Self::Sentinel(link, _) => link.connect().await,
+            Self::Cluster(cluster) => cluster.link_of(key.as_bytes()).await?.connect().await,
+        }
+    }
+
+    /// Lets go of connections that were silent for long.
+    pub(in crate::store::redis) fn doubt(&self) {
+        match self {
+            Self::Standalone(link) | Self::Sentinel(link, _) => {
+                link.doubt();
+            }
+            Self::Cluster(cluster) => cluster.doubt(),
+        }
+    }
+
+    /// Looks anew for whoever answers, with the next question.
+    pub(in crate::store::redis) fn renew(&self) {
+        match self {
+            Self::Standalone(link) | Self::Sentinel(link, _) => link.renew(),
+            Self::Cluster(cluster) => cluster.renew(),
+        }
+    }
+
+    /// Asks every master what it is.
+    pub(in crate::store::redis) async fn servers(&self) -> Result<Servers, RedisError> {
+        match self {
+            Self::Standalone(link) | Self::Sentinel(link, _) => {
+                // Whoever may not run INFO may be there all the same.
+                link.ask::<()>(Call::command(&redis::cmd("PING"))).await?;
+                Ok(Servers { masters: vec![info("master".to_owned(), link).await], orphans: 0 })
+            }
+            Self::Cluster(cluster) => {
+                let (masters, orphans) = cluster.masters().await?;
+                let asked = masters.iter().map(|(server, link)| info(server.to_string(), link));
+                Ok(Servers { masters: join_all(asked).await, orphans })
+            }
+        }
+    }
+
+    /// The masters, by a map that was just read.
+    pub(in crate::store::redis) async fn holders(&self) -> Result<Vec<Holder<'_>>, RedisError> {
+        match self {
+            Self::Standalone(link) | Self::Sentinel(link, _) => Ok(vec![Holder::Only(link)]),
+            Self::Cluster(cluster) => {
+                let (masters, _orphans) = cluster.masters().await?;
+                Ok(masters.into_iter().map(|(_, link)| Holder::Node(link)).collect())
+            }
+        }
+    }
+
+    /// How it is run, in words.
+    pub(in crate::store::redis) async fn describe(&self, servers: &Servers) -> String {
+        match self {
+            Self::Standalone(_) => "one server".to_owned(),
+            Self::Sentinel(_, master) => {
+                let (present, all) = master.attendance().await;
+                format!("sentinels, {present} of {all} answer")
+            }
+            Self::Cluster(_) => format!("cluster, {} masters", servers.masters.len()),
+        }
+    }
+
+    /// Tells of moves from now on.
+    pub(in crate::store::redis) fn moves(&self) -> Moves {
+        Moves(match self {
+            Self::Sentinel(_, master) => Some(master.moves()),
+            // A node that lost a slot says so to whoever asks about it.
+            Self::Standalone(_) | Self::Cluster(_) => None,
+        })
+    }
+
+    /// Begins to listen to the sentinels, if there are any.
+    pub(in crate::store::redis) fn watch(&self) -> Option<Watch> {
+        let Self::Sentinel(_, master) = self else { return None };
+        let master = Arc::clone(master);
+        Some(Watch(tokio::spawn(async move { master.watch().await })))
+    }
+}
+
+async fn info(name: String, link: &Link) -> Server {
+    Server { name, info: link.ask(Call::command(&redis::cmd("INFO"))).await }
+}

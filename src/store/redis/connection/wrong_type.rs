@@ -1,0 +1,26 @@
+//! Names the keys that hold another type than they should: somebody has overwritten them.
+//!
+//! A server that refuses a question about one says only that there is one.
+
+use crate::store::redis::connection::call::Call;
+use crate::store::redis::connection::topology::Route;
+use crate::store::redis::keyspace::Keyspace;
+
+/// Which of the keys hold what they should not, in words; `None` where none is found.
+pub(in crate::store::redis) async fn wrong_types<'a>(
+    route: &Route,
+    space: &Keyspace,
+    keys: impl IntoIterator<Item = &'a [u8]>,
+) -> Option<String> {
+    let mut found = Vec::new();
+    for key in keys {
+        let name = String::from_utf8_lossy(key);
+        let Some(wanted) = space.type_of(&name) else { continue };
+        let question = redis::cmd("TYPE").arg(key).to_owned();
+        let held: String = route.ask(Call::command(&question)).await.ok()?;
+        if held != wanted && held != "none" {
+            found.push(format!("key `{name}` is a {held}, not a {wanted}"));
+        }
+    }
+    (!found.is_empty()).then(|| found.join("; "))
+}

@@ -1,0 +1,118 @@
+//! What nodes put back into a Redis that lost data; each step may be repeated, by several at once.
+
+use std::sync::LazyLock;
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::operation::RevocationKey;
+use crate::operation::UserId;
+use crate::store::FeedEntry;
+use crate::store::RedisStore;
+use crate::store::StoreError;
+use crate::store::redis::connection::script::Script;
+use crate::store::redis::revocations::revocation::BATCH;
+use crate::store::redis::revocations::revocation::Told;
+use crate::token::StoredKey;
+
+/// Which server it is, and whose data it holds.
+pub(in crate::store::redis) static LINEAGE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("../scripts/lineage.lua")));
+static RAISE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("../scripts/raise.lua")));
+
+impl RedisStore {
+    /// The lineage of what the server holds, as [`crate::store::FeedEvent::Attached`] tells it.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn lineage(&self) -> Result<String, StoreError> {
+        let mut script = LINEAGE.prepare_invoke();
+        script.key(self.keys.revocations().generation);
+        let work = async {
+            let (generation, process) = self.script::<(String, String)>(&script).await?;
+            Ok(lineage_of(&generation, &process))
+        };
+        self.within(self.deadlines.command, work).await
+    }
+
+    /// Records entries whose names are not known any more, but for those of `sites`; answers how
+    /// many the store had lost. Each batch has a deadline of its own.
+    ///
+    /// What it has lost is remembered until `lost_until` at least.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn restore_revocations(
+        &self,
+        entries: &[FeedEntry],
+        sites: &[(RevocationKey, String)],
+        lost_until: Option<Timestamp>,
+    ) -> Result<usize, StoreError> {
+        let mut restored = 0;
+        for batch in entries.chunks(BATCH) {
+            let named = batch.iter().map(|entry| {
+                let site = sites.iter().find(|(key, _)| entry.floor > 0 && *key == entry.key);
+                (*entry, site.map_or("", |(_, issuer)| issuer.as_str()))
+            });
+            let script = self.batch(Told::ByList { lost_until }, named);
+            let work = self.script::<usize>(&script);
+            restored += self.within(self.deadlines.command, work).await?;
+        }
+        Ok(restored)
+    }
+
+    /// Adds signing keys beside those that a site has.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn restore_signing_keys(
+        &self,
+        issuer: &str,
+        keys: &[StoredKey],
+    ) -> Result<(), StoreError> {
+        let work = async {
+            for key in keys {
+                self.put_key_of_site(issuer, key).await?;
+            }
+            Ok(())
+        };
+        self.within(self.deadlines.command, work).await
+    }
+
+    /// Sees to it that no account is given a number up to this one.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn raise_user_numbers(&self, highest: UserId) -> Result<(), StoreError> {
+        let mut script = RAISE.prepare_invoke();
+        script.key(self.keys.user_numbers()).arg(highest.0).arg("");
+        self.within(self.deadlines.command, self.script(&script)).await
+    }
+
+    /// Raises a site's generation to at least this one.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn raise_site_generation(
+        &self,
+        issuer: &str,
+        generation: u64,
+    ) -> Result<(), StoreError> {
+        let mut script = RAISE.prepare_invoke();
+        script.key(self.keys.revocations().sites).arg(generation).arg(issuer);
+        self.within(self.deadlines.command, self.script(&script)).await
+    }
+}
+
+/// Names what a server holds: its data by `generation`, itself by its replication id.
+///
+/// A process that was started anew, and a replica that was promoted, has another replication id:
+/// it may lack the newest of what was acknowledged. Where the server does not tell it, no two names
+/// are the same.
+pub(in crate::store::redis) fn lineage_of(generation: &str, process: &str) -> String {
+    if process.is_empty() {
+        return format!("{generation}/{}", Uuid::new_v4());
+    }
+    format!("{generation}/{process}")
+}

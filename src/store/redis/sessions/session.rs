@@ -1,0 +1,237 @@
+//! Sessions: found, listed and ended.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::future::try_join;
+
+use crate::clock::Timestamp;
+use crate::operation::RefreshHash;
+use crate::operation::Revocation;
+use crate::operation::RevocationKey;
+use crate::operation::Revoked;
+use crate::operation::SessionId;
+use crate::operation::UserId;
+use crate::store::RedisStore;
+use crate::store::Session;
+use crate::store::StoreError;
+use crate::store::redis::connection::fault::corrupt;
+use crate::store::redis::sessions::expiry::end_member;
+use crate::store::redis::sessions::record::Owner;
+use crate::store::redis::sessions::record::SessionRecord;
+
+/// Index entries outlive their session by this, and never stand in for its own expiry.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// The longest that Redis is told to keep an index entry: beyond, it may overflow.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+impl RedisStore {
+    /// Notes which session a refresh token belongs to, for as long as the session may last.
+    pub(in crate::store::redis) async fn index_refresh(
+        &self,
+        refresh: &RefreshHash,
+        session: SessionId,
+        kept: u64,
+    ) -> Result<(), StoreError> {
+        let mut index = redis::cmd("SET");
+        index.arg(self.keys.refresh(refresh)).arg(session.to_string()).arg("PX").arg(kept);
+        self.command(&index).await
+    }
+
+    /// Which session a refresh token belongs to, or belonged to.
+    pub(in crate::store::redis) async fn session_of_index(
+        &self,
+        refresh: &RefreshHash,
+    ) -> Result<Option<SessionId>, StoreError> {
+        let key = self.keys.refresh(refresh);
+        let found: Option<String> = self.command(redis::cmd("GET").arg(key)).await?;
+        found.map(|text| parse_session_id(&text)).transpose()
+    }
+
+    /// Whose a session is, or was.
+    pub(in crate::store::redis) async fn owner(
+        &self,
+        session: SessionId,
+    ) -> Result<Option<Owner>, StoreError> {
+        let key = self.keys.session(session);
+        let found: Option<String> = self.command(redis::cmd("GET").arg(key)).await?;
+        found.map(|text| Owner::read(&text)).transpose()
+    }
+
+    pub(in crate::store::redis) async fn session_of_refresh(
+        &self,
+        issuer: &str,
+        presented: &RefreshHash,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        let Some(id) = self.session_of_index(presented).await? else {
+            return Ok(None);
+        };
+        let Some(owner) = self.owner(id).await?.filter(|owner| owner.issuer == issuer) else {
+            return Ok(None);
+        };
+        let Some(record) = self.record(id, &owner).await? else {
+            return Ok(None);
+        };
+        let session = record.session(&owner.realm, owner.user, id)?;
+        Ok(self.that_stand(vec![session], now).await?.pop())
+    }
+
+    pub(in crate::store::redis) async fn is_newest(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+    ) -> Result<bool, StoreError> {
+        let Some(owner) = self.owner(session).await? else { return Ok(false) };
+        let record = self.record(session, &owner).await?;
+        Ok(record.is_some_and(|record| record.is_newest(presented)))
+    }
+
+    async fn record(
+        &self,
+        session: SessionId,
+        owner: &Owner,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        let mut ask = redis::cmd("HGET");
+        ask.arg(self.keys.sessions(&owner.realm, owner.user)).arg(session.to_string());
+        let found: Option<String> = self.command(&ask).await?;
+        found.map(|text| SessionRecord::read(&text)).transpose()
+    }
+
+    pub(in crate::store::redis) async fn sessions_of_user(
+        &self,
+        realm: &str,
+        user: UserId,
+        issuer: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError> {
+        let mut sessions = self.recorded_sessions(realm, user).await?;
+        sessions.retain(|session| issuer.is_none_or(|issuer| session.issuer == issuer));
+        let mut sessions = self.that_stand(sessions, now).await?;
+        sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
+        Ok(sessions)
+    }
+
+    /// Those that have neither expired nor are revoked: one may be revoked and not yet deleted.
+    async fn that_stand(
+        &self,
+        mut sessions: Vec<Session>,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError> {
+        sessions.retain(|session| session.expires_at > now);
+        let keys: Vec<_> =
+            sessions.iter().map(|it| RevocationKey::of_session(&it.issuer, it.id)).collect();
+        let mut recorded = self.recorded(&keys).await?.into_iter();
+        sessions.retain(|_| !recorded.next().is_some_and(|entry| entry.stands(now)));
+        Ok(sessions)
+    }
+
+    /// All that are recorded, ended ones included.
+    pub(in crate::store::redis) async fn recorded_sessions(
+        &self,
+        realm: &str,
+        user: UserId,
+    ) -> Result<Vec<Session>, StoreError> {
+        let records = self.session_records(realm, user).await?;
+        let read = records.into_iter().map(|record| {
+            let (id, record) = record?;
+            record.session(realm, user, id)
+        });
+        read.collect()
+    }
+
+    /// As they are recorded, each if it reads.
+    pub(in crate::store::redis) async fn session_records(
+        &self,
+        realm: &str,
+        user: UserId,
+    ) -> Result<Vec<Result<(SessionId, SessionRecord), StoreError>>, StoreError> {
+        let key = self.keys.sessions(realm, user);
+        let records: HashMap<String, String> = self.command(redis::cmd("HGETALL").arg(key)).await?;
+        let read = |(id, text): (String, String)| {
+            Ok((parse_session_id(&id)?, SessionRecord::read(&text)?))
+        };
+        Ok(records.into_iter().map(read).collect())
+    }
+
+    /// Revocations, then the session: cut short between, refresh refuses the session and ends it.
+    ///
+    /// A refresh may do so as well while this is under way: whether there was a session is read
+    /// before. Whatever comes of that, the revocations are recorded.
+    pub(in crate::store::redis) async fn log_out(
+        &self,
+        session: SessionId,
+        revocations: &[Revocation],
+    ) -> Result<bool, StoreError> {
+        let found = self.owner_of_recorded(session).await;
+        self.append(revocations).await?;
+        match found? {
+            Some(owner) => {
+                self.delete_session(session, &owner).await?;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    async fn owner_of_recorded(&self, session: SessionId) -> Result<Option<Owner>, StoreError> {
+        let Some(owner) = self.owner(session).await? else {
+            return Ok(None);
+        };
+        let mut ask = redis::cmd("HEXISTS");
+        ask.arg(self.keys.sessions(&owner.realm, owner.user)).arg(session.to_string());
+        Ok(self.command::<bool>(&ask).await?.then_some(owner))
+    }
+
+    /// Deletes a session and what leads to it.
+    pub(in crate::store::redis) async fn delete_session(
+        &self,
+        session: SessionId,
+        owner: &Owner,
+    ) -> Result<(), StoreError> {
+        let mut delete = redis::cmd("HDEL");
+        delete.arg(self.keys.sessions(&owner.realm, owner.user)).arg(session.to_string());
+        self.command::<()>(&delete).await?;
+        let mut forget = redis::cmd("ZREM");
+        forget.arg(self.keys.session_ends(session)).arg(end_member(session, owner));
+        try_join(self.command::<()>(&forget), self.forget_session(session)).await?;
+        Ok(())
+    }
+
+    pub(in crate::store::redis) async fn forget_session(
+        &self,
+        session: SessionId,
+    ) -> Result<(), StoreError> {
+        self.command(redis::cmd("DEL").arg(self.keys.session(session))).await
+    }
+
+    pub(in crate::store::redis) async fn forget_refresh(
+        &self,
+        refresh: &RefreshHash,
+    ) -> Result<(), StoreError> {
+        self.command(redis::cmd("DEL").arg(self.keys.refresh(refresh))).await
+    }
+}
+
+/// The revocation of a session.
+pub(in crate::store::redis) fn revocation_of(
+    issuer: &str,
+    session: SessionId,
+    expires_at: Timestamp,
+) -> Revocation {
+    Revocation { revoked: Revoked::Session { issuer: issuer.to_owned(), session }, expires_at }
+}
+
+/// For how long an index entry of a session is kept from `now`, in milliseconds.
+///
+/// By duration and not by instant: the clock of the server need not agree with this one.
+pub(in crate::store::redis) fn kept_for(ends_at: Timestamp, now: Timestamp) -> u64 {
+    let kept = ends_at.since(now).saturating_add(SLACK).min(LONGEST);
+    u64::try_from(kept.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A `sid` as keys and records write it.
+pub(in crate::store::redis) fn parse_session_id(text: &str) -> Result<SessionId, StoreError> {
+    text.parse().map(SessionId).ok().ok_or_else(|| corrupt("session", text))
+}
