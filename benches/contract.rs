@@ -5,25 +5,15 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
-use criterion::Criterion;
-use criterion::criterion_group;
-use criterion::criterion_main;
-use http::HeaderMap;
-use http::HeaderValue;
+use criterion::{Criterion, criterion_group, criterion_main};
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 use munjigi::clock::Timestamp;
 use munjigi::config::SameSite;
-use munjigi::contract::Contract;
-use munjigi::contract::EndpointRequest;
-use munjigi::contract::ReplyContext;
-use munjigi::operation::ErrorCode;
-use munjigi::operation::Operation;
-use munjigi::operation::Outcome;
-use munjigi::operation::Rejection;
-use munjigi::operation::SessionId;
-use munjigi::operation::TokenSet;
-use munjigi::operation::UserId;
-use munjigi::operation::UserView;
+use munjigi::contract::{Contract, EndpointRequest, ReplyContext};
+use munjigi::operation::{
+    ErrorCode, Operation, Outcome, Rejection, SessionId, TokenSet, UserId, UserView,
+};
 use munjigi::secret::Secret;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_736_937_000);

@@ -8,23 +8,16 @@
 #![expect(clippy::expect_used, reason = "a bench that cannot start must stop")]
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use munjigi::app::assemble;
 use munjigi::app::kept::Kept;
-use munjigi::app::keys;
-use munjigi::auth::Auth;
-use munjigi::auth::AuthSite;
+use munjigi::app::{assemble, keys};
+use munjigi::auth::{Auth, AuthSite};
 use munjigi::clock::Now;
 use munjigi::config;
-use munjigi::operation::Caller;
-use munjigi::operation::Command;
-use munjigi::operation::ErrorCode;
-use munjigi::operation::Password;
+use munjigi::operation::{Caller, Command, ErrorCode, Password};
 use munjigi::revocation::Revocations;
 use munjigi::secret::Secret;
 

@@ -11,16 +11,10 @@ use std::time::Duration;
 use criterion::Criterion;
 use munjigi::clock::Timestamp;
 use munjigi::config::Algorithm;
-use munjigi::operation::Generations;
-use munjigi::operation::SessionId;
-use munjigi::operation::UserId;
-use munjigi::token::ForeignClaims;
-use munjigi::token::Grant;
-use munjigi::token::KeyRing;
-use munjigi::token::RefreshFormat;
-use munjigi::token::SiteTokens;
-use munjigi::token::StoredKey;
-use munjigi::token::TokenPolicy;
+use munjigi::operation::{Generations, SessionId, UserId};
+use munjigi::token::{
+    ForeignClaims, Grant, KeyRing, RefreshFormat, SiteTokens, StoredKey, TokenPolicy,
+};
 use uuid::Uuid;
 
 fn main() {

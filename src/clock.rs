@@ -5,10 +5,8 @@
 
 use std::time::Duration;
 
-use rustix::time::ClockId;
-use rustix::time::clock_gettime;
-use serde::Deserialize;
-use serde::Serialize;
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 
 /// An instant of the wall clock: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(

@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// The side that stops: owned by `app`.
 #[derive(Debug)]
@@ -100,8 +99,7 @@ impl Signal {
 mod tests {
     use std::time::Duration;
 
-    use super::Drain;
-    use super::Drained;
+    use super::{Drain, Drained};
 
     #[tokio::test]
     async fn finish_waits_for_every_guard() {

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use tokio::signal::unix::Signal;
 
-use crate::app::App;
-use crate::app::AppError;
+use crate::app::{App, AppError};
 use crate::config;
 use crate::config::Faults;
 use crate::telemetry::metric;

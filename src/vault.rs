@@ -6,13 +6,8 @@
 
 use std::fmt;
 
-use aws_lc_rs::aead::AES_256_GCM;
-use aws_lc_rs::aead::Aad;
-use aws_lc_rs::aead::NONCE_LEN;
-use aws_lc_rs::aead::Nonce;
-use aws_lc_rs::aead::RandomizedNonceKey;
-use aws_lc_rs::hkdf;
-use aws_lc_rs::hmac;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{hkdf, hmac};
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;

@@ -28,11 +28,8 @@ mod subject;
 
 use std::time::Duration;
 
-use load::CLIENTS;
-use load::Load;
-use load::Measured;
-use subject::Subject;
-use subject::Subjects;
+use load::{CLIENTS, Load, Measured};
+use subject::{Subject, Subjects};
 
 /// Rounds, and requests a round of one subject: bounded whatever happens.
 const ROUNDS: usize = 24;

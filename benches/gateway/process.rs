@@ -1,12 +1,9 @@
 //! A gateway as a child process of a bench.
 
-use std::io::BufRead;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 
 /// A child that is ended with the bench.
 pub(crate) struct Process {

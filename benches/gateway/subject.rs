@@ -2,17 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use http::HeaderValue;
 use jsonwebtoken::EncodingKey;
-use rustls::ClientConfig;
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 
 use super::process::Process;

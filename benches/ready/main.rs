@@ -16,27 +16,15 @@
 #[expect(dead_code, reason = "nothing is paused or lags here")]
 mod redis;
 
-use std::io::Read;
-use std::io::Write;
-use std::net::SocketAddr;
-use std::net::TcpListener;
-use std::net::TcpStream;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
-use std::time::Duration;
-use std::time::Instant;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use munjigi::clock::Now;
-use munjigi::operation::Revocation;
-use munjigi::operation::Revoked;
-use munjigi::operation::TokenId;
-use munjigi::store::Deadlines;
-use munjigi::store::RedisOptions;
-use munjigi::store::RedisStore;
-use munjigi::store::Store;
+use munjigi::operation::{Revocation, Revoked, TokenId};
+use munjigi::store::{Deadlines, RedisOptions, RedisStore, Store};
 
 use redis::RedisServer;
 

@@ -10,26 +10,18 @@ mod users;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Method;
-use http::Request;
-use http::Response;
-use http::StatusCode;
-use http::header;
+use http::{Method, Request, Response, StatusCode, header};
 use tokio::sync::Semaphore;
 
 use crate::clock::Now;
-use crate::drain::Guard;
-use crate::drain::Signal;
+use crate::drain::{Guard, Signal};
 use crate::edge;
-use crate::edge::Bound;
-use crate::edge::Service;
-use crate::gateway::Connection;
-use crate::gateway::Gateway;
+use crate::edge::{Bound, Service};
 use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::body::request::RequestBody;
+use crate::gateway::{Connection, Gateway};
 use crate::revocation::Freshness;
-use crate::telemetry::causes;
-use crate::telemetry::escaped;
+use crate::telemetry::{causes, escaped};
 
 pub use metrics::Metrics;
 

@@ -4,12 +4,7 @@
 //! access token carries, and never a password's verifier.
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::HeaderValue;
-use http::Request;
-use http::Response;
-use http::StatusCode;
-use http::header;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -19,11 +14,9 @@ use crate::clock::Timestamp;
 use crate::gateway::Gateway;
 use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::body::request::RequestBody;
-use crate::operation::Identifier;
-use crate::operation::UserId;
+use crate::operation::{Identifier, UserId};
 use crate::secret::Secret;
-use crate::store::Lookup;
-use crate::store::User;
+use crate::store::{Lookup, User};
 use crate::telemetry::causes;
 
 /// What the paths begin with.

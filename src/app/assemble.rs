@@ -9,50 +9,26 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::app::blame::blame_keys;
-use crate::app::blame::fault;
-use crate::app::blame::foreign_attributes;
+use crate::app::blame::{blame_keys, fault, foreign_attributes};
 use crate::app::kept::Kept;
-use crate::app::keys::site_tokens;
-use crate::app::keys::vault;
-use crate::auth::AuthSettings;
-use crate::auth::AuthSite;
+use crate::app::keys::{site_tokens, vault};
+use crate::auth::{AuthSettings, AuthSite};
 use crate::clock::Timestamp;
-use crate::config::Audience;
-use crate::config::Config;
-use crate::config::ContractName;
-use crate::config::Faults;
-use crate::config::HostPattern;
-use crate::config::SiteConfig;
-use crate::config::StoreConfig;
-use crate::config::StoreUrl;
+use crate::config::{
+    Audience, Config, ContractName, Faults, HostPattern, SiteConfig, StoreConfig, StoreUrl,
+};
 use crate::contract::Contract;
-use crate::gateway::snapshot::SiteParts;
-use crate::gateway::snapshot::Snapshot;
-use crate::journal::Journal;
-use crate::journal::JournalError;
-use crate::journal::Journaled;
-use crate::journal::OnDamage;
-use crate::mail::Outbox;
-use crate::mail::Templates;
+use crate::gateway::snapshot::{SiteParts, Snapshot};
+use crate::journal::{Journal, JournalError, Journaled, OnDamage};
+use crate::mail::{Outbox, Templates};
 use crate::revocation::Revocations;
 use crate::social::Social;
-use crate::store::Archive;
-use crate::store::Deadlines;
-use crate::store::Durability;
-use crate::store::Examination;
-use crate::store::Page;
-use crate::store::RedisOptions;
-use crate::store::RedisStore;
-use crate::store::SqliteStore;
-use crate::store::Store;
-use crate::store::StoreError;
-use crate::token::ForeignClaims;
-use crate::token::KeyError;
-use crate::token::KeyRing;
-use crate::token::TokenPolicy;
-use crate::vault::Vault;
-use crate::vault::VaultError;
+use crate::store::{
+    Archive, Deadlines, Durability, Examination, Page, RedisOptions, RedisStore, SqliteStore,
+    Store, StoreError,
+};
+use crate::token::{ForeignClaims, KeyError, KeyRing, TokenPolicy};
+use crate::vault::{Vault, VaultError};
 
 /// Why the parts cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -406,8 +382,7 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
-    use super::contracts;
-    use super::user_revocation_ttl;
+    use super::{contracts, user_revocation_ttl};
     use crate::config;
 
     fn ttl(tokens: &str) -> Duration {

@@ -3,11 +3,7 @@
 use http::HeaderName;
 
 use crate::app::assemble::AssembleError;
-use crate::config::Config;
-use crate::config::Fault;
-use crate::config::Faults;
-use crate::config::SiteConfig;
-use crate::config::Spot;
+use crate::config::{Config, Fault, Faults, SiteConfig, Spot};
 use crate::contract::Contract;
 
 /// A fault at a place of the configuration.

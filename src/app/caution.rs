@@ -2,15 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::config::Config;
-use crate::config::KeyUse;
-use crate::config::SameSite;
-use crate::config::SiteConfig;
-use crate::config::StoreUrl;
-use crate::config::looks_like_base64;
+use crate::config::{Config, KeyUse, SameSite, SiteConfig, StoreUrl, looks_like_base64};
 use crate::contract::Contract;
-use crate::operation::Operation;
-use crate::operation::Provider;
+use crate::operation::{Operation, Provider};
 
 /// One sentence for each thing that an operator may not have meant; `contracts` are those of the
 /// sites, in their order.

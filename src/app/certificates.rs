@@ -6,11 +6,7 @@ use rustls::ServerConfig;
 
 use crate::app::AppError;
 use crate::app::assemble::AssembleError;
-use crate::config::CertConfig;
-use crate::config::Config;
-use crate::config::Fault;
-use crate::config::Faults;
-use crate::config::TlsConfig;
+use crate::config::{CertConfig, Config, Fault, Faults, TlsConfig};
 use crate::edge::tls;
 
 /// Reads the certificates, and makes those for development.

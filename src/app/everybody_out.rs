@@ -4,19 +4,13 @@
 //! by one, and with them their refresh tokens. What was refreshed meanwhile has the generation of
 //! now: it rises once more at the end.
 
-use futures_util::StreamExt;
-use futures_util::TryStreamExt;
-use futures_util::stream;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::clock::Timestamp;
 use crate::config::ContractName;
 use crate::gateway::snapshot::Snapshot;
-use crate::operation::Revocation;
-use crate::operation::Revoked;
-use crate::operation::UserId;
-use crate::store::Store;
-use crate::store::StoreError;
-use crate::store::above;
+use crate::operation::{Revocation, Revoked, UserId};
+use crate::store::{Store, StoreError, above};
 use crate::token::TokenPolicy;
 
 /// Accounts that are read at once.

@@ -7,14 +7,8 @@ use crate::app::assemble::AssembleError;
 use crate::auth::password::PasswordPool;
 use crate::auth::seen::SeenSessions;
 use crate::auth::throttle::Throttle;
-use crate::config::Config;
-use crate::config::Fault;
-use crate::config::Faults;
-use crate::config::RouteConfig;
-use crate::config::UpstreamConfig;
-use crate::config::UpstreamRef;
-use crate::gateway::upstream::Upstream;
-use crate::gateway::upstream::UpstreamError;
+use crate::config::{Config, Fault, Faults, RouteConfig, UpstreamConfig, UpstreamRef};
+use crate::gateway::upstream::{Upstream, UpstreamError};
 use crate::mail::Nudge;
 
 /// The upstreams of a configuration, shared by the routes that name them.

@@ -1,31 +1,19 @@
 //! Reads the keys that the store keeps, and makes those that are missing.
 
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::app::assemble::AssembleError;
 use crate::clock::Timestamp;
-use crate::config::Algorithm;
-use crate::config::Config;
-use crate::config::ContractName;
-use crate::config::SiteConfig;
+use crate::config::{Algorithm, Config, ContractName, SiteConfig};
 use crate::gateway::snapshot::SiteParts;
-use crate::operation::Revocation;
-use crate::operation::RevocationKey;
-use crate::operation::Revoked;
-use crate::store::Store;
-use crate::store::StoreError;
+use crate::operation::{Revocation, RevocationKey, Revoked};
+use crate::store::{Store, StoreError};
 use crate::telemetry::audit;
-use crate::telemetry::audit::Entry;
-use crate::telemetry::audit::Event;
-use crate::token::KeyRing;
-use crate::token::SiteTokens;
-use crate::token::StoredKey;
-use crate::token::TokenPolicy;
+use crate::telemetry::audit::{Entry, Event};
+use crate::token::{KeyRing, SiteTokens, StoredKey, TokenPolicy};
 use crate::vault;
-use crate::vault::Vault;
-use crate::vault::VaultError;
+use crate::vault::{Vault, VaultError};
 
 /// The gateway's own keys; the store's first node makes their secret.
 ///

@@ -2,11 +2,9 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::sync::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::app::assemble::AssembleError;

@@ -12,11 +12,8 @@ use uuid::Uuid;
 
 use crate::clock::Now;
 use crate::drain::Guard;
-use crate::store::Store;
-use crate::store::StoreError;
-use crate::store::WaitingEvent;
-use crate::telemetry::audit;
-use crate::telemetry::causes;
+use crate::store::{Store, StoreError, WaitingEvent};
+use crate::telemetry::{audit, causes};
 
 /// Takes events from the store and tells them; one a process.
 pub(super) struct WaitingEvents {

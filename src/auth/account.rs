@@ -1,19 +1,9 @@
 //! The account behind a token.
 
-use crate::auth::Auth;
-use crate::auth::AuthSite;
-use crate::auth::store_failure;
+use crate::auth::{Auth, AuthSite, store_failure};
 use crate::clock::Timestamp;
-use crate::operation::ErrorCode;
-use crate::operation::Identifier;
-use crate::operation::Outcome;
-use crate::operation::Principal;
-use crate::operation::Rejection;
-use crate::operation::UserId;
-use crate::operation::UserView;
-use crate::store::Lookup;
-use crate::store::User;
-use crate::store::UserChange;
+use crate::operation::{ErrorCode, Identifier, Outcome, Principal, Rejection, UserId, UserView};
+use crate::store::{Lookup, User, UserChange};
 
 impl Auth {
     pub(super) async fn me(

@@ -1,18 +1,10 @@
 //! Password change: all earlier sessions end, and a new one begins.
 
-use crate::auth::Auth;
-use crate::auth::AuthSite;
 use crate::auth::throttle::Account;
+use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
-use crate::operation::Caller;
-use crate::operation::ErrorCode;
-use crate::operation::Input;
-use crate::operation::Outcome;
-use crate::operation::Password;
-use crate::operation::Principal;
-use crate::operation::Rejection;
-use crate::store::Lookup;
-use crate::store::UserChange;
+use crate::operation::{Caller, ErrorCode, Input, Outcome, Password, Principal, Rejection};
+use crate::store::{Lookup, UserChange};
 
 impl Auth {
     pub(super) async fn change_password(

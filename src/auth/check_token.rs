@@ -1,10 +1,8 @@
 //! Tells until when an access token holds, by everything that a request with it is judged by.
 
-use crate::auth::Auth;
-use crate::auth::AuthSite;
+use crate::auth::{Auth, AuthSite};
 use crate::clock::Now;
-use crate::operation::Outcome;
-use crate::operation::Rejection;
+use crate::operation::{Outcome, Rejection};
 use crate::secret::Secret;
 
 impl Auth {

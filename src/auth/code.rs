@@ -10,29 +10,15 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::auth::Auth;
-use crate::auth::AuthSite;
 use crate::auth::random::Alphabet;
-use crate::auth::store_failure;
 use crate::auth::throttle::turned_away;
+use crate::auth::{Auth, AuthSite, store_failure};
 use crate::clock::Timestamp;
 use crate::config::Rate;
-use crate::mail::Letter;
-use crate::mail::MailError;
-use crate::mail::Outbox;
-use crate::operation::Email;
-use crate::operation::ErrorCode;
-use crate::operation::Identifier;
-use crate::operation::Outcome;
-use crate::operation::Rejection;
+use crate::mail::{Letter, MailError, Outbox};
+use crate::operation::{Email, ErrorCode, Identifier, Outcome, Rejection};
 use crate::secret::Secret;
-use crate::store::Bound;
-use crate::store::CodePurpose;
-use crate::store::Lookup;
-use crate::store::NewCode;
-use crate::store::Taking;
-use crate::store::TrySubject;
-use crate::store::User;
+use crate::store::{Bound, CodePurpose, Lookup, NewCode, Taking, TrySubject, User};
 use crate::telemetry::metric;
 
 /// How long a code lives.

@@ -4,26 +4,13 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::auth::Auth;
-use crate::auth::AuthSite;
-use crate::auth::COME_AGAIN;
-use crate::auth::key_failure;
-use crate::auth::store_failure;
+use crate::auth::{Auth, AuthSite, COME_AGAIN, key_failure, store_failure};
 use crate::clock::Timestamp;
-use crate::operation::Caller;
-use crate::operation::ErrorCode;
-use crate::operation::Generations;
-use crate::operation::Identifier;
-use crate::operation::Rejection;
-use crate::operation::SessionId;
-use crate::operation::TokenSet;
-use crate::operation::UserView;
-use crate::store::Lookup;
-use crate::store::NewSession;
-use crate::store::Session;
-use crate::store::User;
-use crate::token::AccessToken;
-use crate::token::Grant;
+use crate::operation::{
+    Caller, ErrorCode, Generations, Identifier, Rejection, SessionId, TokenSet, UserView,
+};
+use crate::store::{Lookup, NewSession, Session, User};
+use crate::token::{AccessToken, Grant};
 
 impl Auth {
     /// Opens a session for a user who has just proven who they are, and shows them their account.

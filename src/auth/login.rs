@@ -2,22 +2,12 @@
 
 use futures_util::future::join;
 
-use crate::auth::Auth;
-use crate::auth::AuthSite;
 use crate::auth::password::Proof;
-use crate::auth::store_failure;
 use crate::auth::throttle::Account;
+use crate::auth::{Auth, AuthSite, store_failure};
 use crate::clock::Timestamp;
-use crate::operation::Caller;
-use crate::operation::ErrorCode;
-use crate::operation::Identifier;
-use crate::operation::Outcome;
-use crate::operation::Password;
-use crate::operation::Rejection;
-use crate::store::Lookup;
-use crate::store::StoreError;
-use crate::store::User;
-use crate::store::UserChange;
+use crate::operation::{Caller, ErrorCode, Identifier, Outcome, Password, Rejection};
+use crate::store::{Lookup, StoreError, User, UserChange};
 use crate::telemetry::metric;
 
 impl Auth {

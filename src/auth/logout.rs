@@ -1,19 +1,11 @@
 //! Log-out: revokes the presented token and ends its session, or all of the user's, with or
 //! without the access tokens of the others.
 
-use crate::auth::Auth;
-use crate::auth::AuthSite;
 use crate::auth::account::user_of;
-use crate::auth::store_failure;
+use crate::auth::{Auth, AuthSite, store_failure};
 use crate::clock::Timestamp;
-use crate::operation::LogoutScope;
-use crate::operation::Outcome;
-use crate::operation::Principal;
-use crate::operation::Rejection;
-use crate::operation::Revocation;
-use crate::operation::Revoked;
-use crate::store::StoreError;
-use crate::store::UserChange;
+use crate::operation::{LogoutScope, Outcome, Principal, Rejection, Revocation, Revoked};
+use crate::store::{StoreError, UserChange};
 
 impl Auth {
     pub(super) async fn logout(

@@ -12,16 +12,10 @@ use tokio::sync::Semaphore;
 
 use crate::auth::imported::ImportedHash;
 use crate::auth::verifier;
-use crate::auth::verifier::Digest;
-use crate::auth::verifier::Verifiers;
+use crate::auth::verifier::{Digest, Verifiers};
 use crate::config::PasswordConfig;
-use crate::operation::ErrorCode;
-use crate::operation::Input;
-use crate::operation::Password;
-use crate::operation::Problem;
-use crate::operation::ProblemKind;
-use crate::operation::Rejection;
 use crate::operation::precis::opaque;
+use crate::operation::{ErrorCode, Input, Password, Problem, ProblemKind, Rejection};
 use crate::telemetry::metric;
 
 /// The pool.

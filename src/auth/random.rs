@@ -2,8 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::operation::ErrorCode;
-use crate::operation::Rejection;
+use crate::operation::{ErrorCode, Rejection};
 use crate::secret::Secret;
 
 /// The characters that a text is drawn from.

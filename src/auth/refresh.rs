@@ -14,36 +14,18 @@
 use std::slice;
 use std::time::Duration;
 
-use crate::auth::Auth;
-use crate::auth::AuthSite;
 use crate::auth::account::user_of;
-use crate::auth::key_failure;
-use crate::auth::store_failure;
-use crate::clock::Now;
-use crate::clock::Timestamp;
-use crate::operation::Caller;
-use crate::operation::ErrorCode;
-use crate::operation::Identifier;
-use crate::operation::Outcome;
-use crate::operation::Principal;
-use crate::operation::RefreshHash;
-use crate::operation::Rejection;
-use crate::operation::Revocation;
-use crate::operation::RevocationKey;
-use crate::operation::Revoked;
-use crate::operation::TokenSet;
-use crate::operation::UserView;
+use crate::auth::{Auth, AuthSite, key_failure, store_failure};
+use crate::clock::{Now, Timestamp};
+use crate::operation::{
+    Caller, ErrorCode, Identifier, Outcome, Principal, RefreshHash, Rejection, Revocation,
+    RevocationKey, Revoked, TokenSet, UserView,
+};
 use crate::secret::Secret;
-use crate::store::Lookup;
-use crate::store::Rotation;
-use crate::store::Session;
-use crate::store::Successor;
-use crate::store::User;
+use crate::store::{Lookup, Rotation, Session, Successor, User};
 use crate::telemetry::audit;
-use crate::telemetry::audit::Entry;
-use crate::telemetry::audit::Event;
-use crate::token::RefreshToken;
-use crate::token::TokenError;
+use crate::telemetry::audit::{Entry, Event};
+use crate::token::{RefreshToken, TokenError};
 
 /// A refresh token that may be one, and whose it is.
 struct Refreshable<'t> {

@@ -8,24 +8,14 @@
 
 use std::time::Duration;
 
-use crate::auth::Auth;
-use crate::auth::AuthSite;
-use crate::auth::code::mail_failure;
-use crate::auth::code::no_account;
-use crate::auth::code::outbox;
+use crate::auth::code::{mail_failure, no_account, outbox};
 use crate::auth::random::Alphabet;
-use crate::auth::store_failure;
+use crate::auth::{Auth, AuthSite, store_failure};
 use crate::clock::Timestamp;
 use crate::mail::Letter;
-use crate::operation::Email;
-use crate::operation::Input;
-use crate::operation::Outcome;
-use crate::operation::Password;
-use crate::operation::Rejection;
+use crate::operation::{Email, Input, Outcome, Password, Rejection};
 use crate::secret::Secret;
-use crate::store::CodePurpose;
-use crate::store::User;
-use crate::store::UserChange;
+use crate::store::{CodePurpose, User, UserChange};
 
 /// Characters of a made password; more where the operator wants more.
 const MADE_LENGTH: usize = 16;

@@ -10,22 +10,13 @@ use futures_util::future::try_join_all;
 
 use crate::auth::AuthSite;
 use crate::auth::seen::SeenSessions;
-use crate::clock::Now;
-use crate::clock::Timestamp;
+use crate::clock::{Now, Timestamp};
 use crate::config::WhenStale;
-use crate::operation::ErrorCode;
-use crate::operation::Operation;
-use crate::operation::Rejection;
-use crate::operation::RevocationKey;
-use crate::revocation::Freshness;
-use crate::revocation::Revocations;
+use crate::operation::{ErrorCode, Operation, Rejection, RevocationKey};
+use crate::revocation::{Freshness, Revocations};
 use crate::store::Store;
 use crate::telemetry::metric;
-use crate::token::RevocationKeys;
-use crate::token::RevokedBy;
-use crate::token::SiteTokens;
-use crate::token::TokenError;
-use crate::token::Verified;
+use crate::token::{RevocationKeys, RevokedBy, SiteTokens, TokenError, Verified};
 
 /// How long a client is told to wait when revocation is stale.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -245,9 +236,7 @@ const fn reason(revoked: RevokedBy) -> &'static str {
 mod tests {
     use std::time::Duration;
 
-    use super::Stale;
-    use super::invalid;
-    use super::staleness;
+    use super::{Stale, invalid, staleness};
     use crate::config::WhenStale;
     use crate::operation::ErrorCode;
     use crate::revocation::Freshness;

@@ -7,11 +7,8 @@
 //! The table is bounded. What it had to forget counts as seen, so that a full one is strict.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::mem;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{fmt, mem};
 
 use crate::clock::Timestamp;
 use crate::operation::SessionId;
@@ -76,9 +73,7 @@ impl fmt::Debug for SeenSessions {
 mod tests {
     use uuid::Uuid;
 
-    use super::HALF;
-    use super::SHARDS;
-    use super::SeenSessions;
+    use super::{HALF, SHARDS, SeenSessions};
     use crate::clock::Timestamp;
     use crate::operation::SessionId;
 

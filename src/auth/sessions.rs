@@ -1,19 +1,11 @@
 //! A user's sessions of this site: listed, and ended by name.
 
-use crate::auth::Auth;
-use crate::auth::AuthSite;
-use crate::auth::account::no_account;
-use crate::auth::account::user_of;
-use crate::auth::store_failure;
+use crate::auth::account::{no_account, user_of};
+use crate::auth::{Auth, AuthSite, store_failure};
 use crate::clock::Timestamp;
-use crate::operation::ErrorCode;
-use crate::operation::Outcome;
-use crate::operation::Principal;
-use crate::operation::Rejection;
-use crate::operation::Revocation;
-use crate::operation::Revoked;
-use crate::operation::SessionId;
-use crate::operation::SessionView;
+use crate::operation::{
+    ErrorCode, Outcome, Principal, Rejection, Revocation, Revoked, SessionId, SessionView,
+};
 use crate::store::Session;
 
 impl Auth {

@@ -2,20 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::auth::Auth;
-use crate::auth::AuthSite;
-use crate::auth::store_failure;
+use crate::auth::{Auth, AuthSite, store_failure};
 use crate::clock::Timestamp;
-use crate::operation::Email;
-use crate::operation::ErrorCode;
-use crate::operation::Input;
-use crate::operation::Outcome;
-use crate::operation::Password;
-use crate::operation::Problem;
-use crate::operation::ProblemKind;
-use crate::operation::Rejection;
-use crate::operation::UserView;
-use crate::operation::Username;
+use crate::operation::{
+    Email, ErrorCode, Input, Outcome, Password, Problem, ProblemKind, Rejection, UserView, Username,
+};
 use crate::store::NewUser;
 
 /// The account that was asked for.

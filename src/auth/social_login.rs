@@ -7,33 +7,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::auth::Auth;
-use crate::auth::AuthSite;
-use crate::auth::login::count;
-use crate::auth::login::look_up_failure;
-use crate::auth::store_failure;
+use crate::auth::login::{count, look_up_failure};
+use crate::auth::{Auth, AuthSite, store_failure};
 use crate::clock::Timestamp;
 use crate::config::SocialJoin;
-use crate::operation::Caller;
-use crate::operation::Email;
-use crate::operation::ErrorCode;
-use crate::operation::Identifier;
-use crate::operation::IdentityError;
-use crate::operation::Outcome;
-use crate::operation::Provider;
-use crate::operation::Rejection;
+use crate::operation::{
+    Caller, Email, ErrorCode, Identifier, IdentityError, Outcome, Provider, Rejection,
+};
 use crate::secret::Secret;
-use crate::social::Profile;
-use crate::social::SocialError;
-use crate::store::Lookup;
-use crate::store::NewUser;
-use crate::store::StoreError;
-use crate::store::User;
-use crate::store::UserChange;
-use crate::telemetry::audit;
-use crate::telemetry::audit::Entry;
-use crate::telemetry::audit::Event;
-use crate::telemetry::causes;
+use crate::social::{Profile, SocialError};
+use crate::store::{Lookup, NewUser, StoreError, User, UserChange};
+use crate::telemetry::audit::{Entry, Event};
+use crate::telemetry::{audit, causes};
 
 /// The address that a provider's user has here.
 #[derive(Debug)]

@@ -1,15 +1,11 @@
 //! Proof of an address by a mailed code.
 
-use crate::auth::Auth;
-use crate::auth::AuthSite;
 use crate::auth::code::no_account;
+use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
-use crate::operation::Email;
-use crate::operation::Outcome;
-use crate::operation::Rejection;
+use crate::operation::{Email, Outcome, Rejection};
 use crate::secret::Secret;
-use crate::store::CodePurpose;
-use crate::store::UserChange;
+use crate::store::{CodePurpose, UserChange};
 
 impl Auth {
     pub(super) async fn confirm_verification(

@@ -7,24 +7,14 @@
 
 use std::time::Instant;
 
-use argon2::Algorithm;
-use argon2::Argon2;
-use argon2::Params;
-use argon2::PasswordHash;
-use argon2::PasswordHasher;
-use argon2::PasswordVerifier;
-use argon2::Version;
-use argon2::password_hash::phc::Output;
-use argon2::password_hash::phc::ParamsString;
-use argon2::password_hash::phc::Salt;
-use aws_lc_rs::digest;
-use aws_lc_rs::rand;
+use argon2::password_hash::phc::{Output, ParamsString, Salt};
+use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use aws_lc_rs::{digest, rand};
 
 use crate::auth::imported::ImportedHash;
 use crate::auth::password::PasswordError;
 use crate::config::PasswordConfig;
-use crate::operation::Password;
-use crate::operation::precis;
+use crate::operation::{Password, precis};
 use crate::secret::Secret;
 use crate::telemetry::metric;
 

@@ -4,14 +4,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use http::Method;
-use http::Uri;
+use http::{Method, Uri};
 use tokio::sync::mpsc;
 
 use crate::drain::Drain;
-use crate::gateway::explain::ExplainedTarget;
-use crate::gateway::explain::Explanation;
-use crate::gateway::explain::explain as explain_request;
+use crate::gateway::explain::{ExplainedTarget, Explanation, explain as explain_request};
 use crate::gateway::snapshot::Snapshot;
 use crate::revocation::Revocations;
 

@@ -22,8 +22,7 @@ mod why;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-use clap::Subcommand;
+use clap::{Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::app::assemble::AssembleError;

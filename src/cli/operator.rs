@@ -8,12 +8,9 @@ use std::io::Write;
 use uuid::Uuid;
 
 use crate::config;
-use crate::store::Store;
-use crate::store::WaitingEvent;
-use crate::telemetry::audit;
+use crate::store::{Store, WaitingEvent};
 use crate::telemetry::audit::Entry;
-use crate::telemetry::causes;
-use crate::telemetry::escaped;
+use crate::telemetry::{audit, causes, escaped};
 
 /// The detail of what takes a while, told first: whoever kills the command leaves that much.
 pub(crate) const BEGUN: &str = "begun";

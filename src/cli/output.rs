@@ -1,16 +1,12 @@
 //! What the command line prints: data on standard output, words about it on standard error.
 
 use std::borrow::Cow;
-use std::io::ErrorKind;
-use std::io::IsTerminal;
-use std::io::Write;
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use serde::Serialize;
 
 use crate::config::Faults;
-use crate::telemetry::causes;
-use crate::telemetry::escaped;
-use crate::telemetry::escaped_lines;
+use crate::telemetry::{causes, escaped, escaped_lines};
 
 /// How a verb prints.
 #[derive(Clone, Copy, Debug)]

@@ -7,19 +7,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::Signal;
-use tokio::signal::unix::SignalKind;
-use tokio::signal::unix::signal;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
-use crate::config::LogConfig;
-use crate::config::LogFormat;
+use crate::config::{LogConfig, LogFormat};
 use crate::drain::Drained;
 use crate::journal::OnDamage;
 use crate::reload;
-use crate::telemetry::audit;
-use crate::telemetry::log;
 use crate::telemetry::log::Shape;
+use crate::telemetry::{audit, log};
 
 use super::context::Context;
 

@@ -1,7 +1,6 @@
 //! `munjigi session`: who is logged in, from where, since when.
 
-use clap::Args;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

@@ -2,26 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use anyhow::bail;
-use clap::Args;
-use clap::Subcommand;
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::config::parse_duration_above_zero;
-use crate::operation::Generations;
-use crate::operation::Identifier;
-use crate::operation::SessionId;
-use crate::store::Lookup;
-use crate::store::NewSession;
-use crate::store::Session;
-use crate::telemetry::audit::Entry;
-use crate::telemetry::audit::Event;
+use crate::operation::{Generations, Identifier, SessionId};
+use crate::store::{Lookup, NewSession, Session};
+use crate::telemetry::audit::{Entry, Event};
 use crate::token::Grant;
 
-use super::context::Context;
-use super::context::Opened;
+use super::context::{Context, Opened};
 use super::operator;
 use super::session::rfc3339;
 use super::why::Why;

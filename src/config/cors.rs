@@ -1,18 +1,14 @@
 //! `cors = { … }` of a site, and `cookie_same_site`.
 
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use http::HeaderName;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
-use crate::config::Expected;
-use crate::config::HostPattern;
-use crate::config::Table;
 use crate::config::header::header_name;
 use crate::config::host::is_host_name;
+use crate::config::{Expected, HostPattern, Table};
 
 /// `cors = { … }`: who may read the site's answers in a browser. A reload applies it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -53,8 +53,7 @@ const LONGEST_COMPARED: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use super::Expected;
-    use super::nearest;
+    use super::{Expected, nearest};
 
     #[test]
     fn a_slip_of_the_finger_finds_its_name() {

@@ -6,12 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use annotate_snippets::AnnotationKind;
-use annotate_snippets::Group;
-use annotate_snippets::Level;
-use annotate_snippets::Renderer;
-use annotate_snippets::Snippet;
-use annotate_snippets::normalize_untrusted_str;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str};
 use toml::de::DeTable;
 
 use crate::telemetry::causes;
@@ -162,9 +157,7 @@ fn floor(text: &str, at: usize) -> usize {
 mod tests {
     use std::path::PathBuf;
 
-    use super::Fault;
-    use super::Faults;
-    use super::Source;
+    use super::{Fault, Faults, Source};
 
     #[test]
     fn a_setting_is_blamed_where_it_stands() {

@@ -82,8 +82,7 @@ const TAKEN: [&str; 15] = [
 
 #[cfg(test)]
 mod tests {
-    use super::identity_header;
-    use super::route_header;
+    use super::{identity_header, route_header};
 
     #[test]
     fn an_identity_header_takes_no_name_with_a_meaning_of_its_own() {

@@ -1,8 +1,7 @@
 //! The hosts a site is for, and what a host name may look like.
 
 use std::fmt;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::config::Expected;

@@ -2,11 +2,8 @@
 
 use http::HeaderName;
 
-use crate::config::Expected;
-use crate::config::Item;
-use crate::config::Table;
-use crate::config::header::folded;
-use crate::config::header::identity_header;
+use crate::config::header::{folded, identity_header};
+use crate::config::{Expected, Item, Table};
 
 /// `[site.X.identity]`: header names, `None` (written `""`): not sent. A reload applies them.
 ///

@@ -2,24 +2,18 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::DeInteger;
-use toml::de::DeValue;
+use toml::de::{DeInteger, DeValue};
 
-use crate::config::Expected;
-use crate::config::Reader;
-use crate::config::Spot;
-use crate::config::Table;
 use crate::config::overrides::Override;
-use crate::config::parse_duration;
-use crate::config::parse_duration_above_zero;
 use crate::config::reader::read_small_bytes;
-use crate::config::redact;
+use crate::config::{
+    Expected, Reader, Spot, Table, parse_duration, parse_duration_above_zero, redact,
+};
 use crate::secret::Secret;
 
 /// A value of the file, or of a variable that overrides it.

@@ -1,12 +1,7 @@
 //! `keys = [{ kid = "…", algorithm = "…", … }]`: the keys an operator brings.
 
-use crate::config::Algorithm;
-use crate::config::Expected;
-use crate::config::Item;
-use crate::config::SecretFormat;
-use crate::config::Spot;
-use crate::config::Table;
 use crate::config::reader::read_small;
+use crate::config::{Algorithm, Expected, Item, SecretFormat, Spot, Table};
 use crate::secret::Secret;
 
 /// One of the operator's keys.

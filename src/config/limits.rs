@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::ByteRate;
-use crate::config::ByteSize;
-use crate::config::Table;
+use crate::config::{ByteRate, ByteSize, Table};
 
 /// `[limits]`
 #[derive(Clone, Debug, PartialEq)]

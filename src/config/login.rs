@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::Rate;
-use crate::config::Table;
+use crate::config::{Rate, Table};
 
 /// `[login]`
 #[derive(Clone, Debug, PartialEq)]

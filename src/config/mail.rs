@@ -8,11 +8,9 @@ use std::time::Duration;
 use lettre::Address;
 use lettre::message::Mailbox;
 
-use crate::config::Expected;
-use crate::config::Item;
-use crate::config::Table;
 use crate::config::host::is_host_name;
 use crate::config::path::percent_decode;
+use crate::config::{Expected, Item, Table};
 use crate::secret::Secret;
 
 /// `[mail]`
@@ -185,9 +183,7 @@ const EXPECTED: &str =
 mod tests {
     use std::path::PathBuf;
 
-    use super::MailUrl;
-    use super::SmtpServer;
-    use super::sender;
+    use super::{MailUrl, SmtpServer, sender};
 
     fn server(text: &str) -> SmtpServer {
         match MailUrl::parse(text, |path| PathBuf::from(path)) {

@@ -1,7 +1,6 @@
 //! `[password]`: the cost of a hash, and which passwords are taken.
 
-use crate::config::ByteSize;
-use crate::config::Table;
+use crate::config::{ByteSize, Table};
 use crate::secret::Secret;
 
 /// `[password]`

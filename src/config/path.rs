@@ -121,8 +121,7 @@ fn hex(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::check_pattern;
-    use super::pattern_shape;
+    use super::{check_pattern, pattern_shape};
 
     #[test]
     fn canonical_patterns_are_taken() {

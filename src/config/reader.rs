@@ -8,21 +8,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::DeTable;
 
-use crate::config::Expected;
-use crate::config::Fault;
-use crate::config::Faults;
-use crate::config::Source;
-use crate::config::Spot;
-use crate::config::Table;
 use crate::config::overrides::Overrides;
-use crate::config::redact;
+use crate::config::{Expected, Fault, Faults, Source, Spot, Table, redact};
 
 /// One file being read.
 pub(crate) struct Reader<'t> {

@@ -172,9 +172,7 @@ const SENTINEL_PORT: u16 = 26379;
 
 #[cfg(test)]
 mod tests {
-    use super::RedisUrl;
-    use super::RedisWay;
-    use super::ServerAddress;
+    use super::{RedisUrl, RedisWay, ServerAddress};
 
     fn at(host: &str, port: u16) -> ServerAddress {
         ServerAddress { host: host.to_owned(), port }

@@ -1,22 +1,12 @@
 //! `routes = [{ path = "…", upstream = "…", … }]`: what is forwarded where, and to whom.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use http::HeaderName;
-use http::HeaderValue;
-use http::Method;
+use http::{HeaderName, HeaderValue, Method};
 
-use crate::config::ByteSize;
-use crate::config::Expected;
-use crate::config::Item;
-use crate::config::Spot;
-use crate::config::Table;
-use crate::config::UpstreamRef;
-use crate::config::WhenStale;
 use crate::config::header::route_header;
-use crate::config::path::check_pattern;
-use crate::config::path::pattern_shape;
+use crate::config::path::{check_pattern, pattern_shape};
+use crate::config::{ByteSize, Expected, Item, Spot, Table, UpstreamRef, WhenStale};
 
 /// An item of `routes`; a reload applies it.
 #[derive(Clone, Debug, PartialEq)]

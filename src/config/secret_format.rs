@@ -3,11 +3,8 @@
 //! Systems that share one secret differ in this: jjwt and Spring decode base64, others take the
 //! text itself, and some write hex or the bare bytes.
 
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::DecodePaddingMode;
-use base64::engine::GeneralPurpose;
-use base64::engine::GeneralPurposeConfig;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine, alphabet};
 use zeroize::Zeroizing;
 
 use crate::config::Expected;
@@ -72,8 +69,7 @@ pub(crate) fn decode_hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::SecretFormat;
-    use super::looks_like_base64;
+    use super::{SecretFormat, looks_like_base64};
 
     #[test]
     fn each_format_reads_what_other_systems_write() {

@@ -1,14 +1,11 @@
 //! `[server]`: where the gateway listens and how it stops.
 
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::config::Expected;
-use crate::config::Item;
-use crate::config::Table;
+use crate::config::{Expected, Item, Table};
 use crate::secret::Secret;
 
 /// `[server]`

@@ -3,17 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::config::CorsConfig;
-use crate::config::Expected;
-use crate::config::HostPattern;
-use crate::config::IdentityConfig;
-use crate::config::Item;
-use crate::config::RouteConfig;
-use crate::config::SameSite;
-use crate::config::Spot;
-use crate::config::Table;
-use crate::config::TokensConfig;
 use crate::config::table::Name;
+use crate::config::{
+    CorsConfig, Expected, HostPattern, IdentityConfig, Item, RouteConfig, SameSite, Spot, Table,
+    TokensConfig,
+};
 
 /// `[site."HOST"]`; a reload applies it.
 #[derive(Clone, Debug, PartialEq)]

@@ -63,8 +63,7 @@ const UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), (
 
 #[cfg(test)]
 mod tests {
-    use super::ByteRate;
-    use super::ByteSize;
+    use super::{ByteRate, ByteSize};
 
     #[test]
     fn sizes_are_read_and_written_alike() {

@@ -6,9 +6,7 @@ use std::time::Duration;
 use http::Uri;
 use serde_json::Value;
 
-use crate::config::Expected;
-use crate::config::Item;
-use crate::config::Table;
+use crate::config::{Expected, Item, Table};
 use crate::operation::Provider;
 
 /// `[social]`

@@ -1,14 +1,10 @@
 //! `[store]`: where users, sessions, keys and revocations are kept.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::Expected;
-use crate::config::Item;
-use crate::config::RedisUrl;
-use crate::config::Table;
 use crate::config::path::percent_decode;
+use crate::config::{Expected, Item, RedisUrl, Table};
 use crate::secret::Secret;
 
 /// `[store]`
@@ -215,8 +211,7 @@ const DEFAULT_FILE: &str = "munjigi.db";
 mod tests {
     use std::path::PathBuf;
 
-    use super::Address;
-    use super::StoreUrl;
+    use super::{Address, StoreUrl};
 
     fn parse(text: &str) -> Option<(StoreUrl, String, String)> {
         let address = Address::parse(text, |path| PathBuf::from("/folder").join(path)).ok()?;

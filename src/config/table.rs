@@ -4,22 +4,15 @@
 //! known because it was asked for; [`Table::end`] refuses the others.
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::ops::Range;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeTable;
 
-use crate::config::Expected;
-use crate::config::Item;
-use crate::config::Reader;
-use crate::config::Spot;
-use crate::config::nearest;
-use crate::config::redact;
+use crate::config::{Expected, Item, Reader, Spot, nearest, redact};
 use crate::secret::Secret;
 
 /// A table, or the place where one is missing.

@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::Item;
-use crate::config::Spot;
-use crate::config::Table;
+use crate::config::{Item, Spot, Table};
 
 /// `[tls]`
 #[derive(Clone, Debug, PartialEq)]

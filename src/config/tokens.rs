@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::Algorithm;
-use crate::config::Item;
-use crate::config::KeyConfig;
-use crate::config::Table;
+use crate::config::{Algorithm, Item, KeyConfig, Table};
 
 /// `audience`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::Item;
-use crate::config::Table;
+use crate::config::{Item, Table};
 
 /// `[ui]`
 #[derive(Clone, Debug, Default, PartialEq)]

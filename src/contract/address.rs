@@ -5,8 +5,7 @@ use std::ops::Range;
 use http::Method;
 use toml::Spanned;
 
-use crate::contract::report::Report;
-use crate::contract::report::suggestion;
+use crate::contract::report::{Report, suggestion};
 
 /// What requests an endpoint is for.
 #[derive(Clone, Debug)]

@@ -3,12 +3,10 @@
 use toml::Spanned;
 
 use crate::config::ByteSize;
-use crate::contract::report::Report;
-use crate::contract::report::suggestion;
+use crate::contract::report::{Report, suggestion};
 use crate::contract::section::Section;
 use crate::contract::slot::USER_FIELDS;
-use crate::operation::Input;
-use crate::operation::Operation;
+use crate::operation::{Input, Operation};
 
 /// A value of the user's own, with its limit.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,8 @@
 //! The body of a request to an endpoint: JSON or a form, as its media type says.
 
-use crate::contract::form;
-use crate::contract::members;
 use crate::contract::members::Member;
-use crate::operation::Problem;
-use crate::operation::ProblemKind;
-use crate::operation::Rejection;
+use crate::contract::{form, members};
+use crate::operation::{Problem, ProblemKind, Rejection};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 

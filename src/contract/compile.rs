@@ -2,32 +2,24 @@
 
 use std::path::Path;
 
-use http::HeaderName;
-use http::HeaderValue;
 use http::header::SET_COOKIE;
+use http::{HeaderName, HeaderValue};
 use toml::Spanned;
 
 use crate::config::Faults;
-use crate::contract::Contract;
-use crate::contract::ContractTokens;
-use crate::contract::Endpoint;
 use crate::contract::address::Address;
 use crate::contract::attribute::Attribute;
 use crate::contract::compose::Vocabulary;
 use crate::contract::cookie::Cookie;
-use crate::contract::document::Node;
-use crate::contract::document::NodeValue;
+use crate::contract::document::{Node, NodeValue};
 use crate::contract::endpoint::Shared;
-use crate::contract::refusal::ErrorTable;
-use crate::contract::refusal::ProblemWords;
-use crate::contract::refusal::RefusalForm;
-use crate::contract::report::Report;
-use crate::contract::report::suggestion;
+use crate::contract::refusal::{ErrorTable, ProblemWords, RefusalForm};
+use crate::contract::report::{Report, suggestion};
 use crate::contract::request_id::RequestIdForm;
 use crate::contract::section::Section;
 use crate::contract::time_format::TimeFormats;
-use crate::operation::Language;
-use crate::operation::Operation;
+use crate::contract::{Contract, ContractTokens, Endpoint};
+use crate::operation::{Language, Operation};
 
 /// Reads and checks a file.
 pub(super) fn compile(text: &str, path: &Path) -> Result<Contract, Faults> {

@@ -4,18 +4,10 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use crate::contract::attribute::Attribute;
-use crate::contract::document::Key;
-use crate::contract::document::Node;
-use crate::contract::document::NodeValue;
-use crate::contract::report::Report;
-use crate::contract::report::suggestion;
-use crate::contract::slot::Place;
-use crate::contract::slot::Slot;
-use crate::contract::template::Piece;
-use crate::contract::template::SlotUse;
-use crate::contract::template::Template;
-use crate::contract::template::Text;
-use crate::contract::template::json;
+use crate::contract::document::{Key, Node, NodeValue};
+use crate::contract::report::{Report, suggestion};
+use crate::contract::slot::{Place, Slot};
+use crate::contract::template::{Piece, SlotUse, Template, Text, json};
 use crate::contract::time_format::TimeFormats;
 
 /// What a contract adds to the slots that every contract has.

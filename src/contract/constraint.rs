@@ -103,8 +103,7 @@ fn is_media_type(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Constraint;
-    use super::decoded_length;
+    use super::{Constraint, decoded_length};
     use crate::operation::ProblemKind;
 
     #[test]

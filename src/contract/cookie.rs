@@ -6,19 +6,16 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use http::HeaderMap;
-use http::HeaderValue;
 use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
 use toml::Spanned;
 
 use crate::config::SameSite;
 use crate::contract::compose::Composer;
 use crate::contract::facts::Facts;
-use crate::contract::report::Report;
-use crate::contract::report::suggestion;
+use crate::contract::report::{Report, suggestion};
 use crate::contract::section::Section;
-use crate::contract::template::Piece;
-use crate::contract::template::Text;
+use crate::contract::template::{Piece, Text};
 
 /// A cookie of the contract's own.
 #[derive(Clone, Debug)]
@@ -304,8 +301,7 @@ fn is_token(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
 
     use super::Cookie;
 

@@ -3,23 +3,13 @@
 //! Inputs are looked at in the order of the contract's file, so that the first one at fault is
 //! the first one that its document names.
 
-use crate::contract::Endpoint;
-use crate::contract::EndpointRequest;
-use crate::contract::body::Body;
-use crate::contract::body::Found;
-use crate::contract::body::find_field;
+use crate::contract::body::{Body, Found, find_field};
 use crate::contract::cookie::Cookie;
-use crate::contract::form;
 use crate::contract::given::Given;
-use crate::contract::input::InputRule;
-use crate::contract::input::Target;
+use crate::contract::input::{InputRule, Target};
 use crate::contract::source::Source;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::Input;
-use crate::operation::Problem;
-use crate::operation::ProblemKind;
-use crate::operation::Rejection;
+use crate::contract::{Endpoint, EndpointRequest, form};
+use crate::operation::{Command, ErrorCode, Input, Problem, ProblemKind, Rejection};
 
 /// Decodes a request.
 pub(super) fn decode(

@@ -3,23 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::HeaderValue;
-use http::Response;
-use http::StatusCode;
-use http::header;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use crate::contract::Contract;
-use crate::contract::Endpoint;
-use crate::contract::ReplyContext;
-use crate::contract::facts::Facts;
-use crate::contract::facts::InputFault;
-use crate::contract::template::Template;
-use crate::contract::template::Text;
-use crate::operation::ErrorCode;
-use crate::operation::Outcome;
-use crate::operation::Problem;
-use crate::operation::Rejection;
+use crate::contract::facts::{Facts, InputFault};
+use crate::contract::template::{Template, Text};
+use crate::contract::{Contract, Endpoint, ReplyContext};
+use crate::operation::{ErrorCode, Outcome, Problem, Rejection};
 
 /// Encodes an answer.
 pub(super) fn encode(

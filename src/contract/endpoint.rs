@@ -1,33 +1,21 @@
 //! One endpoint of a contract: what it takes, what it runs, what it answers.
 
-use http::HeaderName;
-use http::Method;
-use http::StatusCode;
-use http::header;
+use http::{HeaderName, Method, StatusCode, header};
 use toml::Spanned;
 
 use crate::contract::address::Address;
 use crate::contract::body::Accept;
 use crate::contract::compose::Composer;
-use crate::contract::cookie::Cookie;
-use crate::contract::cookie::CookieChange;
-use crate::contract::document::Node;
-use crate::contract::document::NodeValue;
-use crate::contract::input::InputRule;
-use crate::contract::input::Target;
-use crate::contract::refusal::ErrorTable;
-use crate::contract::refusal::RefusalForm;
-use crate::contract::refusal::Refusals;
-use crate::contract::report::Report;
-use crate::contract::report::suggestion;
+use crate::contract::cookie::{Cookie, CookieChange};
+use crate::contract::document::{Node, NodeValue};
+use crate::contract::input::{InputRule, Target};
+use crate::contract::refusal::{ErrorTable, RefusalForm, Refusals};
+use crate::contract::report::{Report, suggestion};
 use crate::contract::section::Section;
 use crate::contract::slot::Place;
 use crate::contract::source::Source;
-use crate::contract::template::Piece;
-use crate::contract::template::Template;
-use crate::contract::template::Text;
-use crate::operation::Input;
-use crate::operation::Operation;
+use crate::contract::template::{Piece, Template, Text};
+use crate::operation::{Input, Operation};
 
 /// One endpoint of a contract.
 #[derive(Debug)]

@@ -8,11 +8,7 @@ use serde_json::Value;
 use crate::clock::Timestamp;
 use crate::contract::ReplyContext;
 use crate::contract::slot::Slot;
-use crate::operation::ErrorCode;
-use crate::operation::Outcome;
-use crate::operation::SessionView;
-use crate::operation::TokenSet;
-use crate::operation::UserView;
+use crate::operation::{ErrorCode, Outcome, SessionView, TokenSet, UserView};
 use crate::secret::Secret;
 
 /// Everything that one answer may draw from.

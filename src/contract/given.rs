@@ -5,24 +5,11 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-use crate::contract::input::InputRule;
-use crate::contract::input::Target;
-use crate::operation::Command;
-use crate::operation::Email;
-use crate::operation::ErrorCode;
-use crate::operation::Identifier;
-use crate::operation::IdentityError;
-use crate::operation::Input;
-use crate::operation::LogoutScope;
-use crate::operation::Operation;
-use crate::operation::Password;
-use crate::operation::Principal;
-use crate::operation::Problem;
-use crate::operation::ProblemKind;
-use crate::operation::Provider;
-use crate::operation::Rejection;
-use crate::operation::SessionId;
-use crate::operation::Username;
+use crate::contract::input::{InputRule, Target};
+use crate::operation::{
+    Command, Email, ErrorCode, Identifier, IdentityError, Input, LogoutScope, Operation, Password,
+    Principal, Problem, ProblemKind, Provider, Rejection, SessionId, Username,
+};
 use crate::secret::Secret;
 
 /// What a request gave.

@@ -5,22 +5,13 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use crate::contract::attribute::Attribute;
-use crate::contract::attribute::AttributeKind;
+use crate::contract::attribute::{Attribute, AttributeKind};
 use crate::contract::constraint::Constraint;
-use crate::contract::document::Node;
-use crate::contract::document::NodeValue;
-use crate::contract::report::Report;
-use crate::contract::report::suggestion;
-use crate::contract::section::Section;
-use crate::contract::section::texts;
+use crate::contract::document::{Node, NodeValue};
+use crate::contract::report::{Report, suggestion};
+use crate::contract::section::{Section, texts};
 use crate::contract::source::Source;
-use crate::operation::ErrorCode;
-use crate::operation::Input;
-use crate::operation::InputKind;
-use crate::operation::Operation;
-use crate::operation::Provider;
-use crate::operation::trim_blanks;
+use crate::operation::{ErrorCode, Input, InputKind, Operation, Provider, trim_blanks};
 
 /// How an input of an endpoint is read.
 #[derive(Clone, Debug)]

@@ -5,13 +5,7 @@
 
 use std::fmt;
 
-use serde::de::DeserializeSeed;
-use serde::de::Deserializer;
-use serde::de::Error;
-use serde::de::IgnoredAny;
-use serde::de::MapAccess;
-use serde::de::SeqAccess;
-use serde::de::Visitor;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// What stands at one path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,8 +124,7 @@ fn split(path: &str) -> (&str, Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use super::Member;
-    use super::read;
+    use super::{Member, read};
 
     #[test]
     fn the_mapped_members_are_read_and_the_last_of_a_name_wins() {

@@ -39,30 +39,17 @@ use std::fmt;
 use std::path::Path;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
-use http::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::clock::Timestamp;
-use crate::config::Fault;
-use crate::config::Faults;
-use crate::config::SameSite;
+use crate::config::{Fault, Faults, SameSite};
 use crate::contract::cookie::Cookie;
-use crate::contract::refusal::ProblemWords;
-use crate::contract::refusal::Refusals;
+use crate::contract::refusal::{ProblemWords, Refusals};
 use crate::contract::request_id::RequestIdForm;
-use crate::operation::Command;
-use crate::operation::Language;
-use crate::operation::Outcome;
-use crate::operation::Principal;
-use crate::operation::Rejection;
+use crate::operation::{Command, Language, Outcome, Principal, Rejection};
 
 pub use endpoint::Endpoint;
-pub use example::AnswerPlace;
-pub use example::ExampleValues;
-pub use example::InputSummary;
-pub use example::RequestExample;
+pub use example::{AnswerPlace, ExampleValues, InputSummary, RequestExample};
 pub use tokens::ContractTokens;
 
 /// A loaded contract.

@@ -7,17 +7,13 @@ use std::ops::Range;
 
 use http::StatusCode;
 
-use crate::contract::compose::Composer;
-use crate::contract::compose::Vocabulary;
+use crate::contract::compose::{Composer, Vocabulary};
 use crate::contract::document::Node;
-use crate::contract::report::Report;
-use crate::contract::report::suggestion;
+use crate::contract::report::{Report, suggestion};
 use crate::contract::section::Section;
 use crate::contract::slot::Place;
-use crate::contract::template::Template;
-use crate::contract::template::Text;
-use crate::operation::ErrorCode;
-use crate::operation::ProblemKind;
+use crate::contract::template::{Template, Text};
+use crate::operation::{ErrorCode, ProblemKind};
 
 /// The refusals of a contract, or those that an endpoint has of its own.
 pub(super) type Refusals = BTreeMap<ErrorCode, Refusal>;

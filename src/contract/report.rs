@@ -4,10 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::Fault;
-use crate::config::Faults;
-use crate::config::Source;
-use crate::config::nearest;
+use crate::config::{Fault, Faults, Source, nearest};
 
 /// The faults found so far, and the file they stand in.
 #[derive(Debug)]

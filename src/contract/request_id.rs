@@ -1,7 +1,6 @@
 //! The form of request ids: `[request_id]`.
 
-use uuid::Builder;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use crate::contract::report::Report;
 use crate::contract::section::Section;

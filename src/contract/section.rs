@@ -6,11 +6,8 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::config::parse_duration_above_zero;
-use crate::contract::document::Key;
-use crate::contract::document::Node;
-use crate::contract::document::NodeValue;
-use crate::contract::report::Report;
-use crate::contract::report::suggestion;
+use crate::contract::document::{Key, Node, NodeValue};
+use crate::contract::report::{Report, suggestion};
 
 /// A table while it is read.
 #[derive(Debug)]

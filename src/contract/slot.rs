@@ -208,10 +208,7 @@ impl Place {
     }
 
     const fn has_tokens(self) -> bool {
-        use Operation::ChangePassword;
-        use Operation::Login;
-        use Operation::Refresh;
-        use Operation::SocialLogin;
+        use Operation::{ChangePassword, Login, Refresh, SocialLogin};
         matches!(self, Self::Answer(Login | SocialLogin | Refresh | ChangePassword))
     }
 }

@@ -7,11 +7,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::contract::facts::Facts;
-use crate::contract::facts::SlotValue;
+use crate::contract::facts::{Facts, SlotValue};
 use crate::contract::slot::Slot;
-use crate::contract::time_format::TimeFormat;
-use crate::contract::time_format::WrittenTime;
+use crate::contract::time_format::{TimeFormat, WrittenTime};
 
 /// A value with slots.
 #[derive(Clone, Debug)]

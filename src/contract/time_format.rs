@@ -3,12 +3,10 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use time::OffsetDateTime;
-use time::UtcOffset;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::clock::Timestamp;
-use crate::contract::report::Report;
-use crate::contract::report::suggestion;
+use crate::contract::report::{Report, suggestion};
 use crate::contract::section::Section;
 
 /// One way to write an instant.
@@ -240,10 +238,7 @@ fn parse_offset(text: &str) -> Option<UtcOffset> {
 mod tests {
     use time::UtcOffset;
 
-    use super::RFC_3339;
-    use super::TimeFormat;
-    use super::WrittenTime;
-    use super::parse_offset;
+    use super::{RFC_3339, TimeFormat, WrittenTime, parse_offset};
     use crate::clock::Timestamp;
 
     #[test]

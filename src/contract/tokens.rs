@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::config::Algorithm;
-use crate::contract::report::Report;
-use crate::contract::report::suggestion;
+use crate::contract::report::{Report, suggestion};
 use crate::contract::section::Section;
 use crate::token::RefreshFormat;
 

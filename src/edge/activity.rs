@@ -3,16 +3,9 @@
 //! hyper's own `header_read_timeout` would end idle connections with it, costs a timer a request,
 //! and HTTP/2 has none; so one clock of our own watches a connection, whatever its protocol.
 
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::OnceLock;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
-use std::task::Context;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
@@ -321,9 +314,7 @@ mod tests {
     use tokio::sync::Semaphore;
     use tokio::time::Instant;
 
-    use super::Heard;
-    use super::Verdict;
-    use super::{Activity, Progress};
+    use super::{Activity, Heard, Progress, Verdict};
     use crate::config::LimitsConfig;
     use crate::drain::Drain;
     use crate::gateway::body::reply::tests::limits;

@@ -1,30 +1,20 @@
 //! One client connection, from its accept to its end.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::Request;
-use http::Response;
-use http::Version;
-use http::header::CONNECTION;
-use http::header::EXPECT;
-use http::header::TRANSFER_ENCODING;
-use http::header::UPGRADE;
+use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING, UPGRADE};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
-use hyper::server::conn::http1;
-use hyper::server::conn::http2;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioExecutor;
-use hyper_util::rt::TokioIo;
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -33,20 +23,14 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::LimitsConfig;
 use crate::drain::Guard;
-use crate::edge::activity::Activity;
-use crate::edge::activity::Progress;
-use crate::edge::activity::Verdict;
-use crate::edge::reply::InFlight;
-use crate::edge::reply::Reply;
+use crate::edge::activity::{Activity, Progress, Verdict};
+use crate::edge::reply::{InFlight, Reply};
 use crate::edge::socket::Socket;
 use crate::edge::tcp::Tcp;
 use crate::gateway::Connection;
-use crate::gateway::body::reply::CLOSE;
-use crate::gateway::body::reply::ReplyBody;
-use crate::gateway::body::request::RequestBody;
-use crate::gateway::body::request::TrailersSeen;
-use crate::gateway::request::framing::FragmentSeen;
-use crate::gateway::request::framing::HYPER_HEADERS;
+use crate::gateway::body::reply::{CLOSE, ReplyBody};
+use crate::gateway::body::request::{RequestBody, TrailersSeen};
+use crate::gateway::request::framing::{FragmentSeen, HYPER_HEADERS};
 use crate::gateway::websocket::tunnel::Lifeline;
 use crate::telemetry::metric;
 

@@ -4,27 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
-use http::StatusCode;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use http::{Response, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::drain::Drain;
-use crate::drain::Drained;
-use crate::edge::Bound;
-use crate::edge::Service;
-use crate::edge::rig::Backend;
-use crate::edge::rig::DEADLINE;
-use crate::edge::rig::Rig;
-use crate::edge::rig::Settings;
-use crate::edge::rig::nowhere;
-use crate::edge::rig::read;
-use crate::edge::rig::read_head;
-use crate::edge::rig::read_to_end;
-use crate::edge::rig::request;
-use crate::edge::serve_plain;
+use crate::drain::{Drain, Drained};
+use crate::edge::rig::{
+    Backend, DEADLINE, Rig, Settings, nowhere, read, read_head, read_to_end, request,
+};
+use crate::edge::{Bound, Service, serve_plain};
 use crate::gateway::body::reply::ReplyBody;
 
 const SHORT: Duration = Duration::from_millis(300);

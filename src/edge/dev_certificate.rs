@@ -8,37 +8,23 @@
 //! only one of them can; what they sign comes from the keys that are there and replaces its
 //! predecessor whole. So every certificate fits its key at every moment.
 
-use std::fs;
 use std::fs::OpenOptions;
-use std::io;
 use std::io::Write;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
-use rcgen::BasicConstraints;
-use rcgen::CertificateParams;
-use rcgen::CidrSubnet;
-use rcgen::DnType;
-use rcgen::ExtendedKeyUsagePurpose;
-use rcgen::GeneralSubtree;
-use rcgen::IsCa;
-use rcgen::Issuer;
-use rcgen::KeyPair;
-use rcgen::KeyUsagePurpose;
-use rcgen::NameConstraints;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::ServerName;
-use rustls::pki_types::UnixTime;
+use rcgen::{
+    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
+};
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use time::OffsetDateTime;
 use uuid::Uuid;
-use webpki::EndEntityCert;
-use webpki::KeyUsage;
+use webpki::{EndEntityCert, KeyUsage};
 
 use crate::clock::Timestamp;
 
@@ -253,23 +239,14 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> DevCertificateError {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::process::Command;
-    use std::thread;
+    use std::{fs, thread};
 
-    use rcgen::CertificateParams;
-    use rcgen::Issuer;
-    use rcgen::KeyPair;
+    use rcgen::{CertificateParams, Issuer, KeyPair};
     use tempfile::TempDir;
 
-    use super::DAY;
-    use super::DevCertificate;
-    use super::DevCertificateError;
-    use super::authority;
-    use super::belongs;
-    use super::ensure;
-    use super::holds;
+    use super::{DAY, DevCertificate, DevCertificateError, authority, belongs, ensure, holds};
     use crate::clock::Timestamp;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);

@@ -4,17 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::edge::rig::Backend;
-use crate::edge::rig::DEADLINE;
-use crate::edge::rig::Rig;
-use crate::edge::rig::Settings;
-use crate::edge::rig::nowhere;
-use crate::edge::rig::read;
-use crate::edge::rig::read_head;
-use crate::edge::rig::request;
+use crate::edge::rig::{Backend, DEADLINE, Rig, Settings, nowhere, read, read_head, request};
 
 const SIZES: [usize; 4] = [10 << 10, 200 << 10, 2 << 20, 20 << 20];
 

@@ -3,17 +3,9 @@
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::edge::rig::Backend;
-use crate::edge::rig::DEADLINE;
-use crate::edge::rig::Rig;
-use crate::edge::rig::Settings;
-use crate::edge::rig::nowhere;
-use crate::edge::rig::read;
-use crate::edge::rig::read_head;
-use crate::edge::rig::request;
+use crate::edge::rig::{Backend, DEADLINE, Rig, Settings, nowhere, read, read_head, request};
 
 #[tokio::test]
 async fn the_backend_sees_our_identity_and_none_of_the_clients() {

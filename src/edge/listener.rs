@@ -2,28 +2,21 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::Request;
-use http::Response;
+use http::{Request, Response};
 use rustls::ServerConfig;
-use socket2::Domain;
-use socket2::Protocol;
-use socket2::Socket;
-use socket2::Type;
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use crate::drain::Guard;
-use crate::edge::Service;
-use crate::edge::connection;
 use crate::edge::connection::Accepted;
+use crate::edge::{Service, connection};
 use crate::gateway::Connection;
 use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::body::request::RequestBody;

@@ -31,8 +31,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::Request;
-use http::Response;
+use http::{Request, Response};
 use rustls::ServerConfig;
 use tokio::sync::Semaphore;
 

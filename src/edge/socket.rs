@@ -7,17 +7,12 @@ use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
-use std::task::Poll;
-use std::task::ready;
+use std::task::{Context, Poll, ready};
 
-use tokio::io::AsyncRead;
-use tokio::io::AsyncWrite;
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
-use crate::edge::activity::Activity;
-use crate::edge::activity::Heard;
+use crate::edge::activity::{Activity, Heard};
 use crate::edge::tcp::Tcp;
 
 /// What hyper reads and writes.

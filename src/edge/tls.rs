@@ -5,19 +5,15 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
-use rustls::SupportedProtocolVersion;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem;
-use rustls::version::TLS12;
-use rustls::version::TLS13;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 
-use crate::config::TlsConfig;
-use crate::config::TlsVersion;
+use crate::config::{TlsConfig, TlsVersion};
 use crate::edge::certificate::Certificates;
 use crate::edge::dev_certificate::DevCertificateError;
 
@@ -101,40 +97,25 @@ pub fn server_config(
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::io;
     use std::net::SocketAddr;
     use std::path::Path;
     use std::sync::Arc;
     use std::time::Duration;
+    use std::{fs, io};
 
-    use rcgen::CertificateParams;
-    use rcgen::KeyPair;
-    use rustls::ClientConfig;
-    use rustls::HandshakeKind;
-    use rustls::ProtocolVersion;
-    use rustls::RootCertStore;
-    use rustls::ServerConfig;
+    use rcgen::{CertificateParams, KeyPair};
     use rustls::crypto::aws_lc_rs;
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::ServerName;
     use rustls::pki_types::pem::PemObject;
-    use rustls::version::TLS12;
-    use rustls::version::TLS13;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::version::{TLS12, TLS13};
+    use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, ServerConfig};
     use tempfile::TempDir;
-    use tokio::io::AsyncReadExt;
-    use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpListener;
-    use tokio::net::TcpStream;
-    use tokio_rustls::TlsAcceptor;
-    use tokio_rustls::TlsConnector;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-    use super::TlsError;
-    use super::server_config;
-    use crate::config::CertConfig;
-    use crate::config::Spot;
-    use crate::config::TlsConfig;
-    use crate::config::TlsVersion;
+    use super::{TlsError, server_config};
+    use crate::config::{CertConfig, Spot, TlsConfig, TlsVersion};
 
     const LOOPBACK: [SocketAddr; 2] = [
         SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8443),

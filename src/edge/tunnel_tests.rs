@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use futures_util::SinkExt;
-use futures_util::StreamExt;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
@@ -14,12 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::drain::Drained;
-use crate::edge::rig::Backend;
-use crate::edge::rig::DEADLINE;
-use crate::edge::rig::Rig;
-use crate::edge::rig::Settings;
-use crate::edge::rig::read_head;
-use crate::edge::rig::read_to_end;
+use crate::edge::rig::{Backend, DEADLINE, Rig, Settings, read_head, read_to_end};
 
 const ASK: &[u8] = b"GET /socket HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\n\
     upgrade: websocket\r\nsec-websocket-version: 13\r\n\

@@ -1,22 +1,13 @@
 //! What is known of a request from its head on, and what is found out on its walk.
 
-use std::hash::BuildHasher;
-use std::hash::RandomState;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
-use http::Method;
-use http::Version;
-use http::header;
 use http::request::Parts;
-use http::uri::Authority;
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
 use crate::clock::Now;
 use crate::config::SameSite;
@@ -230,8 +221,7 @@ mod tests {
 
     use http::Request;
 
-    use super::Context;
-    use super::RequestIds;
+    use super::{Context, RequestIds};
     use crate::clock::Now;
     use crate::gateway::request::client_address::Client;
 

@@ -4,32 +4,19 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
-use http::Method;
-use http::Uri;
-use http::header;
 use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde::Serialize;
 
-use crate::auth::scrutiny::Scrutiny;
-use crate::auth::scrutiny::Standing;
+use crate::auth::scrutiny::{Scrutiny, Standing};
 use crate::clock::Now;
-use crate::config::HostHeader;
-use crate::config::RouteAuth;
-use crate::config::RouteConfig;
-use crate::config::UpstreamRef;
-use crate::config::WhenStale;
+use crate::config::{HostHeader, RouteAuth, RouteConfig, UpstreamRef, WhenStale};
 use crate::gateway::access::authenticate::examine;
 use crate::gateway::request::path::Canonical;
-use crate::gateway::site::Destination;
-use crate::gateway::site::Route;
-use crate::gateway::site::Site;
+use crate::gateway::site::{Destination, Route, Site};
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::walk::admit;
-use crate::operation::ErrorCode;
-use crate::operation::Rejection;
+use crate::operation::{ErrorCode, Rejection};
 use crate::revocation::Revocations;
 use crate::token::Verified;
 
@@ -316,10 +303,8 @@ mod requests;
 mod tests {
     use serde_json::json;
 
-    use super::rule;
-    use super::upstream;
-    use crate::config::UpstreamRef;
-    use crate::config::UpstreamUrl;
+    use super::{rule, upstream};
+    use crate::config::{UpstreamRef, UpstreamUrl};
     use crate::gateway::fixtures::route;
 
     #[test]

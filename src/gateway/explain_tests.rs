@@ -1,51 +1,31 @@
 //! What becomes of requests to a small gateway, by rule and by token.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 
-use super::ExplainedTarget;
-use super::Explanation;
-use super::explain;
-use crate::auth::AuthSettings;
-use crate::auth::AuthSite;
+use super::{ExplainedTarget, Explanation, explain};
 use crate::auth::password::PasswordPool;
 use crate::auth::throttle::Throttle;
-use crate::clock::BootTime;
-use crate::clock::Now;
-use crate::clock::Timestamp;
+use crate::auth::{AuthSettings, AuthSite};
+use crate::clock::{BootTime, Now, Timestamp};
 use crate::config;
-use crate::config::Algorithm;
-use crate::config::LoginConfig;
-use crate::config::SocialConfig;
-use crate::config::SocialJoin;
-use crate::config::UpstreamConfig;
-use crate::config::UpstreamRef;
-use crate::config::UpstreamUrl;
-use crate::config::WhenStale;
+use crate::config::{
+    Algorithm, LoginConfig, SocialConfig, SocialJoin, UpstreamConfig, UpstreamRef, UpstreamUrl,
+    WhenStale,
+};
 use crate::contract::Contract;
-use crate::gateway::snapshot::SiteParts;
-use crate::gateway::snapshot::Snapshot;
+use crate::gateway::snapshot::{SiteParts, Snapshot};
 use crate::gateway::upstream::Upstream;
-use crate::operation::Generations;
-use crate::operation::Language;
-use crate::operation::Revocation;
-use crate::operation::Revoked;
-use crate::operation::SessionId;
-use crate::operation::UserId;
+use crate::operation::{Generations, Language, Revocation, Revoked, SessionId, UserId};
 use crate::revocation::Revocations;
 use crate::social::Social;
-use crate::token::AccessToken;
-use crate::token::ForeignClaims;
-use crate::token::Grant;
-use crate::token::KeyRing;
-use crate::token::SiteTokens;
-use crate::token::StoredKey;
-use crate::token::TokenPolicy;
+use crate::token::{
+    AccessToken, ForeignClaims, Grant, KeyRing, SiteTokens, StoredKey, TokenPolicy,
+};
 
 const CONFIG: &str = r#"
 [site."api.example.com"]

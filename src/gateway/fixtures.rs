@@ -2,20 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use http::HeaderName;
-use http::Method;
+use http::{HeaderName, Method};
 
 use crate::clock::Timestamp;
-use crate::config::HostHeader;
-use crate::config::IdentityConfig;
-use crate::config::PathForms;
-use crate::config::RouteAuth;
-use crate::config::RouteConfig;
-use crate::config::Spot;
-use crate::config::UpstreamRef;
-use crate::operation::Generations;
-use crate::operation::Principal;
-use crate::operation::TokenId;
+use crate::config::{
+    HostHeader, IdentityConfig, PathForms, RouteAuth, RouteConfig, Spot, UpstreamRef,
+};
+use crate::operation::{Generations, Principal, TokenId};
 
 /// A route without rules.
 pub(crate) fn route(path: &str, methods: &[Method]) -> RouteConfig {

@@ -1,14 +1,9 @@
 //! Answers HTTP in the clear on a port of HTTPS: with the address to ask instead, and nothing else.
 
 use bytes::Bytes;
-use http::HeaderValue;
-use http::Request;
-use http::Response;
-use http::StatusCode;
-use http::header::CONTENT_TYPE;
-use http::header::HOST;
-use http::header::LOCATION;
+use http::header::{CONTENT_TYPE, HOST, LOCATION};
 use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, StatusCode};
 
 use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::request::framing;

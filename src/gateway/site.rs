@@ -3,29 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderValue;
-use http::Method;
-use http::Response;
-use http::header;
+use http::{HeaderValue, Method, Response, header};
 
 use crate::auth::AuthSite;
-use crate::config::PathForms;
-use crate::config::RouteConfig;
-use crate::config::SameSite;
-use crate::contract::Contract;
-use crate::contract::Endpoint;
+use crate::config::{PathForms, RouteConfig, SameSite};
+use crate::contract::{Contract, Endpoint};
 use crate::gateway::access::cors::Cors;
 use crate::gateway::headers::identity::Identity;
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::log::meter::Meter;
-use crate::gateway::request::path::Canonical;
-use crate::gateway::request::path::PathError;
+use crate::gateway::request::path::{Canonical, PathError};
 use crate::gateway::request::path_tree::Pattern;
-use crate::gateway::request::router::Router;
-use crate::gateway::request::router::Target;
+use crate::gateway::request::router::{Router, Target};
 use crate::gateway::upstream::Upstream;
-use crate::operation::ErrorCode;
-use crate::operation::Rejection;
+use crate::operation::{ErrorCode, Rejection};
 
 /// A site, compiled.
 #[derive(Debug)]

@@ -8,24 +8,16 @@ use http::HeaderName;
 
 use crate::auth::AuthSite;
 use crate::clock::Timestamp;
-use crate::config::Config;
-use crate::config::Fault;
-use crate::config::Faults;
-use crate::config::HostPattern;
-use crate::config::RouteConfig;
-use crate::config::SiteConfig;
-use crate::config::Source;
-use crate::config::UpstreamRef;
-use crate::contract::Contract;
-use crate::contract::Endpoint;
+use crate::config::{
+    Config, Fault, Faults, HostPattern, RouteConfig, SiteConfig, Source, UpstreamRef,
+};
+use crate::contract::{Contract, Endpoint};
 use crate::gateway::access::cors::Cors;
 use crate::gateway::headers::identity::Identity;
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::log::meter::Meter;
-use crate::gateway::request::router::JWKS_PATH;
-use crate::gateway::request::router::Router;
-use crate::gateway::site::Route;
-use crate::gateway::site::Site;
+use crate::gateway::request::router::{JWKS_PATH, Router};
+use crate::gateway::site::{Route, Site};
 use crate::gateway::upstream::Upstream;
 use crate::mail::Outbox;
 use crate::revocation::Revocations;

@@ -5,9 +5,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::journal::Journaled;
-use crate::store::Events;
-use crate::store::StoreError;
-use crate::store::WaitingEvent;
+use crate::store::{Events, StoreError, WaitingEvent};
 
 #[async_trait]
 impl Events for Journaled {

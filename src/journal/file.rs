@@ -4,26 +4,14 @@
 //! mode 0600, for it holds signing keys, and locked (`flock`) as long as a gateway has it open. A
 //! file is begun beside its place and renamed onto it, so that none is ever found half begun.
 
-use std::fs;
-use std::fs::File;
-use std::fs::OpenOptions;
-use std::fs::Permissions;
-use std::fs::TryLockError;
-use std::io;
-use std::io::ErrorKind;
-use std::io::Read;
-use std::io::Seek;
-use std::io::SeekFrom;
-use std::io::Write;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::journal::JournalError;
-use crate::journal::frame::frame;
-use crate::journal::frame::whole;
+use crate::journal::frame::{frame, whole};
 
 /// The layout that is written here; a file of another one is refused.
 const VERSION: u32 = 2;

@@ -11,10 +11,7 @@
 //! byte is not zero.
 
 use std::io;
-use std::io::BufReader;
-use std::io::Read;
-use std::io::Seek;
-use std::io::SeekFrom;
+use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use aws_lc_rs::digest;
 
@@ -187,10 +184,7 @@ mod tests {
     use proptest::prelude::any;
     use proptest::proptest;
 
-    use super::End;
-    use super::frame;
-    use super::read_all;
-    use super::salvage;
+    use super::{End, frame, read_all, salvage};
 
     const PLACE: u64 = 7;
 

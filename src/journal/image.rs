@@ -1,11 +1,9 @@
 //! What a node remembers beside the revocations, which are in the list already, and the newest of
 //! those.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use crate::journal::record::LastContact;
-use crate::journal::record::Record;
+use crate::journal::record::{LastContact, Record};
 use crate::store::FeedEntry;
 use crate::token::StoredKey;
 

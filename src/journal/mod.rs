@@ -20,37 +20,23 @@ mod writer;
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::clock::BootId;
-use crate::clock::Now;
+use crate::clock::{BootId, Now};
 use crate::revocation::Revocations;
-use crate::store::Examination;
-use crate::store::FeedEntry;
-use crate::store::disk;
+use crate::store::{Examination, FeedEntry, disk};
 use crate::telemetry::metric;
 
-use file::Draft;
-use file::Journalled;
-use file::Onto;
-use frame::End;
-use frame::LONGEST;
+use file::{Draft, Journalled, Onto};
+use frame::{End, LONGEST};
 use image::Image;
-use record::LastContact;
-use record::Record;
-use writer::Job;
-use writer::Writer;
+use record::{LastContact, Record};
+use writer::{Job, Writer};
 
 pub use store::Journaled;
 

@@ -1,8 +1,6 @@
 //! What a node remembers, as bytes.
 
-use crate::clock::BootId;
-use crate::clock::BootTime;
-use crate::clock::Timestamp;
+use crate::clock::{BootId, BootTime, Timestamp};
 use crate::config::Algorithm;
 use crate::operation::RevocationKey;
 use crate::secret::Secret;
@@ -201,12 +199,8 @@ mod tests {
     use proptest::prelude::any;
     use proptest::proptest;
 
-    use super::LastContact;
-    use super::REVOKED_BYTES;
-    use super::Record;
-    use crate::clock::BootId;
-    use crate::clock::BootTime;
-    use crate::clock::Timestamp;
+    use super::{LastContact, REVOKED_BYTES, Record};
+    use crate::clock::{BootId, BootTime, Timestamp};
     use crate::config::Algorithm;
     use crate::operation::RevocationKey;
     use crate::store::FeedEntry;

@@ -13,27 +13,18 @@
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::clock::BootTime;
-use crate::clock::Now;
-use crate::clock::Timestamp;
+use crate::clock::{BootTime, Now, Timestamp};
 use crate::journal::record::Record;
 use crate::journal::store::Journaled;
-use crate::operation::RevocationKey;
-use crate::operation::UserId;
+use crate::operation::{RevocationKey, UserId};
 use crate::revocation::SHARDS;
-use crate::store::FeedEntry;
-use crate::store::FeedEvent;
-use crate::store::FeedInterruption;
-use crate::store::Store;
-use crate::store::StoreError;
 use crate::store::pause::Pause;
-use crate::telemetry::causes;
-use crate::telemetry::metric;
+use crate::store::{FeedEntry, FeedEvent, FeedInterruption, Store, StoreError};
+use crate::telemetry::{causes, metric};
 
 /// How long after a change of the store contact counts again: others find it within a second of
 /// its return, and put their newest back first.

@@ -2,21 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join;
-use tokio::sync::mpsc;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::journal::Journal;
-use crate::journal::JournalError;
 use crate::journal::record::Record;
+use crate::journal::{Journal, JournalError};
 use crate::operation::{
     Email, Identifier, RefreshHash, Revocation, RevocationKey, Revoked, SessionId, UserId,
 };

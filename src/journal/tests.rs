@@ -2,30 +2,19 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::time::Duration;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use super::Journal;
-use super::JournalError;
-use super::OnDamage;
-use super::file;
 use super::file::Journalled;
 use super::image::Image;
-use super::record::LastContact;
-use super::record::Record;
+use super::record::{LastContact, Record};
 use super::writer::Writer;
-use crate::clock::BootId;
-use crate::clock::Now;
-use crate::clock::Timestamp;
+use super::{Journal, JournalError, OnDamage, file};
+use crate::clock::{BootId, Now, Timestamp};
 use crate::config::Algorithm;
-use crate::operation::RevocationKey;
-use crate::operation::TokenId;
-use crate::revocation::Freshness;
-use crate::revocation::Revocations;
+use crate::operation::{RevocationKey, TokenId};
+use crate::revocation::{Freshness, Revocations};
 use crate::store::FeedEntry;
 use crate::token::StoredKey;
 

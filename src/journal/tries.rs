@@ -4,12 +4,7 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::journal::Journaled;
-use crate::store::Bound;
-use crate::store::StoreError;
-use crate::store::Taking;
-use crate::store::Tries;
-use crate::store::TryCount;
-use crate::store::TrySubject;
+use crate::store::{Bound, StoreError, Taking, Tries, TryCount, TrySubject};
 
 #[async_trait]
 impl Tries for Journaled {

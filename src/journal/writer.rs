@@ -12,28 +12,20 @@
 use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 
-use crate::journal::JournalError;
-use crate::journal::file::Draft;
-use crate::journal::file::Journalled;
-use crate::journal::file::Onto;
+use crate::journal::file::{Draft, Journalled, Onto};
 use crate::journal::frame::LONGEST;
 use crate::journal::image::Image;
-use crate::journal::lock;
-use crate::journal::record::REVOKED_BYTES;
-use crate::journal::record::write_entry;
-use crate::revocation::Revocations;
-use crate::revocation::SHARDS;
-use crate::telemetry::causes;
-use crate::telemetry::metric;
+use crate::journal::record::{REVOKED_BYTES, write_entry};
+use crate::journal::{JournalError, lock};
+use crate::revocation::{Revocations, SHARDS};
+use crate::telemetry::{causes, metric};
 
 /// What the thread is asked.
 #[derive(Debug)]

@@ -7,24 +7,17 @@
 //! drop, or where the receipt itself was lost; both have the same `Message-ID`.
 
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::task::JoinError;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
-use crate::clock::Now;
-use crate::clock::Timestamp;
+use crate::clock::{Now, Timestamp};
 use crate::drain::Guard;
-use crate::mail::Nudge;
-use crate::mail::Outbox;
 use crate::mail::outbox::Failure;
-use crate::store::QueuedMail;
-use crate::store::Store;
-use crate::store::StoreError;
-use crate::telemetry::causes;
-use crate::telemetry::metric;
+use crate::mail::{Nudge, Outbox};
+use crate::store::{QueuedMail, Store, StoreError};
+use crate::telemetry::{causes, metric};
 
 /// Takes mails from the store and sends them; one a process.
 pub struct Courier {

@@ -1,9 +1,7 @@
 //! A mail between its writing and its sending, as the store keeps it.
 
-use serde::Deserialize;
-use serde::Serialize;
-use zeroize::Zeroize;
-use zeroize::Zeroizing;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::clock::Timestamp;
 use crate::mail::MailError;

@@ -1,12 +1,10 @@
 //! Puts mails into a folder, a file each: for development.
 
-use std::fs;
 use std::fs::OpenOptions;
-use std::io;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use time::OffsetDateTime;
 use uuid::Uuid;

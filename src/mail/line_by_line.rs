@@ -8,15 +8,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
-use std::task::ready;
+use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use lettre::transport::smtp::client::AsyncTokioStream;
-use tokio::io::AsyncRead;
-use tokio::io::AsyncWrite;
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// The connection, and what has arrived beyond the line that was read.

@@ -1,17 +1,12 @@
 //! Makes the message (RFC 5322) of a mail.
 
-use std::time::Duration;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
-use lettre::Address;
-use lettre::Message;
-use lettre::message::Body;
-use lettre::message::Mailbox;
-use lettre::message::header::ContentTransferEncoding;
-use lettre::message::header::ContentType;
-use lettre::message::header::HeaderName;
-use lettre::message::header::HeaderValue;
-use lettre::message::header::MIME_VERSION_1_0;
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
+};
+use lettre::message::{Body, Mailbox};
+use lettre::{Address, Message};
 use uuid::Uuid;
 
 use crate::mail::draft::Draft;
@@ -85,8 +80,7 @@ const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitte
 
 #[cfg(test)]
 mod tests {
-    use super::Form;
-    use super::compose;
+    use super::{Form, compose};
     use crate::clock::Timestamp;
     use crate::mail::draft::Draft;
 

@@ -16,7 +16,5 @@ mod template;
 
 pub use courier::Courier;
 pub use nudge::Nudge;
-pub use outbox::Letter;
-pub use outbox::MailError;
-pub use outbox::Outbox;
+pub use outbox::{Letter, MailError, Outbox};
 pub use template::Templates;

@@ -7,20 +7,15 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::config::MailConfig;
-use crate::config::MailUrl;
-use crate::mail::Nudge;
-use crate::mail::Templates;
+use crate::config::{MailConfig, MailUrl};
 use crate::mail::draft::Draft;
 use crate::mail::folder::Folder;
-use crate::mail::message;
 use crate::mail::smtp::Smtp;
 use crate::mail::template::Facts;
-use crate::operation::Email;
-use crate::operation::Language;
+use crate::mail::{Nudge, Templates, message};
+use crate::operation::{Email, Language};
 use crate::store::NewMail;
-use crate::vault::Vault;
-use crate::vault::VaultError;
+use crate::vault::{Vault, VaultError};
 
 /// Writes and sends mails; part of the snapshot, absent where `[mail] url` is empty.
 #[derive(Debug)]
@@ -248,15 +243,10 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::Failure;
-    use super::Letter;
-    use super::Outbox;
+    use super::{Failure, Letter, Outbox};
     use crate::clock::Timestamp;
-    use crate::config::MailConfig;
-    use crate::config::MailUrl;
-    use crate::mail::MailError;
-    use crate::mail::Nudge;
-    use crate::mail::Templates;
+    use crate::config::{MailConfig, MailUrl};
+    use crate::mail::{MailError, Nudge, Templates};
     use crate::operation::Language;
     use crate::secret::Secret;
     use crate::vault::Vault;

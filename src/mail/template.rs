@@ -5,24 +5,15 @@
 //! read, so that one that cannot work stops a start or a reload and not a password reset.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::ops::Range;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use minijinja::Environment;
-use minijinja::ErrorKind;
-use minijinja::UndefinedBehavior;
-use minijinja::Value;
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use zeroize::Zeroizing;
 
-use crate::config::Fault;
-use crate::config::Faults;
-use crate::config::Source;
-use crate::config::nearest;
-use crate::mail::Letter;
-use crate::mail::MailError;
+use crate::config::{Fault, Faults, Source, nearest};
+use crate::mail::{Letter, MailError};
 use crate::operation::Language;
 
 /// Every mail in every language.
@@ -270,11 +261,8 @@ const BUILT_IN: [(&str, &str); 6] = [
 
 #[cfg(test)]
 mod tests {
-    use super::BUILT_IN;
-    use super::Facts;
-    use super::Templates;
-    use crate::mail::Letter;
-    use crate::mail::MailError;
+    use super::{BUILT_IN, Facts, Templates};
+    use crate::mail::{Letter, MailError};
     use crate::operation::Language;
 
     const FACTS: Facts<'_> = Facts { site: "api.example.com", minutes: 10 };

@@ -3,11 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::operation::Email;
-use crate::operation::Identifier;
-use crate::operation::Principal;
-use crate::operation::SessionId;
-use crate::operation::Username;
+use crate::operation::{Email, Identifier, Principal, SessionId, Username};
 use crate::secret::Secret;
 
 /// Everything that an endpoint of a contract can do.
@@ -286,9 +282,7 @@ impl Operation {
     /// The inputs it takes.
     #[must_use]
     pub const fn inputs(self) -> &'static [(Input, InputKind)] {
-        use InputKind::OneOf;
-        use InputKind::Optional;
-        use InputKind::Required;
+        use InputKind::{OneOf, Optional, Required};
         match self {
             Self::SignUp => &[
                 (Input::Email, OneOf),

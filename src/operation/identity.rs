@@ -3,13 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::operation::Email;
-use crate::operation::IdentityError;
-use crate::operation::Username;
+use crate::operation::{Email, IdentityError, Username};
 
 /// A user's number within this gateway's store; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
-use crate::operation::SessionId;
-use crate::operation::UserId;
+use crate::operation::{SessionId, UserId};
 use crate::secret::Secret;
 
 /// The answer to a [`crate::operation::Command`] that succeeded.

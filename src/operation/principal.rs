@@ -5,8 +5,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::operation::SessionId;
-use crate::operation::TokenId;
+use crate::operation::{SessionId, TokenId};
 
 /// The session generations that a token was made under; a token below a raised one is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

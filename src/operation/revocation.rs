@@ -5,10 +5,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 
 use crate::clock::Timestamp;
-use crate::operation::SessionId;
-use crate::operation::SessionName;
-use crate::operation::TokenId;
-use crate::operation::UserId;
+use crate::operation::{SessionId, SessionName, TokenId, UserId};
 
 /// Something whose tokens are refused from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,12 +5,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use crate::clock::BootTime;
-use crate::clock::Now;
+use crate::clock::{BootTime, Now};
 use crate::drain::Guard;
 use crate::revocation::Revocations;
-use crate::store::FeedEvent;
-use crate::store::FeedInterruption;
+use crate::store::{FeedEvent, FeedInterruption};
 use crate::telemetry::metric;
 
 /// What the follower remembers between events.

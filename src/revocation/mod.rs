@@ -15,40 +15,23 @@ mod shard;
 mod streams;
 mod table;
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::RwLock;
-use std::sync::RwLockReadGuard;
-use std::sync::RwLockWriteGuard;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock::BootTime;
-use crate::clock::Timestamp;
-use crate::operation::Revocation;
-use crate::operation::RevocationKey;
-use crate::store::FeedEntry;
-use crate::store::FeedInterruption;
+use crate::clock::{BootTime, Timestamp};
+use crate::operation::{Revocation, RevocationKey};
+use crate::store::{FeedEntry, FeedInterruption};
 use crate::telemetry::metric;
-use crate::token::Revocable;
-use crate::token::RevocationKeys;
-use crate::token::RevokedBy;
+use crate::token::{Revocable, RevocationKeys, RevokedBy};
 
 use expiry::Expiry;
-use shard::Count;
-use shard::Shard;
+use shard::{Count, Shard};
 use streams::Streams;
 
-pub use streams::Ended;
-pub use streams::Holder;
-pub use streams::Lease;
-pub use streams::Sign;
+pub use streams::{Ended, Holder, Lease, Sign};
 
 /// What this node knows of revocations, and how fresh that knowledge is.
 #[derive(Debug)]

@@ -1,22 +1,14 @@
 //! Leases end by exactly what covers them, and leave nothing behind.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::Ended;
-use super::Holder;
-use super::Lease;
-use super::Streams;
+use super::{Ended, Holder, Lease, Streams};
 use crate::clock::Timestamp;
-use crate::operation::Generations;
-use crate::operation::Revocation;
-use crate::operation::RevocationKey;
-use crate::operation::Revoked;
-use crate::operation::SessionId;
-use crate::operation::TokenId;
-use crate::operation::UserId;
+use crate::operation::{
+    Generations, Revocation, RevocationKey, Revoked, SessionId, TokenId, UserId,
+};
 use crate::revocation::Revocations;
 use crate::store::FeedEntry;
 use crate::token::RevocationKeys;

@@ -3,29 +3,17 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use proptest::prelude::Strategy;
-use proptest::prelude::any;
-use proptest::prop_oneof;
-use proptest::proptest;
+use proptest::prelude::{Strategy, any};
+use proptest::{prop_oneof, proptest};
 use tokio::sync::mpsc;
 
-use super::Freshness;
-use super::Revocations;
-use super::RevokedBy;
-use crate::clock::BootTime;
-use crate::clock::Now;
-use crate::clock::Timestamp;
+use super::{Freshness, Revocations, RevokedBy};
+use crate::clock::{BootTime, Now, Timestamp};
 use crate::drain::Drain;
-use crate::operation::Generations;
-use crate::operation::Revocation;
-use crate::operation::RevocationKey;
-use crate::operation::Revoked;
-use crate::operation::SessionId;
-use crate::operation::TokenId;
-use crate::operation::UserId;
-use crate::store::FeedEntry;
-use crate::store::FeedEvent;
-use crate::store::FeedInterruption;
+use crate::operation::{
+    Generations, Revocation, RevocationKey, Revoked, SessionId, TokenId, UserId,
+};
+use crate::store::{FeedEntry, FeedEvent, FeedInterruption};
 use crate::token::RevocationKeys;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);

@@ -1,39 +1,24 @@
 //! Asks over HTTPS for JSON: HTTP/1.1, no redirects, answers of bounded size.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
-use http::Request;
-use http::StatusCode;
-use http::Uri;
-use http::header;
-use http_body_util::BodyExt;
-use http_body_util::Empty;
-use http_body_util::Limited;
-use hyper_rustls::HttpsConnector;
-use hyper_rustls::HttpsConnectorBuilder;
+use http::{HeaderValue, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use hyper_util::rt::TokioTimer;
-use rustls::ClientConfig;
-use rustls::RootCertStore;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use serde::de::DeserializeOwned;
-use serde_json::Map;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::secret::Secret;
-use crate::social::Outage;
-use crate::social::Refusal;
-use crate::social::SocialError;
-use crate::social::SocialSetupError;
-use crate::social::host;
+use crate::social::{Outage, Refusal, SocialError, SocialSetupError, host};
 
 /// Asks; connections are kept for the next question.
 #[derive(Debug)]

@@ -8,10 +8,8 @@ use serde_json::Value;
 use crate::config::ProviderConfig;
 use crate::operation::Provider;
 use crate::secret::Secret;
-use crate::social::Profile;
-use crate::social::Refusal;
-use crate::social::SocialError;
 use crate::social::client::Client;
+use crate::social::{Profile, Refusal, SocialError};
 
 #[derive(Deserialize)]
 struct TokenInfo {
@@ -88,8 +86,7 @@ fn percent_encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::TokenInfo;
-    use super::with_token;
+    use super::{TokenInfo, with_token};
     use crate::secret::Secret;
 
     #[test]

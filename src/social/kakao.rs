@@ -5,11 +5,8 @@ use serde::Deserialize;
 use crate::config::ProviderConfig;
 use crate::operation::Provider;
 use crate::secret::Secret;
-use crate::social::Profile;
-use crate::social::Refusal;
-use crate::social::SocialError;
-use crate::social::client::Answer;
-use crate::social::client::Client;
+use crate::social::client::{Answer, Client};
+use crate::social::{Profile, Refusal, SocialError};
 
 #[derive(Deserialize)]
 struct TokenInfo {

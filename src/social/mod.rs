@@ -14,8 +14,7 @@ use http::Uri;
 use tokio::sync::Semaphore;
 
 use crate::config::SocialConfig;
-use crate::operation::Email;
-use crate::operation::Provider;
+use crate::operation::{Email, Provider};
 use crate::secret::Secret;
 use crate::telemetry::metric;
 
@@ -205,11 +204,8 @@ const AT_ONCE: usize = 128;
 
 #[cfg(test)]
 mod tests {
-    use super::Social;
-    use super::SocialError;
-    use super::is_token;
-    use crate::config::ProviderConfig;
-    use crate::config::SocialConfig;
+    use super::{Social, SocialError, is_token};
+    use crate::config::{ProviderConfig, SocialConfig};
     use crate::operation::Provider;
     use crate::secret::Secret;
 

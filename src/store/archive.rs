@@ -12,17 +12,8 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::operation::RefreshHash;
-use crate::operation::SessionId;
-use crate::operation::UserId;
-use crate::store::FeedEntry;
-use crate::store::NewCode;
-use crate::store::Session;
-use crate::store::Store;
-use crate::store::StoreError;
-use crate::store::TryCount;
-use crate::store::TrySubject;
-use crate::store::User;
+use crate::operation::{RefreshHash, SessionId, UserId};
+use crate::store::{FeedEntry, NewCode, Session, Store, StoreError, TryCount, TrySubject, User};
 use crate::token::StoredKey;
 use crate::vault;
 

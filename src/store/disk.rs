@@ -3,10 +3,8 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::Access;
 use rustix::io::Errno;

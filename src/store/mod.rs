@@ -22,54 +22,22 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::clock::BootTime;
-use crate::clock::Timestamp;
-use crate::operation::Email;
-use crate::operation::Identifier;
-use crate::operation::RefreshHash;
-use crate::operation::Revocation;
-use crate::operation::RevocationKey;
-use crate::operation::SessionId;
-use crate::operation::UserId;
+use crate::clock::{BootTime, Timestamp};
+use crate::operation::{
+    Email, Identifier, RefreshHash, Revocation, RevocationKey, SessionId, UserId,
+};
 use crate::token::StoredKey;
 
-pub use archive::Archive;
-pub use archive::Exchange;
-pub use archive::KeptMail;
-pub use archive::KeptRefresh;
-pub use archive::KeptSession;
-pub use archive::Page;
-pub use archive::Record;
-pub use archive::Tally;
-pub use events::Events;
-pub use events::MOST_EVENTS;
-pub use events::WaitingEvent;
-pub use examination::Examination;
-pub use examination::Fact;
-pub use record::CodePurpose;
-pub use record::Deadlines;
-pub use record::Listing;
-pub use record::NewCode;
-pub use record::NewMail;
-pub use record::NewSession;
-pub use record::NewUser;
-pub use record::QueuedMail;
-pub use record::Rotation;
-pub use record::Session;
-pub use record::Successor;
-pub use record::Unreadable;
-pub use record::User;
-pub use record::UserChange;
-pub use redis::RedisOptions;
-pub use redis::RedisStore;
-pub use sqlite::Durability;
-pub use sqlite::SqliteStore;
-pub use tries::Bound;
-pub use tries::Limit;
-pub use tries::Taking;
-pub use tries::Tries;
-pub use tries::TryCount;
-pub use tries::TrySubject;
+pub use archive::{Archive, Exchange, KeptMail, KeptRefresh, KeptSession, Page, Record, Tally};
+pub use events::{Events, MOST_EVENTS, WaitingEvent};
+pub use examination::{Examination, Fact};
+pub use record::{
+    CodePurpose, Deadlines, Listing, NewCode, NewMail, NewSession, NewUser, QueuedMail, Rotation,
+    Session, Successor, Unreadable, User, UserChange,
+};
+pub use redis::{RedisOptions, RedisStore};
+pub use sqlite::{Durability, SqliteStore};
+pub use tries::{Bound, Limit, Taking, Tries, TryCount, TrySubject};
 
 /// Where users, sessions, revocations and keys are kept.
 ///

@@ -6,12 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::operation::Email;
-use crate::operation::RefreshHash;
-use crate::operation::Revocation;
-use crate::operation::SessionId;
-use crate::operation::UserId;
-use crate::operation::Username;
+use crate::operation::{Email, RefreshHash, Revocation, SessionId, UserId, Username};
 use crate::store::StoreError;
 
 /// An account.

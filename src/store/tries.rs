@@ -11,8 +11,7 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::config::Rate;
-use crate::operation::Email;
-use crate::operation::UserId;
+use crate::operation::{Email, UserId};
 use crate::store::StoreError;
 
 /// Where tries are counted.

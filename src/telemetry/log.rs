@@ -1,11 +1,8 @@
 //! The log: text on a terminal, an object a line otherwise; one event is always one line.
 
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::filter::ParseError;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::util::TryInitError;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::telemetry::audit;
 

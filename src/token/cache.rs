@@ -6,27 +6,17 @@
 //! Tokens that were refused are not remembered: they would let anyone drive out the others.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::hash::BuildHasherDefault;
-use std::hash::Hasher;
-use std::mem;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{fmt, mem};
 
-use aws_lc_rs::aead::AES_256_GCM;
-use aws_lc_rs::aead::Aad;
-use aws_lc_rs::aead::LessSafeKey;
-use aws_lc_rs::aead::NONCE_LEN;
-use aws_lc_rs::aead::Nonce;
-use aws_lc_rs::aead::UnboundKey;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use metrics::Counter;
 
 use crate::clock::Timestamp;
 use crate::telemetry::metric;
-use crate::token::KeyError;
-use crate::token::Verified;
 use crate::token::key::random;
+use crate::token::{KeyError, Verified};
 
 /// The cache of one site.
 pub(super) struct Cache {

@@ -12,18 +12,12 @@
 use std::borrow::Cow;
 use std::slice;
 
-use serde_json::Map;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
-use crate::operation::Generations;
-use crate::operation::Revocation;
-use crate::operation::SessionName;
-use crate::operation::TokenId;
-use crate::token::LeftOut;
-use crate::token::TokenError;
-use crate::token::TokenPolicy;
+use crate::operation::{Generations, Revocation, SessionName, TokenId};
 use crate::token::key::Origin;
+use crate::token::{LeftOut, TokenError, TokenPolicy};
 
 /// What a token may be used for (`token_use`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,12 +6,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Map;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::token::TokenError;
-use crate::token::json;
 use crate::token::key::Origin;
+use crate::token::{TokenError, json};
 
 /// The parts of a compact JWS as presented, and its header as read.
 #[derive(Debug)]

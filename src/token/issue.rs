@@ -4,23 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use uuid::Builder;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use crate::clock::Timestamp;
-use crate::operation::Email;
-use crate::operation::Generations;
-use crate::operation::SessionId;
-use crate::operation::TokenId;
-use crate::operation::UserId;
-use crate::operation::Username;
+use crate::operation::{Email, Generations, SessionId, TokenId, UserId, Username};
 use crate::secret::Secret;
-use crate::token::KeyError;
-use crate::token::TokenPolicy;
 use crate::token::claims::TokenUse;
-use crate::token::key::Key;
-use crate::token::key::random;
+use crate::token::key::{Key, random};
 use crate::token::material::library_algorithm;
+use crate::token::{KeyError, TokenPolicy};
 
 /// What an access token is to say.
 #[derive(Clone, Copy, Debug)]

@@ -6,15 +6,8 @@
 
 use std::fmt;
 
-use serde::de::DeserializeSeed;
-use serde::de::Deserializer;
-use serde::de::Error;
-use serde::de::MapAccess;
-use serde::de::SeqAccess;
-use serde::de::Visitor;
-use serde_json::Map;
-use serde_json::Number;
-use serde_json::Value;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
 
 /// Reads one object; `None` for anything else.
 pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
@@ -111,8 +104,7 @@ impl<'de> Visitor<'de> for Strict {
 
 #[cfg(test)]
 mod tests {
-    use super::LEVELS;
-    use super::object;
+    use super::{LEVELS, object};
 
     #[test]
     fn what_is_no_single_object_is_refused() {

@@ -1,7 +1,6 @@
 //! The public keys of a site as a JWK Set (RFC 7517 §5).
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::token::KeyRing;
 use crate::token::key::Key;

@@ -6,26 +6,21 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::encoding::Pkcs8V1Der;
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa;
-use aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
-use aws_lc_rs::signature::ECDSA_P384_SHA384_FIXED_SIGNING;
-use aws_lc_rs::signature::EcdsaKeyPair;
-use aws_lc_rs::signature::EcdsaSigningAlgorithm;
-use aws_lc_rs::signature::Ed25519KeyPair;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair,
+};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::Timestamp;
-use crate::config::Algorithm;
-use crate::config::KeyConfig;
-use crate::config::KeyUse;
+use crate::config::{Algorithm, KeyConfig, KeyUse};
 use crate::secret::Secret;
 use crate::token::TokenError;
-use crate::token::material::Material;
-use crate::token::material::MaterialError;
+use crate::token::material::{Material, MaterialError};
 
 /// The keys of one site, chosen by `kid`; each has one algorithm for good.
 #[derive(Debug)]

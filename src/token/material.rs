@@ -2,24 +2,15 @@
 //!
 //! PEM: PKCS #8, PKCS #1 (RSA), SEC 1 (EC) for private keys, SPKI and PKCS #1 for public ones.
 
-use aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED;
-use aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
-use aws_lc_rs::signature::ECDSA_P384_SHA384_FIXED;
-use aws_lc_rs::signature::ECDSA_P384_SHA384_FIXED_SIGNING;
-use aws_lc_rs::signature::ED25519;
-use aws_lc_rs::signature::EcdsaKeyPair;
-use aws_lc_rs::signature::EcdsaSigningAlgorithm;
-use aws_lc_rs::signature::Ed25519KeyPair;
-use aws_lc_rs::signature::ParsedPublicKey;
-use aws_lc_rs::signature::VerificationAlgorithm;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
+    ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair,
+    ParsedPublicKey, VerificationAlgorithm,
+};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::AlgorithmFamily;
-use jsonwebtoken::DecodingKey;
-use jsonwebtoken::EncodingKey;
-use jsonwebtoken::jwk::AlgorithmParameters;
-use jsonwebtoken::jwk::Jwk;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
+use jsonwebtoken::{AlgorithmFamily, DecodingKey, EncodingKey};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;

@@ -30,32 +30,17 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::operation::Generations;
-use crate::operation::RevocationKey;
-use crate::operation::SessionId;
-use crate::operation::UserId;
+use crate::operation::{Generations, RevocationKey, SessionId, UserId};
 use crate::token::cache::Cache;
 use crate::token::issue::OwnClaims;
-use crate::token::key::Key;
-use crate::token::key::Origin;
+use crate::token::key::{Key, Origin};
 
 pub use error::TokenError;
-pub use issue::ATTRIBUTES_CLAIM;
-pub use issue::AccessToken;
-pub use issue::Grant;
-pub use key::KeyError;
-pub use key::KeyRing;
-pub use key::StoredKey;
-pub use policy::ForeignClaims;
-pub use policy::TokenPolicy;
-pub use refresh::RefreshFormat;
-pub use refresh::RefreshToken;
-pub use verified::IdentityHeaders;
-pub use verified::LeftOut;
-pub use verified::Revocable;
-pub use verified::RevocationKeys;
-pub use verified::RevokedBy;
-pub use verified::Verified;
+pub use issue::{ATTRIBUTES_CLAIM, AccessToken, Grant};
+pub use key::{KeyError, KeyRing, StoredKey};
+pub use policy::{ForeignClaims, TokenPolicy};
+pub use refresh::{RefreshFormat, RefreshToken};
+pub use verified::{IdentityHeaders, LeftOut, Revocable, RevocationKeys, RevokedBy, Verified};
 
 /// Tokens of one site.
 #[derive(Debug)]

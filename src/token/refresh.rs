@@ -4,28 +4,18 @@
 //! keeps it sealed under a key derived from the parent, which the store does not know either: a
 //! dump of the store reveals none.
 
-use aws_lc_rs::aead::AES_256_GCM;
-use aws_lc_rs::aead::Aad;
-use aws_lc_rs::aead::LessSafeKey;
-use aws_lc_rs::aead::NONCE_LEN;
-use aws_lc_rs::aead::Nonce;
-use aws_lc_rs::aead::UnboundKey;
-use aws_lc_rs::digest;
-use aws_lc_rs::hkdf;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::{digest, hkdf};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use uuid::Builder;
-use uuid::Uuid;
-use uuid::Variant;
+use uuid::{Builder, Uuid, Variant};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::operation::RefreshHash;
 use crate::secret::Secret;
-use crate::token::KeyError;
-use crate::token::TokenError;
-use crate::token::header;
 use crate::token::key::random;
+use crate::token::{KeyError, TokenError, header};
 
 /// How a refresh token looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,9 +143,7 @@ fn sealing_key(parent: &Secret<String>) -> Option<LessSafeKey> {
 
 #[cfg(test)]
 mod tests {
-    use super::RefreshToken;
-    use super::check_opaque;
-    use super::check_uuid;
+    use super::{RefreshToken, check_opaque, check_uuid};
     use crate::clock::Timestamp;
     use crate::operation::RefreshHash;
     use crate::secret::Secret;

@@ -2,18 +2,13 @@
 
 use std::fmt;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::HeaderName;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::operation::Generations;
-use crate::operation::Principal;
-use crate::operation::RevocationKey;
-use crate::operation::SessionId;
+use crate::operation::{Generations, Principal, RevocationKey, SessionId};
 
 /// A token that is genuine, of this site, and in its time.
 #[derive(Debug)]

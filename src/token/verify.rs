@@ -4,31 +4,20 @@
 //! picked, the signature checked over the bytes as presented, and only then are the claims looked
 //! at.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest;
-use serde_json::Map;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
-use crate::operation::Principal;
-use crate::operation::RevocationKey;
-use crate::operation::TokenId;
-use crate::operation::UserId;
-use crate::token::RevocationKeys;
-use crate::token::SiteTokens;
-use crate::token::TokenError;
-use crate::token::Verified;
+use crate::operation::{Principal, RevocationKey, TokenId, UserId};
 use crate::token::cache::Entry;
-use crate::token::claims::Claims;
-use crate::token::claims::TokenUse;
-use crate::token::header;
+use crate::token::claims::{Claims, TokenUse};
 use crate::token::header::Compact;
-use crate::token::json;
 use crate::token::key::Key;
 use crate::token::material::library_algorithm;
+use crate::token::{RevocationKeys, SiteTokens, TokenError, Verified, header, json};
 
 impl SiteTokens {
     /// Verifies an access token, whatever the cache holds.

@@ -3,13 +3,11 @@
 //! A request is judged by when it was begun, what an answer proves by when it was over: what the two
 //! leave open in between is never held against a gateway.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use crate::history::Event;
-use crate::history::What;
+use crate::history::{Event, What};
 
 /// A way in which the promise can be broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use super::Class;
-use super::check;
-use crate::history::Event;
-use crate::history::What;
+use super::{Class, check};
+use crate::history::{Event, What};
 
 const TOKEN: u64 = 1;
 const OUT: What = What::RevokeSent { token: TOKEN };

@@ -3,18 +3,12 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::driver::A;
-use crate::driver::B;
-use crate::driver::Fleet;
-use crate::driver::Logout;
-use crate::driver::Session;
+use crate::driver::{A, B, Fleet, Logout, Session};
 use crate::harness::eventually;
-use crate::history::What;
-use crate::history::now;
+use crate::history::{What, now};
 use crate::link::Mode;
 use crate::node::Terms;
 use crate::preload::library;

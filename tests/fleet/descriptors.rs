@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use crate::driver::A;
-use crate::driver::Fleet;
-use crate::driver::Logout;
+use crate::driver::{A, Fleet, Logout};
 use crate::journals::limit;
 use crate::node::Terms;
 use crate::partitions::used_for;

@@ -2,33 +2,22 @@
 //! history of it all.
 
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use futures_util::StreamExt;
-use futures_util::stream;
-use serde_json::Value;
-use serde_json::json;
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::watch;
 
 use crate::backend::Backend;
-use crate::checker::Verdict;
-use crate::checker::check;
-use crate::harness::eventually;
-use crate::harness::request;
-use crate::history::History;
-use crate::history::What;
-use crate::history::now;
-use crate::history::wall;
-use crate::link::Link;
-use crate::link::Mode;
-use crate::node::Node;
-use crate::node::Terms;
-use crate::random::Random;
-use crate::random::seed;
+use crate::checker::{Verdict, check};
+use crate::harness::{eventually, request};
+use crate::history::{History, What, now, wall};
+use crate::link::{Link, Mode};
+use crate::node::{Node, Terms};
+use crate::random::{Random, seed};
 use crate::redis::RedisServer;
 
 /// Two gateways on one Redis.

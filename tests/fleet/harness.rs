@@ -9,11 +9,6 @@ mod process;
 #[path = "../gateway/harness/wait.rs"]
 mod wait;
 
-pub(crate) use client::Client;
-pub(crate) use client::Version;
-pub(crate) use client::request;
-pub(crate) use client::trust;
-pub(crate) use process::Process;
-pub(crate) use process::munjigi;
-pub(crate) use wait::DEADLINE;
-pub(crate) use wait::eventually;
+pub(crate) use client::{Client, Version, request, trust};
+pub(crate) use process::{Process, munjigi};
+pub(crate) use wait::{DEADLINE, eventually};

@@ -4,18 +4,12 @@
 //! the question was sent and after the answer was read, and whatever the gateway did lies between.
 
 use std::fs::File;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::BufWriter;
-use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use rustix::time::ClockId;
-use rustix::time::clock_gettime;
-use serde::Deserialize;
-use serde::Serialize;
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

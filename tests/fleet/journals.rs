@@ -2,13 +2,8 @@
 
 use tokio::process::Command;
 
-use crate::driver::A;
-use crate::driver::B;
-use crate::driver::Fleet;
-use crate::driver::Logout;
-use crate::driver::Session;
-use crate::harness::eventually;
-use crate::harness::munjigi;
+use crate::driver::{A, B, Fleet, Logout, Session};
+use crate::harness::{eventually, munjigi};
 use crate::node::Terms;
 use crate::preload::library;
 

@@ -6,11 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 
-use crate::driver::A;
-use crate::driver::B;
-use crate::driver::Fleet;
-use crate::driver::Numbers;
-use crate::driver::Session;
+use crate::driver::{A, B, Fleet, Numbers, Session};
 use crate::link::Mode;
 use crate::node::Terms;
 use crate::replica::Replica;

@@ -4,18 +4,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::future::join_all;
-use futures_util::future::join3;
-use futures_util::stream;
+use futures_util::future::{join_all, join3};
+use futures_util::{StreamExt, stream};
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::driver::A;
-use crate::driver::Fleet;
-use crate::driver::Logout;
-use crate::harness::Client;
-use crate::harness::request;
+use crate::driver::{A, Fleet, Logout};
+use crate::harness::{Client, request};
 use crate::journals::limit;
 use crate::node::Terms;
 

@@ -8,10 +8,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::backend::Backend;
-use crate::harness::Client;
-use crate::harness::Process;
-use crate::harness::Version;
-use crate::harness::trust;
+use crate::harness::{Client, Process, Version, trust};
 use crate::link::Link;
 
 /// What differs between the rigs of different tests.

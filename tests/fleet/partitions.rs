@@ -5,17 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::driver::A;
-use crate::driver::B;
-use crate::driver::Fleet;
-use crate::driver::Logout;
-use crate::driver::Numbers;
-use crate::driver::Session;
+use crate::driver::{A, B, Fleet, Logout, Numbers, Session};
 use crate::harness::eventually;
 use crate::link::Mode;
 use crate::node::Terms;
-use crate::traffic::audit_and_end;
-use crate::traffic::traffic;
+use crate::traffic::{audit_and_end, traffic};
 
 /// A short bound, so that little is waited for.
 pub(crate) const HASTY: Terms =

@@ -1,7 +1,6 @@
 //! Libraries of C that a gateway's process loads first: what they define stands for the system's.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Makes a library in a folder, with a macro defined.

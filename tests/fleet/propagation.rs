@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::driver::A;
-use crate::driver::B;
-use crate::driver::Fleet;
-use crate::driver::Session;
+use crate::driver::{A, B, Fleet, Session};
 use crate::history::now;
 use crate::node::Terms;
 

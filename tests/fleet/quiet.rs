@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 
-use crate::driver::A;
-use crate::driver::B;
-use crate::driver::Fleet;
+use crate::driver::{A, B, Fleet};
 use crate::node::Terms;
 
 /// Long enough for what comes every few seconds to come as often in each.

@@ -3,15 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures_util::future::join;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
-use crate::driver::A;
-use crate::driver::B;
-use crate::driver::Fleet;
-use crate::driver::Logout;
-use crate::driver::Numbers;
-use crate::driver::Session;
+use crate::driver::{A, B, Fleet, Logout, Numbers, Session};
 use crate::harness::eventually;
 use crate::link::Mode;
 use crate::node::Terms;

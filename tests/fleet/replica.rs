@@ -1,8 +1,7 @@
 //! A second Redis that follows the first one through a link, so that it can lag.
 
 use crate::harness::eventually;
-use crate::link::Link;
-use crate::link::Mode;
+use crate::link::{Link, Mode};
 use crate::redis::RedisServer;
 
 /// A replica and its way to what it follows.

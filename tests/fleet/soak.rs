@@ -1,29 +1,18 @@
 //! The large counts, with progress: `tests/soak` runs them.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::checker::Verdict;
-use crate::clock;
-use crate::driver::A;
-use crate::driver::B;
-use crate::driver::Fleet;
-use crate::journals;
-use crate::kills::Fault;
-use crate::kills::round;
+use crate::driver::{A, B, Fleet};
+use crate::kills::{Fault, round};
 use crate::link::Mode;
 use crate::node::Terms;
-use crate::partitions;
-use crate::partitions::HASTY;
-use crate::partitions::PATIENT;
+use crate::partitions::{HASTY, PATIENT};
 use crate::propagation::Delays;
-use crate::random::Random;
-use crate::random::seed;
-use crate::refreshes;
+use crate::random::{Random, seed};
 use crate::replica::Replica;
-use crate::split::Loser;
-use crate::split::split;
-use crate::starvation;
+use crate::split::{Loser, split};
+use crate::{clock, journals, partitions, refreshes, starvation};
 
 /// How much of everything is done.
 #[derive(Clone, Copy, Debug)]

@@ -3,14 +3,8 @@
 
 use futures_util::future::join;
 
-use crate::driver::A;
-use crate::driver::B;
-use crate::driver::Fleet;
-use crate::driver::Logout;
-use crate::driver::Numbers;
-use crate::driver::Session;
-use crate::history::What;
-use crate::history::now;
+use crate::driver::{A, B, Fleet, Logout, Numbers, Session};
+use crate::history::{What, now};
 use crate::kills::renewed_by_nobody;
 use crate::node::Terms;
 use crate::partitions::used_for;

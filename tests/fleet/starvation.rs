@@ -2,21 +2,16 @@
 //! takes too long is unavailable, and never answered wrongly.
 
 use std::process::Stdio;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join;
-use tokio::process::Child;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
-use crate::driver::A;
-use crate::driver::B;
-use crate::driver::Fleet;
+use crate::driver::{A, B, Fleet};
 use crate::node::Terms;
 use crate::random::Random;
-use crate::traffic::audit_and_end;
-use crate::traffic::traffic;
+use crate::traffic::{audit_and_end, traffic};
 
 /// Processes that take what they can get.
 const BUSY: usize = 2;

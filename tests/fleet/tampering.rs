@@ -1,8 +1,6 @@
 //! A Redis that is full, read again from its own copy, or meddled with.
 
-use crate::driver::A;
-use crate::driver::Fleet;
-use crate::driver::Logout;
+use crate::driver::{A, Fleet, Logout};
 use crate::harness::eventually;
 use crate::node::Terms;
 use crate::redis::RedisServer;

@@ -1,14 +1,8 @@
 //! What clients do all the time: sessions that are opened, renewed, used and logged out by chance.
 
-use futures_util::future::join;
-use futures_util::future::join_all;
-use futures_util::future::join3;
+use futures_util::future::{join, join_all, join3};
 
-use crate::driver::A;
-use crate::driver::B;
-use crate::driver::Fleet;
-use crate::driver::Numbers;
-use crate::driver::Session;
+use crate::driver::{A, B, Fleet, Numbers, Session};
 use crate::random::Random;
 
 /// Sessions of a round.

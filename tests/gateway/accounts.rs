@@ -1,16 +1,9 @@
 //! What a stranger may put into an account or a session, and what stays the gateway's to say.
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Reply;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
 use crate::harness::process::munjigi;
-use crate::harness::request;
+use crate::harness::{Client, Gateway, Reply, Setup, Upstream, Version, request};
 
 const PASSWORD: &str = "correct horse 1";
 

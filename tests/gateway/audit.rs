@@ -3,8 +3,7 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::Output;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -2,17 +2,10 @@
 
 use serde_json::json;
 
-use crate::harness::Client;
-use crate::harness::Double;
-use crate::harness::Gateway;
-use crate::harness::Person;
-use crate::harness::ProviderReply;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::assert_case;
-use crate::harness::assert_transcript;
-use crate::harness::everywhere;
-use crate::harness::request;
+use crate::harness::{
+    Client, Double, Gateway, Person, ProviderReply, Setup, Version, assert_case, assert_transcript,
+    everywhere, request,
+};
 
 const SIGN: &str = r#"{"email":"user@example.com","password":"Pass123!","phone":"01012345678","role":"user","provider":"email"}"#;
 const LOGIN: &str = r#"{"email":"user@example.com","password":"Pass123!"}"#;

@@ -2,18 +2,11 @@
 
 use std::path::Path;
 
-use jsonwebtoken::Algorithm;
-use jsonwebtoken::EncodingKey;
-use jsonwebtoken::Header;
-use serde_json::Value;
-use serde_json::json;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::request;
+use crate::harness::{Client, Gateway, Setup, Version, request};
 
 const SECRET: &str = "q3Zr7Vt1xK9mPz2LcN8bYw5HsJ4dGf6A";
 

@@ -5,13 +5,9 @@
 
 use serde_json::json;
 
-use crate::harness::Browser;
-use crate::harness::Pages;
-use crate::harness::Setup;
 use crate::harness::browser::pin_of;
-use crate::lifecycle::Running;
-use crate::lifecycle::plain_get;
-use crate::lifecycle::start;
+use crate::harness::{Browser, Pages, Setup};
+use crate::lifecycle::{Running, plain_get, start};
 
 /// A gateway whose front end lives at `origin`, and whose access tokens are soon over.
 async fn gateway(origin: &str, site: &str) -> Running {

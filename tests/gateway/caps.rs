@@ -5,13 +5,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::assert_literal;
-use crate::harness::eventually;
-use crate::harness::raw;
-use crate::harness::request;
+use crate::harness::{Gateway, Setup, Version, assert_literal, eventually, raw, request};
 use crate::lifecycle::plain_get;
 
 /// A gateway whose upstream takes one request at once, and is waited for as long.

@@ -2,11 +2,8 @@
 
 use std::path::Path;
 
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
 use crate::harness::process::munjigi;
-use crate::harness::request;
+use crate::harness::{Gateway, Setup, Version, request};
 use crate::redis::RedisServer;
 
 async fn check(text: &str) -> (Option<i32>, String) {

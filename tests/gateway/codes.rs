@@ -1,18 +1,11 @@
 //! Mailed codes over the wire, with a real SMTP server: password reset and address verification.
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Reply;
-use crate::harness::Setup;
-use crate::harness::SmtpServer;
-use crate::harness::Version;
-use crate::harness::assert_transcript;
-use crate::harness::eventually;
-use crate::harness::request;
+use crate::harness::{
+    Client, Gateway, Reply, Setup, SmtpServer, Version, assert_transcript, eventually, request,
+};
 use crate::redis::RedisServer;
 
 const EMAIL: &str = "user@email.com";

@@ -2,13 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Reply;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::raw;
-use crate::harness::request;
+use crate::harness::{Client, Gateway, Reply, Setup, Version, raw, request};
 
 const APP: &str = "https://app.example";
 const ACCOUNT: &str =

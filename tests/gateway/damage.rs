@@ -1,17 +1,10 @@
 //! A store that holds junk answers with an error, never with a way in.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Reply;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::eventually;
-use crate::harness::request;
+use crate::harness::{Client, Gateway, Reply, Setup, Version, eventually, request};
 
 const ACCOUNT: &str = r#"{"email": "you@example.com", "password": "correct horse 1"}"#;
 

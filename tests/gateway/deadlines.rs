@@ -1,27 +1,16 @@
 //! Who keeps the gateway waiting is let go in time; who is only busy is not.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use futures_util::SinkExt;
-use futures_util::StreamExt;
-use tokio::io::AsyncRead;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWrite;
-use tokio::io::AsyncWriteExt;
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::DEADLINE;
-use crate::harness::Frames;
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::assert_literal;
 use crate::harness::client::connect;
-use crate::harness::kind;
-use crate::harness::raw;
-use crate::harness::request;
+use crate::harness::{
+    DEADLINE, Frames, Gateway, Setup, Version, assert_literal, kind, raw, request,
+};
 
 const SHORT: Duration = Duration::from_millis(400);
 /// What a deadline may be missed by; well below the defaults, so that the right one is seen.

@@ -3,10 +3,8 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use tokio::io::AsyncBufReadExt;
-use tokio::io::BufReader;
-use tokio::process::Child;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
 
 use crate::harness::DEADLINE;
 use crate::harness::process::munjigi;

@@ -1,25 +1,17 @@
 //! A store that takes no writes: the operator is told why, and no traffic comes until it does.
 
 use std::fs;
-use std::fs::File;
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::harness::Client;
-use crate::harness::Disk;
-use crate::harness::Gateway;
-use crate::harness::Process;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
-use crate::harness::disk::powerless;
-use crate::harness::disk::told;
-use crate::harness::eventually;
+use crate::harness::disk::{powerless, told};
 use crate::harness::gateway::trust;
 use crate::harness::process::munjigi;
-use crate::harness::request;
+use crate::harness::{
+    Client, Disk, Gateway, Process, Setup, Upstream, Version, eventually, request,
+};
 use crate::lifecycle::plain_get;
 use crate::redis::RedisServer;
 

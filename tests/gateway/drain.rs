@@ -1,25 +1,15 @@
 //! SIGTERM: every kind of connection is told that it ends, and the process ends with zero.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use futures_util::SinkExt;
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::harness::DEADLINE;
-use crate::harness::Frames;
-use crate::harness::Setup;
-use crate::harness::Version;
 use crate::harness::client::connect;
-use crate::harness::eventually;
 use crate::harness::gateway::trust;
-use crate::harness::kind;
-use crate::harness::request;
-use crate::lifecycle::Running;
-use crate::lifecycle::plain_get;
-use crate::lifecycle::start;
+use crate::harness::{DEADLINE, Frames, Setup, Version, eventually, kind, request};
+use crate::lifecycle::{Running, plain_get, start};
 
 /// A process whose upstream has a second and a half for an answer.
 async fn open() -> Running {

@@ -4,13 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::harness::Client;
-use crate::harness::Process;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
 use crate::harness::gateway::trust;
-use crate::harness::request;
+use crate::harness::{Client, Process, Setup, Upstream, Version, request};
 
 const ROUNDS: usize = 50;
 

@@ -5,9 +5,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::harness::DEADLINE;
-use crate::harness::Gateway;
-use crate::harness::Setup;
+use crate::harness::{DEADLINE, Gateway, Setup};
 
 /// Uploads a file with curl; gives its exit code and the status that it saw.
 async fn upload(

@@ -1,13 +1,8 @@
 //! `fame`, held to the product's own document, byte for byte.
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Reply;
-use crate::harness::Setup;
-use crate::harness::assert_case;
-use crate::harness::assert_transcript;
-use crate::harness::everywhere;
-use crate::harness::request;
+use crate::harness::{
+    Client, Gateway, Reply, Setup, assert_case, assert_transcript, everywhere, request,
+};
 
 const ISSUED: &str = r#"200
     content-type: application/json

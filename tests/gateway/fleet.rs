@@ -5,13 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
-use crate::harness::eventually;
-use crate::harness::request;
+use crate::harness::{Client, Gateway, Setup, Upstream, Version, eventually, request};
 use crate::redis::RedisServer;
 
 const ACCOUNT: &str = r#"{"email": "you@example.com", "password": "correct horse 1"}"#;

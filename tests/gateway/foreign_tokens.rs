@@ -5,20 +5,11 @@ use std::process::Command;
 use std::sync::Arc;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::Algorithm;
-use jsonwebtoken::EncodingKey;
-use serde_json::Value;
-use serde_json::json;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey};
+use serde_json::{Value, json};
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
-use crate::harness::eventually;
-use crate::harness::request;
+use crate::harness::{Client, Gateway, Setup, Upstream, Version, eventually, request};
 
 /// 40 bytes, as a text of any format.
 const SECRET: &[u8] = b"\x8f\x02\xe1q3Zr7Vt1xK9mPz2LcN8bYw5HsJ4dGf6A01Xt";

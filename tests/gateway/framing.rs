@@ -1,11 +1,6 @@
 //! What is forwarded has exactly one reading by RFC 9112; ambiguity ends the connection.
 
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::eventually;
-use crate::harness::raw;
-use crate::harness::request;
+use crate::harness::{Gateway, Setup, Version, eventually, raw, request};
 use crate::lifecycle::plain_get;
 
 /// A request that must never be seen by the upstream.

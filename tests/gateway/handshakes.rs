@@ -2,25 +2,16 @@
 
 use std::path::Path;
 
-use rcgen::CertificateParams;
-use rcgen::KeyPair;
-use rustls::HandshakeKind;
-use rustls::RootCertStore;
+use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::CertificateDer;
-use rustls::version::TLS12;
-use rustls::version::TLS13;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use rustls::version::{TLS12, TLS13};
+use rustls::{HandshakeKind, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::harness::DEADLINE;
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::client::shake;
-use crate::harness::client::tls;
-use crate::harness::request;
+use crate::harness::client::{shake, tls};
+use crate::harness::{DEADLINE, Gateway, Setup, Version, request};
 use crate::lifecycle;
 
 /// Writes a self-signed certificate and its key as `NAME.pem` and `NAME.key`.

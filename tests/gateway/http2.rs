@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::Frames;
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::kind;
-use crate::harness::request;
+use crate::harness::{Frames, Gateway, Setup, Version, kind, request};
 
 const REFUSED_STREAM: u32 = 7;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];

@@ -1,11 +1,6 @@
 //! What is malformed in HTTP/2 is refused by stream or connection, and nothing of it is forwarded.
 
-use crate::harness::Frames;
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::kind;
-use crate::harness::request;
+use crate::harness::{Frames, Gateway, Setup, Version, kind, request};
 
 /// HPACK's index of `:status: 200` (RFC 7541 appendix A).
 const STATUS_200: u8 = 0x88;

@@ -1,14 +1,8 @@
 //! Identity headers are the gateway's alone, in whatever spelling a client sends them.
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::raw;
-use crate::harness::request;
+use crate::harness::{Client, Gateway, Setup, Version, raw, request};
 
 const ACCOUNT: &str = r#"{"email": "you@example.com", "password": "correct horse 1"}"#;
 

@@ -1,16 +1,9 @@
 //! Accounts that come with the hashes of another product, and what becomes of those.
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::Backing;
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Reply;
-use crate::harness::Setup;
-use crate::harness::Version;
 use crate::harness::process::munjigi;
-use crate::harness::request;
+use crate::harness::{Backing, Client, Gateway, Reply, Setup, Version, request};
 use crate::redis::RedisServer;
 
 const PASSWORD: &str = "correct horse";

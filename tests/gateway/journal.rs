@@ -2,23 +2,14 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Process;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
-use crate::harness::disk::powerless;
-use crate::harness::disk::told;
-use crate::harness::eventually;
+use crate::harness::disk::{powerless, told};
 use crate::harness::gateway::trust;
 use crate::harness::process::munjigi;
-use crate::harness::request;
+use crate::harness::{Client, Gateway, Process, Setup, Upstream, Version, eventually, request};
 use crate::lifecycle::plain_get;
 use crate::redis::RedisServer;
 

@@ -2,14 +2,8 @@
 
 use std::time::Duration;
 
-use crate::harness::Client;
-use crate::harness::Process;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
-use crate::harness::eventually;
 use crate::harness::gateway::trust;
-use crate::harness::request;
+use crate::harness::{Client, Process, Setup, Upstream, Version, eventually, request};
 
 /// A gateway as a process, and what it was started with.
 pub(crate) struct Running {

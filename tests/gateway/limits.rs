@@ -3,14 +3,7 @@
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::harness::Backing;
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Reply;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::assert_literal;
-use crate::harness::request;
+use crate::harness::{Backing, Client, Gateway, Reply, Setup, Version, assert_literal, request};
 use crate::redis::RedisServer;
 
 const EMAIL: &str = "ann@example.com";

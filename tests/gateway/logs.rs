@@ -4,18 +4,10 @@ use std::process::Stdio;
 
 use serde_json::json;
 use tokio::io::AsyncReadExt;
-use tokio::process::Child;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
-use crate::harness::Client;
-use crate::harness::DEADLINE;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
-use crate::harness::eventually;
 use crate::harness::gateway::trust;
-use crate::harness::raw;
-use crate::harness::request;
+use crate::harness::{Client, DEADLINE, Setup, Upstream, Version, eventually, raw, request};
 
 /// Raw targets that try to begin a line, to colour, to move the cursor, or to turn the text.
 const TARGETS: [&str; 7] = [

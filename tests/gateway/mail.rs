@@ -5,35 +5,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use munjigi::app::assemble;
 use munjigi::app::kept::Kept;
-use munjigi::app::keys;
+use munjigi::app::{assemble, keys};
 use munjigi::clock::Now;
 use munjigi::config;
-use munjigi::mail::Letter;
-use munjigi::mail::Outbox;
+use munjigi::mail::{Letter, Outbox};
 use munjigi::operation::Language;
-use munjigi::store::NewMail;
-use munjigi::store::Store;
+use munjigi::store::{NewMail, Store};
 use rustls::ServerConfig;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use tokio::io::AsyncBufReadExt;
-use tokio::io::AsyncWriteExt;
-use tokio::io::BufReader;
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::harness::DEADLINE;
-use crate::harness::Gateway;
-use crate::harness::Process;
-use crate::harness::Setup;
-use crate::harness::SmtpServer;
-use crate::harness::Upstream;
-use crate::harness::eventually;
-use crate::harness::smtp;
+use crate::harness::{DEADLINE, Gateway, Process, Setup, SmtpServer, Upstream, eventually, smtp};
 
 const YOU: &str = "you@example.com";
 

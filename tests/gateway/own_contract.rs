@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
-use crate::harness::assert_literal;
-use crate::harness::request;
+use crate::harness::{Gateway, Setup, Upstream, Version, assert_literal, request};
 
 const CONTRACT: &str = r#"
 name = "acme"

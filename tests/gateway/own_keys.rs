@@ -4,19 +4,10 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use jsonwebtoken::Algorithm;
-use jsonwebtoken::EncodingKey;
-use jsonwebtoken::Header;
-use serde_json::Value;
-use serde_json::json;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
-use crate::harness::eventually;
-use crate::harness::request;
+use crate::harness::{Client, Gateway, Setup, Upstream, Version, eventually, request};
 
 const SECRET: &str = "q3Zr7Vt1xK9mPz2LcN8bYw5HsJ4dGf6A";
 

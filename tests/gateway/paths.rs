@@ -2,11 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::raw;
-use crate::harness::request;
+use crate::harness::{Gateway, Setup, Version, raw, request};
 
 /// Sends a request line as it stands, without a token; gives the status and what the upstream saw.
 async fn target(gateway: &Gateway, target: &str) -> (u16, Option<String>) {

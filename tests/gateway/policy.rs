@@ -2,12 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::raw;
-use crate::harness::request;
+use crate::harness::{Client, Gateway, Setup, Version, raw, request};
 
 async fn token(gateway: &Gateway, email: &str, role: &str) -> String {
     gateway.add_user(&["--email", email, "--role", role], "correct horse 1").await;

@@ -2,10 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::request;
+use crate::harness::{Gateway, Setup, Version, request};
 
 const ACCOUNT: &str = r#"{"email": "you@example.com", "password": "correct horse 1"}"#;
 

@@ -2,20 +2,12 @@
 //! token, over the wire, on SQLite and on Redis.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Reply;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::eventually;
-use crate::harness::request;
+use crate::harness::{Client, Gateway, Reply, Setup, Version, eventually, request};
 use crate::redis::RedisServer;
 
 /// How a product's clients log in and refresh.

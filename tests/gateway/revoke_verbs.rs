@@ -7,19 +7,12 @@ use std::sync::Arc;
 
 use munjigi::config;
 use munjigi::operation::RevocationKey;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::Backing;
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Process;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
-use crate::harness::eventually;
 use crate::harness::process::munjigi;
-use crate::harness::request;
+use crate::harness::{
+    Backing, Client, Gateway, Process, Setup, Upstream, Version, eventually, request,
+};
 use crate::redis::RedisServer;
 
 const ACCOUNT: &str = r#"{"email": "you@example.com", "password": "correct horse 1"}"#;

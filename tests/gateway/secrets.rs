@@ -6,14 +6,8 @@ use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use crate::harness::Client;
-use crate::harness::DEADLINE;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
-use crate::harness::eventually;
 use crate::harness::gateway::trust;
-use crate::harness::request;
+use crate::harness::{Client, DEADLINE, Setup, Upstream, Version, eventually, request};
 
 const CANARY: &str = "canary7f3a";
 

@@ -1,46 +1,27 @@
 //! Social login against providers that speak Google's and Kakao's protocols over TLS.
 
 use std::io::Write;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use munjigi::app::assemble;
 use munjigi::app::kept::Kept;
-use munjigi::app::keys;
-use munjigi::auth::Auth;
-use munjigi::auth::AuthSite;
-use munjigi::clock::BootTime;
-use munjigi::clock::Now;
-use munjigi::clock::Timestamp;
+use munjigi::app::{assemble, keys};
+use munjigi::auth::{Auth, AuthSite};
+use munjigi::clock::{BootTime, Now, Timestamp};
 use munjigi::config;
-use munjigi::operation::Caller;
-use munjigi::operation::Command;
-use munjigi::operation::ErrorCode;
-use munjigi::operation::Identifier;
-use munjigi::operation::Outcome;
-use munjigi::operation::Password;
-use munjigi::operation::ProblemKind;
-use munjigi::operation::Provider;
-use munjigi::operation::Rejection;
-use munjigi::operation::TokenSet;
-use munjigi::operation::UserView;
+use munjigi::operation::{
+    Caller, Command, ErrorCode, Identifier, Outcome, Password, ProblemKind, Provider, Rejection,
+    TokenSet, UserView,
+};
 use munjigi::revocation::Revocations;
 use munjigi::secret::Secret;
-use munjigi::store::Lookup;
-use munjigi::store::User;
-use munjigi::store::UserChange;
-use serde_json::Value;
-use serde_json::json;
+use munjigi::store::{Lookup, User, UserChange};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::harness::Double;
-use crate::harness::Person;
-use crate::harness::ProviderReply as Reply;
-use crate::harness::Upstream;
+use crate::harness::{Double, Person, ProviderReply as Reply, Upstream};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const CLIENT: &str = "web.apps.example";

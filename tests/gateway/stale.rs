@@ -1,24 +1,15 @@
 //! Without news of revocations each route does what its `when_stale` says: never silently open.
 
 use std::path::Path;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use munjigi::operation::RevocationKey;
-use munjigi::operation::SessionId;
+use munjigi::operation::{RevocationKey, SessionId};
 use rusqlite::params;
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Process;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
-use crate::harness::eventually;
 use crate::harness::gateway::trust;
-use crate::harness::request;
+use crate::harness::{Client, Gateway, Process, Setup, Upstream, Version, eventually, request};
 use crate::redis::RedisServer;
 
 const ACCOUNT: &str = r#"{"email": "you@example.com", "password": "correct horse 1"}"#;

@@ -2,21 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::Arc;
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::Backing;
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
-use crate::harness::request;
+use crate::harness::{Backing, Client, Gateway, Setup, Upstream, Version, request};
 use crate::redis::RedisServer;
 
 const ACCOUNT: &str = r#"{"email": "you@example.com", "password": "correct horse 1"}"#;

@@ -1,27 +1,18 @@
 //! What goes on under a token ends with it: WebSockets, events, downloads, uploads.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::client::TlsStream;
 
-use crate::harness::DEADLINE;
-use crate::harness::Frames;
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Upstream;
-use crate::harness::Version;
 use crate::harness::client::connect;
-use crate::harness::eventually;
-use crate::harness::kind;
-use crate::harness::request;
+use crate::harness::{
+    DEADLINE, Frames, Gateway, Setup, Upstream, Version, eventually, kind, request,
+};
 use crate::redis::RedisServer;
 
 /// Close, two bytes long, 1008.

@@ -3,11 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::request;
+use crate::harness::{Client, Gateway, Setup, Version, request};
 
 const ACCOUNT: &str = r#"{"email": "you@example.com", "password": "correct horse 1"}"#;
 

@@ -1,20 +1,15 @@
 //! Upstreams that refuse, reset, stall, cut or flood; bodies that stream; WebSockets.
 
-use futures_util::SinkExt;
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use serde_json::json;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
 use crate::harness::client::connect;
-use crate::harness::request;
+use crate::harness::{Gateway, Setup, Version, request};
 
 /// A server that reads a head, answers with these bytes, and closes.
 async fn misbehaving(bytes: &'static [u8]) -> String {

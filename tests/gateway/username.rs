@@ -2,15 +2,9 @@
 
 use serde_json::json;
 
-use crate::harness::Backing;
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Reply;
-use crate::harness::Setup;
-use crate::harness::assert_case;
-use crate::harness::assert_transcript;
-use crate::harness::everywhere;
-use crate::harness::request;
+use crate::harness::{
+    Backing, Client, Gateway, Reply, Setup, assert_case, assert_transcript, everywhere, request,
+};
 
 const LOGIN: &str = r#"{"username":"user","password":"password"}"#;
 const ISSUED: &str = r#"200

@@ -1,12 +1,6 @@
 //! `zdm`, held to the product's own document, over HTTP/1.1 and HTTP/2, on SQLite and on Redis.
 
-use crate::harness::Backing;
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::assert_literal;
-use crate::harness::request;
+use crate::harness::{Backing, Client, Gateway, Setup, Version, assert_literal, request};
 use crate::redis::RedisServer;
 
 const PATH: &str = "/api/v1/auth/issue";

@@ -1,14 +1,8 @@
 //! `zipcheck`, held to the product's own document, byte for byte.
 
-use crate::harness::Client;
-use crate::harness::Gateway;
-use crate::harness::Reply;
-use crate::harness::Setup;
-use crate::harness::Version;
-use crate::harness::assert_case;
-use crate::harness::assert_transcript;
-use crate::harness::everywhere;
-use crate::harness::request;
+use crate::harness::{
+    Client, Gateway, Reply, Setup, Version, assert_case, assert_transcript, everywhere, request,
+};
 
 const SIGNUP: &str = r#"{"email":"user@email.com","password":"password123","nickname":"zipuser"}"#;
 const LOGIN: &str = r#"{"email":"user@email.com","password":"password123"}"#;

@@ -1,7 +1,6 @@
 //! Faults: a gateway is killed or cut off, Redis loses what it has.
 
-use crate::gateway::Feed;
-use crate::gateway::Gateway;
+use crate::gateway::{Feed, Gateway};
 use crate::redis::Redis;
 use crate::set::Set;
 use crate::step::What;

@@ -1,7 +1,6 @@
 //! The feed and what is done beside it: reading, putting back, and when contact counts.
 
-use crate::gateway::Feed;
-use crate::gateway::Gateway;
+use crate::gateway::{Feed, Gateway};
 use crate::redis::Lineage;
 use crate::set::Set;
 use crate::step::What;

@@ -1,7 +1,6 @@
 //! Two gateways on one Redis, at one moment.
 
-use crate::gateway::Feed;
-use crate::gateway::Gateway;
+use crate::gateway::{Feed, Gateway};
 use crate::product::Product;
 use crate::redis::Redis;
 use crate::set::Set;

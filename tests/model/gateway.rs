@@ -1,9 +1,7 @@
 //! One gateway: its list, its file, its feed, and what it is asked at the moment.
 
-use crate::redis::Lineage;
-use crate::redis::Redis;
-use crate::set::Revoked;
-use crate::set::Set;
+use crate::redis::{Lineage, Redis};
+use crate::set::{Revoked, Set};
 
 /// What a gateway has in memory, and what is in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

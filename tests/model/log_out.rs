@@ -1,9 +1,7 @@
 //! Log-outs and revocations: list, then file and Redis at once, then the answer.
 
-use crate::gateway::Revoking;
-use crate::gateway::Stage;
-use crate::set::Revoked;
-use crate::set::Set;
+use crate::gateway::{Revoking, Stage};
+use crate::set::{Revoked, Set};
 use crate::step::What;
 use crate::walk::Walk;
 

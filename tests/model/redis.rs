@@ -1,7 +1,6 @@
 //! The Redis of the fleet: the primary's data, and a replica that may have stopped following it.
 
-use crate::set::Revoked;
-use crate::set::Set;
+use crate::set::{Revoked, Set};
 
 /// What a server holds of one session and of what is revoked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

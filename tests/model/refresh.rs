@@ -1,12 +1,10 @@
 //! Refreshes: the session is looked up, then whether it is revoked, then one script decides.
 
 use crate::fleet::TOKENS;
-use crate::gateway::Exchange;
-use crate::gateway::Refreshing;
+use crate::gateway::{Exchange, Refreshing};
 use crate::promise::Promise;
 use crate::redis::Session;
-use crate::set::Revoked;
-use crate::set::Set;
+use crate::set::{Revoked, Set};
 use crate::step::What;
 use crate::walk::Walk;
 

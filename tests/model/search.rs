@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Write;
 
-use crate::fleet::Bounds;
-use crate::fleet::Fleet;
+use crate::fleet::{Bounds, Fleet};
 use crate::product::Product;
 use crate::promise::Promise;
 use crate::step::Kind;

@@ -4,9 +4,7 @@ use crate::fleet::Fleet;
 use crate::gateway::Gateway;
 use crate::product::Product;
 use crate::promise::Promise;
-use crate::step::Action;
-use crate::step::Step;
-use crate::step::What;
+use crate::step::{Action, Step, What};
 
 /// Collects the steps of one gateway.
 pub(crate) struct Walk<'a> {

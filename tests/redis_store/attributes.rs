@@ -3,19 +3,9 @@
 use std::collections::BTreeMap;
 
 use munjigi::operation::RefreshHash;
-use munjigi::store::Lookup;
-use munjigi::store::NewUser;
-use munjigi::store::Rotation;
-use munjigi::store::UserChange;
+use munjigi::store::{Lookup, NewUser, Rotation, UserChange};
 
-use crate::fixture::HOUR;
-use crate::fixture::REALM;
-use crate::fixture::by_email;
-use crate::fixture::login;
-use crate::fixture::new_user;
-use crate::fixture::now;
-use crate::fixture::successor;
-use crate::fixture::until;
+use crate::fixture::{HOUR, REALM, by_email, login, new_user, now, successor, until};
 use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
 

@@ -1,39 +1,20 @@
 //! A cluster: slots that move, masters that die, and what a cluster's node is not.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use munjigi::operation::Identifier;
-use munjigi::operation::RefreshHash;
+use munjigi::operation::{Identifier, RefreshHash};
 use munjigi::secret::Secret;
-use munjigi::store::Deadlines;
-use munjigi::store::Lookup;
-use munjigi::store::RedisOptions;
-use munjigi::store::RedisStore;
-use munjigi::store::Rotation;
-use munjigi::store::Store;
-use munjigi::store::User;
+use munjigi::store::{Deadlines, Lookup, RedisOptions, RedisStore, Rotation, Store, User};
 
-use crate::fixture::HOUR;
-use crate::fixture::REALM;
-use crate::fixture::eventually;
-use crate::fixture::login;
-use crate::fixture::now;
-use crate::fixture::of_token;
-use crate::fixture::successor;
-use crate::fixture::told;
-use crate::fixture::until as revoked_until;
-use crate::fixture::user;
+use crate::fixture::{
+    HOUR, REALM, eventually, login, now, of_token, successor, told, until as revoked_until, user,
+};
 use crate::follower::Follower;
-use crate::redis_server::RedisServer;
-use crate::redis_server::until;
-use crate::redis_sets::ClusterSet;
-use crate::redis_sets::shared_cluster;
-use crate::server::CLUSTER_RULES;
-use crate::server::PATIENT;
-use crate::server::RULES;
+use crate::redis_server::{RedisServer, until};
+use crate::redis_sets::{ClusterSet, shared_cluster};
+use crate::server::{CLUSTER_RULES, PATIENT, RULES};
 
 const BRISK: Deadlines =
     Deadlines { command: Duration::from_secs(1), lookup: Duration::from_secs(1) };

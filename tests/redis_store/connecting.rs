@@ -1,21 +1,11 @@
 //! What a server must be, and what is told where it is not.
 
 use munjigi::secret::Secret;
-use munjigi::store::RedisOptions;
-use munjigi::store::RedisStore;
-use munjigi::store::Store;
-use munjigi::store::StoreError;
+use munjigi::store::{RedisOptions, RedisStore, Store, StoreError};
 
-use crate::fixture::mail;
-use crate::fixture::new_user;
-use crate::fixture::now;
-use crate::fixture::of_token;
-use crate::fixture::told;
-use crate::fixture::until;
+use crate::fixture::{mail, new_user, now, of_token, told, until};
 use crate::redis_server::RedisServer;
-use crate::server::CLUSTER_RULES;
-use crate::server::PATIENT;
-use crate::server::RULES;
+use crate::server::{CLUSTER_RULES, PATIENT, RULES};
 
 async fn refusal(options: RedisOptions) -> String {
     match RedisStore::connect(options).await {

@@ -1,14 +1,11 @@
 //! What a look at the servers tells of them, and of what they leave open.
 
 use munjigi::secret::Secret;
-use munjigi::store::Examination;
-use munjigi::store::RedisOptions;
-use munjigi::store::RedisStore;
+use munjigi::store::{Examination, RedisOptions, RedisStore};
 
 use crate::fixture::told;
 use crate::redis_server::RedisServer;
-use crate::redis_sets::shared_cluster;
-use crate::redis_sets::shared_sentinels;
+use crate::redis_sets::{shared_cluster, shared_sentinels};
 use crate::server::PATIENT;
 
 async fn examine(options: RedisOptions) -> Examination {

@@ -7,39 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use munjigi::journal::Journaled;
-use munjigi::operation::RefreshHash;
-use munjigi::operation::Revocation;
-use munjigi::store::NewUser;
-use munjigi::store::RedisOptions;
-use munjigi::store::RedisStore;
-use munjigi::store::Rotation;
-use munjigi::store::Store;
-use munjigi::store::UserChange;
+use munjigi::operation::{RefreshHash, Revocation};
+use munjigi::store::{NewUser, RedisOptions, RedisStore, Rotation, Store, UserChange};
 use tempfile::TempDir;
 
 use crate::fake_sentinel::FakeSentinel;
-use crate::fixture::HOUR;
-use crate::fixture::ISSUER;
-use crate::fixture::REALM;
-use crate::fixture::eventually;
-use crate::fixture::login;
-use crate::fixture::new_user;
-use crate::fixture::now;
-use crate::fixture::of_session;
-use crate::fixture::of_token;
-use crate::fixture::successor;
-use crate::fixture::until as revoked_until;
-use crate::fixture::user;
-use crate::link::Link;
-use crate::link::Mode;
-use crate::node::Node;
-use crate::node::folder;
-use crate::node::holds;
-use crate::node::stands;
-use crate::redis_server::RedisServer;
-use crate::redis_server::until;
-use crate::redis_sets::ClusterSet;
-use crate::redis_sets::SentinelSet;
+use crate::fixture::{
+    HOUR, ISSUER, REALM, eventually, login, new_user, now, of_session, of_token, successor,
+    until as revoked_until, user,
+};
+use crate::link::{Link, Mode};
+use crate::node::{Node, folder, holds, stands};
+use crate::redis_server::{RedisServer, until};
+use crate::redis_sets::{ClusterSet, SentinelSet};
 use crate::sentinel::BRISK;
 use crate::server::PATIENT;
 

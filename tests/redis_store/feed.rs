@@ -4,19 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use munjigi::operation::Revocation;
-use munjigi::operation::Revoked;
-use munjigi::operation::UserId;
-use munjigi::store::Deadlines;
-use munjigi::store::FeedEntry;
-use munjigi::store::FeedEvent;
-use munjigi::store::FeedInterruption;
-use munjigi::store::Store;
+use munjigi::operation::{Revocation, Revoked, UserId};
+use munjigi::store::{Deadlines, FeedEntry, FeedEvent, FeedInterruption, Store};
 
-use crate::fixture::REALM;
-use crate::fixture::eventually;
-use crate::fixture::of_token;
-use crate::fixture::until;
+use crate::fixture::{REALM, eventually, of_token, until};
 use crate::follower::Follower;
 use crate::redis_server::RedisServer;
 use crate::server::PATIENT;

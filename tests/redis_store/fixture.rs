@@ -5,22 +5,9 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use munjigi::clock::Now;
-use munjigi::clock::Timestamp;
-use munjigi::operation::Identifier;
-use munjigi::operation::RefreshHash;
-use munjigi::operation::Revocation;
-use munjigi::operation::Revoked;
-use munjigi::operation::SessionId;
-use munjigi::operation::TokenId;
-use munjigi::store::NewMail;
-use munjigi::store::NewSession;
-use munjigi::store::NewUser;
-use munjigi::store::Session;
-use munjigi::store::Store;
-use munjigi::store::StoreError;
-use munjigi::store::Successor;
-use munjigi::store::User;
+use munjigi::clock::{Now, Timestamp};
+use munjigi::operation::{Identifier, RefreshHash, Revocation, Revoked, SessionId, TokenId};
+use munjigi::store::{NewMail, NewSession, NewUser, Session, Store, StoreError, Successor, User};
 use uuid::Uuid;
 
 use crate::redis_server::IN_TIME;

@@ -2,13 +2,9 @@
 
 use std::sync::Arc;
 
-use munjigi::clock::BootTime;
-use munjigi::clock::Now;
-use munjigi::operation::Revocation;
-use munjigi::operation::RevocationKey;
-use munjigi::store::FeedEvent;
-use munjigi::store::FeedInterruption;
-use munjigi::store::Store;
+use munjigi::clock::{BootTime, Now};
+use munjigi::operation::{Revocation, RevocationKey};
+use munjigi::store::{FeedEvent, FeedInterruption, Store};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 

@@ -3,30 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use munjigi::clock::Now;
-use munjigi::clock::Timestamp;
+use munjigi::clock::{Now, Timestamp};
 use munjigi::config::Algorithm;
-use munjigi::operation::Revocation;
-use munjigi::operation::Revoked;
+use munjigi::operation::{Revocation, Revoked};
 use munjigi::revocation::Freshness;
-use munjigi::store::RedisStore;
-use munjigi::store::Store;
+use munjigi::store::{RedisStore, Store};
 use munjigi::token::StoredKey;
 
-use crate::fixture::ISSUER;
-use crate::fixture::eventually;
-use crate::fixture::now;
-use crate::fixture::of_token;
-use crate::fixture::until;
-use crate::fixture::user;
-use crate::link::Link;
-use crate::link::Mode;
-use crate::node::Node;
-use crate::node::folder;
-use crate::node::holds;
-use crate::node::stands;
-use crate::redis_server::IN_TIME;
-use crate::redis_server::RedisServer;
+use crate::fixture::{ISSUER, eventually, now, of_token, until, user};
+use crate::link::{Link, Mode};
+use crate::node::{Node, folder, holds, stands};
+use crate::redis_server::{IN_TIME, RedisServer};
 use crate::server::PATIENT;
 
 #[tokio::test]

@@ -4,31 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join;
-use munjigi::operation::RefreshHash;
-use munjigi::operation::Revocation;
-use munjigi::operation::Revoked;
-use munjigi::operation::UserId;
-use munjigi::store::Lookup;
-use munjigi::store::NewUser;
-use munjigi::store::RedisStore;
-use munjigi::store::Rotation;
-use munjigi::store::Store;
-use munjigi::store::StoreError;
-use munjigi::store::UserChange;
+use munjigi::operation::{RefreshHash, Revocation, Revoked, UserId};
+use munjigi::store::{Lookup, NewUser, RedisStore, Rotation, Store, StoreError, UserChange};
 
-use crate::fixture::HOUR;
-use crate::fixture::ISSUER;
-use crate::fixture::REALM;
-use crate::fixture::by_email;
-use crate::fixture::login;
-use crate::fixture::new_user;
-use crate::fixture::now;
-use crate::fixture::of_session;
-use crate::fixture::successor;
-use crate::fixture::until;
-use crate::fixture::user;
-use crate::link::Link;
-use crate::link::Mode;
+use crate::fixture::{
+    HOUR, ISSUER, REALM, by_email, login, new_user, now, of_session, successor, until, user,
+};
+use crate::link::{Link, Mode};
 use crate::node::holds;
 use crate::redis_server::RedisServer;
 use crate::server::PATIENT;

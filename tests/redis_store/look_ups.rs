@@ -3,15 +3,9 @@
 use std::collections::BTreeMap;
 
 use munjigi::operation::Identifier;
-use munjigi::store::Lookup;
-use munjigi::store::NewUser;
-use munjigi::store::UserChange;
+use munjigi::store::{Lookup, NewUser, UserChange};
 
-use crate::fixture::REALM;
-use crate::fixture::by_email;
-use crate::fixture::new_user;
-use crate::fixture::now;
-use crate::fixture::until;
+use crate::fixture::{REALM, by_email, new_user, now, until};
 use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
 

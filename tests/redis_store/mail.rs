@@ -3,16 +3,10 @@
 use std::sync::Arc;
 
 use munjigi::operation::Email;
-use munjigi::store::CodePurpose;
-use munjigi::store::NewCode;
-use munjigi::store::NewMail;
-use munjigi::store::Store;
+use munjigi::store::{CodePurpose, NewCode, NewMail, Store};
 use uuid::Uuid;
 
-use crate::fixture::HOUR;
-use crate::fixture::REALM;
-use crate::fixture::mail;
-use crate::fixture::now;
+use crate::fixture::{HOUR, REALM, mail, now};
 use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
 

@@ -5,22 +5,14 @@ use std::time::Duration;
 
 use munjigi::clock::Now;
 use munjigi::drain::Drain;
-use munjigi::journal::Journal;
-use munjigi::journal::Journaled;
-use munjigi::journal::OnDamage;
+use munjigi::journal::{Journal, Journaled, OnDamage};
 use munjigi::operation::Revocation;
-use munjigi::revocation::Freshness;
-use munjigi::revocation::Revocations;
-use munjigi::store::RedisOptions;
-use munjigi::store::RedisStore;
-use munjigi::store::Store;
-use munjigi::store::StoreError;
+use munjigi::revocation::{Freshness, Revocations};
+use munjigi::store::{RedisOptions, RedisStore, Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::fixture::eventually;
-use crate::fixture::now;
-use crate::fixture::of_token;
+use crate::fixture::{eventually, now, of_token};
 use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
 

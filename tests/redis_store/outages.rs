@@ -1,21 +1,10 @@
 //! A Redis that is stopped, gone, restarted, read-only or full.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use munjigi::store::Deadlines;
-use munjigi::store::Lookup;
-use munjigi::store::StoreError;
+use munjigi::store::{Deadlines, Lookup, StoreError};
 
-use crate::fixture::REALM;
-use crate::fixture::by_email;
-use crate::fixture::eventually;
-use crate::fixture::mail;
-use crate::fixture::new_user;
-use crate::fixture::now;
-use crate::fixture::of_token;
-use crate::fixture::told;
-use crate::fixture::user;
+use crate::fixture::{REALM, by_email, eventually, mail, new_user, now, of_token, told, user};
 use crate::redis_server::RedisServer;
 use crate::server::PATIENT;
 

@@ -1,24 +1,12 @@
 //! `wait_replicas`: a revocation is acknowledged once as many replicas have it.
 
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use munjigi::store::Deadlines;
-use munjigi::store::RedisOptions;
-use munjigi::store::RedisStore;
-use munjigi::store::Store;
-use munjigi::store::StoreError;
+use munjigi::store::{Deadlines, RedisOptions, RedisStore, Store, StoreError};
 
-use crate::fixture::eventually;
-use crate::fixture::login;
-use crate::fixture::of_session;
-use crate::fixture::of_token;
-use crate::fixture::told;
-use crate::fixture::until as revoked_until;
-use crate::fixture::user;
-use crate::redis_server::RedisServer;
-use crate::redis_server::until;
+use crate::fixture::{eventually, login, of_session, of_token, told, until as revoked_until, user};
+use crate::redis_server::{RedisServer, until};
 
 const BRISK: Deadlines =
     Deadlines { command: Duration::from_secs(2), lookup: Duration::from_secs(2) };

@@ -1,24 +1,15 @@
 //! A master that sentinels watch: fail-overs, and sentinels that are away, silent or behind.
 
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use munjigi::operation::Revocation;
-use munjigi::store::Deadlines;
-use munjigi::store::RedisOptions;
-use munjigi::store::RedisStore;
-use munjigi::store::Store;
+use munjigi::store::{Deadlines, RedisOptions, RedisStore, Store};
 
 use crate::fake_sentinel::FakeSentinel;
-use crate::fixture::eventually;
-use crate::fixture::new_user;
-use crate::fixture::now;
-use crate::fixture::of_token;
-use crate::fixture::told;
+use crate::fixture::{eventually, new_user, now, of_token, told};
 use crate::follower::Follower;
-use crate::redis_server::RedisServer;
-use crate::redis_server::until;
+use crate::redis_server::{RedisServer, until};
 use crate::redis_sets::SentinelSet;
 use crate::server::PATIENT;
 

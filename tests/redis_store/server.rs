@@ -3,10 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use munjigi::store::Deadlines;
-use munjigi::store::RedisOptions;
-use munjigi::store::RedisStore;
-use munjigi::store::Store;
+use munjigi::store::{Deadlines, RedisOptions, RedisStore, Store};
 
 use crate::link::Link;
 use crate::redis_server::RedisServer;

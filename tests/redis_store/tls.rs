@@ -2,23 +2,12 @@
 
 use std::path::PathBuf;
 
-use munjigi::store::RedisOptions;
-use munjigi::store::RedisStore;
-use munjigi::store::Store;
-use munjigi::store::StoreError;
-use rcgen::BasicConstraints;
-use rcgen::CertificateParams;
-use rcgen::CertifiedIssuer;
-use rcgen::DnType;
-use rcgen::IsCa;
-use rcgen::KeyPair;
+use munjigi::store::{RedisOptions, RedisStore, Store, StoreError};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
-use crate::fixture::eventually;
-use crate::fixture::new_user;
-use crate::fixture::told;
-use crate::redis_server::RedisServer;
-use crate::redis_server::free_port;
+use crate::fixture::{eventually, new_user, told};
+use crate::redis_server::{RedisServer, free_port};
 use crate::server::PATIENT;
 
 /// A CA, and a server's certificate of it for 127.0.0.1.

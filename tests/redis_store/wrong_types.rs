@@ -5,42 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use munjigi::config::Algorithm;
-use munjigi::operation::Identifier;
-use munjigi::operation::RefreshHash;
-use munjigi::operation::RevocationKey;
-use munjigi::operation::SessionId;
+use munjigi::operation::{Identifier, RefreshHash, RevocationKey, SessionId};
 use munjigi::secret::Secret;
-use munjigi::store::Archive;
-use munjigi::store::CodePurpose;
-use munjigi::store::Events;
-use munjigi::store::FeedEvent;
-use munjigi::store::FeedInterruption;
-use munjigi::store::Lookup;
-use munjigi::store::NewSession;
-use munjigi::store::Page;
-use munjigi::store::Record;
-use munjigi::store::RedisOptions;
-use munjigi::store::RedisStore;
-use munjigi::store::Store;
-use munjigi::store::StoreError;
-use munjigi::store::User;
-use munjigi::store::UserChange;
-use munjigi::store::WaitingEvent;
+use munjigi::store::{
+    Archive, CodePurpose, Events, FeedEvent, FeedInterruption, Lookup, NewSession, Page, Record,
+    RedisOptions, RedisStore, Store, StoreError, User, UserChange, WaitingEvent,
+};
 use munjigi::token::StoredKey;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::fixture::ISSUER;
-use crate::fixture::REALM;
-use crate::fixture::by_email;
-use crate::fixture::login;
-use crate::fixture::mail;
-use crate::fixture::new_user;
-use crate::fixture::now;
-use crate::fixture::of_session;
-use crate::fixture::of_token;
-use crate::fixture::successor;
-use crate::fixture::until;
+use crate::fixture::{
+    ISSUER, REALM, by_email, login, mail, new_user, now, of_session, of_token, successor, until,
+};
 use crate::follower::Follower;
 use crate::redis_server::RedisServer;
 use crate::server::PATIENT;

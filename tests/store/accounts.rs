@@ -3,27 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use munjigi::operation::Email;
-use munjigi::operation::Identifier;
-use munjigi::operation::UserId;
-use munjigi::operation::Username;
-use munjigi::store::Lookup;
-use munjigi::store::NewUser;
-use munjigi::store::Rotation;
-use munjigi::store::Store;
-use munjigi::store::StoreError;
-use munjigi::store::User;
-use munjigi::store::UserChange;
+use munjigi::operation::{Email, Identifier, UserId, Username};
+use munjigi::store::{Lookup, NewUser, Rotation, Store, StoreError, User, UserChange};
 
-use crate::fixture::REALM;
-use crate::fixture::at;
-use crate::fixture::change;
-use crate::fixture::new_user;
-use crate::fixture::new_user_with_image;
-use crate::fixture::open;
-use crate::fixture::rotate;
-use crate::fixture::user;
-use crate::fixture::without_attributes;
+use crate::fixture::{
+    REALM, at, change, new_user, new_user_with_image, open, rotate, user, without_attributes,
+};
 
 async fn find(store: &Arc<dyn Store>, who: &Identifier) -> Option<User> {
     store.find_user(REALM, who, Lookup::Whole).await.expect("a look-up")

@@ -5,50 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use munjigi::clock::Timestamp;
-use munjigi::config::Algorithm;
-use munjigi::config::Rate;
-use munjigi::operation::Identifier;
-use munjigi::operation::Revocation;
-use munjigi::operation::Revoked;
+use munjigi::config::{Algorithm, Rate};
+use munjigi::operation::{Identifier, Revocation, Revoked};
 use munjigi::secret::Secret;
-use munjigi::store::Archive;
-use munjigi::store::Bound;
-use munjigi::store::Lookup;
-use munjigi::store::NewUser;
-use munjigi::store::Page;
-use munjigi::store::Record;
-use munjigi::store::Rotation;
-use munjigi::store::Store;
-use munjigi::store::Tally;
-use munjigi::store::TrySubject;
-use munjigi::store::User;
-use munjigi::store::UserChange;
+use munjigi::store::{
+    Archive, Bound, Lookup, NewUser, Page, Record, Rotation, Store, Tally, TrySubject, User,
+    UserChange,
+};
 use munjigi::token::StoredKey;
 use tokio::sync::mpsc;
 
 use crate::backend::Backend;
-use crate::fixture::DAY;
-use crate::fixture::GRACE;
-use crate::fixture::HOUR;
-use crate::fixture::ISSUER;
-use crate::fixture::REALM;
-use crate::fixture::at;
-use crate::fixture::before;
-use crate::fixture::change;
-use crate::fixture::code;
-use crate::fixture::hash;
-use crate::fixture::login;
-use crate::fixture::mail;
-use crate::fixture::new_user;
-use crate::fixture::new_user_with_image;
-use crate::fixture::of_site;
-use crate::fixture::of_token;
-use crate::fixture::open;
-use crate::fixture::sealed;
-use crate::fixture::session_of;
-use crate::fixture::successor;
-use crate::fixture::until;
-use crate::fixture::user;
+use crate::fixture::{
+    DAY, GRACE, HOUR, ISSUER, REALM, at, before, change, code, hash, login, mail, new_user,
+    new_user_with_image, of_site, of_token, open, sealed, session_of, successor, until, user,
+};
 
 async fn exported(store: &dyn Archive, now: Timestamp) -> Vec<Record> {
     let (sender, mut pages) = mpsc::channel::<Page>(1);

@@ -3,19 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use munjigi::store::Archive;
-use munjigi::store::Deadlines;
-use munjigi::store::Durability;
-use munjigi::store::RedisOptions;
-use munjigi::store::RedisStore;
-use munjigi::store::SqliteStore;
-use munjigi::store::Store;
+use munjigi::store::{
+    Archive, Deadlines, Durability, RedisOptions, RedisStore, SqliteStore, Store,
+};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::redis_server::RedisServer;
-use crate::redis_sets::shared_cluster;
-use crate::redis_sets::shared_sentinels;
+use crate::redis_sets::{shared_cluster, shared_sentinels};
 
 /// Deadlines that a busy machine keeps: what is checked here is behaviour, not speed.
 pub(crate) const DEADLINES: Deadlines =

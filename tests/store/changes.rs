@@ -3,34 +3,13 @@
 use std::sync::Arc;
 
 use munjigi::clock::Timestamp;
-use munjigi::operation::Email;
-use munjigi::operation::Identifier;
-use munjigi::operation::UserId;
-use munjigi::store::Lookup;
-use munjigi::store::NewUser;
-use munjigi::store::Rotation;
-use munjigi::store::Store;
-use munjigi::store::User;
-use munjigi::store::UserChange;
+use munjigi::operation::{Email, Identifier, UserId};
+use munjigi::store::{Lookup, NewUser, Rotation, Store, User, UserChange};
 
-use crate::fixture::ISSUER;
-use crate::fixture::OTHER_ISSUER;
-use crate::fixture::REALM;
-use crate::fixture::at;
-use crate::fixture::change;
-use crate::fixture::hash;
-use crate::fixture::new_user;
-use crate::fixture::of_session;
-use crate::fixture::of_user;
-use crate::fixture::open;
-use crate::fixture::open_at;
-use crate::fixture::rotate;
-use crate::fixture::sessions;
-use crate::fixture::stands;
-use crate::fixture::until;
-use crate::fixture::user;
-use crate::fixture::user_now;
-use crate::fixture::without_attributes;
+use crate::fixture::{
+    ISSUER, OTHER_ISSUER, REALM, at, change, hash, new_user, of_session, of_user, open, open_at,
+    rotate, sessions, stands, until, user, user_now, without_attributes,
+};
 
 fn new_password() -> UserChange {
     UserChange::SetPassword { verifier: "$new".to_owned() }

@@ -4,15 +4,9 @@ use std::sync::Arc;
 
 use munjigi::clock::Timestamp;
 use munjigi::operation::Email;
-use munjigi::store::CodePurpose;
-use munjigi::store::NewCode;
-use munjigi::store::Store;
+use munjigi::store::{CodePurpose, NewCode, Store};
 
-use crate::fixture::REALM;
-use crate::fixture::at;
-use crate::fixture::code;
-use crate::fixture::hash;
-use crate::fixture::mail;
+use crate::fixture::{REALM, at, code, hash, mail};
 
 const MINUTE: u64 = 60;
 

@@ -3,31 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use munjigi::clock::BootTime;
-use munjigi::clock::Now;
+use munjigi::clock::{BootTime, Now};
 use munjigi::operation::Revocation;
-use munjigi::store::FeedEntry;
-use munjigi::store::FeedEvent;
-use munjigi::store::NewSession;
-use munjigi::store::Store;
-use munjigi::store::UserChange;
+use munjigi::store::{FeedEntry, FeedEvent, NewSession, Store, UserChange};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::fixture::ISSUER;
-use crate::fixture::at;
-use crate::fixture::before;
-use crate::fixture::change;
-use crate::fixture::login;
-use crate::fixture::of_session;
-use crate::fixture::of_site;
-use crate::fixture::of_token;
-use crate::fixture::of_user;
-use crate::fixture::open;
-use crate::fixture::rotate;
-use crate::fixture::session_of;
-use crate::fixture::until;
-use crate::fixture::user;
+use crate::fixture::{
+    ISSUER, at, before, change, login, of_session, of_site, of_token, of_user, open, rotate,
+    session_of, until, user,
+};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 

@@ -1,32 +1,18 @@
 //! What the checks are made of: accounts, sessions, tokens, and a fixed point in time.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use munjigi::clock::Now;
-use munjigi::clock::Timestamp;
-use munjigi::operation::Identifier;
-use munjigi::operation::RefreshHash;
-use munjigi::operation::Revocation;
-use munjigi::operation::Revoked;
-use munjigi::operation::SessionId;
-use munjigi::operation::TokenId;
-use munjigi::operation::UserId;
-use munjigi::store::CodePurpose;
-use munjigi::store::Lookup;
-use munjigi::store::NewCode;
-use munjigi::store::NewMail;
-use munjigi::store::NewSession;
-use munjigi::store::NewUser;
-use munjigi::store::Rotation;
-use munjigi::store::Session;
-use munjigi::store::Store;
-use munjigi::store::Successor;
-use munjigi::store::User;
-use munjigi::store::UserChange;
+use munjigi::clock::{Now, Timestamp};
+use munjigi::operation::{
+    Identifier, RefreshHash, Revocation, Revoked, SessionId, TokenId, UserId,
+};
+use munjigi::store::{
+    CodePurpose, Lookup, NewCode, NewMail, NewSession, NewUser, Rotation, Session, Store,
+    Successor, User, UserChange,
+};
 use uuid::Uuid;
 
 pub(crate) const REALM: &str = "default";

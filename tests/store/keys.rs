@@ -3,16 +3,12 @@
 use std::sync::Arc;
 
 use munjigi::config::Algorithm;
-use munjigi::operation::Revocation;
-use munjigi::operation::Revoked;
+use munjigi::operation::{Revocation, Revoked};
 use munjigi::secret::Secret;
 use munjigi::store::Store;
 use munjigi::token::StoredKey;
 
-use crate::fixture::DAY;
-use crate::fixture::ISSUER;
-use crate::fixture::OTHER_ISSUER;
-use crate::fixture::at;
+use crate::fixture::{DAY, ISSUER, OTHER_ISSUER, at};
 
 fn key(kid: &str, algorithm: Algorithm, seconds: u64) -> StoredKey {
     StoredKey {

@@ -4,20 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use munjigi::store::CodePurpose;
-use munjigi::store::MOST_MAILS;
-use munjigi::store::NewMail;
-use munjigi::store::QueuedMail;
-use munjigi::store::Store;
-use munjigi::store::StoreError;
+use munjigi::store::{CodePurpose, MOST_MAILS, NewMail, QueuedMail, Store, StoreError};
 use uuid::Uuid;
 
-use crate::fixture::HOUR;
-use crate::fixture::REALM;
-use crate::fixture::at;
-use crate::fixture::code;
-use crate::fixture::hash;
-use crate::fixture::mail;
+use crate::fixture::{HOUR, REALM, at, code, hash, mail};
 
 async fn queue(store: &Arc<dyn Store>, mail: &NewMail) {
     store.queue_mail(mail.clone()).await.expect("a mail");

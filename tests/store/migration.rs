@@ -6,31 +6,15 @@ use std::sync::Arc;
 
 use munjigi::clock::Timestamp;
 use munjigi::config::Algorithm;
-use munjigi::operation::Identifier;
-use munjigi::operation::RefreshHash;
-use munjigi::operation::SessionId;
-use munjigi::operation::UserId;
-use munjigi::store::Durability;
-use munjigi::store::Lookup;
-use munjigi::store::Session;
-use munjigi::store::SqliteStore;
-use munjigi::store::Store;
-use munjigi::store::User;
-use munjigi::store::UserChange;
+use munjigi::operation::{Identifier, RefreshHash, SessionId, UserId};
+use munjigi::store::{Durability, Lookup, Session, SqliteStore, Store, User, UserChange};
 use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::backend::DEADLINES;
-use crate::fixture::REALM;
-use crate::fixture::at;
-use crate::fixture::change;
-use crate::fixture::code;
-use crate::fixture::mail;
-use crate::fixture::new_user;
-use crate::fixture::of_token;
-use crate::fixture::stands;
-use crate::fixture::user;
-use crate::fixture::without_attributes;
+use crate::fixture::{
+    REALM, at, change, code, mail, new_user, of_token, stands, user, without_attributes,
+};
 
 const SCHEMA_1: &str = include_str!("../../src/store/sqlite/schema_1.sql");
 

@@ -2,32 +2,13 @@
 
 use std::sync::Arc;
 
-use munjigi::operation::Revocation;
-use munjigi::operation::Revoked;
-use munjigi::operation::UserId;
-use munjigi::store::Session;
-use munjigi::store::Store;
+use munjigi::operation::{Revocation, Revoked, UserId};
+use munjigi::store::{Session, Store};
 
-use crate::fixture::DAY;
-use crate::fixture::HOUR;
-use crate::fixture::ISSUER;
-use crate::fixture::OTHER_ISSUER;
-use crate::fixture::REALM;
-use crate::fixture::at;
-use crate::fixture::before;
-use crate::fixture::hash;
-use crate::fixture::login;
-use crate::fixture::of_session;
-use crate::fixture::of_site;
-use crate::fixture::of_token;
-use crate::fixture::of_user;
-use crate::fixture::open;
-use crate::fixture::rotate;
-use crate::fixture::session_of;
-use crate::fixture::sessions;
-use crate::fixture::stands;
-use crate::fixture::until;
-use crate::fixture::user;
+use crate::fixture::{
+    DAY, HOUR, ISSUER, OTHER_ISSUER, REALM, at, before, hash, login, of_session, of_site, of_token,
+    of_user, open, rotate, session_of, sessions, stands, until, user,
+};
 
 pub(crate) async fn what_was_not_revoked_is_not_found(store: &Arc<dyn Store>) {
     store.revoke(&[of_token("a")]).await.expect("a revocation");

@@ -4,32 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use munjigi::operation::SessionId;
-use munjigi::store::Rotation;
-use munjigi::store::Session;
-use munjigi::store::Store;
-use munjigi::store::Successor;
-use munjigi::store::UserChange;
+use munjigi::store::{Rotation, Session, Store, Successor, UserChange};
 use uuid::Uuid;
 
-use crate::fixture::DAY;
-use crate::fixture::GRACE;
-use crate::fixture::ISSUER;
-use crate::fixture::at;
-use crate::fixture::change;
-use crate::fixture::hash;
-use crate::fixture::login;
-use crate::fixture::of_session;
-use crate::fixture::of_user;
-use crate::fixture::open;
-use crate::fixture::rotate;
-use crate::fixture::sealed;
-use crate::fixture::session_of;
-use crate::fixture::sessions;
-use crate::fixture::stands;
-use crate::fixture::successor;
-use crate::fixture::until;
-use crate::fixture::user;
-use crate::fixture::user_now;
+use crate::fixture::{
+    DAY, GRACE, ISSUER, at, change, hash, login, of_session, of_user, open, rotate, sealed,
+    session_of, sessions, stands, successor, until, user, user_now,
+};
 
 /// `session` as it is after a rotation at `seconds`.
 fn rotated(session: &Session, seconds: u64) -> Session {

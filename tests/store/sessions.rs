@@ -4,35 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use munjigi::operation::SessionId;
-use munjigi::store::NewSession;
-use munjigi::store::Rotation;
-use munjigi::store::Session;
-use munjigi::store::Store;
-use munjigi::store::User;
-use munjigi::store::UserChange;
+use munjigi::store::{NewSession, Rotation, Session, Store, User, UserChange};
 use uuid::Uuid;
 
-use crate::fixture::DAY;
-use crate::fixture::HOUR;
-use crate::fixture::ISSUER;
-use crate::fixture::OTHER_ISSUER;
-use crate::fixture::REALM;
-use crate::fixture::at;
-use crate::fixture::change;
-use crate::fixture::hash;
-use crate::fixture::login;
-use crate::fixture::of_session;
-use crate::fixture::of_token;
-use crate::fixture::of_user;
-use crate::fixture::open;
-use crate::fixture::open_at;
-use crate::fixture::rotate;
-use crate::fixture::session_of;
-use crate::fixture::sessions;
-use crate::fixture::stands;
-use crate::fixture::until;
-use crate::fixture::user;
-use crate::fixture::user_now;
+use crate::fixture::{
+    DAY, HOUR, ISSUER, OTHER_ISSUER, REALM, at, change, hash, login, of_session, of_token, of_user,
+    open, open_at, rotate, session_of, sessions, stands, until, user, user_now,
+};
 
 async fn by_refresh(store: &Arc<dyn Store>, token: &str) -> Option<Session> {
     store.find_session_by_refresh(ISSUER, &hash(token), at(0)).await.expect("a look-up")

@@ -1,49 +1,26 @@
 //! What only the SQLite store promises: its file, and other processes on it.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use munjigi::clock::Now;
 use munjigi::operation::Identifier;
-use munjigi::store::Deadlines;
-use munjigi::store::Durability;
-use munjigi::store::FeedEvent;
-use munjigi::store::FeedInterruption;
-use munjigi::store::Lookup;
-use munjigi::store::NewCode;
-use munjigi::store::Rotation;
-use munjigi::store::SqliteStore;
-use munjigi::store::Store;
-use munjigi::store::StoreError;
-use munjigi::store::UserChange;
+use munjigi::store::{
+    Deadlines, Durability, FeedEvent, FeedInterruption, Lookup, NewCode, Rotation, SqliteStore,
+    Store, StoreError, UserChange,
+};
 use munjigi::telemetry::causes;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::backend::DEADLINES;
-use crate::fixture::HOUR;
-use crate::fixture::ISSUER;
-use crate::fixture::REALM;
-use crate::fixture::at;
-use crate::fixture::change;
-use crate::fixture::code;
-use crate::fixture::hash;
-use crate::fixture::mail;
-use crate::fixture::new_user;
-use crate::fixture::new_user_with_image;
-use crate::fixture::of_site;
-use crate::fixture::of_token;
-use crate::fixture::open;
-use crate::fixture::rotate;
-use crate::fixture::stands;
-use crate::fixture::user;
-use crate::fixture::user_now;
-use crate::fixture::without_attributes;
+use crate::fixture::{
+    HOUR, ISSUER, REALM, at, change, code, hash, mail, new_user, new_user_with_image, of_site,
+    of_token, open, rotate, stands, user, user_now, without_attributes,
+};
 
 /// Deadlines short enough to wait for.
 const SHORT: Deadlines =

@@ -1,17 +1,9 @@
 //! The table of checks, and the backends that each runs on.
 
-use crate::accounts;
 use crate::backend::Backend;
-use crate::changes;
-use crate::codes;
-use crate::events;
-use crate::feed;
-use crate::keys;
-use crate::mails;
-use crate::revocations;
-use crate::rotation;
-use crate::sessions;
-use crate::tries;
+use crate::{
+    accounts, changes, codes, events, feed, keys, mails, revocations, rotation, sessions, tries,
+};
 
 macro_rules! conformance {
     (

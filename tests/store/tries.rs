@@ -6,13 +6,9 @@ use std::time::Duration;
 use munjigi::clock::Timestamp;
 use munjigi::config::Rate;
 use munjigi::operation::UserId;
-use munjigi::store::Bound;
-use munjigi::store::Store;
-use munjigi::store::Taking;
-use munjigi::store::TrySubject;
+use munjigi::store::{Bound, Store, Taking, TrySubject};
 
-use crate::fixture::REALM;
-use crate::fixture::at;
+use crate::fixture::{REALM, at};
 
 const MINUTE: u64 = 60;
 

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::Link;
-use super::Mode;
+use super::{Link, Mode};
 
 /// Answers every byte with the same byte, until its listener is dropped.
 async fn echo() -> u16 {

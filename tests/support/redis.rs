@@ -1,10 +1,7 @@
 //! A real `redis-server` of one test: on a free port, in memory, gone with the test.
 
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use redis::FromRedisValue;

@@ -1,17 +1,13 @@
 //! Several real `redis-server`s that work together: a master with sentinels, and a cluster.
 
 use std::path::Path;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::redis_server::RedisServer;
-use crate::redis_server::free_port;
-use crate::redis_server::until;
+use crate::redis_server::{RedisServer, free_port, until};
 
 /// What the sentinels call their master.
 pub(crate) const NAME: &str = "gate";

@@ -9,19 +9,15 @@ mod notation;
 use std::fmt;
 use std::num::NonZero;
 
-use argon2::Argon2;
-use argon2::Params;
-use argon2::PasswordHash;
-use argon2::PasswordVerifier;
 use argon2::password_hash::phc::Output;
+use argon2::{Argon2, Params, PasswordHash, PasswordVerifier};
 use aws_lc_rs::pbkdf2;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use subtle::ConstantTimeEq;
 
 use crate::auth::verifier;
-use crate::auth::verifier::Digest;
-use crate::auth::verifier::SHORTEST_OUTPUT;
+use crate::auth::verifier::{Digest, SHORTEST_OUTPUT};
 
 /// A hash that was made elsewhere.
 #[derive(Clone, PartialEq)]

@@ -2,19 +2,11 @@
 
 use std::num::NonZero;
 
-use argon2::Algorithm;
-use argon2::PasswordHash;
-use argon2::Version;
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::DecodePaddingMode;
-use base64::engine::GeneralPurpose;
-use base64::engine::GeneralPurposeConfig;
+use argon2::{Algorithm, PasswordHash, Version};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine, alphabet};
 
-use crate::auth::imported::BcryptOver;
-use crate::auth::imported::Form;
-use crate::auth::imported::HashFault;
-use crate::auth::imported::Pbkdf2Digest;
+use crate::auth::imported::{BcryptOver, Form, HashFault, Pbkdf2Digest};
 use crate::config::decode_hex;
 
 /// Padded or not.

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::HashFault;
-use super::ImportedHash;
+use super::{HashFault, ImportedHash};
 
 const PASSWORD: &str = "correct horse";
 

@@ -2,20 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::EMAIL;
-use super::NOW;
-use super::Node;
-use super::PASSWORD;
-use super::Setup;
-use super::login;
-use super::plain;
-use super::refresh;
-use super::sign_up;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::Outcome;
-use crate::operation::ProblemKind;
-use crate::operation::TokenSet;
+use super::{EMAIL, NOW, Node, PASSWORD, Setup, login, plain, refresh, sign_up};
+use crate::operation::{Command, ErrorCode, Outcome, ProblemKind, TokenSet};
 use crate::store::UserChange;
 
 const NEW_PASSWORD: &str = "battery staple";

@@ -3,31 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ACCESS_TTL;
-use super::BOOT;
-use super::NOW;
-use super::Node;
-use super::Setup;
-use super::later;
-use super::policy;
-use super::refresh;
-use crate::clock::BootTime;
-use crate::clock::Now;
+use super::{ACCESS_TTL, BOOT, NOW, Node, Setup, later, policy, refresh};
+use crate::clock::{BootTime, Now};
 use crate::config::WhenStale;
-use crate::operation::Command;
-use crate::operation::ErrorCode::InvalidGrant;
-use crate::operation::ErrorCode::InvalidToken;
-use crate::operation::ErrorCode::ServiceUnavailable;
-use crate::operation::LogoutScope;
-use crate::operation::Outcome;
-use crate::operation::Rejection;
-use crate::operation::Revocation;
-use crate::operation::Revoked;
-use crate::operation::TokenSet;
+use crate::operation::ErrorCode::{InvalidGrant, InvalidToken, ServiceUnavailable};
+use crate::operation::{Command, LogoutScope, Outcome, Rejection, Revocation, Revoked, TokenSet};
 use crate::secret::Secret;
 use crate::store::UserChange;
-use crate::token::RefreshFormat;
-use crate::token::TokenPolicy;
+use crate::token::{RefreshFormat, TokenPolicy};
 
 /// Later than `max_staleness` allows.
 const STALE: BootTime = BootTime::from_millis(BOOT.as_millis() + 5_001);

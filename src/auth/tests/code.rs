@@ -6,28 +6,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::EMAIL;
-use super::NOW;
-use super::Node;
-use super::PASSWORD;
-use super::Setup;
-use super::email;
-use super::later;
-use super::plain;
-use super::sign_up;
-use crate::config::MailConfig;
-use crate::config::MailUrl;
-use crate::mail::Nudge;
-use crate::mail::Outbox;
-use crate::mail::Templates;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::Outcome;
-use crate::operation::Rejection;
+use super::{EMAIL, NOW, Node, PASSWORD, Setup, email, later, plain, sign_up};
+use crate::config::{MailConfig, MailUrl};
+use crate::mail::{Nudge, Outbox, Templates};
+use crate::operation::{Command, ErrorCode, Outcome, Rejection};
 use crate::secret::Secret;
-use crate::store::NewUser;
-use crate::store::TrySubject;
-use crate::store::UserChange;
+use crate::store::{NewUser, TrySubject, UserChange};
 
 pub(super) const STRANGER: &str = "nobody@example.com";
 const MINUTE: Duration = Duration::from_mins(1);

@@ -5,25 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::EMAIL;
-use super::NOW;
-use super::Node;
-use super::PASSWORD;
-use super::Setup;
-use super::later;
-use super::login;
-use super::plain;
-use super::refresh;
-use super::sign_up;
+use super::{EMAIL, NOW, Node, PASSWORD, Setup, later, login, plain, refresh, sign_up};
 use crate::auth::throttle::Throttle;
 use crate::clock::Now;
-use crate::config::LoginConfig;
-use crate::config::Rate;
-use crate::operation::Caller;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::LogoutScope;
-use crate::operation::Outcome;
+use crate::config::{LoginConfig, Rate};
+use crate::operation::{Caller, Command, ErrorCode, LogoutScope, Outcome};
 use crate::store::UserChange;
 
 fn node(rate_limit: &str, lock_after: u32) -> Node {

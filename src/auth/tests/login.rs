@@ -3,28 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ACCESS_TTL;
-use super::EMAIL;
-use super::NOW;
-use super::Node;
-use super::PASSWORD;
-use super::Setup;
-use super::cheap_passwords;
-use super::later;
-use super::login;
-use super::plain;
-use super::policy;
-use super::sign_up;
+use super::{
+    ACCESS_TTL, EMAIL, NOW, Node, PASSWORD, Setup, cheap_passwords, later, login, plain, policy,
+    sign_up,
+};
 use crate::config::PasswordConfig;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::Identifier;
-use crate::operation::Outcome;
-use crate::operation::ProblemKind;
-use crate::operation::UserId;
-use crate::store::Lookup;
-use crate::store::User;
-use crate::store::UserChange;
+use crate::operation::{Command, ErrorCode, Identifier, Outcome, ProblemKind, UserId};
+use crate::store::{Lookup, User, UserChange};
 use crate::token::TokenPolicy;
 
 async fn stored(node: &Node, user: UserId) -> User {

@@ -4,26 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::NOW;
-use super::Node;
-use super::Setup;
-use super::later;
-use super::policy;
-use super::refresh;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::LogoutScope;
-use crate::operation::Outcome;
-use crate::operation::Principal;
-use crate::operation::Revocation;
-use crate::operation::SessionId;
-use crate::operation::TokenSet;
-use crate::operation::UserId;
-use crate::store::Deadlines;
-use crate::store::Durability;
-use crate::store::SqliteStore;
-use crate::token::Grant;
-use crate::token::TokenPolicy;
+use super::{NOW, Node, Setup, later, policy, refresh};
+use crate::operation::{
+    Command, ErrorCode, LogoutScope, Outcome, Principal, Revocation, SessionId, TokenSet, UserId,
+};
+use crate::store::{Deadlines, Durability, SqliteStore};
+use crate::token::{Grant, TokenPolicy};
 
 fn logout(principal: Principal, scope: LogoutScope) -> Command {
     Command::Logout { principal, scope }

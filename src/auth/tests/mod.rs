@@ -13,52 +13,26 @@ mod reset;
 mod verification;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Auth;
-use super::AuthSettings;
-use super::AuthSite;
 use super::password::PasswordPool;
 use super::throttle::Throttle;
-use crate::clock::BootTime;
-use crate::clock::Now;
-use crate::clock::Timestamp;
-use crate::config::Algorithm;
-use crate::config::ByteSize;
-use crate::config::LoginConfig;
-use crate::config::PasswordConfig;
-use crate::config::SocialConfig;
-use crate::config::SocialJoin;
-use crate::config::WhenStale;
-use crate::operation::Caller;
-use crate::operation::Command;
-use crate::operation::Email;
-use crate::operation::ErrorCode;
-use crate::operation::Identifier;
-use crate::operation::Language;
-use crate::operation::Outcome;
-use crate::operation::Password;
-use crate::operation::Principal;
-use crate::operation::Rejection;
-use crate::operation::TokenSet;
-use crate::operation::UserView;
+use super::{Auth, AuthSettings, AuthSite};
+use crate::clock::{BootTime, Now, Timestamp};
+use crate::config::{
+    Algorithm, ByteSize, LoginConfig, PasswordConfig, SocialConfig, SocialJoin, WhenStale,
+};
+use crate::operation::{
+    Caller, Command, Email, ErrorCode, Identifier, Language, Outcome, Password, Principal,
+    Rejection, TokenSet, UserView,
+};
 use crate::revocation::Revocations;
 use crate::secret::Secret;
 use crate::social::Social;
-use crate::store::Deadlines;
-use crate::store::Lookup;
-use crate::store::SqliteStore;
-use crate::store::Store;
-use crate::store::User;
-use crate::token::ForeignClaims;
-use crate::token::KeyRing;
-use crate::token::RefreshFormat;
-use crate::token::SiteTokens;
-use crate::token::StoredKey;
-use crate::token::TokenPolicy;
+use crate::store::{Deadlines, Lookup, SqliteStore, Store, User};
+use crate::token::{ForeignClaims, KeyRing, RefreshFormat, SiteTokens, StoredKey, TokenPolicy};
 use crate::vault::Vault;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);

@@ -4,16 +4,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::cheap_passwords;
-use super::plain;
-use crate::auth::password::PasswordError;
-use crate::auth::password::PasswordPool;
-use crate::config::ByteSize;
-use crate::config::PasswordConfig;
-use crate::operation::ErrorCode;
-use crate::operation::Input;
-use crate::operation::Password;
-use crate::operation::ProblemKind;
+use super::{cheap_passwords, plain};
+use crate::auth::password::{PasswordError, PasswordPool};
+use crate::config::{ByteSize, PasswordConfig};
+use crate::operation::{ErrorCode, Input, Password, ProblemKind};
 use crate::secret::Secret;
 
 const TEXT: &str = "correct horse";

@@ -2,28 +2,13 @@
 
 use std::time::Duration;
 
-use super::ACCESS_TTL;
-use super::BOOT;
-use super::EMAIL;
-use super::GRACE;
-use super::NOW;
-use super::Node;
-use super::PASSWORD;
-use super::Setup;
-use super::later;
-use super::login;
-use super::policy;
-use super::sign_up;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::LogoutScope;
-use crate::operation::Revocation;
-use crate::operation::Revoked;
-use crate::operation::TokenSet;
+use super::{
+    ACCESS_TTL, BOOT, EMAIL, GRACE, NOW, Node, PASSWORD, Setup, later, login, policy, sign_up,
+};
+use crate::operation::{Command, ErrorCode, LogoutScope, Revocation, Revoked, TokenSet};
 use crate::secret::Secret;
 use crate::store::UserChange;
-use crate::token::RefreshFormat;
-use crate::token::TokenPolicy;
+use crate::token::{RefreshFormat, TokenPolicy};
 
 const HOUR: Duration = Duration::from_hours(1);
 

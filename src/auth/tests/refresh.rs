@@ -2,23 +2,11 @@
 
 use std::time::Duration;
 
-use super::EMAIL;
-use super::GRACE;
-use super::NOW;
-use super::Node;
-use super::PASSWORD;
-use super::Setup;
-use super::later;
-use super::login;
-use super::policy;
-use super::refresh;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::TokenSet;
+use super::{EMAIL, GRACE, NOW, Node, PASSWORD, Setup, later, login, policy, refresh};
+use crate::operation::{Command, ErrorCode, TokenSet};
 use crate::secret::Secret;
 use crate::store::UserChange;
-use crate::token::RefreshFormat;
-use crate::token::TokenPolicy;
+use crate::token::{RefreshFormat, TokenPolicy};
 
 const MINUTE: Duration = Duration::from_mins(1);
 

@@ -3,36 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 
-use super::EMAIL;
-use super::NOW;
-use super::Node;
-use super::PASSWORD;
-use super::Setup;
-use super::cheap_passwords;
-use super::code::STRANGER;
-use super::code::another;
-use super::code::confirm_reset;
-use super::code::mailing;
-use super::code::request_reset;
-use super::code::social_account;
-use super::email;
-use super::login;
-use super::plain;
-use super::refresh;
+use super::code::{STRANGER, another, confirm_reset, mailing, request_reset, social_account};
+use super::{EMAIL, NOW, Node, PASSWORD, Setup, cheap_passwords, email, login, plain, refresh};
 use crate::config::PasswordConfig;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::Outcome;
-use crate::operation::ProblemKind;
-use crate::operation::TokenSet;
+use crate::operation::{Command, ErrorCode, Outcome, ProblemKind, TokenSet};
 use crate::secret::Secret;
-use crate::store::MOST_MAILS;
-use crate::store::NewMail;
-use crate::store::StoreError;
+use crate::store::{MOST_MAILS, NewMail, StoreError};
 
 fn confirm_made(address: &str, code: &str) -> Command {
     Command::ConfirmReset { email: email(address), code: Secret::from(code), new: None }

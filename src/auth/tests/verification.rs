@@ -1,13 +1,8 @@
 //! Proof of an address.
 
-use super::EMAIL;
-use super::NOW;
-use super::code::another;
-use super::code::confirm_proof;
-use super::code::mailing;
-use super::code::request_proof;
-use crate::operation::ErrorCode;
-use crate::operation::Outcome;
+use super::code::{another, confirm_proof, mailing, request_proof};
+use super::{EMAIL, NOW};
+use crate::operation::{ErrorCode, Outcome};
 
 #[tokio::test]
 async fn a_wrong_code_proves_nothing() {

@@ -8,33 +8,19 @@
 
 mod line;
 
-use std::net::IpAddr;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use tokio::time::Instant;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
-use crate::auth::Auth;
-use crate::auth::AuthSite;
-use crate::auth::store_failure;
+use crate::auth::{Auth, AuthSite, store_failure};
 use crate::clock::Timestamp;
 use crate::config::LoginConfig;
-use crate::operation::ErrorCode;
-use crate::operation::Identifier;
-use crate::operation::Rejection;
-use crate::operation::UserId;
-use crate::store::Bound;
-use crate::store::Store;
-use crate::store::StoreError;
-use crate::store::Taking;
-use crate::store::TrySubject;
-use crate::store::User;
-use crate::telemetry::causes;
-use crate::telemetry::metric;
+use crate::operation::{ErrorCode, Identifier, Rejection, UserId};
+use crate::store::{Bound, Store, StoreError, Taking, TrySubject, User};
+use crate::telemetry::{causes, metric};
 
-use line::Lines;
-use line::Place;
+use line::{Lines, Place};
 
 /// Bounds tries; lives as long as the settings stay.
 #[derive(Debug)]

@@ -3,20 +3,16 @@
 mod page;
 mod pretty;
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Args;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::config::Fault;
-use crate::config::Faults;
+use crate::config::{Fault, Faults};
 use crate::contract::Contract;
 
 use super::context::Context;
-use super::output::count;
-use super::output::table;
+use super::output::{count, table};
 
 use page::Page;
 

@@ -3,20 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderName;
-use http::Response;
-use http::StatusCode;
+use http::{HeaderName, Response, StatusCode};
 use humantime::format_duration;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::output::table;
-use crate::contract::Contract;
-use crate::contract::Endpoint;
-use crate::contract::ExampleValues;
-use crate::contract::InputSummary;
-use crate::operation::ErrorCode;
-use crate::operation::Operation;
+use crate::contract::{Contract, Endpoint, ExampleValues, InputSummary};
+use crate::operation::{ErrorCode, Operation};
 use crate::token::RefreshFormat;
 
 use super::pretty::pretty;

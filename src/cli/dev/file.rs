@@ -3,11 +3,9 @@
 //! A copy of what was written last stands beside it; where the two differ, somebody has edited the
 //! file, and it is neither written nor removed again.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use crate::config;
 use crate::config::Config;

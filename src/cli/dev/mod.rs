@@ -11,12 +11,9 @@ mod walk;
 mod whoami;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::net::TcpListener;
-use std::path::Path;
-use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -25,15 +22,10 @@ use crate::app::App;
 use crate::auth::password::PasswordPool;
 use crate::clock::Timestamp;
 use crate::config;
-use crate::config::Config;
-use crate::config::Origin;
-use crate::config::UpstreamUrl;
+use crate::config::{Config, Origin, UpstreamUrl};
 use crate::drain::Drain;
 use crate::edge::dev_certificate;
-use crate::operation::Identifier;
-use crate::operation::Input;
-use crate::operation::Operation;
-use crate::operation::Password;
+use crate::operation::{Identifier, Input, Operation, Password};
 use crate::secret::Secret;
 use crate::store::NewUser;
 
@@ -43,8 +35,7 @@ use super::run::Signals;
 
 use banner::Banner;
 use file::File;
-use settings::Settings;
-use settings::WHOAMI;
+use settings::{Settings, WHOAMI};
 use whoami::Whoami;
 
 #[derive(Debug, Args)]

@@ -1,13 +1,8 @@
 //! The configuration that `munjigi dev` runs, as the file that it writes.
 
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::config::Config;
-use crate::config::ContractName;
-use crate::config::HostPattern;
-use crate::config::Origin;
-use crate::config::UpstreamRef;
+use crate::config::{Config, ContractName, HostPattern, Origin, UpstreamRef};
 
 /// What varies between two runs.
 #[derive(Debug)]

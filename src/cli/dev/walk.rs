@@ -3,18 +3,10 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use http::Method;
-use http::Response;
-use http::header;
+use http::{Method, Response, header};
 
-use crate::contract::AnswerPlace;
-use crate::contract::Contract;
-use crate::contract::Endpoint;
-use crate::contract::ExampleValues;
-use crate::operation::Identifier;
-use crate::operation::IdentityError;
-use crate::operation::Input;
-use crate::operation::Operation;
+use crate::contract::{AnswerPlace, Contract, Endpoint, ExampleValues};
+use crate::operation::{Identifier, IdentityError, Input, Operation};
 
 /// One walk: an account, a login, a request that passes, and one that does not any more.
 #[derive(Debug)]

@@ -1,34 +1,25 @@
 //! `munjigi revoke import`: a file of token ids, a million in one go.
 
 use std::fs::File;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Read;
-use std::path::Path;
-use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::cli::context::Context;
-use crate::cli::context::Opened;
+use crate::cli::context::{Context, Opened};
 use crate::cli::operator;
-use crate::cli::operator::BEGUN;
-use crate::cli::operator::CUT_SHORT;
+use crate::cli::operator::{BEGUN, CUT_SHORT};
 use crate::cli::progress::Progress;
 use crate::cli::session::rfc3339;
 use crate::cli::why::Why;
 use crate::clock::Timestamp;
 use crate::config::parse_duration_above_zero;
-use crate::operation::Revocation;
-use crate::operation::Revoked;
-use crate::operation::TokenId;
+use crate::operation::{Revocation, Revoked, TokenId};
 use crate::store::Store;
 use crate::telemetry::audit::Entry;
 

@@ -9,8 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::app::keys;
-use crate::cli::context::Context;
-use crate::cli::context::Opened;
+use crate::cli::context::{Context, Opened};
 use crate::cli::operator;
 use crate::cli::why::Why;
 use crate::operation::RevocationKey;

@@ -5,21 +5,15 @@ mod key;
 mod site;
 
 use anyhow::bail;
-use clap::Args;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::operation::Revocation;
-use crate::operation::Revoked;
-use crate::operation::SessionId;
-use crate::operation::SessionName;
+use crate::operation::{Revocation, Revoked, SessionId, SessionName};
 use crate::store::UserChange;
-use crate::telemetry::audit::Entry;
-use crate::telemetry::audit::Event;
+use crate::telemetry::audit::{Entry, Event};
 
-use super::context::Context;
-use super::context::Opened;
+use super::context::{Context, Opened};
 use super::operator;
 use super::token::read_token;
 use super::why::Why;

@@ -4,11 +4,9 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::app::everybody_out;
-use crate::cli::context::Context;
-use crate::cli::context::Opened;
+use crate::cli::context::{Context, Opened};
 use crate::cli::operator;
-use crate::cli::operator::BEGUN;
-use crate::cli::operator::CUT_SHORT;
+use crate::cli::operator::{BEGUN, CUT_SHORT};
 use crate::cli::progress::Progress;
 use crate::cli::why::Why;
 use crate::telemetry::audit::Entry;

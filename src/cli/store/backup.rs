@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 
@@ -13,24 +12,14 @@ use crate::cli::context::Context;
 use crate::cli::progress::Progress;
 use crate::cli::why::Why;
 use crate::clock::Timestamp;
-use crate::config::StoreConfig;
-use crate::config::StoreUrl;
-use crate::store::Record;
-use crate::store::SqliteStore;
-use crate::store::Tally;
-use crate::telemetry::audit::Entry;
-use crate::telemetry::audit::Event;
+use crate::config::{StoreConfig, StoreUrl};
+use crate::store::{Record, SqliteStore, Tally};
+use crate::telemetry::audit::{Entry, Event};
 
-use super::Counts;
-use super::Inspection;
-use super::check_is_there;
-use super::configured;
-use super::end_well;
-use super::inspected;
 use super::new_file::NewFile;
-use super::pump;
-use super::shown;
-use super::trail;
+use super::{
+    Counts, Inspection, check_is_there, configured, end_well, inspected, pump, shown, trail,
+};
 
 pub(super) const HELP: &str = "\
 The backup is a SQLite file, also of a Redis; gateways may run meanwhile. Of a SQLite store it is the

@@ -7,11 +7,7 @@ use crate::app::assemble;
 use crate::cli::context::Context;
 use crate::cli::output::count;
 
-use super::Counts;
-use super::Inspection;
-use super::check_is_there;
-use super::configured;
-use super::inspected;
+use super::{Counts, Inspection, check_is_there, configured, inspected};
 
 pub(super) const HELP: &str = "\
 SQLite: the file's integrity, what rows refer to, the schema. Redis: the server's settings, that every

@@ -1,7 +1,6 @@
 //! `munjigi store copy`: everything into another store, and proof that it is there.
 
-use anyhow::Context as _;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 
@@ -9,19 +8,11 @@ use crate::app::assemble;
 use crate::cli::context::Context;
 use crate::cli::progress::Progress;
 use crate::cli::why::Why;
-use crate::config::StoreConfig;
-use crate::config::StoreUrl;
-use crate::store::Record;
-use crate::store::Tally;
-use crate::telemetry::audit::Entry;
-use crate::telemetry::audit::Event;
+use crate::config::{StoreConfig, StoreUrl};
+use crate::store::{Record, Tally};
+use crate::telemetry::audit::{Entry, Event};
 
-use super::Counts;
-use super::check_is_there;
-use super::configured;
-use super::end_well;
-use super::pump;
-use super::trail;
+use super::{Counts, check_is_there, configured, end_well, pump, trail};
 
 pub(super) const HELP: &str = "\
 Stop the gateways of the source first: what they write meanwhile would be lost, and the copy says so

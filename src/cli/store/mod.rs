@@ -19,12 +19,8 @@ use crate::app::assemble;
 use crate::cli::context::Context;
 use crate::cli::output::table;
 use crate::clock::Timestamp;
-use crate::config::StoreConfig;
-use crate::config::StoreUrl;
-use crate::store::Archive;
-use crate::store::Page;
-use crate::store::Record;
-use crate::store::Tally;
+use crate::config::{StoreConfig, StoreUrl};
+use crate::store::{Archive, Page, Record, Tally};
 use crate::telemetry::audit;
 
 use super::progress::Progress;

@@ -1,14 +1,11 @@
 //! A file that is there whole, on the disk and under its name, or not at all.
 
-use std::fs::File;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 /// A file under another name until it is finished; gone when this is dropped before.
 pub(super) struct NewFile {

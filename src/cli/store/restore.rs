@@ -1,35 +1,22 @@
 //! `munjigi store restore`: a backup in the place of the configured store.
 
 use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::why::Why;
-use crate::config::StoreConfig;
-use crate::config::StoreUrl;
-use crate::store::SqliteStore;
-use crate::store::Tally;
-use crate::telemetry::audit::Entry;
-use crate::telemetry::audit::Event;
-use crate::telemetry::causes;
-use crate::telemetry::escaped;
+use crate::config::{StoreConfig, StoreUrl};
+use crate::store::{SqliteStore, Tally};
+use crate::telemetry::audit::{Entry, Event};
+use crate::telemetry::{causes, escaped};
 
-use super::Counts;
-use super::Inspection;
 use super::backup::mark;
-use super::check_is_there;
-use super::configured;
-use super::copy;
-use super::inspected;
 use super::new_file::NewFile;
-use super::shown;
-use super::trail;
+use super::{Counts, Inspection, check_is_there, configured, copy, inspected, shown, trail};
 
 pub(super) const HELP: &str = "\
 Stop the gateways first. A SQLite store's file is set aside as FILE.before-TIME, and stays until you

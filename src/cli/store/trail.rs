@@ -9,9 +9,8 @@ use crate::cli::operator;
 use crate::clock::Timestamp;
 use crate::config::{StoreConfig, StoreUrl};
 use crate::store::{MOST_EVENTS, SqliteStore, Store, StoreError};
-use crate::telemetry::audit;
 use crate::telemetry::audit::Entry;
-use crate::telemetry::causes;
+use crate::telemetry::{audit, causes};
 
 /// Tells, in the trail of a store, what was done with it.
 pub(super) async fn tell(store: &StoreConfig, entry: Entry) {

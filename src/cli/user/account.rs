@@ -2,18 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::auth::imported::HashFault;
-use crate::auth::imported::ImportedHash;
+use crate::auth::imported::{HashFault, ImportedHash};
 use crate::auth::password::fault_of_verifier;
 use crate::clock::Timestamp;
 use crate::operation::IdentityError;
-use crate::store::NewUser;
-use crate::store::User;
+use crate::store::{NewUser, User};
 use crate::token::KeyError;
 
 /// The fields of a line.
@@ -236,8 +233,7 @@ fn written(instant: Timestamp) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Record;
-    use super::RowFault;
+    use super::{Record, RowFault};
     use crate::clock::Timestamp;
     use crate::operation::UserId;
     use crate::store::User;

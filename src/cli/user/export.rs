@@ -1,25 +1,19 @@
 //! `munjigi user export`: every account of a realm, as `user import` takes them.
 
-use std::io::BufWriter;
-use std::io::Stdout;
-use std::io::Write;
+use std::io::{BufWriter, Stdout, Write};
 
 use anyhow::Context as _;
 use clap::Args;
 
 use crate::cli::context::Opened;
 use crate::cli::operator;
-use crate::cli::user::RealmArgs;
-use crate::cli::user::UnreadableAccounts;
 use crate::cli::user::account::Record;
 use crate::cli::user::rows::Format;
+use crate::cli::user::{RealmArgs, UnreadableAccounts};
 use crate::cli::why::Why;
 use crate::operation::Identifier;
-use crate::store::Lookup;
-use crate::store::StoreError;
-use crate::store::Unreadable;
-use crate::telemetry::audit::Entry;
-use crate::telemetry::audit::Event;
+use crate::store::{Lookup, StoreError, Unreadable};
+use crate::telemetry::audit::{Entry, Event};
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {

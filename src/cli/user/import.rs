@@ -3,32 +3,23 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
-use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
-use crate::cli::context::Context;
-use crate::cli::context::Opened;
+use crate::cli::context::{Context, Opened};
 use crate::cli::operator;
-use crate::cli::operator::BEGUN;
-use crate::cli::operator::CUT_SHORT;
+use crate::cli::operator::{BEGUN, CUT_SHORT};
 use crate::cli::progress::Progress;
 use crate::cli::user::RealmArgs;
 use crate::cli::user::account::RowFault;
-use crate::cli::user::rows::Format;
-use crate::cli::user::rows::Row;
-use crate::cli::user::rows::Rows;
+use crate::cli::user::rows::{Format, Row, Rows};
 use crate::cli::why::Why;
 use crate::clock::Timestamp;
 use crate::operation::Identifier;
-use crate::store::Lookup;
-use crate::store::NewUser;
-use crate::store::StoreError;
-use crate::telemetry::audit::Entry;
-use crate::telemetry::audit::Event;
+use crate::store::{Lookup, NewUser, StoreError};
+use crate::telemetry::audit::{Entry, Event};
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {

@@ -10,28 +10,17 @@ mod shown;
 
 use std::io::Write;
 
-use anyhow::Context as _;
-use anyhow::bail;
-use clap::Args;
-use clap::Subcommand;
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
 
 use crate::auth::throttle;
-use crate::cli::context::Context;
-use crate::cli::context::Opened;
-use crate::cli::context::named_id;
+use crate::cli::context::{Context, Opened, named_id};
 use crate::cli::operator;
-use crate::cli::output::count;
-use crate::cli::output::table;
+use crate::cli::output::{count, table};
 use crate::cli::why::Why;
-use crate::operation::Email;
-use crate::operation::Username;
-use crate::store::NewUser;
-use crate::store::StoreError;
-use crate::store::Unreadable;
-use crate::store::User;
-use crate::store::UserChange;
-use crate::telemetry::audit::Entry;
-use crate::telemetry::audit::Event;
+use crate::operation::{Email, Username};
+use crate::store::{NewUser, StoreError, Unreadable, User, UserChange};
+use crate::telemetry::audit::{Entry, Event};
 use crate::telemetry::escaped;
 
 use password::PasswordArgs;

@@ -1,17 +1,12 @@
 //! The password of an account: asked for on the terminal, or read from standard input.
 
-use std::io::BufRead;
-use std::io::IsTerminal;
+use std::io::{BufRead, IsTerminal};
 
-use anyhow::Context as _;
-use anyhow::anyhow;
-use anyhow::bail;
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 
 use crate::cli::context::Opened;
-use crate::operation::ErrorCode;
-use crate::operation::Input;
-use crate::operation::Password;
+use crate::operation::{ErrorCode, Input, Password};
 use crate::secret::Secret;
 
 #[derive(Debug, Args)]
@@ -34,10 +29,7 @@ impl PasswordArgs {
 
 /// Asks on the terminal, without showing what is typed.
 fn ask(stdin: &std::io::Stdin) -> anyhow::Result<String> {
-    use rustix::termios::LocalModes;
-    use rustix::termios::OptionalActions;
-    use rustix::termios::tcgetattr;
-    use rustix::termios::tcsetattr;
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
     eprint("Password: ")?;
     let before = tcgetattr(stdin)?;
     let mut quiet = before.clone();

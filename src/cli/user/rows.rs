@@ -2,20 +2,16 @@
 
 use std::fs::File;
 use std::io;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use anyhow::Context as _;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
-use crate::cli::user::account::Record;
-use crate::cli::user::account::RowFault;
+use crate::cli::user::account::{Record, RowFault};
 use crate::config::nearest;
 
 /// How accounts are written.
@@ -203,11 +199,9 @@ fn from_csv(columns: &[&'static str], values: &csv::StringRecord) -> Result<Reco
 
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
-    use std::io::Read;
+    use std::io::{Cursor, Read};
 
-    use super::Format;
-    use super::Rows;
+    use super::{Format, Rows};
 
     fn lines(text: &'static str, format: Format) -> Vec<(u64, Option<String>)> {
         let rows = Rows::new(Box::new(Cursor::new(text)), format, None).unwrap();

@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::ServerConfig;
-use crate::config::StoreUrl;
-use crate::config::parse;
-use crate::config::tests::faults;
-use crate::config::tests::read_with;
-use crate::config::tests::with_site;
+use crate::config::tests::{faults, read_with, with_site};
+use crate::config::{ServerConfig, StoreUrl, parse};
 
 #[test]
 fn variables_override_the_file() {

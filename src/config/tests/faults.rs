@@ -1,7 +1,6 @@
 //! One fault a row: its title, its line and its hint.
 
-use crate::config::tests::faults;
-use crate::config::tests::with_site;
+use crate::config::tests::{faults, with_site};
 
 pub(super) fn check(text: &str, title: &str, line: usize, hint: &str) {
     let found = faults(text, &[]);

@@ -1,7 +1,6 @@
 //! How faults are drawn.
 
-use crate::config::tests::SECRET;
-use crate::config::tests::read;
+use crate::config::tests::{SECRET, read};
 
 #[test]
 fn a_misspelt_key_is_drawn_with_its_place_and_what_was_meant() {

@@ -1,19 +1,12 @@
 //! Nothing that is read makes the reading panic.
 
-use proptest::prelude::any;
-use proptest::prelude::prop;
-use proptest::prelude::proptest;
+use proptest::prelude::{any, prop, proptest};
 use proptest::strategy::Strategy;
 
-use crate::config::Algorithm;
-use crate::config::ByteRate;
-use crate::config::ByteSize;
-use crate::config::HostPattern;
-use crate::config::UpstreamUrl;
-use crate::config::parse_duration;
 use crate::config::path::check_pattern;
 use crate::config::redact::redact;
 use crate::config::tests::read;
+use crate::config::{Algorithm, ByteRate, ByteSize, HostPattern, UpstreamUrl, parse_duration};
 
 /// Fragments of a configuration in any order: most do not parse, and many nearly do.
 fn fragments() -> impl Strategy<Value = String> {

@@ -3,30 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::config::CorsConfig;
-use crate::config::IdentityConfig;
-use crate::config::LimitsConfig;
-use crate::config::LogConfig;
-use crate::config::LoginConfig;
-use crate::config::MailConfig;
-use crate::config::PasswordConfig;
-use crate::config::ProviderConfig;
-use crate::config::Reader;
-use crate::config::RevocationConfig;
-use crate::config::RouteAuth;
-use crate::config::RouteConfig;
-use crate::config::ServerConfig;
-use crate::config::SignupConfig;
-use crate::config::SocialConfig;
-use crate::config::StoreConfig;
-use crate::config::StoreUrl;
-use crate::config::TlsConfig;
-use crate::config::TokensConfig;
-use crate::config::UiConfig;
-use crate::config::UpstreamConfig;
-use crate::config::parse;
-use crate::config::tests::SECRET;
-use crate::config::tests::read;
+use crate::config::tests::{SECRET, read};
+use crate::config::{
+    CorsConfig, IdentityConfig, LimitsConfig, LogConfig, LoginConfig, MailConfig, PasswordConfig,
+    ProviderConfig, Reader, RevocationConfig, RouteAuth, RouteConfig, ServerConfig, SignupConfig,
+    SocialConfig, StoreConfig, StoreUrl, TlsConfig, TokensConfig, UiConfig, UpstreamConfig, parse,
+};
 
 const REFERENCE: &str = include_str!("../../../config/munjigi.toml");
 

@@ -1,8 +1,7 @@
 //! One fault of a site, a route or a key a row: its title, its line and its hint.
 
-use crate::config::tests::SECRET;
-use crate::config::tests::faults;
 use crate::config::tests::faults::check;
+use crate::config::tests::{SECRET, faults};
 
 #[test]
 fn sites_refuse_what_they_cannot_use() {

@@ -1,26 +1,15 @@
 //! Sites, routes, tokens and keys that are read whole.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::HeaderName;
-use http::Method;
+use http::{HeaderName, Method};
 
-use crate::config::Algorithm;
-use crate::config::ContractName;
-use crate::config::HostHeader;
-use crate::config::HostPattern;
-use crate::config::KeyUse;
-use crate::config::PathForms;
-use crate::config::RouteAuth;
-use crate::config::UpstreamRef;
-use crate::config::WhenStale;
-use crate::config::parse;
-use crate::config::restart_only_changes;
-use crate::config::tests::SECRET;
-use crate::config::tests::read;
-use crate::config::tests::with_site;
+use crate::config::tests::{SECRET, read, with_site};
+use crate::config::{
+    Algorithm, ContractName, HostHeader, HostPattern, KeyUse, PathForms, RouteAuth, UpstreamRef,
+    WhenStale, parse, restart_only_changes,
+};
 use crate::secret::Secret;
 
 #[test]

@@ -2,11 +2,8 @@
 
 use std::path::Path;
 
-use crate::config::ProviderConfig;
-use crate::config::SocialConfig;
-use crate::config::SocialJoin;
-use crate::config::tests::read_with;
-use crate::config::tests::with_site;
+use crate::config::tests::{read_with, with_site};
+use crate::config::{ProviderConfig, SocialConfig, SocialJoin};
 
 fn social(text: &str) -> SocialConfig {
     social_with(text, &[])

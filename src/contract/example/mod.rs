@@ -6,8 +6,7 @@
 mod request;
 mod response;
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,17 +16,12 @@ use serde_json::json;
 
 use crate::clock::Timestamp;
 use crate::config::SameSite;
-use crate::contract::Contract;
-use crate::contract::Endpoint;
-use crate::contract::ReplyContext;
 use crate::contract::input::Target;
-use crate::operation::ErrorCode;
-use crate::operation::Input;
-use crate::operation::Operation;
+use crate::contract::{Contract, Endpoint, ReplyContext};
+use crate::operation::{ErrorCode, Input, Operation};
 use crate::token::RefreshFormat;
 
-pub use request::InputSummary;
-pub use request::RequestExample;
+pub use request::{InputSummary, RequestExample};
 pub use response::AnswerPlace;
 
 /// What stands in examples for the values that differ from user to user.

@@ -1,23 +1,15 @@
 //! A request that an endpoint takes.
 
-use http::HeaderName;
-use http::Method;
-use http::header;
+use http::{HeaderName, Method, header};
 use serde::Serialize;
-use serde::ser::SerializeMap;
-use serde::ser::Serializer;
+use serde::ser::{SerializeMap, Serializer};
 
-use crate::contract::Contract;
-use crate::contract::Endpoint;
 use crate::contract::body::Accept;
-use crate::contract::example::ATTRIBUTE;
-use crate::contract::example::ExampleValues;
-use crate::contract::example::SESSION;
-use crate::contract::input::InputRule;
-use crate::contract::input::Target;
+use crate::contract::example::{ATTRIBUTE, ExampleValues, SESSION};
+use crate::contract::input::{InputRule, Target};
 use crate::contract::source::Source;
-use crate::operation::Input;
-use crate::operation::Provider;
+use crate::contract::{Contract, Endpoint};
+use crate::operation::{Input, Provider};
 
 /// A request to send.
 #[derive(Clone, Debug, PartialEq, Eq)]

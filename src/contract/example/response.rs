@@ -3,31 +3,19 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderName;
-use http::Response;
-use http::header;
+use http::{HeaderName, Response, header};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::contract::Contract;
-use crate::contract::Endpoint;
-use crate::contract::example::ExampleValues;
-use crate::contract::example::INSTANT;
-use crate::contract::example::SESSION;
 use crate::contract::example::request::needed;
+use crate::contract::example::{ExampleValues, INSTANT, SESSION};
 use crate::contract::input::InputRule;
 use crate::contract::source::Source;
-use crate::operation::ErrorCode;
-use crate::operation::Operation;
-use crate::operation::Outcome;
-use crate::operation::Problem;
-use crate::operation::ProblemKind;
-use crate::operation::Rejection;
-use crate::operation::SessionId;
-use crate::operation::SessionView;
-use crate::operation::TokenSet;
-use crate::operation::UserId;
-use crate::operation::UserView;
+use crate::contract::{Contract, Endpoint};
+use crate::operation::{
+    ErrorCode, Operation, Outcome, Problem, ProblemKind, Rejection, SessionId, SessionView,
+    TokenSet, UserId, UserView,
+};
 use crate::secret::Secret;
 
 /// Where an answer holds a value.
@@ -120,8 +108,7 @@ pub(super) const KINDS_OF_COOKIES: [ErrorCode; 2] =
 
 /// The kinds of error that only some operations have, by operation.
 pub(super) const fn kinds_of(operation: Operation) -> &'static [ErrorCode] {
-    use ErrorCode::InvalidCode;
-    use ErrorCode::InvalidCredentials;
+    use ErrorCode::{InvalidCode, InvalidCredentials};
     match operation {
         Operation::SignUp => &[ErrorCode::AccountExists, ErrorCode::SignupClosed],
         Operation::Login => &[InvalidCredentials, ErrorCode::LookupTimeout],

@@ -2,21 +2,13 @@
 
 use std::sync::LazyLock;
 
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::collection::vec;
-use proptest::option;
-use proptest::prelude::Strategy;
-use proptest::prelude::any;
-use proptest::prop_oneof;
-use proptest::proptest;
+use proptest::prelude::{Strategy, any};
+use proptest::{option, prop_oneof, proptest};
 
-use crate::contract::Contract;
-use crate::contract::EndpointRequest;
-use crate::contract::tests::built_in;
-use crate::contract::tests::context;
-use crate::contract::tests::principal;
+use crate::contract::tests::{built_in, context, principal};
+use crate::contract::{Contract, EndpointRequest};
 
 fn bodies() -> impl Strategy<Value = Vec<u8>> {
     let texts = prop_oneof!["[a-z@.\\PC]{0,12}", "\\{[\"a-z:,@.{}\\[\\]0-9]{0,40}"];

@@ -5,33 +5,14 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::config::Algorithm;
-use crate::contract::tests::JSON;
-use crate::contract::tests::Sent;
-use crate::contract::tests::body;
-use crate::contract::tests::built_in;
-use crate::contract::tests::context;
-use crate::contract::tests::decode;
-use crate::contract::tests::encode;
-use crate::contract::tests::endpoint;
-use crate::contract::tests::header;
-use crate::contract::tests::refuse;
-use crate::contract::tests::refused;
-use crate::contract::tests::tokens;
-use crate::contract::tests::user;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::Identifier;
-use crate::operation::Language;
-use crate::operation::LogoutScope;
-use crate::operation::Operation;
-use crate::operation::Outcome;
-use crate::operation::Problem;
-use crate::operation::ProblemKind;
-use crate::operation::Provider;
-use crate::operation::Rejection;
-use crate::operation::TokenSet;
-use crate::operation::UserId;
-use crate::operation::UserView;
+use crate::contract::tests::{
+    JSON, Sent, body, built_in, context, decode, encode, endpoint, header, refuse, refused, tokens,
+    user,
+};
+use crate::operation::{
+    Command, ErrorCode, Identifier, Language, LogoutScope, Operation, Outcome, Problem,
+    ProblemKind, Provider, Rejection, TokenSet, UserId, UserView,
+};
 use crate::secret::Secret;
 use crate::token::RefreshFormat;
 

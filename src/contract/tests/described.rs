@@ -1,21 +1,9 @@
 //! What a file may say of cookies, constants, pictures and languages, and what it may not.
 
 use crate::contract::Contract;
-use crate::contract::tests::Headers;
-use crate::contract::tests::Sent;
-use crate::contract::tests::body;
-use crate::contract::tests::decode;
-use crate::contract::tests::encode;
 use crate::contract::tests::faulty::faults;
-use crate::contract::tests::issued;
-use crate::contract::tests::parsed;
-use crate::contract::tests::refused;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::Language;
-use crate::operation::LogoutScope;
-use crate::operation::Operation;
-use crate::operation::Outcome;
+use crate::contract::tests::{Headers, Sent, body, decode, encode, issued, parsed, refused};
+use crate::operation::{Command, ErrorCode, Language, LogoutScope, Operation, Outcome};
 
 const OWN: &str = r#"name = "own"
 about = "Both tokens in cookies, a picture, constants."

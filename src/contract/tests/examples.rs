@@ -2,23 +2,12 @@
 
 use std::path::Path;
 
-use http::HeaderMap;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use serde_json::Value;
 
-use crate::contract::AnswerPlace;
-use crate::contract::Contract;
-use crate::contract::Endpoint;
-use crate::contract::EndpointRequest;
-use crate::contract::RequestExample;
-use crate::contract::tests::built_in;
-use crate::contract::tests::parsed;
-use crate::contract::tests::principal;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::Input;
-use crate::operation::Operation;
-use crate::operation::Rejection;
+use crate::contract::tests::{built_in, parsed, principal};
+use crate::contract::{AnswerPlace, Contract, Endpoint, EndpointRequest, RequestExample};
+use crate::operation::{Command, ErrorCode, Input, Operation, Rejection};
 
 /// Sends an example as its text says, through the decoder of the gateway.
 fn decode(

@@ -4,21 +4,10 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::config::Algorithm;
-use crate::contract::tests::Headers;
-use crate::contract::tests::JSON;
-use crate::contract::tests::Sent;
-use crate::contract::tests::body;
-use crate::contract::tests::built_in;
-use crate::contract::tests::decode;
-use crate::contract::tests::encode;
-use crate::contract::tests::header;
-use crate::contract::tests::issued;
-use crate::contract::tests::refuse;
-use crate::contract::tests::refused;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::Operation;
-use crate::operation::Outcome;
+use crate::contract::tests::{
+    Headers, JSON, Sent, body, built_in, decode, encode, header, issued, refuse, refused,
+};
+use crate::operation::{Command, ErrorCode, Operation, Outcome};
 use crate::secret::Secret;
 use crate::token::RefreshFormat;
 

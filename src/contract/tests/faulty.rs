@@ -3,10 +3,8 @@
 use std::path::Path;
 
 use crate::contract::Contract;
-use crate::contract::slot::Place;
-use crate::contract::slot::Slot;
-use crate::operation::ErrorCode;
-use crate::operation::Operation;
+use crate::contract::slot::{Place, Slot};
+use crate::operation::{ErrorCode, Operation};
 
 const GOOD: &str = r#"name = "own"
 about = "A contract of the test's own."

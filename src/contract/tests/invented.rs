@@ -3,25 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::contract::Contract;
-use crate::contract::tests::Headers;
-use crate::contract::tests::Sent;
-use crate::contract::tests::body;
-use crate::contract::tests::context;
-use crate::contract::tests::decode;
-use crate::contract::tests::encode;
-use crate::contract::tests::endpoint;
-use crate::contract::tests::header;
-use crate::contract::tests::issued;
-use crate::contract::tests::parsed;
-use crate::contract::tests::refuse;
-use crate::contract::tests::refused;
-use crate::contract::tests::user;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::Identifier;
-use crate::operation::Operation;
-use crate::operation::Outcome;
-use crate::operation::Rejection;
+use crate::contract::tests::{
+    Headers, Sent, body, context, decode, encode, endpoint, header, issued, parsed, refuse,
+    refused, user,
+};
+use crate::operation::{Command, ErrorCode, Identifier, Operation, Outcome, Rejection};
 use crate::token::RefreshFormat;
 
 const FORM: Headers<'_> = &[("content-type", "application/x-www-form-urlencoded")];

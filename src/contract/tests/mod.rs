@@ -16,32 +16,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
-use http::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::config::SameSite;
-use crate::contract::Contract;
-use crate::contract::Endpoint;
-use crate::contract::EndpointRequest;
-use crate::contract::ReplyContext;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::Generations;
-use crate::operation::Operation;
-use crate::operation::Outcome;
-use crate::operation::Principal;
-use crate::operation::Rejection;
-use crate::operation::SessionId;
-use crate::operation::SessionName;
-use crate::operation::SessionView;
-use crate::operation::TokenId;
-use crate::operation::TokenSet;
-use crate::operation::UserId;
-use crate::operation::UserView;
+use crate::contract::{Contract, Endpoint, EndpointRequest, ReplyContext};
+use crate::operation::{
+    Command, ErrorCode, Generations, Operation, Outcome, Principal, Rejection, SessionId,
+    SessionName, SessionView, TokenId, TokenSet, UserId, UserView,
+};
 use crate::secret::Secret;
 
 /// 2025-01-15T10:30:00Z, the instant of the documents.

@@ -4,31 +4,14 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::contract::tests::JSON;
-use crate::contract::tests::SESSION;
-use crate::contract::tests::Sent;
-use crate::contract::tests::body;
-use crate::contract::tests::built_in;
-use crate::contract::tests::context;
-use crate::contract::tests::decode;
-use crate::contract::tests::encode;
-use crate::contract::tests::endpoint;
-use crate::contract::tests::header;
-use crate::contract::tests::issued;
-use crate::contract::tests::refuse;
-use crate::contract::tests::refused;
-use crate::contract::tests::session;
-use crate::contract::tests::user;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::Identifier;
-use crate::operation::LogoutScope;
-use crate::operation::Operation;
-use crate::operation::Outcome;
-use crate::operation::Problem;
-use crate::operation::ProblemKind;
-use crate::operation::Rejection;
-use crate::operation::UserId;
+use crate::contract::tests::{
+    JSON, SESSION, Sent, body, built_in, context, decode, encode, endpoint, header, issued, refuse,
+    refused, session, user,
+};
+use crate::operation::{
+    Command, ErrorCode, Identifier, LogoutScope, Operation, Outcome, Problem, ProblemKind,
+    Rejection, UserId,
+};
 
 const TOKENS: &str = concat!(
     r#"{"access_token":"eyJh.eyJz.c2ln","token_type":"Bearer","#,

@@ -3,24 +3,11 @@
 use std::time::Duration;
 
 use crate::config::Algorithm;
-use crate::contract::tests::Headers;
-use crate::contract::tests::JSON;
-use crate::contract::tests::Sent;
-use crate::contract::tests::body;
-use crate::contract::tests::built_in;
-use crate::contract::tests::context;
-use crate::contract::tests::decode;
-use crate::contract::tests::encode;
-use crate::contract::tests::endpoint;
-use crate::contract::tests::header;
-use crate::contract::tests::issued;
-use crate::contract::tests::refuse;
-use crate::contract::tests::refused;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::Identifier;
-use crate::operation::Operation;
-use crate::operation::Rejection;
+use crate::contract::tests::{
+    Headers, JSON, Sent, body, built_in, context, decode, encode, endpoint, header, issued, refuse,
+    refused,
+};
+use crate::operation::{Command, ErrorCode, Identifier, Operation, Rejection};
 
 #[test]
 fn the_documented_request_is_a_login_whose_password_may_be_hashed() {

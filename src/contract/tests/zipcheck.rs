@@ -6,31 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 
-use crate::config::Algorithm;
-use crate::config::SameSite;
+use crate::config::{Algorithm, SameSite};
 use crate::contract::ReplyContext;
-use crate::contract::tests::Headers;
-use crate::contract::tests::JSON;
-use crate::contract::tests::Sent;
-use crate::contract::tests::body;
-use crate::contract::tests::built_in;
-use crate::contract::tests::context;
-use crate::contract::tests::decode;
-use crate::contract::tests::encode;
-use crate::contract::tests::endpoint;
-use crate::contract::tests::header;
-use crate::contract::tests::refuse;
-use crate::contract::tests::refused;
-use crate::contract::tests::tokens;
-use crate::contract::tests::user;
-use crate::operation::Command;
-use crate::operation::ErrorCode;
-use crate::operation::Operation;
-use crate::operation::Outcome;
-use crate::operation::Rejection;
-use crate::operation::TokenSet;
-use crate::operation::UserId;
-use crate::operation::UserView;
+use crate::contract::tests::{
+    Headers, JSON, Sent, body, built_in, context, decode, encode, endpoint, header, refuse,
+    refused, tokens, user,
+};
+use crate::operation::{
+    Command, ErrorCode, Operation, Outcome, Rejection, TokenSet, UserId, UserView,
+};
 use crate::secret::Secret;
 use crate::token::RefreshFormat;
 

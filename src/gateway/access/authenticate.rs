@@ -1,15 +1,11 @@
 //! Finds out who a request speaks for: the one Bearer token that it presents, and how that stands.
 
-use http::HeaderMap;
-use http::HeaderValue;
-use http::header;
+use http::{HeaderMap, HeaderValue, header};
 
-use crate::auth::scrutiny::Scrutiny;
-use crate::auth::scrutiny::Standing;
+use crate::auth::scrutiny::{Scrutiny, Standing};
 use crate::clock::Now;
 use crate::config::RouteAuth;
-use crate::operation::ErrorCode;
-use crate::operation::Rejection;
+use crate::operation::{ErrorCode, Rejection};
 
 /// Decides by what is at hand; `None` where nobody said who asks, and nobody had to.
 ///
@@ -88,11 +84,9 @@ fn presented(headers: &HeaderMap, bare_tokens: bool) -> Result<Option<&str>, Rej
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
 
-    use super::presented;
-    use super::presents_token;
+    use super::{presented, presents_token};
     use crate::operation::ErrorCode;
 
     type Taken<'a> = Result<Option<&'a str>, ErrorCode>;

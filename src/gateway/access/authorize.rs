@@ -1,9 +1,7 @@
 //! Decides whether a verified identity may take a route.
 
 use crate::config::RouteConfig;
-use crate::operation::ErrorCode;
-use crate::operation::Principal;
-use crate::operation::Rejection;
+use crate::operation::{ErrorCode, Principal, Rejection};
 
 /// Holds an identity against a route's rules: any of its roles, all of its permissions, all of its
 /// claims. A route without rules lets anybody in, an identity or none.
@@ -47,8 +45,7 @@ mod tests {
 
     use super::authorize;
     use crate::config::RouteConfig;
-    use crate::gateway::fixtures::principal;
-    use crate::gateway::fixtures::route;
+    use crate::gateway::fixtures::{principal, route};
     use crate::operation::ErrorCode;
 
     fn rules(

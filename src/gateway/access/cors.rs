@@ -5,20 +5,12 @@
 //! pages may read. An origin is compared byte for byte with the configured ones, and the configured one is what is answered.
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
-use http::Method;
-use http::Response;
-use http::StatusCode;
-use http::header;
 use http::header::Entry;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
-use crate::config::CorsConfig;
-use crate::config::Origin;
+use crate::config::{CorsConfig, Origin};
 use crate::contract::Contract;
-use crate::operation::ErrorCode;
-use crate::operation::Rejection;
+use crate::operation::{ErrorCode, Rejection};
 
 /// Longest list of header names that a preflight may ask for, in bytes.
 const ASKED_BYTES: usize = 4096;
@@ -200,17 +192,12 @@ fn is_name_list(names: &[u8]) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use http::HeaderMap;
-    use http::HeaderName;
-    use http::HeaderValue;
-    use http::Method;
+    use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-    use super::Cors;
-    use super::strip;
+    use super::{Cors, strip};
     use crate::config::CorsConfig;
     use crate::contract::Contract;
-    use crate::operation::ErrorCode;
-    use crate::operation::Rejection;
+    use crate::operation::{ErrorCode, Rejection};
 
     type Lines<'a> = &'a [(&'static str, &'a str)];
 

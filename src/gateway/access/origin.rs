@@ -4,14 +4,10 @@
 //! `Origin`, which every POST has, or else `Sec-Fetch-Site` (Fetch Metadata §2.3). What says
 //! neither is no browser, and has no cookie that its user did not give it.
 
-use http::HeaderMap;
-use http::HeaderValue;
-use http::header;
+use http::{HeaderMap, HeaderValue, header};
 
-use crate::gateway::access::cors::Cors;
-use crate::gateway::access::cors::only;
-use crate::operation::ErrorCode;
-use crate::operation::Rejection;
+use crate::gateway::access::cors::{Cors, only};
+use crate::operation::{ErrorCode, Rejection};
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
@@ -50,8 +46,7 @@ fn is_own(origin: &HeaderValue, authority: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-    use http::HeaderName;
+    use http::{HeaderMap, HeaderName};
 
     use super::check;
     use crate::config::CorsConfig;

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::config::CloseStreams;
-use crate::revocation::Holder;
-use crate::revocation::Lease;
-use crate::revocation::Revocations;
+use crate::revocation::{Holder, Lease, Revocations};
 use crate::token::Verified;
 
 /// A verified request whose streams are to be ended with its token.

@@ -109,10 +109,8 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::Pace;
-    use super::TooSlow;
-    use crate::config::ByteRate;
-    use crate::config::LimitsConfig;
+    use super::{Pace, TooSlow};
+    use crate::config::{ByteRate, LimitsConfig};
     use crate::gateway::body::reply::tests::limits;
 
     fn pace() -> Pace {

@@ -4,36 +4,23 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
-use std::task::Poll;
-use std::task::Waker;
-use std::task::ready;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use bytes::BytesMut;
-use http::HeaderValue;
-use http::Response;
-use http::Version;
+use bytes::{Bytes, BytesMut};
 use http::header::CONNECTION;
-use http_body::Body;
-use http_body::Frame;
-use http_body::SizeHint;
-use tokio::sync::Semaphore;
-use tokio::sync::oneshot;
+use http::{HeaderValue, Response, Version};
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::config::LimitsConfig;
 use crate::gateway::body::pace::Pace;
 use crate::gateway::body::request::RequestBody;
-use crate::gateway::body::upload::Fault;
-use crate::gateway::body::upload::Upload;
+use crate::gateway::body::upload::{Fault, Upload};
 use crate::gateway::open_request::OpenRequest;
 use crate::gateway::upstream::Answer;
-use crate::operation::ErrorCode;
-use crate::operation::Problem;
-use crate::operation::ProblemKind;
-use crate::operation::Rejection;
+use crate::operation::{ErrorCode, Problem, ProblemKind, Rejection};
 use crate::revocation::Sign;
 
 /// The body of an answer: a whole one of ours, or the upstream's as it streams.

@@ -7,14 +7,11 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::task::Context;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::Body;
-use http_body::SizeHint;
+use http_body::{Body, SizeHint};
 use hyper::body::Incoming;
 
 /// A request's body.

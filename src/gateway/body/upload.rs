@@ -6,35 +6,20 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::sync::Weak;
-use std::task::Context;
-use std::task::Poll;
-use std::task::Waker;
-use std::task::ready;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::Body;
-use http_body::Frame;
-use http_body::SizeHint;
-use tokio::time::Instant;
-use tokio::time::Sleep;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
 
-use crate::config::ByteSize;
-use crate::config::LimitsConfig;
-use crate::gateway::access::watch::LaterLease;
-use crate::gateway::access::watch::Watch;
-use crate::gateway::body::pace::Pace;
-use crate::gateway::body::pace::TooSlow;
+use crate::config::{ByteSize, LimitsConfig};
+use crate::gateway::access::watch::{LaterLease, Watch};
+use crate::gateway::body::pace::{Pace, TooSlow};
 use crate::gateway::body::request::RequestBody;
-use crate::gateway::upstream::Delayed;
-use crate::gateway::upstream::Failure;
-use crate::operation::ErrorCode;
-use crate::operation::Rejection;
+use crate::gateway::upstream::{Delayed, Failure};
+use crate::operation::{ErrorCode, Rejection};
 use crate::revocation::Lease;
 
 /// A request's body as the upstream connection reads it.

@@ -1,14 +1,9 @@
 //! An operation that the audit trail tells of, however it ends.
 
 use crate::gateway::walk::Visit;
-use crate::operation::Command;
-use crate::operation::Outcome;
-use crate::operation::Principal;
-use crate::operation::Rejection;
-use crate::operation::UserId;
+use crate::operation::{Command, Outcome, Principal, Rejection, UserId};
 use crate::telemetry::audit;
-use crate::telemetry::audit::Entry;
-use crate::telemetry::audit::Event;
+use crate::telemetry::audit::{Entry, Event};
 
 /// An operation under way; it is told also where the client leaves before it has ended.
 #[derive(Debug)]

@@ -1,28 +1,19 @@
 //! Serves an endpoint of a site's contract: decode, run the operation, encode.
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::Response;
-use http::header;
 use http::request::Parts;
+use http::{HeaderMap, Response, header};
 
 use crate::config::RouteAuth;
-use crate::contract::Endpoint;
-use crate::contract::EndpointRequest;
+use crate::contract::{Endpoint, EndpointRequest};
 use crate::gateway::access::origin;
 use crate::gateway::body::reply;
-use crate::gateway::context::RequestRecord;
-use crate::gateway::context::Unread;
-use crate::gateway::context::Who;
+use crate::gateway::context::{RequestRecord, Unread, Who};
 use crate::gateway::endpoint::audit::Audited;
 use crate::gateway::request::path::Canonical;
 use crate::gateway::site;
 use crate::gateway::walk::Visit;
-use crate::operation::Caller;
-use crate::operation::ErrorCode;
-use crate::operation::Outcome;
-use crate::operation::Rejection;
-use crate::operation::UserView;
+use crate::operation::{Caller, ErrorCode, Outcome, Rejection, UserView};
 
 /// Longest `User-Agent` that a session remembers, in bytes.
 const AGENT_BYTES: usize = 256;
@@ -107,8 +98,7 @@ fn agent(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
 
     use super::agent;
 

@@ -3,9 +3,8 @@
 //! A contract's cookie holds a refresh token: it is between the browser and the gateway. What else
 //! stands in `Cookie` goes out byte for byte and in its order (RFC 6265 §5.4 splits at `;` alone).
 
-use http::HeaderMap;
-use http::HeaderValue;
 use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
 
 /// Takes every cookie of these names away, and joins what is left in one line: HTTP/2 may split
 /// `Cookie` into crumbs, HTTP/1.1 may not (RFC 9113 §8.2.3).
@@ -49,8 +48,7 @@ fn has_name(pair: &[u8], name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
 
     use super::keep_foreign;
 

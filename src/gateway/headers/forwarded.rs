@@ -7,9 +7,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::gateway::context::REQUEST_ID;
 use crate::gateway::text::write_address;
@@ -133,13 +131,9 @@ fn continued(headers: &HeaderMap, peer: IpAddr) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-    use http::HeaderName;
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::Facts;
-    use super::is_claim;
-    use super::state;
+    use super::{Facts, is_claim, state};
 
     fn stated(lines: &[(&'static str, &'static str)], trusted_peer: bool) -> Vec<(String, String)> {
         let authority = HeaderValue::from_static("api.example.com");

@@ -3,9 +3,8 @@
 //! A peer may name headers of its own in `Connection`, but not those that carry meaning past the
 //! hop: naming `Host`, `Authorization` or `Content-Length` there takes nothing away.
 
-use http::HeaderMap;
-use http::HeaderName;
 use http::header::CONNECTION;
+use http::{HeaderMap, HeaderName};
 
 /// Removes the hop-by-hop headers and every header that `Connection` names.
 pub(crate) fn strip(headers: &mut HeaderMap) {
@@ -78,12 +77,9 @@ fn is_end_to_end(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-    use http::HeaderName;
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::connection_says;
-    use super::strip;
+    use super::{connection_says, strip};
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         let line = |(name, value): &(&'static str, &'static str)| {

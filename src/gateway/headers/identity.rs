@@ -2,16 +2,13 @@
 
 use std::borrow::Cow;
 
-use http::HeaderName;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
-use crate::config::IdentityConfig;
-use crate::config::folded_name;
+use crate::config::{IdentityConfig, folded_name};
 use crate::gateway::text::all_bytes;
 use crate::operation::Principal;
-use crate::token::ATTRIBUTES_CLAIM;
-use crate::token::IdentityHeaders;
+use crate::token::{ATTRIBUTES_CLAIM, IdentityHeaders};
 
 /// A site's identity headers.
 #[derive(Clone, Debug)]
@@ -167,8 +164,7 @@ mod tests {
 
     use super::Identity;
     use crate::config::folded_name;
-    use crate::gateway::fixtures::identity_config;
-    use crate::gateway::fixtures::principal;
+    use crate::gateway::fixtures::{identity_config, principal};
 
     #[test]
     fn every_spelling_of_an_identity_header_folds_to_its_name() {

@@ -4,10 +4,7 @@
 //! backend's own authority is always rewritten; absolute paths and cookies' paths, which may be
 //! meant as they are, only on a route with `rewrite_paths`. What is rewritten stays on this host.
 
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
-use http::header;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::config::UpstreamUrl;
 use crate::gateway::access::cors::only;
@@ -139,8 +136,7 @@ fn names_authority(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-    use http::HeaderName;
+    use http::{HeaderMap, HeaderName};
 
     use super::Redirects;
     use crate::config::UpstreamUrl;

@@ -4,13 +4,11 @@
 //! PHP (CVE-2025-64484). So names are compared folded to `[a-z0-9]`.
 
 use http::HeaderName;
-use http::header::CONTENT_LENGTH;
-use http::header::EXPECT;
+use http::header::{CONTENT_LENGTH, EXPECT};
 
 use crate::config::folded_name;
 use crate::gateway::headers::forwarded;
-use crate::gateway::headers::forwarded::ADDRESS_CLAIMS;
-use crate::gateway::headers::forwarded::CLAIMS;
+use crate::gateway::headers::forwarded::{ADDRESS_CLAIMS, CLAIMS};
 
 /// The reserved names of one route.
 #[derive(Clone, Debug)]

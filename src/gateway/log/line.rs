@@ -11,9 +11,7 @@ use time::OffsetDateTime;
 use crate::clock::Timestamp;
 use crate::gateway::context::Who;
 use crate::gateway::open_request::End;
-use crate::gateway::text::all_bytes;
-use crate::gateway::text::write_address;
-use crate::gateway::text::write_number;
+use crate::gateway::text::{all_bytes, write_address, write_number};
 use crate::operation::ErrorCode;
 use crate::telemetry::escaped;
 
@@ -352,13 +350,9 @@ pub(crate) fn sample_entry() -> Entry<'static> {
 mod tests {
     use std::time::Duration;
 
-    use super::Entry;
-    use super::json;
-    use super::sample_entry;
-    use super::text;
+    use super::{Entry, json, sample_entry, text};
     use crate::gateway::context::Who;
-    use crate::operation::ErrorCode;
-    use crate::operation::UserId;
+    use crate::operation::{ErrorCode, UserId};
 
     fn line(entry: &Entry<'_>) -> String {
         let mut line = Vec::new();

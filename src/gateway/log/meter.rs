@@ -1,15 +1,11 @@
 //! Counts the requests of one endpoint or route, by handles that are made once.
 
-use std::hash::BuildHasherDefault;
-use std::hash::Hash;
-use std::hash::Hasher;
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use metrics::Counter;
-use metrics::Histogram;
+use metrics::{Counter, Histogram};
 
 use crate::telemetry::metric;
 

@@ -5,15 +5,10 @@
 //! password, cookie or query, and one line is one line: control characters are escaped.
 
 use std::cell::RefCell;
-use std::fmt;
-use std::io;
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::Condvar;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
 
 use crate::drain::Guard;
 use crate::gateway::log::line;
@@ -232,12 +227,9 @@ impl Sink {
 mod tests {
     use std::io;
     use std::io::Write;
-    use std::sync::Arc;
-    use std::sync::Mutex;
-    use std::sync::mpsc;
+    use std::sync::{Arc, Mutex, mpsc};
 
-    use super::AccessLog;
-    use super::CAPACITY;
+    use super::{AccessLog, CAPACITY};
     use crate::gateway::log::line::sample_entry;
     use crate::telemetry::log::Shape;
 

@@ -4,26 +4,14 @@
 //! names; then every header that could be taken for one of ours; then ours are set. So nothing a
 //! client writes can remove or double an identity header (CVE-2024-45410, CVE-2025-64484).
 
-use http::HeaderMap;
-use http::HeaderValue;
-use http::Method;
-use http::Request;
-use http::Uri;
-use http::Version;
-use http::header::AUTHORIZATION;
-use http::header::CONNECTION;
-use http::header::CONTENT_LENGTH;
-use http::header::HOST;
-use http::header::TRANSFER_ENCODING;
-use http::header::UPGRADE;
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use http_body::Body;
 
 use crate::config::HostHeader;
-use crate::gateway::headers::cookies;
-use crate::gateway::headers::forwarded;
 use crate::gateway::headers::forwarded::Facts;
-use crate::gateway::headers::hop;
+use crate::gateway::headers::{cookies, forwarded, hop};
 use crate::gateway::proxy::forward::Plan;
 
 /// Makes the request to send: origin-form, HTTP/1.1, its framing written anew.

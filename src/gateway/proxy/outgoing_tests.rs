@@ -3,18 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
-use http::Request;
 use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use http_body_util::Empty;
 use proptest::prelude::*;
 
 use super::request;
-use crate::config::HostHeader;
-use crate::config::LimitsConfig;
-use crate::config::UpstreamConfig;
+use crate::config::{HostHeader, LimitsConfig, UpstreamConfig};
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::proxy::forward::Plan;
 use crate::gateway::upstream::Upstream;

@@ -1,7 +1,6 @@
 //! Says whose request it is by address: the socket's, or what trusted proxies report.
 
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 use ipnet::IpNet;
@@ -57,8 +56,7 @@ fn parse(text: &str) -> Option<IpAddr> {
 mod tests {
     use std::net::IpAddr;
 
-    use http::HeaderMap;
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
     use ipnet::IpNet;
 
     use super::Client;

@@ -7,22 +7,11 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use http::HeaderName;
-use http::HeaderValue;
-use http::Method;
-use http::Request;
-use http::Uri;
-use http::Version;
-use http::header::CONTENT_LENGTH;
-use http::header::COOKIE;
-use http::header::EXPECT;
-use http::header::HOST;
-use http::header::TRANSFER_ENCODING;
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRANSFER_ENCODING};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 
-use crate::config::COMMON_METHODS;
-use crate::config::LimitsConfig;
-use crate::operation::ErrorCode;
-use crate::operation::Rejection;
+use crate::config::{COMMON_METHODS, LimitsConfig};
+use crate::operation::{ErrorCode, Rejection};
 
 /// How many header lines hyper takes by itself: it keeps these on the stack, and any other number
 /// on the heap.

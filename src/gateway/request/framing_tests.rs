@@ -1,13 +1,9 @@
 //! Heads with one reading, and with more.
 
-use http::Request;
-use http::Version;
+use http::{Request, Version};
 
-use super::FragmentSeen;
-use super::check;
-use super::host;
-use crate::config::ByteSize;
-use crate::config::LimitsConfig;
+use super::{FragmentSeen, check, host};
+use crate::config::{ByteSize, LimitsConfig};
 use crate::gateway::body::reply::tests::limits;
 use crate::operation::ErrorCode;
 

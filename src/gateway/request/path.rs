@@ -7,12 +7,10 @@
 
 use std::borrow::Cow;
 
-use http::uri::InvalidUri;
-use http::uri::PathAndQuery;
+use http::uri::{InvalidUri, PathAndQuery};
 
 use crate::config::PathForms;
-use crate::operation::ErrorCode;
-use crate::operation::Rejection;
+use crate::operation::{ErrorCode, Rejection};
 
 /// A path that has one reading.
 #[derive(Clone, Debug, PartialEq, Eq)]

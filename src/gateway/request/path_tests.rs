@@ -2,13 +2,9 @@
 
 use http::Uri;
 use proptest::prelude::ProptestConfig;
-use proptest::prop_assert;
-use proptest::prop_assert_eq;
-use proptest::proptest;
+use proptest::{prop_assert, prop_assert_eq, proptest};
 
-use super::Canonical;
-use super::PathError;
-use super::decode_segment;
+use super::{Canonical, PathError, decode_segment};
 use crate::config::PathForms;
 
 #[test]

@@ -148,9 +148,7 @@ fn parameter_name(segment: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::PathTree;
-    use super::Pattern;
-    use super::PatternError;
+    use super::{PathTree, Pattern, PatternError};
 
     fn tree(patterns: &[&'static str]) -> PathTree<&'static str> {
         let mut tree = PathTree::new();

@@ -6,14 +6,10 @@
 
 use http::Method;
 
-use crate::config::COMMON_METHODS;
-use crate::config::PathForms;
-use crate::config::RouteConfig;
+use crate::config::{COMMON_METHODS, PathForms, RouteConfig};
 use crate::gateway::request::path::Canonical;
-use crate::gateway::request::path_tree::PathTree;
-use crate::gateway::request::path_tree::Pattern;
-use crate::operation::ErrorCode;
-use crate::operation::Rejection;
+use crate::gateway::request::path_tree::{PathTree, Pattern};
+use crate::operation::{ErrorCode, Rejection};
 
 /// Where a site's public keys are (RFC 8414 §3 and practice).
 pub(crate) const JWKS_PATH: &str = "/.well-known/jwks.json";
@@ -165,8 +161,7 @@ fn not_allowed(choices: &[Choice]) -> Rejection {
 mod tests {
     use http::Method;
 
-    use super::Router;
-    use super::Target;
+    use super::{Router, Target};
     use crate::config::RouteConfig;
     use crate::gateway::fixtures::route;
     use crate::operation::ErrorCode;

@@ -3,36 +3,22 @@
 //! It drives the connection while it is read. At its end the connection goes back to the pool, if
 //! it can be used again; an answer that is dropped before takes its connection with it.
 
-use std::fmt;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::task::Context;
-use std::task::Poll;
-use std::task::ready;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use std::{fmt, io};
 
 use bytes::Bytes;
-use http_body::Body;
-use http_body::Frame;
-use http_body::SizeHint;
+use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::Instant;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
-use crate::gateway::body::upload::Stage;
-use crate::gateway::body::upload::Upload;
+use crate::gateway::body::upload::{Stage, Upload};
 use crate::gateway::open_request::End;
-use crate::gateway::upstream::Delayed;
-use crate::gateway::upstream::Link;
-use crate::gateway::upstream::Place;
-use crate::gateway::upstream::Upstream;
-use crate::revocation::Lease;
-use crate::revocation::Sign;
+use crate::gateway::upstream::{Delayed, Link, Place, Upstream};
+use crate::revocation::{Lease, Sign};
 
 /// A body, and what ends with it.
 pub(crate) struct Answer {

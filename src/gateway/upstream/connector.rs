@@ -2,24 +2,19 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::HeaderValue;
-use rustls::ClientConfig;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
-use crate::config::UpstreamConfig;
-use crate::config::UpstreamUrl;
-use crate::gateway::upstream::Failure;
-use crate::gateway::upstream::UpstreamError;
+use crate::config::{UpstreamConfig, UpstreamUrl};
 use crate::gateway::upstream::race::Race;
 use crate::gateway::upstream::stream::Stream;
+use crate::gateway::upstream::{Failure, UpstreamError};
 
 /// Knows where a target is and how to reach it.
 pub(super) struct Connector {

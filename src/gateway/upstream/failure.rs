@@ -4,8 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::gateway::body::upload::Fault;
-use crate::operation::ErrorCode;
-use crate::operation::Rejection;
+use crate::operation::{ErrorCode, Rejection};
 use crate::revocation::Ended;
 
 /// Why there is no answer.

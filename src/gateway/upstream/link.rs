@@ -1,40 +1,26 @@
 //! One connection to an upstream, driven by whoever uses it.
 
-use std::fmt;
-use std::future::Future;
-use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::task::Context;
-use std::task::Poll;
-use std::task::Waker;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use std::{fmt, io};
 
-use http::HeaderMap;
-use http::HeaderName;
-use http::Request;
-use http::Response;
+use http::{HeaderMap, HeaderName, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use metrics::Gauge;
-use tokio::io::AsyncRead;
-use tokio::io::AsyncWrite;
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use crate::gateway::body::upload::ClientBody;
-use crate::gateway::body::upload::Stage;
-use crate::gateway::body::upload::Upload;
+use crate::gateway::body::upload::{ClientBody, Stage, Upload};
 use crate::gateway::request::framing::HYPER_HEADERS;
-use crate::gateway::upstream::Failure;
-use crate::gateway::upstream::Waits;
 use crate::gateway::upstream::stream::Stream;
+use crate::gateway::upstream::{Failure, Waits};
 
 /// A connection: what sends on it, and what moves its bytes.
 pub(crate) struct Link {

@@ -15,31 +15,22 @@ mod spare;
 mod stream;
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::Weak;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use http::Request;
-use http::Response;
+use http::{Request, Response};
 use hyper::body::Incoming;
-use metrics::Gauge;
-use metrics::Histogram;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::Semaphore;
+use metrics::{Gauge, Histogram};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::UpstreamConfig;
-use crate::config::UpstreamUrl;
-use crate::gateway::body::upload::ClientBody;
-use crate::gateway::body::upload::Upload;
+use crate::config::{UpstreamConfig, UpstreamUrl};
+use crate::gateway::body::upload::{ClientBody, Upload};
 use crate::telemetry::metric;
 
-pub(crate) use answer::Answer;
-pub(crate) use answer::Exchange;
+pub(crate) use answer::{Answer, Exchange};
 pub(crate) use failure::Failure;
 pub(crate) use link::Link;
-pub(crate) use places::Delayed;
-pub(crate) use places::Place;
+pub(crate) use places::{Delayed, Place};
 
 use connector::Connector;
 use link::Unanswered;

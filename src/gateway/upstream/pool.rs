@@ -4,20 +4,13 @@
 //! looks at the others before a new connection is made. Nobody drives an idle connection: it is
 //! looked at when it is taken, and by a sweep that lives while there are idle connections.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::sync::Weak;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::gateway::upstream::Link;
-use crate::gateway::upstream::Upstream;
+use crate::gateway::upstream::{Link, Upstream};
 
 /// Idle connections.
 #[derive(Debug)]

@@ -6,15 +6,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::net::TcpStream;
-use tokio::net::lookup_host;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::Instant;
 
 /// What is known of a target's addresses.
@@ -114,14 +111,11 @@ mod tests {
     use std::net::SocketAddr;
     use std::time::Duration;
 
-    use socket2::Domain;
-    use socket2::Socket;
-    use socket2::Type;
+    use socket2::{Domain, Socket, Type};
     use tokio::net::TcpListener;
     use tokio::time::Instant;
 
-    use super::DEAD_FOR;
-    use super::Race;
+    use super::{DEAD_FOR, Race};
 
     /// An address that swallows every packet: its queue is full, and nobody accepts.
     struct BlackHole {

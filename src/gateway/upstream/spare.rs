@@ -3,12 +3,8 @@
 //! The head stands in one piece, line by line: to clone the map costs several times as much for
 //! every request, and what is kept of one in many thousands is ever needed.
 
-use http::HeaderName;
-use http::HeaderValue;
-use http::Method;
-use http::Request;
-use http::Uri;
 use http::header::UPGRADE;
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use http_body::Body;
 
 use crate::gateway::body::upload::ClientBody;
@@ -63,9 +59,7 @@ impl Spare {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http::HeaderValue;
-    use http::Method;
-    use http::Request;
+    use http::{HeaderValue, Method, Request};
     use http_body_util::{Empty, Full};
 
     use super::Spare;

@@ -6,12 +6,9 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use tokio::io::AsyncRead;
-use tokio::io::AsyncWrite;
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
@@ -148,8 +145,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::Wire;
-    use crate::config::UpstreamConfig;
-    use crate::config::UpstreamUrl;
+    use crate::config::{UpstreamConfig, UpstreamUrl};
     use crate::gateway::upstream::connector::Connector;
 
     #[tokio::test]

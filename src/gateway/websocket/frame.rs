@@ -100,8 +100,7 @@ fn payload_of(header: &[u8; LONGEST_HEADER], come: usize) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;
-    use proptest::prelude::Strategy;
-    use proptest::prelude::any;
+    use proptest::prelude::{Strategy, any};
     use proptest::proptest;
 
     use super::FrameCourse;

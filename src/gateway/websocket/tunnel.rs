@@ -9,52 +9,31 @@
 //! and then the client may say its own goodbye, which goes to the backend.
 
 use std::any::Any;
-use std::fmt;
 use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::task::Context;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use std::{fmt, io};
 
-use http::HeaderMap;
-use http::HeaderValue;
-use http::Method;
-use http::Request;
-use http::Response;
-use http::Version;
-use http::header::CONNECTION;
-use http::header::UPGRADE;
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
-use hyper::upgrade::Upgraded;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncRead;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWrite;
-use tokio::io::AsyncWriteExt;
-use tokio::io::ReadBuf;
-use tokio::io::copy_bidirectional;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::oneshot;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use crate::drain::Guard;
 use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::body::request::RequestBody;
 use crate::gateway::headers::hop;
-use crate::gateway::open_request::End;
-use crate::gateway::open_request::OpenRequest;
-use crate::gateway::upstream::Exchange;
-use crate::gateway::upstream::Failure;
+use crate::gateway::open_request::{End, OpenRequest};
+use crate::gateway::upstream::{Exchange, Failure};
 use crate::gateway::websocket::frame::FrameCourse;
-use crate::revocation::Ended;
-use crate::revocation::Lease;
+use crate::revocation::{Ended, Lease};
 
 /// Lets a tunnel outlive its HTTP connection, as long as the gateway is not told to stop.
 ///

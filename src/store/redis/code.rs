@@ -5,13 +5,9 @@ use std::sync::LazyLock;
 
 use crate::clock::Timestamp;
 use crate::operation::Email;
-use crate::store::CodePurpose;
-use crate::store::NewCode;
-use crate::store::RedisStore;
-use crate::store::StoreError;
 use crate::store::redis::connection::script::Script;
-use crate::store::redis::keyspace::hex;
-use crate::store::redis::keyspace::parse_hex;
+use crate::store::redis::keyspace::{hex, parse_hex};
+use crate::store::{CodePurpose, NewCode, RedisStore, StoreError};
 
 static GUESS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/guess_code.lua")));

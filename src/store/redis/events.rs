@@ -5,16 +5,9 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::operation::Revocation;
-use crate::store::Events;
-use crate::store::MOST_EVENTS;
-use crate::store::RedisStore;
-use crate::store::StoreError;
-use crate::store::WaitingEvent;
-use crate::store::redis::mail::DELETE;
-use crate::store::redis::mail::QUEUE;
-use crate::store::redis::mail::TAKE;
-use crate::store::redis::mail::queue_script;
+use crate::store::redis::mail::{DELETE, QUEUE, TAKE, queue_script};
 use crate::store::redis::revocations::revocation::score;
+use crate::store::{Events, MOST_EVENTS, RedisStore, StoreError, WaitingEvent};
 
 #[async_trait]
 impl Events for RedisStore {

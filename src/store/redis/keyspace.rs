@@ -7,12 +7,8 @@
 
 use std::fmt::Write;
 
-use crate::operation::Email;
-use crate::operation::RefreshHash;
-use crate::operation::SessionId;
-use crate::operation::UserId;
-use crate::store::CodePurpose;
-use crate::store::TrySubject;
+use crate::operation::{Email, RefreshHash, SessionId, UserId};
+use crate::store::{CodePurpose, TrySubject};
 
 /// What every key begins with, and the keys.
 #[derive(Clone, Debug)]

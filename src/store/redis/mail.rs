@@ -9,19 +9,13 @@ use std::sync::LazyLock;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::store::MOST_MAILS;
-use crate::store::NewCode;
-use crate::store::NewMail;
-use crate::store::QueuedMail;
-use crate::store::RedisStore;
-use crate::store::StoreError;
 use crate::store::redis::code::code_text;
 use crate::store::redis::connection::fault::corrupt;
-use crate::store::redis::connection::script::Invocation;
-use crate::store::redis::connection::script::Script;
+use crate::store::redis::connection::script::{Invocation, Script};
 use crate::store::redis::keyspace::QueueKeys;
 use crate::store::redis::revocations::revocation::score;
 use crate::store::redis::sessions::session::kept_for;
+use crate::store::{MOST_MAILS, NewCode, NewMail, QueuedMail, RedisStore, StoreError};
 
 pub(super) static QUEUE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/queue_mail.lua")));

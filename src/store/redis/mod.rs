@@ -23,8 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::Cmd;
-use redis::FromRedisValue;
+use redis::{Cmd, FromRedisValue};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 

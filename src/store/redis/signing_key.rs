@@ -5,16 +5,14 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::config::Algorithm;
 use crate::secret::Secret;
-use crate::store::RedisStore;
-use crate::store::StoreError;
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::connection::script::Script;
+use crate::store::{RedisStore, StoreError};
 use crate::token::StoredKey;
 
 static ADD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/add_key.lua")));

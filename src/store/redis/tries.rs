@@ -6,19 +6,11 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::store::Bound;
-use crate::store::Limit;
-use crate::store::RedisStore;
-use crate::store::StoreError;
-use crate::store::Taking;
-use crate::store::Tries;
-use crate::store::TryCount;
-use crate::store::TrySubject;
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::connection::script::Script;
 use crate::store::redis::sessions::session::kept_for;
-use crate::store::tries::micros;
-use crate::store::tries::wait;
+use crate::store::tries::{micros, wait};
+use crate::store::{Bound, Limit, RedisStore, StoreError, Taking, Tries, TryCount, TrySubject};
 
 static TRIES: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/tries.lua")));
 

@@ -2,33 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
-use rusqlite::OptionalExtension;
-use rusqlite::Row;
 use rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE;
-use rusqlite::params;
 use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
-use crate::operation::Email;
-use crate::operation::Identifier;
-use crate::operation::Revocation;
-use crate::operation::RevocationKey;
-use crate::operation::Revoked;
-use crate::operation::UserId;
-use crate::operation::Username;
-use crate::store::Listing;
-use crate::store::Lookup;
-use crate::store::NewUser;
-use crate::store::StoreError;
-use crate::store::User;
-use crate::store::UserChange;
-use crate::store::above;
-use crate::store::sqlite::fault::signed;
-use crate::store::sqlite::fault::unsigned;
-use crate::store::sqlite::revocations;
-use crate::store::sqlite::sessions;
+use crate::operation::{Email, Identifier, Revocation, RevocationKey, Revoked, UserId, Username};
+use crate::store::sqlite::fault::{signed, unsigned};
+use crate::store::sqlite::{revocations, sessions};
+use crate::store::{Listing, Lookup, NewUser, StoreError, User, UserChange, above};
 
 /// An account, and its attributes as they are stored, where they were asked for.
 ///

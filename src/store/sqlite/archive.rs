@@ -5,37 +5,19 @@
 
 use std::collections::HashSet;
 
-use rusqlite::Connection;
-use rusqlite::Row;
-use rusqlite::params;
+use rusqlite::{Connection, Row, params};
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::operation::Email;
-use crate::operation::RefreshHash;
-use crate::operation::RevocationKey;
-use crate::operation::SessionId;
-use crate::operation::UserId;
-use crate::store::CodePurpose;
-use crate::store::FeedEntry;
-use crate::store::KeptMail;
-use crate::store::KeptRefresh;
-use crate::store::NewCode;
-use crate::store::Page;
-use crate::store::Record;
-use crate::store::StoreError;
-use crate::store::TrySubject;
+use crate::operation::{Email, RefreshHash, RevocationKey, SessionId, UserId};
 use crate::store::archive::Pages;
-use crate::store::sqlite::accounts;
-use crate::store::sqlite::backup;
-use crate::store::sqlite::fault::signed;
-use crate::store::sqlite::fault::unsigned;
-use crate::store::sqlite::keys;
-use crate::store::sqlite::revocations;
-use crate::store::sqlite::sessions;
-use crate::store::sqlite::tries;
+use crate::store::sqlite::fault::{signed, unsigned};
+use crate::store::sqlite::{accounts, backup, keys, revocations, sessions, tries};
 use crate::store::tries::micros;
+use crate::store::{
+    CodePurpose, FeedEntry, KeptMail, KeptRefresh, NewCode, Page, Record, StoreError, TrySubject,
+};
 
 /// Why an export ends.
 enum End {

@@ -1,25 +1,16 @@
 //! A database as one file: copied beside whoever works on it, sealed, and looked over.
 
 use std::path::Path;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
-use rusqlite::ErrorCode;
-use rusqlite::OpenFlags;
-use rusqlite::backup::Backup;
-use rusqlite::backup::StepResult;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::mpsc::Sender;
 
 use crate::clock::Timestamp;
-use crate::store::Page;
-use crate::store::SqliteStore;
-use crate::store::StoreError;
-use crate::store::sqlite::archive;
-use crate::store::sqlite::database;
-use crate::store::sqlite::events;
-use crate::store::sqlite::fault;
 use crate::store::sqlite::fault::Fault;
+use crate::store::sqlite::{archive, database, events, fault};
+use crate::store::{Page, SqliteStore, StoreError};
 
 /// How long a lock that another process holds is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,15 +1,11 @@
 //! Mailed codes in SQL.
 
-use rusqlite::Connection;
-use rusqlite::params;
-use subtle::Choice;
-use subtle::ConstantTimeEq;
+use rusqlite::{Connection, params};
+use subtle::{Choice, ConstantTimeEq};
 
 use crate::clock::Timestamp;
 use crate::operation::Email;
-use crate::store::CodePurpose;
-use crate::store::NewCode;
-use crate::store::StoreError;
+use crate::store::{CodePurpose, NewCode, StoreError};
 
 /// Keeps a code beside older ones.
 pub(super) fn put(connection: &Connection, code: &NewCode) -> Result<(), StoreError> {

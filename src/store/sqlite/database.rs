@@ -2,24 +2,17 @@
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::Connection;
-use rusqlite::ErrorCode;
-use rusqlite::OpenFlags;
-use rusqlite::TransactionBehavior;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use uuid::Uuid;
 
-use crate::store::Durability;
-use crate::store::StoreError;
-use crate::store::disk;
 use crate::store::sqlite::fault;
 use crate::store::sqlite::fault::Fault;
+use crate::store::{Durability, StoreError, disk};
 
 /// Where a database lies, and how connections to it behave.
 #[derive(Debug)]

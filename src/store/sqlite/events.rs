@@ -1,16 +1,11 @@
 //! What waits for the audit trail, in SQL.
 
 use async_trait::async_trait;
-use rusqlite::Connection;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::store::Events;
-use crate::store::MOST_EVENTS;
-use crate::store::SqliteStore;
-use crate::store::StoreError;
-use crate::store::WaitingEvent;
+use crate::store::{Events, MOST_EVENTS, SqliteStore, StoreError, WaitingEvent};
 
 /// The first schema that has them.
 pub(super) const SINCE: i64 = 4;

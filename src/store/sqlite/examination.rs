@@ -5,13 +5,10 @@ use std::time::Duration;
 
 use rusqlite::TransactionBehavior;
 
-use crate::store::Examination;
-use crate::store::SqliteStore;
-use crate::store::StoreError;
-use crate::store::disk;
 use crate::store::sqlite::database;
 use crate::store::sqlite::database::SCHEMA_VERSION;
 use crate::store::sqlite::fault::Fault;
+use crate::store::{Examination, SqliteStore, StoreError, disk};
 
 impl SqliteStore {
     /// Reads the file's schema where there is one, tries whether it takes writes, and measures

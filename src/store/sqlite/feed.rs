@@ -3,24 +3,17 @@
 //! `PRAGMA data_version` tells whether any other connection has committed; only then rows are read.
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::RecvTimeoutError;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::mpsc::Sender;
 
-use crate::clock::Now;
-use crate::clock::Timestamp;
+use crate::clock::{Now, Timestamp};
 use crate::operation::RevocationKey;
-use crate::store::FeedEntry;
-use crate::store::FeedEvent;
-use crate::store::FeedInterruption;
-use crate::store::StoreError;
-use crate::store::sqlite::database::Database;
-use crate::store::sqlite::database::Link;
+use crate::store::sqlite::database::{Database, Link};
 use crate::store::sqlite::fault::unsigned;
+use crate::store::{FeedEntry, FeedEvent, FeedInterruption, StoreError};
 use crate::telemetry::causes;
 
 /// How often the database is asked.

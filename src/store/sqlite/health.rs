@@ -1,11 +1,7 @@
 //! Whether writes succeed: how the latest one ended, and when it is time to try one.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::store::StoreError;
 use crate::telemetry::causes;
@@ -102,11 +98,9 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
-    use super::Health;
-    use super::Verdict;
+    use super::{Health, Verdict};
     use crate::store::StoreError;
 
     #[test]

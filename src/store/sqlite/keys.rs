@@ -1,8 +1,6 @@
 //! Signing keys in SQL.
 
-use rusqlite::Connection;
-use rusqlite::Row;
-use rusqlite::params;
+use rusqlite::{Connection, Row, params};
 
 use crate::clock::Timestamp;
 use crate::config::Algorithm;

@@ -1,16 +1,11 @@
 //! The mail queue in SQL.
 
-use rusqlite::Connection;
-use rusqlite::Row;
-use rusqlite::params;
+use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::store::MOST_MAILS;
-use crate::store::NewMail;
-use crate::store::QueuedMail;
-use crate::store::StoreError;
 use crate::store::sqlite::expired;
+use crate::store::{MOST_MAILS, NewMail, QueuedMail, StoreError};
 
 /// Queues a mail, unless the queue is full.
 pub(super) fn queue(connection: &Connection, mail: &NewMail) -> Result<(), StoreError> {

@@ -32,37 +32,17 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::operation::Email;
-use crate::operation::Identifier;
-use crate::operation::RefreshHash;
-use crate::operation::Revocation;
-use crate::operation::RevocationKey;
-use crate::operation::SessionId;
-use crate::operation::UserId;
-use crate::store::Archive;
-use crate::store::CodePurpose;
-use crate::store::Deadlines;
-use crate::store::FeedEvent;
-use crate::store::Listing;
-use crate::store::Lookup;
-use crate::store::NewCode;
-use crate::store::NewMail;
-use crate::store::NewSession;
-use crate::store::NewUser;
-use crate::store::Page;
-use crate::store::QueuedMail;
-use crate::store::Rotation;
-use crate::store::Session;
-use crate::store::Store;
-use crate::store::StoreError;
-use crate::store::Successor;
-use crate::store::User;
-use crate::store::UserChange;
+use crate::operation::{
+    Email, Identifier, RefreshHash, Revocation, RevocationKey, SessionId, UserId,
+};
+use crate::store::{
+    Archive, CodePurpose, Deadlines, FeedEvent, Listing, Lookup, NewCode, NewMail, NewSession,
+    NewUser, Page, QueuedMail, Rotation, Session, Store, StoreError, Successor, User, UserChange,
+};
 use crate::token::StoredKey;
 
 use accounts::Account;
-use database::Database;
-use database::Link;
+use database::{Database, Link};
 use fault::Fault;
 use readers::Readers;
 use writer::Writer;

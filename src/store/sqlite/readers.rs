@@ -7,11 +7,9 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::store::StoreError;
-use crate::store::sqlite::database::Database;
-use crate::store::sqlite::database::Link;
+use crate::store::sqlite::database::{Database, Link};
 use crate::store::sqlite::workers;
-use crate::store::sqlite::workers::Jobs;
-use crate::store::sqlite::workers::Workers;
+use crate::store::sqlite::workers::{Jobs, Workers};
 
 /// The threads that read.
 pub(super) struct Readers(Workers<Query>);

@@ -1,18 +1,12 @@
 //! Revocations and site generations in SQL.
 
-use rusqlite::Connection;
-use rusqlite::OptionalExtension;
-use rusqlite::params;
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock::Timestamp;
-use crate::operation::Revocation;
-use crate::operation::RevocationKey;
-use crate::operation::Revoked;
-use crate::store::FeedEntry;
-use crate::store::StoreError;
-use crate::store::sqlite::fault::signed;
-use crate::store::sqlite::fault::unsigned;
+use crate::operation::{Revocation, RevocationKey, Revoked};
+use crate::store::sqlite::fault::{signed, unsigned};
 use crate::store::sqlite::keys;
+use crate::store::{FeedEntry, StoreError};
 
 /// Records revocations; one that is there keeps the higher floor and the later end, and is carried
 /// by the feed again.

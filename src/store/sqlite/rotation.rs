@@ -2,21 +2,12 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use crate::clock::Timestamp;
-use crate::operation::RefreshHash;
-use crate::operation::RevocationKey;
-use crate::operation::SessionId;
-use crate::store::KeptSession;
-use crate::store::Rotation;
-use crate::store::Session;
-use crate::store::StoreError;
-use crate::store::Successor;
-use crate::store::sqlite::accounts;
-use crate::store::sqlite::revocations;
-use crate::store::sqlite::sessions;
+use crate::operation::{RefreshHash, RevocationKey, SessionId};
+use crate::store::sqlite::{accounts, revocations, sessions};
+use crate::store::{KeptSession, Rotation, Session, StoreError, Successor};
 
 pub(super) fn rotate(
     connection: &Connection,

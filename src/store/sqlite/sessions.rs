@@ -1,23 +1,12 @@
 //! Sessions in SQL.
 
-use rusqlite::Connection;
-use rusqlite::Row;
-use rusqlite::params;
+use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::operation::RefreshHash;
-use crate::operation::Revocation;
-use crate::operation::Revoked;
-use crate::operation::SessionId;
-use crate::operation::UserId;
-use crate::store::Exchange;
-use crate::store::KeptSession;
-use crate::store::NewSession;
-use crate::store::Session;
-use crate::store::StoreError;
-use crate::store::sqlite::accounts;
-use crate::store::sqlite::revocations;
+use crate::operation::{RefreshHash, Revocation, Revoked, SessionId, UserId};
+use crate::store::sqlite::{accounts, revocations};
+use crate::store::{Exchange, KeptSession, NewSession, Session, StoreError};
 
 pub(super) fn open(
     connection: &Connection,

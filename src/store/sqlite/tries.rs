@@ -1,21 +1,11 @@
 //! Counts of tries in SQL.
 
 use async_trait::async_trait;
-use rusqlite::Connection;
-use rusqlite::OptionalExtension;
-use rusqlite::Row;
-use rusqlite::params;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::clock::Timestamp;
-use crate::store::Bound;
-use crate::store::SqliteStore;
-use crate::store::StoreError;
-use crate::store::Taking;
-use crate::store::Tries;
-use crate::store::TryCount;
-use crate::store::TrySubject;
-use crate::store::tries::micros;
-use crate::store::tries::wait;
+use crate::store::tries::{micros, wait};
+use crate::store::{Bound, SqliteStore, StoreError, Taking, Tries, TryCount, TrySubject};
 
 #[async_trait]
 impl Tries for SqliteStore {

@@ -4,24 +4,17 @@
 //! next. Each runs in a savepoint, so that one that fails undoes nothing of the others.
 
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
-use rusqlite::TransactionBehavior;
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::store::StoreError;
-use crate::store::sqlite::database;
-use crate::store::sqlite::database::Database;
-use crate::store::sqlite::database::Link;
-use crate::store::sqlite::fault;
+use crate::store::sqlite::database::{Database, Link};
 use crate::store::sqlite::fault::Fault;
-use crate::store::sqlite::health::Health;
-use crate::store::sqlite::health::Verdict;
-use crate::store::sqlite::workers;
-use crate::store::sqlite::workers::Jobs;
-use crate::store::sqlite::workers::Workers;
+use crate::store::sqlite::health::{Health, Verdict};
+use crate::store::sqlite::workers::{Jobs, Workers};
+use crate::store::sqlite::{database, fault, workers};
 
 /// The thread that writes.
 pub(super) struct Writer {
@@ -206,13 +199,9 @@ mod tests {
 
     use tokio::sync::oneshot;
 
-    use super::Asked;
-    use super::Effect;
-    use super::Operation;
-    use super::commit;
+    use super::{Asked, Effect, Operation, commit};
     use crate::store::StoreError;
-    use crate::store::sqlite::database::Database;
-    use crate::store::sqlite::database::Link;
+    use crate::store::sqlite::database::{Database, Link};
     use crate::telemetry::causes;
 
     type Receiver = oneshot::Receiver<Result<i64, StoreError>>;

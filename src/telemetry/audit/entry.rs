@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -227,8 +226,7 @@ fn instant(now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Entry;
-    use super::Event;
+    use super::{Entry, Event};
     use crate::clock::Timestamp;
 
     #[test]

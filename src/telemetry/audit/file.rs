@@ -1,15 +1,10 @@
 //! The file of the audit trail: several gateways may append to it at once, a line a write.
 
-use std::fs::File;
-use std::fs::Metadata;
-use std::fs::OpenOptions;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::io::ErrorKind;
-use std::io::Write;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use super::Lines;
 
@@ -73,8 +68,7 @@ fn open(path: &Path) -> io::Result<File> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use super::AuditFile;
-    use super::Lines;
+    use super::{AuditFile, Lines};
 
     #[test]
     fn a_file_that_was_moved_away_is_made_anew() {

@@ -11,12 +11,8 @@ mod file;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::OnceLock;
-use std::sync::PoisonError;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::SyncSender;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -24,8 +20,7 @@ use tokio::sync::oneshot;
 use crate::clock::Now;
 use crate::telemetry::metric;
 
-pub use entry::Entry;
-pub use entry::Event;
+pub use entry::{Entry, Event};
 
 use file::AuditFile;
 
@@ -228,13 +223,7 @@ mod tests {
 
     use tokio::sync::oneshot;
 
-    use super::Entry;
-    use super::Event;
-    use super::Job;
-    use super::Lines;
-    use super::QUEUE;
-    use super::Trail;
-    use super::write;
+    use super::{Entry, Event, Job, Lines, QUEUE, Trail, write};
 
     /// Blocks on the first line until the sender goes.
     struct Stuck(mpsc::Receiver<()>);

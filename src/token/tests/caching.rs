@@ -4,16 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Algorithm;
-use crate::token::KeyRing;
-use crate::token::SiteTokens;
-use crate::token::TokenError;
-use crate::token::TokenPolicy;
-use crate::token::cache::Cache;
-use crate::token::cache::Entry;
-use crate::token::tests::forge::FAMILIES;
-use crate::token::tests::forge::NOW;
-use crate::token::tests::forge::forge;
-use crate::token::tests::forge::policy;
+use crate::token::cache::{Cache, Entry};
+use crate::token::tests::forge::{FAMILIES, NOW, forge, policy};
+use crate::token::{KeyRing, SiteTokens, TokenError, TokenPolicy};
 
 fn cached(algorithm: Algorithm, entries: usize) -> SiteTokens {
     let policy = TokenPolicy { verify_cache: entries, ..policy(algorithm) };

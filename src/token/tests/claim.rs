@@ -4,13 +4,8 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::config::Algorithm;
-use crate::token::KeyRing;
-use crate::token::SiteTokens;
-use crate::token::TokenError;
-use crate::token::tests::forge::FAMILIES;
-use crate::token::tests::forge::NOW;
-use crate::token::tests::forge::forge;
-use crate::token::tests::forge::policy;
+use crate::token::tests::forge::{FAMILIES, NOW, forge, policy};
+use crate::token::{KeyRing, SiteTokens, TokenError};
 
 /// Values of a type that no time is.
 const NO_NUMBER: [&str; 8] =

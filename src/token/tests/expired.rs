@@ -2,14 +2,8 @@
 
 use std::time::Duration;
 
-use super::forge::FAMILIES;
-use super::forge::NOW;
-use super::forge::forge;
-use super::forge::policy;
-use crate::token::KeyRing;
-use crate::token::SiteTokens;
-use crate::token::TokenError;
-use crate::token::TokenPolicy;
+use super::forge::{FAMILIES, NOW, forge, policy};
+use crate::token::{KeyRing, SiteTokens, TokenError, TokenPolicy};
 
 const YEAR: Duration = Duration::from_hours(365 * 24);
 

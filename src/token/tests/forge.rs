@@ -9,18 +9,12 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::config::Algorithm;
-use crate::operation::Generations;
-use crate::operation::SessionId;
-use crate::operation::UserId;
-use crate::token::ForeignClaims;
-use crate::token::Grant;
-use crate::token::KeyRing;
-use crate::token::RefreshFormat;
-use crate::token::SiteTokens;
-use crate::token::StoredKey;
-use crate::token::TokenPolicy;
-use crate::token::install_crypto;
+use crate::operation::{Generations, SessionId, UserId};
 use crate::token::material::library_algorithm;
+use crate::token::{
+    ForeignClaims, Grant, KeyRing, RefreshFormat, SiteTokens, StoredKey, TokenPolicy,
+    install_crypto,
+};
 
 pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 pub(super) const ISSUER: &str = "https://api.example.com";

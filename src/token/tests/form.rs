@@ -1,16 +1,11 @@
 //! The compact form and the payload: what is wrong with them however true the signature.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use base64::engine::general_purpose::URL_SAFE;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 
 use crate::config::Algorithm;
 use crate::token::TokenError;
-use crate::token::tests::forge::FAMILIES;
-use crate::token::tests::forge::NOW;
-use crate::token::tests::forge::claims;
-use crate::token::tests::forge::forge;
+use crate::token::tests::forge::{FAMILIES, NOW, claims, forge};
 
 /// 1.1-09, 1.1-10, 1.1-20.
 #[test]

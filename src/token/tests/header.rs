@@ -1,11 +1,7 @@
 //! Headers that say anything but what they should, over truly signed tokens.
 
 use crate::config::Algorithm;
-use crate::token::tests::forge::FAMILIES;
-use crate::token::tests::forge::Forge;
-use crate::token::tests::forge::NOW;
-use crate::token::tests::forge::claims;
-use crate::token::tests::forge::forge;
+use crate::token::tests::forge::{FAMILIES, Forge, NOW, claims, forge};
 
 fn refuse(forge: &Forge, header: impl AsRef<[u8]>) {
     let shown = String::from_utf8_lossy(header.as_ref()).into_owned();

@@ -4,27 +4,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::config::Algorithm;
-use crate::operation::Generations;
-use crate::operation::RefreshHash;
-use crate::operation::RevocationKey;
-use crate::operation::SessionId;
-use crate::operation::UserId;
-use crate::token::Grant;
-use crate::token::KeyRing;
-use crate::token::RefreshFormat;
-use crate::token::SiteTokens;
-use crate::token::TokenPolicy;
-use crate::token::tests::forge::ISSUER;
-use crate::token::tests::forge::NOW;
-use crate::token::tests::forge::SESSION;
-use crate::token::tests::forge::forge;
-use crate::token::tests::forge::grant;
-use crate::token::tests::forge::policy;
+use crate::operation::{Generations, RefreshHash, RevocationKey, SessionId, UserId};
+use crate::token::tests::forge::{ISSUER, NOW, SESSION, forge, grant, policy};
+use crate::token::{Grant, KeyRing, RefreshFormat, SiteTokens, TokenPolicy};
 
 fn part(token: &str, at: usize) -> Value {
     let part = token.split('.').nth(at).unwrap();

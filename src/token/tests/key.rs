@@ -7,26 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::EncodingKey;
 
 use crate::clock::Timestamp;
-use crate::config::Algorithm;
-use crate::config::KeyConfig;
-use crate::config::KeyUse;
-use crate::config::Spot;
-use crate::operation::Generations;
-use crate::operation::RevocationKey;
-use crate::operation::UserId;
+use crate::config::{Algorithm, KeyConfig, KeyUse, Spot};
+use crate::operation::{Generations, RevocationKey, UserId};
 use crate::secret::Secret;
-use crate::token::KeyError;
-use crate::token::KeyRing;
-use crate::token::SiteTokens;
-use crate::token::StoredKey;
-use crate::token::TokenError;
 use crate::token::key::MOST_TRIED;
-use crate::token::tests::forge::ISSUER;
-use crate::token::tests::forge::NOW;
-use crate::token::tests::forge::claims;
-use crate::token::tests::forge::forge;
-use crate::token::tests::forge::grant;
-use crate::token::tests::forge::policy;
+use crate::token::tests::forge::{ISSUER, NOW, claims, forge, grant, policy};
+use crate::token::{KeyError, KeyRing, SiteTokens, StoredKey, TokenError};
 
 fn configured(kid: &str, algorithm: Algorithm, material: KeyUse) -> KeyConfig {
     KeyConfig {

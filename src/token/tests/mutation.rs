@@ -1,15 +1,11 @@
 //! Any one byte changed, put in or taken out makes a good token a bad one.
 
 use proptest::prelude::Strategy;
-use proptest::prop_oneof;
-use proptest::proptest;
-use proptest::sample::Index;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
+use proptest::{prop_oneof, proptest};
 
 use crate::config::Algorithm;
-use crate::token::tests::forge::FAMILIES;
-use crate::token::tests::forge::NOW;
-use crate::token::tests::forge::forge;
+use crate::token::tests::forge::{FAMILIES, NOW, forge};
 
 #[derive(Clone, Debug)]
 enum Change {

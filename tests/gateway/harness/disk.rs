@@ -2,16 +2,12 @@
 
 use std::fs;
 use std::fs::File;
-use std::io::ErrorKind;
-use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Output;
-use std::process::Stdio;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
 
 use tokio::io::AsyncReadExt;
-use tokio::process::Child;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::DEADLINE;
 

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 
 use rustls::RootCertStore;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 

@@ -10,11 +10,8 @@ use munjigi::drain::Drained;
 use rustls::RootCertStore;
 use tempfile::TempDir;
 
-use super::Client;
-use super::DEADLINE;
-use super::Upstream;
-use super::Version;
 pub(crate) use super::client::trust;
+use super::{Client, DEADLINE, Upstream, Version};
 
 /// Where a gateway keeps its accounts.
 #[derive(Clone, Debug)]

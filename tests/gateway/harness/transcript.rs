@@ -2,12 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Backing;
-use super::Client;
-use super::Gateway;
-use super::Reply;
-use super::Setup;
-use super::Version;
+use super::{Backing, Client, Gateway, Reply, Setup, Version};
 use crate::redis::RedisServer;
 
 /// Holds an answer to a transcript; gives what stood for each `<name>`.

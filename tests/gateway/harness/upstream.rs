@@ -6,24 +6,17 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use futures_util::SinkExt;
-use futures_util::StreamExt;
-use http::Request;
-use http::Response;
-use http_body_util::BodyExt;
-use http_body_util::Full;
-use http_body_util::StreamBody;
+use futures_util::{SinkExt, StreamExt};
+use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
-use hyper::body::Frame;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;

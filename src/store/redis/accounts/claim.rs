@@ -10,10 +10,9 @@
 use std::sync::LazyLock;
 
 use crate::operation::UserId;
-use crate::store::RedisStore;
-use crate::store::StoreError;
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::connection::script::Script;
+use crate::store::{RedisStore, StoreError};
 
 static CLAIM: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/claim.lua")));

@@ -1,19 +1,15 @@
 //! An account as the fields of a hash.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
-use crate::operation::Email;
-use crate::operation::UserId;
-use crate::operation::Username;
-use crate::store::StoreError;
-use crate::store::User;
+use crate::operation::{Email, UserId, Username};
 use crate::store::redis::connection::fault::corrupt;
+use crate::store::{StoreError, User};
 
 /// An account and what tells whether it has changed.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,39 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 
 use crate::clock::Timestamp;
-use crate::operation::Email;
-use crate::operation::Identifier;
-use crate::operation::Revocation;
-use crate::operation::RevocationKey;
-use crate::operation::Revoked;
-use crate::operation::UserId;
-use crate::operation::Username;
-use crate::store::Listing;
-use crate::store::Lookup;
-use crate::store::NewUser;
-use crate::store::RedisStore;
-use crate::store::StoreError;
-use crate::store::User;
-use crate::store::UserChange;
-use crate::store::above;
+use crate::operation::{Email, Identifier, Revocation, RevocationKey, Revoked, UserId, Username};
 use crate::store::pause::Pause;
 use crate::store::redis::ATTEMPTS;
-use crate::store::redis::accounts::claim::MAKE_WITHIN;
-use crate::store::redis::accounts::claim::Name;
-use crate::store::redis::accounts::record::BUT_ATTRIBUTES;
-use crate::store::redis::accounts::record::UserRecord;
-use crate::store::redis::accounts::record::fields_changed;
-use crate::store::redis::accounts::record::fields_of;
-use crate::store::redis::connection::fault::Fault;
-use crate::store::redis::connection::fault::corrupt;
+use crate::store::redis::accounts::claim::{MAKE_WITHIN, Name};
+use crate::store::redis::accounts::record::{
+    BUT_ATTRIBUTES, UserRecord, fields_changed, fields_of,
+};
+use crate::store::redis::connection::fault::{Fault, corrupt};
 use crate::store::redis::connection::script::Script;
+use crate::store::{Listing, Lookup, NewUser, RedisStore, StoreError, User, UserChange, above};
 
 static CREATE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/create_user.lua")));

@@ -3,44 +3,26 @@
 //! What an index leads to is read by the index; only realms, sites, codes and used refresh tokens
 //! have none, and are found by their keys. The source must be quiet: nothing here is one step.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use futures_util::future::join_all;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::config::percent_decode;
-use crate::operation::Email;
-use crate::operation::RefreshHash;
-use crate::operation::RevocationKey;
-use crate::operation::UserId;
-use crate::store::CodePurpose;
-use crate::store::FeedEntry;
-use crate::store::KeptMail;
-use crate::store::KeptRefresh;
-use crate::store::KeptSession;
-use crate::store::NewCode;
-use crate::store::Page;
-use crate::store::Record;
-use crate::store::RedisStore;
-use crate::store::Store;
-use crate::store::StoreError;
-use crate::store::Tries;
-use crate::store::TrySubject;
-use crate::store::User;
+use crate::operation::{Email, RefreshHash, RevocationKey, UserId};
 use crate::store::archive::Pages;
 use crate::store::redis::accounts::record::UserRecord;
 use crate::store::redis::code::parse_code;
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::keyspace::parse_hex;
-use crate::store::redis::revocations::revocation::parse_entry;
-use crate::store::redis::revocations::revocation::parse_expiry;
+use crate::store::redis::revocations::revocation::{parse_entry, parse_expiry};
 use crate::store::redis::sessions::session::parse_session_id;
+use crate::store::{
+    CodePurpose, FeedEntry, KeptMail, KeptRefresh, KeptSession, NewCode, Page, Record, RedisStore,
+    Store, StoreError, Tries, TrySubject, User,
+};
 
 /// How many entries of an index are asked for at once.
 const PAGE: isize = 500;

@@ -1,28 +1,19 @@
 //! Everything in keys, written: names and index entries first, then what they lead to.
 
-use futures_util::StreamExt;
-use futures_util::TryStreamExt;
-use futures_util::stream;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::store::KeptMail;
-use crate::store::KeptRefresh;
-use crate::store::KeptSession;
-use crate::store::NewCode;
-use crate::store::Page;
-use crate::store::Record;
-use crate::store::RedisStore;
-use crate::store::StoreError;
-use crate::store::User;
 use crate::store::redis::accounts::record;
 use crate::store::redis::accounts::user::names_of;
 use crate::store::redis::code::code_text;
 use crate::store::redis::revocations::revocation::score;
 use crate::store::redis::sessions::expiry::end_member;
-use crate::store::redis::sessions::record::Owner;
-use crate::store::redis::sessions::record::SessionRecord;
+use crate::store::redis::sessions::record::{Owner, SessionRecord};
 use crate::store::redis::sessions::session::kept_for;
+use crate::store::{
+    KeptMail, KeptRefresh, KeptSession, NewCode, Page, Record, RedisStore, StoreError, User,
+};
 
 /// How many records are written at once.
 const AT_ONCE: usize = 32;

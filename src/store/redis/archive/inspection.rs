@@ -8,16 +8,11 @@ use tokio::sync::mpsc;
 
 use crate::clock::Timestamp;
 use crate::operation::UserId;
-use crate::store::Archive;
-use crate::store::KeptSession;
-use crate::store::Page;
-use crate::store::RedisStore;
-use crate::store::StoreError;
-use crate::store::User;
 use crate::store::redis::accounts::user::names_of;
 use crate::store::redis::archive::export::name_in;
 use crate::store::redis::sessions::expiry::end_member;
 use crate::store::redis::sessions::record::Owner;
+use crate::store::{Archive, KeptSession, Page, RedisStore, StoreError, User};
 
 /// How many accounts are looked at at once.
 const AT_ONCE: usize = 16;

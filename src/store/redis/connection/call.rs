@@ -2,15 +2,10 @@
 
 use std::time::Duration;
 
-use redis::Cmd;
-use redis::ErrorKind;
-use redis::FromRedisValue;
-use redis::RedisError;
-use redis::Value;
 use redis::aio::MultiplexedConnection;
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Value};
 
-use crate::store::redis::connection::script::Invocation;
-use crate::store::redis::connection::script::is_unknown_script;
+use crate::store::redis::connection::script::{Invocation, is_unknown_script};
 
 /// A question.
 #[derive(Clone, Copy)]

@@ -8,30 +8,19 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use redis::ErrorKind;
-use redis::FromRedisValue;
-use redis::RedisError;
-use redis::ServerErrorKind;
-use redis::Value;
+use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value};
 
 use crate::config::ServerAddress;
 use crate::store::pause::Pause;
 use crate::store::redis::connection::call::Call;
 use crate::store::redis::connection::dialer::Dialer;
-use crate::store::redis::connection::link::Link;
-use crate::store::redis::connection::link::is_broken;
-use crate::store::redis::connection::link::is_demoted;
-use crate::store::redis::connection::slot::SlotMap;
-use crate::store::redis::connection::slot::read_redirection;
-use crate::store::redis::connection::slot::slot_of;
+use crate::store::redis::connection::link::{Link, is_broken, is_demoted};
+use crate::store::redis::connection::slot::{SlotMap, read_redirection, slot_of};
 
 /// Most nodes that one question is put to.
 const MOST_HOPS: usize = 16;

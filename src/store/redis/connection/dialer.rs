@@ -7,23 +7,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use redis::AsyncConnectionConfig;
-use redis::Client;
-use redis::ClientTlsConfig;
-use redis::ConnectionAddr;
-use redis::ErrorKind;
-use redis::IntoConnectionInfo;
-use redis::RedisConnectionInfo;
-use redis::RedisError;
-use redis::TlsCertificates;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ErrorKind, IntoConnectionInfo,
+    RedisConnectionInfo, RedisError, TlsCertificates,
+};
 
 use crate::config::ServerAddress;
 use crate::secret::Secret;
-use crate::store::RedisOptions;
-use crate::store::StoreError;
 use crate::store::redis::connection::fault::Fault;
+use crate::store::{RedisOptions, StoreError};
 
 /// A connection that is being made.
 pub(in crate::store::redis) type Dialing =

@@ -1,8 +1,6 @@
 //! What can be wrong with a Redis, and what of it the store's caller learns.
 
-use redis::ErrorKind;
-use redis::RedisError;
-use redis::ServerErrorKind;
+use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::config::Expected;
 use crate::store::StoreError;

@@ -7,25 +7,17 @@
 //! attempt. An attempt that failed is its answer to those that come in the pause after it.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::Shared;
-use redis::ErrorKind;
-use redis::FromRedisValue;
-use redis::RedisError;
-use redis::ServerErrorKind;
 use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 
 use crate::store::pause::Pause;
 use crate::store::redis::connection::call::Call;
-use crate::store::redis::connection::dialer::Dial;
-use crate::store::redis::connection::dialer::Dialing;
+use crate::store::redis::connection::dialer::{Dial, Dialing};
 
 type Attempt = Shared<Dialing>;
 
@@ -294,18 +286,15 @@ pub(in crate::store::redis) fn is_demoted(error: &RedisError) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use futures_util::FutureExt;
-    use redis::ErrorKind;
-    use redis::RedisError;
+    use redis::{ErrorKind, RedisError};
 
     use super::Link;
     use crate::store::redis::connection::call::Call;
-    use crate::store::redis::connection::dialer::Dial;
-    use crate::store::redis::connection::dialer::Dialing;
+    use crate::store::redis::connection::dialer::{Dial, Dialing};
 
     /// Leads nowhere, and counts how often it was tried.
     #[derive(Default)]

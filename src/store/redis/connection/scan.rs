@@ -1,9 +1,8 @@
 //! Finds keys by how they begin, at every server that has any.
 
-use crate::store::RedisStore;
-use crate::store::StoreError;
 use crate::store::redis::connection::call::Call;
 use crate::store::redis::connection::topology::Holder;
+use crate::store::{RedisStore, StoreError};
 
 /// About how many keys are looked at in one step.
 const STEP: usize = 1000;

@@ -1,12 +1,7 @@
 //! A script, and one call of it: what is known of its keys decides which server is asked.
 
-use redis::Cmd;
-use redis::ErrorKind;
-use redis::FromRedisValue;
-use redis::RedisError;
-use redis::ServerErrorKind;
-use redis::ToRedisArgs;
 use redis::aio::ConnectionLike;
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, ToRedisArgs};
 
 /// A script with its hash.
 #[derive(Debug)]

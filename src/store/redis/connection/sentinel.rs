@@ -8,29 +8,18 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
-use futures_util::StreamExt;
 use futures_util::future::join_all;
-use redis::Client;
-use redis::ErrorKind;
-use redis::RedisError;
-use redis::ServerErrorKind;
-use redis::aio::MultiplexedConnection;
-use redis::aio::PubSub;
+use futures_util::{FutureExt, StreamExt};
+use redis::aio::{MultiplexedConnection, PubSub};
+use redis::{Client, ErrorKind, RedisError, ServerErrorKind};
 use tokio::sync::watch;
 
 use crate::config::ServerAddress;
 use crate::store::pause::Pause;
-use crate::store::redis::connection::dialer::Dial;
-use crate::store::redis::connection::dialer::Dialer;
-use crate::store::redis::connection::dialer::Dialing;
-use crate::store::redis::connection::dialer::connect;
+use crate::store::redis::connection::dialer::{Dial, Dialer, Dialing, connect};
 use crate::store::redis::connection::fault::is_passing;
 
 /// The message of a sentinel that has learnt of another master.

@@ -5,13 +5,10 @@ use std::time::Instant;
 
 use redis::RedisError;
 
-use crate::store::Examination;
-use crate::store::RedisStore;
-use crate::store::StoreError;
 use crate::store::redis::connection::call::Wait;
 use crate::store::redis::connection::fault::Fault;
-use crate::store::redis::connection::topology::Route;
-use crate::store::redis::connection::topology::Server;
+use crate::store::redis::connection::topology::{Route, Server};
+use crate::store::{Examination, RedisStore, StoreError};
 
 /// The layout of the keys; a higher one found is of a newer version.
 pub(in crate::store::redis) const SCHEMA: i64 = 1;

@@ -1,7 +1,6 @@
 //! The slots of a cluster: which one a key is in, and which node has it.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redis::Value;
 
@@ -110,9 +109,7 @@ pub(in crate::store::redis) fn read_redirection(
 mod tests {
     use redis::Value;
 
-    use super::SlotMap;
-    use super::read_redirection;
-    use super::slot_of;
+    use super::{SlotMap, read_redirection, slot_of};
     use crate::config::ServerAddress;
 
     fn at(host: &str, port: u16) -> ServerAddress {

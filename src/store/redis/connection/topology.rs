@@ -7,23 +7,19 @@ use std::future::pending;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use redis::FromRedisValue;
-use redis::RedisError;
 use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, RedisError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::config::RedisUrl;
-use crate::config::RedisWay;
-use crate::store::RedisOptions;
-use crate::store::StoreError;
+use crate::config::{RedisUrl, RedisWay};
 use crate::store::redis::connection::call::Call;
 use crate::store::redis::connection::cluster::Cluster;
 use crate::store::redis::connection::dialer::Dialer;
 use crate::store::redis::connection::fault::Fault;
 use crate::store::redis::connection::link::Link;
-use crate::store::redis::connection::sentinel::Found;
-use crate::store::redis::connection::sentinel::Master;
+use crate::store::redis::connection::sentinel::{Found, Master};
+use crate::store::{RedisOptions, StoreError};
 
 /// Of an operation's deadline, what the sentinels may take.
 const SENTINELS_SHARE: u32 = 4;

@@ -5,14 +5,10 @@ use std::sync::LazyLock;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::operation::RevocationKey;
-use crate::operation::UserId;
-use crate::store::FeedEntry;
-use crate::store::RedisStore;
-use crate::store::StoreError;
+use crate::operation::{RevocationKey, UserId};
 use crate::store::redis::connection::script::Script;
-use crate::store::redis::revocations::revocation::BATCH;
-use crate::store::redis::revocations::revocation::Told;
+use crate::store::redis::revocations::revocation::{BATCH, Told};
+use crate::store::{FeedEntry, RedisStore, StoreError};
 use crate::token::StoredKey;
 
 /// Which server it is, and whose data it holds.

@@ -7,15 +7,10 @@
 use std::sync::LazyLock;
 
 use crate::clock::Timestamp;
-use crate::operation::Revocation;
-use crate::operation::RevocationKey;
-use crate::operation::Revoked;
-use crate::store::FeedEntry;
-use crate::store::RedisStore;
-use crate::store::StoreError;
+use crate::operation::{Revocation, RevocationKey, Revoked};
 use crate::store::redis::connection::fault::corrupt;
-use crate::store::redis::connection::script::Invocation;
-use crate::store::redis::connection::script::Script;
+use crate::store::redis::connection::script::{Invocation, Script};
+use crate::store::{FeedEntry, RedisStore, StoreError};
 
 static APPEND: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/append.lua")));

@@ -3,15 +3,13 @@
 use std::sync::LazyLock;
 
 use crate::clock::Timestamp;
-use crate::operation::SessionId;
-use crate::operation::UserId;
-use crate::store::RedisStore;
-use crate::store::StoreError;
+use crate::operation::{SessionId, UserId};
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::connection::script::Script;
 use crate::store::redis::keyspace::END_SHARDS;
 use crate::store::redis::sessions::record::Owner;
 use crate::store::redis::sessions::session::parse_session_id;
+use crate::store::{RedisStore, StoreError};
 
 static EXPIRE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/expire_session.lua")));

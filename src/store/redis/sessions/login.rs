@@ -5,20 +5,14 @@ use std::sync::LazyLock;
 use futures_util::future::try_join;
 
 use crate::clock::Timestamp;
-use crate::operation::Revocation;
-use crate::operation::SessionId;
-use crate::store::NewSession;
-use crate::store::RedisStore;
-use crate::store::StoreError;
+use crate::operation::{Revocation, SessionId};
 use crate::store::redis::ATTEMPTS;
-use crate::store::redis::connection::fault::Fault;
-use crate::store::redis::connection::fault::corrupt;
+use crate::store::redis::connection::fault::{Fault, corrupt};
 use crate::store::redis::connection::script::Script;
 use crate::store::redis::sessions::expiry::end_member;
-use crate::store::redis::sessions::record::Owner;
-use crate::store::redis::sessions::record::SessionRecord;
-use crate::store::redis::sessions::session::kept_for;
-use crate::store::redis::sessions::session::revocation_of;
+use crate::store::redis::sessions::record::{Owner, SessionRecord};
+use crate::store::redis::sessions::session::{kept_for, revocation_of};
+use crate::store::{NewSession, RedisStore, StoreError};
 
 static OPEN: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/open_session.lua")));

@@ -4,19 +4,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::operation::RefreshHash;
-use crate::operation::SessionId;
-use crate::operation::UserId;
-use crate::store::Exchange;
-use crate::store::KeptSession;
-use crate::store::NewSession;
-use crate::store::Session;
-use crate::store::StoreError;
+use crate::operation::{RefreshHash, SessionId, UserId};
 use crate::store::redis::connection::fault::corrupt;
+use crate::store::{Exchange, KeptSession, NewSession, Session, StoreError};
 
 /// A session and its refresh tokens.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -24,21 +24,12 @@ use std::time::Duration;
 use futures_util::future::try_join;
 
 use crate::clock::Timestamp;
-use crate::operation::RefreshHash;
-use crate::operation::RevocationKey;
-use crate::operation::SessionId;
-use crate::store::RedisStore;
-use crate::store::Rotation;
-use crate::store::StoreError;
-use crate::store::Successor;
+use crate::operation::{RefreshHash, RevocationKey, SessionId};
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::connection::script::Script;
-use crate::store::redis::sessions::record::Owner;
-use crate::store::redis::sessions::record::SessionRecord;
-use crate::store::redis::sessions::record::encode_hash;
-use crate::store::redis::sessions::record::encode_sealed;
-use crate::store::redis::sessions::session::kept_for;
-use crate::store::redis::sessions::session::revocation_of;
+use crate::store::redis::sessions::record::{Owner, SessionRecord, encode_hash, encode_sealed};
+use crate::store::redis::sessions::session::{kept_for, revocation_of};
+use crate::store::{RedisStore, Rotation, StoreError, Successor};
 
 static ROTATE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/rotate.lua")));

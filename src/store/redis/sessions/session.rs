@@ -6,19 +6,11 @@ use std::time::Duration;
 use futures_util::future::try_join;
 
 use crate::clock::Timestamp;
-use crate::operation::RefreshHash;
-use crate::operation::Revocation;
-use crate::operation::RevocationKey;
-use crate::operation::Revoked;
-use crate::operation::SessionId;
-use crate::operation::UserId;
-use crate::store::RedisStore;
-use crate::store::Session;
-use crate::store::StoreError;
+use crate::operation::{RefreshHash, Revocation, RevocationKey, Revoked, SessionId, UserId};
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::sessions::expiry::end_member;
-use crate::store::redis::sessions::record::Owner;
-use crate::store::redis::sessions::record::SessionRecord;
+use crate::store::redis::sessions::record::{Owner, SessionRecord};
+use crate::store::{RedisStore, Session, StoreError};
 
 /// Index entries outlive their session by this, and never stand in for its own expiry.
 const SLACK: Duration = Duration::from_secs(60);

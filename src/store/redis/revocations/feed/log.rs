@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 
-use crate::store::FeedEntry;
-use crate::store::FeedInterruption;
-use crate::store::StoreError;
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::revocations::feed::End;
 use crate::store::redis::revocations::revocation::parse_entry;
+use crate::store::{FeedEntry, FeedInterruption, StoreError};
 
 /// Most entries of one read.
 const COUNT: usize = 1000;
@@ -76,8 +74,7 @@ mod tests {
     use super::in_order;
     use crate::clock::Timestamp;
     use crate::operation::RevocationKey;
-    use crate::store::FeedEntry;
-    use crate::store::FeedInterruption;
+    use crate::store::{FeedEntry, FeedInterruption};
 
     fn entry(number: u64) -> (u64, FeedEntry) {
         let expires_at = Timestamp::from_millis(0);

@@ -24,27 +24,18 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
-use crate::clock::BootTime;
-use crate::clock::Now;
-use crate::store::FeedEntry;
-use crate::store::FeedEvent;
-use crate::store::FeedInterruption;
-use crate::store::StoreError;
+use crate::clock::{BootTime, Now};
 use crate::store::pause::Pause;
 use crate::store::redis::connection::fault::is_wrong_type;
 use crate::store::redis::connection::script::Script;
 use crate::store::redis::connection::topology::Route;
 use crate::store::redis::connection::wrong_type::wrong_types;
-use crate::store::redis::keyspace::Keyspace;
-use crate::store::redis::keyspace::RevocationKeys;
-use crate::store::redis::revocations::feed::log::in_order;
-use crate::store::redis::revocations::feed::log::read_log;
-use crate::store::redis::revocations::feed::page::Answer;
-use crate::store::redis::revocations::feed::page::Page;
-use crate::store::redis::revocations::refill::LINEAGE;
-use crate::store::redis::revocations::refill::lineage_of;
-use crate::telemetry::causes;
-use crate::telemetry::metric;
+use crate::store::redis::keyspace::{Keyspace, RevocationKeys};
+use crate::store::redis::revocations::feed::log::{in_order, read_log};
+use crate::store::redis::revocations::feed::page::{Answer, Page};
+use crate::store::redis::revocations::refill::{LINEAGE, lineage_of};
+use crate::store::{FeedEntry, FeedEvent, FeedInterruption, StoreError};
+use crate::telemetry::{causes, metric};
 
 static BEAT: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/beat.lua")));

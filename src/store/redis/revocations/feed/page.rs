@@ -1,10 +1,9 @@
 //! A part of the set, as the snapshot script answers it.
 
 use crate::operation::RevocationKey;
-use crate::store::FeedEntry;
-use crate::store::StoreError;
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::revocations::revocation::parse_expiry;
+use crate::store::{FeedEntry, StoreError};
 
 /// The newest number; keys in a row; how many expire together, and when, by turns; floors.
 pub(super) type Answer = (u64, Vec<u8>, Vec<String>, Vec<Option<u64>>);
