@@ -83,7 +83,7 @@ pub(crate) struct Revoking {
     pub stage: Stage,
 }
 
-/// How far its Redis half is (`store/redis/session.rs`, `log_out`).
+/// How far its Redis half is (`store/redis/sessions/session.rs`, `log_out`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Asked,
@@ -92,7 +92,7 @@ pub(crate) enum Stage {
     Done,
 }
 
-/// A refresh under way (`auth/refresh.rs`, `store/redis/rotation.rs`).
+/// A refresh under way (`auth/refresh.rs`, `store/redis/sessions/rotation.rs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Refreshing {
     pub presented: u8,

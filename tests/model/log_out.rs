@@ -7,7 +7,7 @@ use crate::walk::Walk;
 
 impl Walk<'_> {
     /// `auth/logout.rs`, `journal/store.rs` (`keep`, `both`), `journal/writer.rs`,
-    /// `store/redis/session.rs` (`log_out`): list, then file and Redis at once, then the answer.
+    /// `store/redis/sessions/session.rs` (`log_out`): list, then file and Redis at once, then the answer.
     pub(crate) fn revoking(&mut self) {
         let product = *self.product;
         let gateway = *self.gateway();

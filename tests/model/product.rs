@@ -35,7 +35,7 @@ pub(crate) struct Product {
     pub recalls_newest: bool,
     /// `revocation/mod.rs`, `apply`: what is read is added to the list, and takes no place of it.
     pub unites: bool,
-    /// `store/redis/rotation.rs`, `exchange`: a revoked session is not refreshed.
+    /// `store/redis/sessions/rotation.rs`, `exchange`: a revoked session is not refreshed.
     pub refresh_asks: bool,
     /// `auth/refresh.rs`, `grace`: reuse is none while the successor shows no sign of life.
     pub gives_lost_answers: bool,

@@ -22,7 +22,7 @@ pub(crate) struct Session {
     pub parent: Option<u8>,
 }
 
-/// Names the data and the process that holds it (`store/redis/server.rs`, `lineage_of`).
+/// Names the data and the process that holds it (`store/redis/revocations/refill.rs`, `lineage_of`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Lineage {
     pub generation: u8,

@@ -9,7 +9,7 @@ use crate::step::What;
 use crate::walk::Walk;
 
 impl Walk<'_> {
-    /// `auth/refresh.rs`, `store/redis/rotation.rs`, `rotate.lua`.
+    /// `auth/refresh.rs`, `store/redis/sessions/rotation.rs`, `rotate.lua`.
     pub(crate) fn refreshing(&mut self) {
         let product = *self.product;
         if !self.gateway().is_linked {
