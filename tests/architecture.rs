@@ -69,25 +69,53 @@ fn architecture_md_shows_the_same_table() {
 }
 
 #[test]
-fn architecture_md_and_readme_name_files_that_exist() {
+fn architecture_md_fits_into_200_lines() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+
+    assert!(text.lines().count() <= 200, "{} lines", text.lines().count());
+}
+
+#[test]
+fn pages_name_files_that_exist() {
     let mut absent = Vec::new();
-    for page in [
-        "ARCHITECTURE.md",
-        "README.md",
-        "SECURITY.md",
-        "certs/README.md",
-        "config/contracts/README.md",
-    ] {
-        let text = fs::read_to_string(root().join(page)).unwrap();
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let folders = [root(), &root().join("src"), page.parent().unwrap()];
         // A name between back-ticks, or the target of a link.
         for name in text.split(['`', '(', ')']).filter(|part| is_file_of_ours(part)) {
-            let place = root().join(name);
-            if !place.exists() && !root().join("src").join(name).exists() && !is_brief(name) {
-                absent.push(format!("{page}: {name}"));
+            if !folders.iter().any(|folder| folder.join(name).exists()) && !is_brief(name) {
+                absent.push(format!("{}: {name}", page.display()));
             }
         }
     }
     assert!(absent.is_empty(), "{}", absent.join("\n"));
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let mut links = 0;
+    let mut broken = Vec::new();
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://")) {
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let there = match file {
+                "" => page.clone(),
+                file => page.parent().unwrap().join(file),
+            };
+            links += 1;
+            let has_heading = || {
+                let text = fs::read_to_string(&there).unwrap_or_default();
+                text.lines().any(|line| line.starts_with('#') && anchor(line) == heading)
+            };
+            if !there.exists() || (!heading.is_empty() && !has_heading()) {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(links > 5, "only {links} links found");
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 #[test]
@@ -188,12 +216,31 @@ fn every_file_says_what_it_is() {
     assert!(silent.is_empty(), "{silent:?}");
 }
 
+/// The pages for people; the change log may name what is gone.
+fn pages() -> Vec<PathBuf> {
+    let folders = ["", "certs", "config", "config/contracts", "docs"];
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let files = entries.map(|entry| entry.unwrap().path());
+    let pages: Vec<PathBuf> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .filter(|path| !path.ends_with("CHANGELOG.md"))
+        .collect();
+    assert!(pages.len() > 5, "{pages:?}");
+    pages
+}
+
+/// What a link says after `#` for a heading.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+    text.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect()
+}
+
 /// Whether a word of a page names a file or folder of this repository, and no example of one.
 fn is_file_of_ours(word: &str) -> bool {
     let is_path = word.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
-    let known = [".rs", ".md"].iter().any(|ending| word.ends_with(ending));
+    let known = [".rs", ".md", "/"].iter().any(|ending| word.ends_with(ending));
     let under = ["tests/", "src/", "config/"].iter().any(|folder| word.starts_with(folder));
-    is_path && (known || under) && !word.contains("NAME")
+    is_path && (known || under) && !word.starts_with('/') && !word.contains("NAME")
 }
 
 /// Whether a file is named without its folder, which the same line names.

@@ -78,11 +78,11 @@ async fn an_acl_user_needs_no_more_than_the_keys_of_the_prefix() {
 }
 
 #[test]
-fn the_readme_names_the_rules() {
-    let readme = include_str!("../../README.md");
+fn the_documentation_names_the_rules() {
+    let page = include_str!("../../docs/redis.md");
 
-    assert!(readme.contains(&format!("~munjigi:* {RULES}")), "{RULES}");
-    assert!(readme.contains(CLUSTER_RULES), "{CLUSTER_RULES}");
+    assert!(page.contains(&format!("~munjigi:* {RULES}")), "{RULES}");
+    assert!(page.contains(CLUSTER_RULES), "{CLUSTER_RULES}");
 }
 
 #[tokio::test]

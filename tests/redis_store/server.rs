@@ -12,7 +12,7 @@ use crate::redis_server::RedisServer;
 pub(crate) const PATIENT: Deadlines =
     Deadlines { command: Duration::from_secs(20), lookup: Duration::from_secs(20) };
 
-/// The commands that an ACL user needs, as the README says.
+/// The commands that an ACL user needs, as `docs/redis.md` says.
 pub(crate) const RULES: &str = "-@all +@read +@write +@scripting +@connection +time +info +wait";
 
 /// And in a cluster.
