@@ -1,20 +1,28 @@
-//! README.md, replayed: its configuration is checked, its commands exist.
+//! The pages for people, replayed: their configurations are checked, their commands exist.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::harness::process::munjigi;
 
-fn blocks(language: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
-    let text = text.unwrap();
+/// The commands of the README that are not the program's own.
+const OTHERS: [&str; 3] = ["cargo build --release --locked", "cargo run -- dev", "tests/run"];
+
+fn text(page: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap()
+}
+
+fn blocks(page: &str, language: &str) -> Vec<String> {
     let begin = format!("```{language}\n");
+    let text = text(page);
     text.split(&begin).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_configuration_is_whole_and_good() {
     let folder = tempfile::tempdir().unwrap();
-    let [whole, more] = blocks("toml").try_into().unwrap();
+    let [whole] = blocks("README.md", "toml").try_into().unwrap();
+    let [more] = blocks("docs/configuration.md", "toml").try_into().unwrap();
     let file = folder.path().join("munjigi.toml");
     std::fs::write(&file, &whole).unwrap();
     let certs = folder.path().join("certs");
@@ -37,21 +45,45 @@ async fn the_configuration_is_whole_and_good() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_exist() {
     let file = Path::new("munjigi.toml");
-    let commands: Vec<String> = blocks("sh")
-        .iter()
-        .flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>())
-        .collect();
-    let verbs: Vec<&str> =
-        commands.iter().filter_map(|line| line.strip_prefix("munjigi ")).collect();
-    assert!(verbs.len() >= 5, "{commands:?}");
+    let blocks = blocks("README.md", "sh");
+    let commands: Vec<&str> = blocks.iter().flat_map(|block| block.lines()).collect();
+    let (verbs, others): (Vec<&str>, Vec<&str>) =
+        commands.into_iter().partition(|line| line.starts_with("munjigi "));
+
+    assert_eq!(others, OTHERS);
+    assert!(verbs.len() >= 5, "{verbs:?}");
     for verb in verbs {
         let words: Vec<&str> = verb.split(" #").next().unwrap().split_whitespace().collect();
         // Words that are no options or arguments of a verb are bad usage, which is 2; a missing
         // configuration file is not.
-        let output = munjigi(file, &words, "").await;
+        let output = munjigi(file, &words[1..], "").await;
         assert_ne!(output.status.code(), Some(2), "{verb}: {output:?}");
     }
-    for line in ["cargo run -- dev", "tests/run"] {
-        assert!(commands.iter().any(|command| command == line), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verbs_that_are_named_in_passing_exist() {
+    let docs = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().display()));
+    let pages = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "ARCHITECTURE.md"];
+    let mut named = BTreeSet::new();
+    for page in pages.map(str::to_owned).into_iter().chain(docs) {
+        let text = text(&page);
+        // What stands between back-ticks, up to the first word that is the reader's own.
+        for code in text.split('`').skip(1).step_by(2) {
+            let Some(words) = code.strip_prefix("munjigi ") else { continue };
+            let is_fixed = |word: &&str| {
+                word.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-')
+            };
+            let words = words.split_whitespace().take_while(is_fixed);
+            named.insert(words.map(str::to_owned).collect::<Vec<_>>());
+        }
+    }
+
+    assert!(named.len() > 10, "{named:?}");
+    for words in named {
+        let words: Vec<&str> = words.iter().map(String::as_str).chain(["--help"]).collect();
+        let output = munjigi(Path::new("munjigi.toml"), &words, "").await;
+        assert!(output.status.success(), "{words:?}: {output:?}");
     }
 }
