@@ -31,6 +31,22 @@ const ORDER: [&str; 21] = [
     "cli",
 ];
 
+/// The rooms of `src/gateway/`: each may use its own row and those above it.
+const GATEWAY_ROOMS: [&[&str]; 11] = [
+    &["text"],
+    &["request"],
+    &["headers"],
+    &["access"],
+    // The record of a request goes along with its answer to the last byte.
+    &["log", "context", "open_request", "body", "upstream"],
+    &["websocket"],
+    &["proxy"],
+    &["site"],
+    &["snapshot"],
+    &["walk", "endpoint"],
+    &["in_the_clear", "explain"],
+];
+
 /// Product and unit-test lines of one file.
 const MOST_LINES: usize = 450;
 
@@ -54,6 +70,41 @@ fn each_module_uses_only_those_above_it() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_room_of_the_gateway_uses_only_those_above_it() {
+    let row = |name: &str| GATEWAY_ROOMS.iter().position(|rooms| rooms.contains(&name));
+    let is_test = |path: &Path| {
+        path.ends_with("gateway/fixtures.rs") || path.to_str().unwrap().ends_with("_tests.rs")
+    };
+    let mut wrong = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (path, text) in sources().into_iter().filter(|(path, _)| !is_test(path)) {
+        let Ok(within) = path.strip_prefix("gateway") else { continue };
+        let Some(user) = module_of(within).filter(|user| user != "mod") else { continue };
+        let Some(user_row) = row(&user) else {
+            wrong.push(format!("{}: `{user}` is not in the table", path.display()));
+            continue;
+        };
+        seen.insert(user.clone());
+        let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for used in product.split("crate::gateway::").skip(1) {
+            // What the folder's own file has is named alone or in braces.
+            let names = match used.strip_prefix('{') {
+                Some(list) => list.split('}').next().unwrap_or_default(),
+                None => used.split(|c: char| !c.is_ascii_lowercase() && c != '_').next().unwrap(),
+            };
+            for name in names.split([',', ' ', '\n']) {
+                if row(name).is_some_and(|used_row| used_row > user_row) {
+                    wrong.push(format!("{}: {user} may not use {name}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let rooms: usize = GATEWAY_ROOMS.iter().map(|rooms| rooms.len()).sum();
+    assert_eq!(seen.len(), rooms, "{seen:?}");
 }
 
 #[test]

@@ -7,22 +7,20 @@ use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
 
 use crate::clock::Now;
 use crate::config::SameSite;
 use crate::contract::ReplyContext;
 use crate::gateway::body::request::RequestBody;
 use crate::gateway::body::sent::Sent;
+use crate::gateway::headers::forwarded::REQUEST_ID;
 use crate::gateway::log::meter::Meter;
 use crate::gateway::request::client_address::Client;
 use crate::gateway::request::framing;
 use crate::gateway::upstream::Upstream;
 use crate::operation::UserId;
 use crate::token::Verified;
-
-/// The name under which a request is known to client, backend and log.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What a request's head says, for as long as it is answered. Copies share the head's bytes.
 #[derive(Debug)]

@@ -41,7 +41,8 @@ use crate::operation::{ErrorCode, Rejection};
 
 use body::reply::ReplyBody;
 use body::request::RequestBody;
-use context::{Context, REQUEST_ID, RequestIds, Unread};
+use context::{Context, RequestIds, Unread};
+use headers::forwarded::REQUEST_ID;
 use log::meter::Meter;
 use log::writer::AccessLog;
 use open_request::OpenRequest;

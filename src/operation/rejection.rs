@@ -13,7 +13,7 @@ pub struct Rejection {
     pub code: ErrorCode,
     /// Which input is at fault, and how ([`ErrorCode::InvalidInput`]).
     pub problem: Option<Box<Problem>>,
-    /// Why, in words for the log, the metrics and `explain`; it never reaches the client.
+    /// Why, in words for the log and `explain`; it never reaches the client.
     pub reason: Cow<'static, str>,
     /// When trying again makes sense (RFC 9110 §10.2.3).
     pub retry_after: Option<Duration>,
@@ -75,7 +75,7 @@ pub enum ErrorCode {
     ProviderUnavailable,
     /// 404: no such session of this user.
     SessionNotFound,
-    /// 408: the user look-up of a login took too long.
+    /// 503: the user look-up of a login took too long.
     LookupTimeout,
     /// 401: no credentials (RFC 6750 §3: a challenge without an error).
     MissingToken,

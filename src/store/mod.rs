@@ -1,7 +1,7 @@
 //! What must outlive the process: users, sessions, revocations, keys.
 //!
 //! [`Store`] states operations, not keys. Each is atomic: it happened or it did not, whatever is
-//! killed. One conformance suite (`tests/store.rs`) runs over every backend.
+//! killed. One conformance suite (`tests/store/`) runs over every backend.
 //!
 //! An operation that touches a user or session and revocations writes the revocations first where
 //! the backend cannot do both at once, so that a crash between is safe.

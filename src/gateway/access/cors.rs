@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 
 use crate::config::{CorsConfig, Origin};
 use crate::contract::Contract;
+use crate::gateway::headers::only;
 use crate::operation::{ErrorCode, Rejection};
 
 /// Longest list of header names that a preflight may ask for, in bytes.
@@ -159,12 +160,6 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     for name in doomed {
         headers.remove(name);
     }
-}
-
-/// The value of a header that stands there once.
-pub(crate) fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
-    let mut lines = headers.get_all(name).iter();
-    lines.next().filter(|_| lines.next().is_none())
 }
 
 fn name_list(names: &[&str]) -> Option<HeaderValue> {

@@ -6,7 +6,8 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::gateway::access::cors::{Cors, only};
+use crate::gateway::access::cors::Cors;
+use crate::gateway::headers::only;
 use crate::operation::{ErrorCode, Rejection};
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";

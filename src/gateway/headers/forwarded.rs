@@ -9,7 +9,6 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::gateway::context::REQUEST_ID;
 use crate::gateway::text::write_address;
 
 /// What is stated.
@@ -102,6 +101,9 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// The name under which a request is known to client, backend and log.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// An IPv6 address in full, in bytes.
 const LONGEST_ADDRESS: usize = 39;

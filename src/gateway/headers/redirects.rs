@@ -7,7 +7,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::config::UpstreamUrl;
-use crate::gateway::access::cors::only;
+use crate::gateway::headers::only;
 use crate::gateway::request::framing::split_authority;
 
 /// The ways in which one backend's addresses differ from the client's.
