@@ -43,6 +43,26 @@ async fn the_configuration_is_whole_and_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_examples_are_whole_and_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = "8f0c5b1d9e7a4f63b2c81d5e6f7a9b0c3d4e5f60718293a4b5c6d7e8f9a0b1c2";
+    for file in ["issuer.secret", "redis.password"] {
+        std::fs::write(folder.path().join(file), secret).unwrap();
+    }
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(examples).unwrap() {
+        let example = entry.unwrap().path();
+        let file = folder.path().join(example.file_name().unwrap());
+        std::fs::copy(&example, &file).unwrap();
+        let output = munjigi(&file, &["check"], "").await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        seen += 1;
+    }
+    assert_eq!(seen, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_commands_exist() {
     let file = Path::new("munjigi.toml");
     let blocks = blocks("README.md", "sh");
