@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
@@ -66,8 +67,19 @@ impl Identity {
                 put(&mut headers, name, value);
             }
         }
-        headers
+        packed(headers)
     }
+}
+
+/// Puts the values into one piece of memory: they are kept with their token and read together.
+fn packed(headers: IdentityHeaders) -> IdentityHeaders {
+    let bytes: Vec<u8> = headers.iter().flat_map(|(_, value)| value.as_bytes()).copied().collect();
+    let mut rest = Bytes::from(bytes);
+    let pack = |(name, value): (HeaderName, HeaderValue)| {
+        let part = rest.split_to(value.len());
+        (name, HeaderValue::from_maybe_shared(part).unwrap_or(value))
+    };
+    headers.into_iter().map(pack).collect()
 }
 
 /// The later of two under one name counts.
