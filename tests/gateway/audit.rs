@@ -3,14 +3,14 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::harness::{Backing, DEADLINE, Process, Setup, Upstream, eventually};
+use crate::harness::process::{run, verb};
+use crate::harness::{Backing, Process, Setup, Upstream, eventually};
 use crate::redis::RedisServer;
 
 const PASSWORD: &str = "correct horse 1";
@@ -76,24 +76,9 @@ impl Node {
 
     /// Types a verb; `variables` are the only ones that say who became this user.
     async fn verb(&self, arguments: &[&str], stdin: &str, variables: &[(&str, &str)]) -> Output {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_munjigi"))
-            .arg("--config")
-            .arg(self.path("munjigi.toml"))
-            .args(arguments)
-            .env_remove("SUDO_USER")
-            .env_remove("DOAS_USER")
-            .envs(variables.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut input = child.stdin.take().unwrap();
-        // A verb that reads nothing may have closed its input already.
-        drop(input.write_all(stdin.as_bytes()).await);
-        drop(input);
-        tokio::time::timeout(DEADLINE, child.wait_with_output()).await.expect("it ends").unwrap()
+        let mut verb = verb(&self.path("munjigi.toml"), arguments);
+        verb.env_remove("SUDO_USER").env_remove("DOAS_USER").envs(variables.iter().copied());
+        run(&mut verb, stdin).await
     }
 
     /// Types a verb that does what it should and says no word about it; answers what it printed.

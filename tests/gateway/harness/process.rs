@@ -113,10 +113,19 @@ fn keep(log: Option<&mut File>, line: &str) {
 
 /// Runs a verb with `stdin`, and gives what it printed.
 pub(crate) async fn munjigi(config: &Path, arguments: &[&str], stdin: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_munjigi"))
-        .arg("--config")
-        .arg(config)
-        .args(arguments)
+    run(&mut verb(config, arguments), stdin).await
+}
+
+/// A verb that is still to be run.
+pub(crate) fn verb(config: &Path, arguments: &[&str]) -> Command {
+    let mut verb = Command::new(env!("CARGO_BIN_EXE_munjigi"));
+    verb.arg("--config").arg(config).args(arguments);
+    verb
+}
+
+/// Runs a command with `stdin`, and gives what it printed.
+pub(crate) async fn run(command: &mut Command, stdin: &str) -> Output {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
