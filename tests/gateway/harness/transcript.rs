@@ -48,7 +48,11 @@ pub(crate) fn assert_case(case: &str, reply: &Reply, transcript: &str) -> BTreeM
 pub(crate) async fn everywhere(setup: Setup, check: impl AsyncFn(&Gateway, Client)) {
     let redis = RedisServer::start().await;
     for version in Version::BOTH {
-        let store = format!("[store]\nurl = \"{}\"\nprefix = \"{version:?}:\"\n", redis.url());
+        // As long a timeout as a setup gives: a busy machine writes a large image slowly.
+        let store = format!(
+            "[store]\nurl = \"{}\"\nprefix = \"{version:?}:\"\ntimeout = \"10s\"\n",
+            redis.url()
+        );
         for store in [String::new(), store] {
             let tables = format!("{store}{}", setup.tables);
             let gateway =
