@@ -6,13 +6,17 @@
 //! An operation that touches a user or session and revocations writes the revocations first where
 //! the backend cannot do both at once, so that a crash between is safe.
 
+mod accounts;
 mod archive;
 pub(crate) mod disk;
+mod error;
 mod events;
 mod examination;
+mod mails;
 pub(crate) mod pause;
-mod record;
 mod redis;
+mod revocations;
+mod sessions;
 mod sqlite;
 mod tries;
 
@@ -22,20 +26,21 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::clock::{BootTime, Timestamp};
+use crate::clock::Timestamp;
 use crate::operation::{
     Email, Identifier, RefreshHash, Revocation, RevocationKey, SessionId, UserId,
 };
 use crate::token::StoredKey;
 
+pub use accounts::{Listing, Lookup, NewUser, Unreadable, User, UserChange};
 pub use archive::{Archive, Exchange, KeptMail, KeptRefresh, KeptSession, Page, Record, Tally};
+pub use error::StoreError;
 pub use events::{Events, MOST_EVENTS, WaitingEvent};
 pub use examination::{Examination, Fact};
-pub use record::{
-    CodePurpose, Deadlines, Listing, NewCode, NewMail, NewSession, NewUser, QueuedMail, Rotation,
-    Session, Successor, Unreadable, User, UserChange,
-};
+pub use mails::{CodePurpose, MOST_MAILS, NewCode, NewMail, QueuedMail};
 pub use redis::{RedisOptions, RedisStore};
+pub use revocations::{FeedEntry, FeedEvent, FeedInterruption, above};
+pub use sessions::{NewSession, Rotation, Session, Successor};
 pub use sqlite::{Durability, SqliteStore};
 pub use tries::{Bound, Limit, Taking, Tries, TryCount, TrySubject};
 
@@ -254,129 +259,11 @@ pub trait Store: Events + Tries + Send + Sync + 'static {
     fn describe(&self) -> String;
 }
 
-/// The generation that follows `earlier` ones.
-///
-/// It is above the clock's milliseconds as well: also after a restore, which forgets generations,
-/// none is given twice.
-#[must_use]
-pub fn above(earlier: u64, now: Timestamp) -> u64 {
-    earlier.max(u64::try_from(now.as_millis()).unwrap_or(0)).saturating_add(1)
-}
-
-/// Mails that may wait at once, in all.
-pub const MOST_MAILS: usize = 10_000;
-
-/// What a user look-up is for: its deadline, and whether it reads the attributes.
+/// Deadlines that every store keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lookup {
-    /// The look-up of a login: `lookup_timeout`, without attributes.
-    Login,
-    /// Any other that does not show the account: `timeout`, without attributes.
-    Routine,
-    /// To show the account to its owner or to an operator: `timeout`, with attributes.
-    Whole,
-}
-
-/// What a store tells a node about revocations.
-#[derive(Clone, Debug)]
-pub enum FeedEvent {
-    /// A connection was made. What the store of this lineage was once told it still has; another
-    /// lineage may have lost some of it.
-    Attached {
-        /// Of the data and of the process that holds it; only ever compared.
-        lineage: String,
-    },
-    /// These are recorded.
-    Revoked(Vec<FeedEntry>),
-    /// Everything recorded before this instant has been sent.
-    Contact {
-        /// When the question was *sent* that the store has answered.
-        asked_at: BootTime,
-    },
-    /// The feed was interrupted and is read again from the start; told for the log and metrics.
-    Interrupted {
-        /// Why.
-        cause: FeedInterruption,
-    },
-}
-
-/// Why a feed is read again from the start.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FeedInterruption {
-    /// The store did not answer.
-    #[error("the store is away: {0}")]
-    Away(String),
-    /// What the store holds does not read; it stays so until somebody mends it.
-    #[error("the store is damaged: {0}")]
-    Damaged(String),
-    /// Entries are missing between two that came.
-    #[error("entries are missing after {after}")]
-    Gap {
-        /// Number of the last entry in order.
-        after: u64,
-    },
-    /// The store was wiped, or is another one.
-    #[error("the store was wiped or swapped")]
-    Swapped,
-}
-
-/// One revocation as the feed carries it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FeedEntry {
-    /// What is revoked.
-    pub key: RevocationKey,
-    /// The lowest generation that is still accepted; zero where the match alone refuses.
-    pub floor: u64,
-    /// From when it need not be remembered.
-    pub expires_at: Timestamp,
-}
-
-impl From<&Revocation> for FeedEntry {
-    fn from(revocation: &Revocation) -> Self {
-        Self {
-            key: revocation.revoked.key(),
-            floor: revocation.revoked.floor(),
-            expires_at: revocation.expires_at,
-        }
-    }
-}
-
-/// Why a store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The email address or user name is taken.
-    #[error("the email address or user name is taken")]
-    Taken,
-    /// The queue, of mails or of what the audit trail is to tell, is full.
-    #[error("the queue is full")]
-    Full,
-    /// No answer within the deadline; the step may or may not have happened.
-    #[error("the store did not answer within {0:?}")]
-    TimedOut(Duration),
-    /// The store cannot be reached, or refuses to work.
-    #[error("the store is unavailable")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A record does not read as what it should be.
-    #[error("the store holds a record that does not read: {0}")]
-    Corrupt(String),
-    /// The store was made by a newer version.
-    #[error("the store has schema {found}, this version knows {known}")]
-    Newer {
-        /// Schema of the store.
-        found: i64,
-        /// Newest schema known here.
-        known: i64,
-    },
-}
-
-impl StoreError {
-    /// Whether the store is only away: the same may succeed another time, without anybody's help.
-    #[must_use]
-    pub fn is_outage(&self) -> bool {
-        match self {
-            Self::TimedOut(_) => true,
-            Self::Unavailable(source) => redis::is_outage(source.as_ref()),
-            Self::Taken | Self::Full | Self::Corrupt(_) | Self::Newer { .. } => false,
-        }
-    }
+pub struct Deadlines {
+    /// One command.
+    pub command: Duration,
+    /// The user look-up of a login.
+    pub lookup: Duration,
 }

@@ -1,0 +1,285 @@
+//! Accounts: their records, and the changes that are made to them.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Timestamp;
+use crate::operation::{Email, UserId, Username};
+use crate::store::StoreError;
+
+/// An account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// Number; never reused.
+    pub id: UserId,
+    /// Realm: sites of one realm share accounts.
+    pub realm: String,
+    /// Email address, unique in the realm.
+    pub email: Option<Email>,
+    /// Whether the address was proven.
+    pub email_verified: bool,
+    /// User name, unique in the realm.
+    pub username: Option<Username>,
+    /// The password verifier (PHC string); absent when none was ever set.
+    pub verifier: Option<String>,
+    /// Roles.
+    pub roles: Vec<String>,
+    /// Permissions.
+    pub permissions: Vec<String>,
+    /// A disabled account opens no session.
+    pub enabled: bool,
+    /// Session generation, of the clock: raised whenever all access tokens of the user end.
+    pub generation: u64,
+    /// Attributes that contracts ask for. They may be megabytes: only `create_user` and a whole
+    /// look-up answer them, elsewhere this is empty.
+    pub attributes: BTreeMap<String, serde_json::Value>,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// The latest login.
+    pub last_login_at: Option<Timestamp>,
+}
+
+/// An account to be made; at least one of email address and user name is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewUser {
+    /// Realm.
+    pub realm: String,
+    /// Email address.
+    pub email: Option<Email>,
+    /// Whether somebody vouches for the address.
+    pub email_verified: bool,
+    /// User name.
+    pub username: Option<Username>,
+    /// The password verifier.
+    pub verifier: Option<String>,
+    /// Roles.
+    pub roles: Vec<String>,
+    /// Permissions.
+    pub permissions: Vec<String>,
+    /// Whether it may open sessions.
+    pub enabled: bool,
+    /// Attributes.
+    pub attributes: BTreeMap<String, serde_json::Value>,
+    /// When it is made.
+    pub created_at: Timestamp,
+}
+
+/// What a user look-up is for: its deadline, and whether it reads the attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The look-up of a login: `lookup_timeout`, without attributes.
+    Login,
+    /// Any other that does not show the account: `timeout`, without attributes.
+    Routine,
+    /// To show the account to its owner or to an operator: `timeout`, with attributes.
+    Whole,
+}
+
+/// Some accounts of a realm, by number.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    /// Those that read.
+    pub users: Vec<User>,
+    /// Those that do not.
+    pub unreadable: Vec<Unreadable>,
+    /// After which to go on; none at the end.
+    pub next: Option<UserId>,
+}
+
+/// An account whose record does not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its number.
+    pub id: UserId,
+    /// What of it does not read.
+    pub what: String,
+}
+
+/// A change of one account.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UserChange {
+    /// A new password: all sessions and access tokens end.
+    SetPassword {
+        /// The new verifier.
+        verifier: String,
+    },
+    /// A new password for a code that was mailed: as [`UserChange::SetPassword`], and the address is
+    /// proven.
+    ResetPassword {
+        /// The new verifier.
+        verifier: String,
+    },
+    /// The address was proven; nothing ends. Done only if it still is the account's.
+    ProveEmail {
+        /// The address.
+        email: Email,
+    },
+    /// A social provider proved an address that nobody had proven: all sessions and access tokens
+    /// end, because whoever opened them never proved it.
+    ///
+    /// Done only if it still is the account's, and still not proven; the answered account tells.
+    JoinSocial {
+        /// The address.
+        email: Email,
+    },
+    /// The same password under a better verifier: nothing ends. Done only while `from` stands.
+    UpgradeVerifier {
+        /// The verifier until now.
+        from: String,
+        /// The verifier from now on.
+        to: String,
+    },
+    /// Enabling ends nothing; disabling ends all sessions and access tokens.
+    SetEnabled(bool),
+    /// New rights: taking one away ends the access tokens (not the sessions); giving ends nothing.
+    SetRights {
+        /// All roles from now on.
+        roles: Vec<String>,
+        /// All permissions from now on.
+        permissions: Vec<String>,
+    },
+    /// All sessions end, and with them their refresh tokens; access tokens live on until they
+    /// expire.
+    EndRefreshTokens,
+    /// Nothing but the end of all sessions and access tokens ("log out everywhere").
+    EndSessions,
+    /// The account goes, and all its sessions and access tokens end.
+    Remove,
+}
+
+impl User {
+    /// What is left of an account whose record does not read, so that it can be removed.
+    pub(super) const fn remains(realm: String, id: UserId, generation: u64) -> Self {
+        Self {
+            id,
+            realm,
+            email: None,
+            email_verified: false,
+            username: None,
+            verifier: None,
+            roles: Vec::new(),
+            permissions: Vec::new(),
+            enabled: false,
+            generation,
+            attributes: BTreeMap::new(),
+            created_at: Timestamp::from_millis(0),
+            last_login_at: None,
+        }
+    }
+}
+
+impl NewUser {
+    /// The account that it becomes under a number of its own.
+    pub(super) fn numbered(self, id: UserId) -> User {
+        User {
+            id,
+            realm: self.realm,
+            email: self.email,
+            email_verified: self.email_verified,
+            username: self.username,
+            verifier: self.verifier,
+            roles: self.roles,
+            permissions: self.permissions,
+            enabled: self.enabled,
+            // Above what tokens say of an account that had this number before a restore.
+            generation: u64::try_from(self.created_at.as_millis()).unwrap_or(0),
+            attributes: self.attributes,
+            created_at: self.created_at,
+            last_login_at: None,
+        }
+    }
+}
+
+impl Listing {
+    /// Takes an account in, or that its record does not read.
+    ///
+    /// # Errors
+    /// Any other than [`StoreError::Corrupt`].
+    pub(super) fn add(
+        &mut self,
+        id: UserId,
+        read: Result<User, StoreError>,
+    ) -> Result<(), StoreError> {
+        match read {
+            Ok(user) => self.users.push(user),
+            Err(StoreError::Corrupt(what)) => self.unreadable.push(Unreadable { id, what }),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// How many accounts it has, whether or not they read.
+    pub(super) fn len(&self) -> usize {
+        self.users.len() + self.unreadable.len()
+    }
+}
+
+impl UserChange {
+    /// Whether all the user's sessions end with it, where it applies.
+    #[must_use]
+    pub const fn ends_sessions(&self) -> bool {
+        matches!(
+            self,
+            Self::SetPassword { .. }
+                | Self::ResetPassword { .. }
+                | Self::JoinSocial { .. }
+                | Self::SetEnabled(false)
+                | Self::EndRefreshTokens
+                | Self::EndSessions
+                | Self::Remove
+        )
+    }
+
+    /// Whether the user's access tokens end with it, where it applies; `user` is the account until
+    /// now.
+    #[must_use]
+    pub fn ends_tokens(&self, user: &User) -> bool {
+        match self {
+            Self::SetRights { roles, permissions } => {
+                user.roles.iter().any(|role| !roles.contains(role))
+                    || user.permissions.iter().any(|held| !permissions.contains(held))
+            }
+            Self::EndRefreshTokens => false,
+            Self::SetPassword { .. }
+            | Self::ResetPassword { .. }
+            | Self::ProveEmail { .. }
+            | Self::JoinSocial { .. }
+            | Self::UpgradeVerifier { .. }
+            | Self::SetEnabled(_)
+            | Self::EndSessions
+            | Self::Remove => self.ends_sessions(),
+        }
+    }
+
+    /// The account as the change makes it, but for its generation; `None` where the change does not
+    /// apply: then nothing changes and nothing ends.
+    pub(super) fn applied_to(&self, user: &User) -> Option<User> {
+        let is_own = |email: &Email| user.email.as_ref() == Some(email);
+        let mut after = user.clone();
+        match self {
+            Self::SetPassword { verifier } => after.verifier = Some(verifier.clone()),
+            Self::ResetPassword { verifier } => {
+                after.verifier = Some(verifier.clone());
+                after.email_verified = user.email.is_some();
+            }
+            Self::ProveEmail { email } | Self::JoinSocial { email } => {
+                if user.email_verified || !is_own(email) {
+                    return None;
+                }
+                after.email_verified = true;
+            }
+            Self::UpgradeVerifier { from, to } => {
+                if user.verifier.as_ref() != Some(from) {
+                    return None;
+                }
+                after.verifier = Some(to.clone());
+            }
+            Self::SetEnabled(enabled) => after.enabled = *enabled,
+            Self::SetRights { roles, permissions } => {
+                after.roles.clone_from(roles);
+                after.permissions.clone_from(permissions);
+            }
+            Self::EndRefreshTokens | Self::EndSessions | Self::Remove => {}
+        }
+        Some(after)
+    }
+}

@@ -1,0 +1,45 @@
+//! Why a store did not do what it was asked.
+
+use std::time::Duration;
+
+use crate::store::redis;
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The email address or user name is taken.
+    #[error("the email address or user name is taken")]
+    Taken,
+    /// The queue, of mails or of what the audit trail is to tell, is full.
+    #[error("the queue is full")]
+    Full,
+    /// No answer within the deadline; the step may or may not have happened.
+    #[error("the store did not answer within {0:?}")]
+    TimedOut(Duration),
+    /// The store cannot be reached, or refuses to work.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A record does not read as what it should be.
+    #[error("the store holds a record that does not read: {0}")]
+    Corrupt(String),
+    /// The store was made by a newer version.
+    #[error("the store has schema {found}, this version knows {known}")]
+    Newer {
+        /// Schema of the store.
+        found: i64,
+        /// Newest schema known here.
+        known: i64,
+    },
+}
+
+impl StoreError {
+    /// Whether the store is only away: the same may succeed another time, without anybody's help.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::TimedOut(_) => true,
+            Self::Unavailable(source) => redis::is_outage(source.as_ref()),
+            Self::Taken | Self::Full | Self::Corrupt(_) | Self::Newer { .. } => false,
+        }
+    }
+}
