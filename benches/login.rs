@@ -18,7 +18,7 @@ use munjigi::auth::{Auth, AuthSite};
 use munjigi::clock::Now;
 use munjigi::config;
 use munjigi::operation::{Caller, Command, ErrorCode, Password};
-use munjigi::revocation::Revocations;
+use munjigi::revocation::RevocationList;
 use munjigi::secret::Secret;
 
 const TRIES: usize = 200;
@@ -72,7 +72,7 @@ async fn gateway(folder: &std::path::Path) -> (Auth, AuthSite) {
     let settings = assemble::settings(&config, &contracts, &kept, &vault).expect("settings");
     let sites = assemble::sites(&config, &contracts, &settings, store.as_ref(), now).await;
     let site = sites.expect("sites").pop().expect("a site").auth;
-    (Auth { store, revocations: Arc::new(Revocations::new(1_000)), vault }, site)
+    (Auth { store, revocations: Arc::new(RevocationList::new(1_000)), vault }, site)
 }
 
 /// How long a login with a wrong password takes.

@@ -16,7 +16,7 @@ use munjigi::clock::{Now, Timestamp};
 use munjigi::drain::Drain;
 use munjigi::journal::{Journal, OnDamage};
 use munjigi::operation::{Generations, Revocation, RevocationKey, Revoked, TokenId};
-use munjigi::revocation::Revocations;
+use munjigi::revocation::RevocationList;
 use munjigi::store::{Deadlines, Durability, FeedEntry, SqliteStore, Store};
 use munjigi::token::RevocationKeys;
 use tokio::sync::mpsc;
@@ -70,7 +70,7 @@ fn child(arguments: &[&str]) -> String {
 fn measure_list(size: u64) {
     let now = Now::read().wall;
     let expires_at = now.plus(Duration::from_hours(1));
-    let list = Revocations::new(usize::MAX);
+    let list = RevocationList::new(usize::MAX);
     let before = resident_bytes();
     let mut numbers = Random(1);
     let started = Instant::now();
@@ -104,7 +104,7 @@ fn measure_list(size: u64) {
 /// Checks tokens whose own keys are drawn from `token`; their sessions, users, site and key are
 /// not revoked.
 fn median_lookup(
-    list: &Revocations,
+    list: &RevocationList,
     now: Timestamp,
     mut token: impl FnMut() -> RevocationKey,
 ) -> f64 {
@@ -141,7 +141,7 @@ fn median_batch<T>(mut make: impl FnMut() -> T, look_up: impl Fn(&T) -> bool) ->
 fn measure_ready(path: &Path) {
     let started = Instant::now();
     let (entries, ready) = runtime().block_on(async {
-        let list = Arc::new(Revocations::new(usize::MAX));
+        let list = Arc::new(RevocationList::new(usize::MAX));
         let store = Arc::new(open(path));
         let drain = Drain::new();
         let (events, feed) = mpsc::channel(16);
@@ -165,7 +165,7 @@ fn measure_ready(path: &Path) {
 
 /// A journal that is made where there is none holds what is in the list.
 fn fill_journal(path: &Path) {
-    let list = Arc::new(Revocations::new(usize::MAX));
+    let list = Arc::new(RevocationList::new(usize::MAX));
     let expires_at = Now::read().wall.plus(Duration::from_hours(1));
     let mut numbers = Random(1);
     for _ in 0..STORED / 1_000 {
@@ -178,7 +178,7 @@ fn fill_journal(path: &Path) {
 }
 
 fn measure_journal(path: &Path) {
-    let list = Arc::new(Revocations::new(usize::MAX));
+    let list = Arc::new(RevocationList::new(usize::MAX));
     let bytes = path.metadata().expect("a journal").len();
     let started = Instant::now();
     let journal = Journal::open(path, "munjigi:", OnDamage::Refuse, &list).expect("a journal");

@@ -21,7 +21,7 @@ use crate::contract::Contract;
 use crate::gateway::snapshot::{SiteParts, Snapshot};
 use crate::journal::{Journal, JournalError, Journaled, OnDamage};
 use crate::mail::{Outbox, Templates};
-use crate::revocation::Revocations;
+use crate::revocation::RevocationList;
 use crate::social::Social;
 use crate::store::{
     Archive, Deadlines, Durability, Examination, Page, RedisOptions, RedisStore, SqliteStore,
@@ -104,7 +104,7 @@ pub async fn open_archive(config: &StoreConfig) -> Result<Arc<dyn Archive>, Asse
 /// When either cannot be opened. A Redis that is away is no error where the file has keys.
 pub async fn open_journaled(
     config: &Config,
-    list: &Arc<Revocations>,
+    list: &Arc<RevocationList>,
     on_damage: OnDamage,
 ) -> Result<(Arc<dyn Store>, Option<Arc<Journaled>>), AssembleError> {
     let (StoreUrl::Redis(url), Some(path)) = (&config.store.url, &config.revocation.journal) else {

@@ -36,7 +36,7 @@ use crate::gateway::log::writer::AccessLog;
 use crate::gateway::snapshot::Snapshot;
 use crate::journal::{Journaled, OnDamage};
 use crate::mail::Courier;
-use crate::revocation::Revocations;
+use crate::revocation::RevocationList;
 use crate::store::Store;
 use crate::telemetry::audit::AuditTo;
 use crate::telemetry::causes;
@@ -120,7 +120,7 @@ impl App {
         // Handles of counters are taken when the snapshot is built: the recorder stands before.
         let metrics = Metrics::install();
         let now = Now::read().wall;
-        let revocations = Arc::new(Revocations::new(config.revocation.capacity));
+        let revocations = Arc::new(RevocationList::new(config.revocation.capacity));
         let opening = Box::pin(assemble::open_journaled(&config, &revocations, on_damage));
         let (store, journaled) = opening.await?;
         // One that takes no writes, as one whose disk is full, still tells who is revoked: that it
@@ -295,7 +295,7 @@ async fn snapshot(
 
 fn start_feed(
     store: &Arc<dyn Store>,
-    revocations: &Arc<Revocations>,
+    revocations: &Arc<RevocationList>,
     beside: &Drain,
 ) -> Vec<JoinHandle<()>> {
     // Enough to keep the reader of a long first read busy, little enough to bound memory.

@@ -32,7 +32,7 @@ use crate::clock::{Now, Timestamp};
 use crate::config::{SocialJoin, WhenStale};
 use crate::mail::Outbox;
 use crate::operation::{Caller, Command, ErrorCode, Language, Outcome, Rejection, Revocation};
-use crate::revocation::Revocations;
+use crate::revocation::RevocationList;
 use crate::social::Social;
 use crate::store::{CodePurpose, Store, StoreError};
 use crate::telemetry::causes;
@@ -50,7 +50,7 @@ pub struct Auth {
     /// Users, sessions, revocations.
     pub store: Arc<dyn Store>,
     /// The in-memory list.
-    pub revocations: Arc<Revocations>,
+    pub revocations: Arc<RevocationList>,
     /// Hashes codes and names.
     pub vault: Arc<Vault>,
 }

@@ -13,7 +13,7 @@ use crate::auth::seen::SeenSessions;
 use crate::clock::{Now, Timestamp};
 use crate::config::WhenStale;
 use crate::operation::{ErrorCode, Operation, Rejection, RevocationKey};
-use crate::revocation::{Freshness, Revocations};
+use crate::revocation::{Freshness, RevocationList};
 use crate::store::Store;
 use crate::telemetry::metric;
 use crate::token::{RevocationKeys, RevokedBy, SiteTokens, TokenError, Verified};
@@ -27,7 +27,7 @@ pub(crate) struct Scrutiny<'a> {
     /// The site's tokens.
     pub(crate) tokens: &'a SiteTokens,
     /// The list; `None` where there is none at hand (`explain` without a running gateway).
-    pub(crate) revocations: Option<&'a Revocations>,
+    pub(crate) revocations: Option<&'a RevocationList>,
     /// How old the list may be.
     pub(crate) max_staleness: Duration,
     /// What happens past that.
@@ -53,7 +53,7 @@ impl AuthSite {
     /// What a token of the site is held against; a route may have its own `when_stale`.
     pub(crate) fn scrutiny<'a>(
         &'a self,
-        revocations: Option<&'a Revocations>,
+        revocations: Option<&'a RevocationList>,
         when_stale: Option<WhenStale>,
     ) -> Scrutiny<'a> {
         Scrutiny {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use crate::drain::Drain;
 use crate::gateway::explain::{ExplainedTarget, Explanation, explain as explain_request};
 use crate::gateway::snapshot::Snapshot;
-use crate::revocation::Revocations;
+use crate::revocation::RevocationList;
 
 use super::context::Context;
 use super::run::READY_DEADLINE;
@@ -38,7 +38,7 @@ fn url_with_host(text: &str) -> Result<Uri, &'static str> {
 pub(crate) async fn explain(args: ExplainArgs, context: &Context) -> anyhow::Result<()> {
     let token = args.token.as_deref().map(read_token).transpose()?;
     let opened = context.open().await?;
-    let revocations = Arc::new(Revocations::new(opened.config.revocation.capacity));
+    let revocations = Arc::new(RevocationList::new(opened.config.revocation.capacity));
     let (events, feed) = mpsc::channel(64);
     let store = Arc::clone(&opened.store);
     let follow = tokio::spawn(async move { store.follow(events).await });

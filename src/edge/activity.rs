@@ -18,7 +18,7 @@ use crate::drain::Guard;
 use crate::edge::unsent::Unsent;
 use crate::gateway::body::pace::Pace;
 use crate::gateway::open_request::End;
-use crate::revocation::Sign;
+use crate::revocation::EndFlag;
 use crate::telemetry::metric;
 
 /// The state of one connection, shared by its socket, its requests and its clock.
@@ -44,10 +44,10 @@ pub(super) struct Activity {
     flush_awaited: AtomicBool,
     flush_waiter: AtomicWaker,
     fragment: AtomicBool,
-    /// Whether `sign` need be looked at.
+    /// Whether `end_flag` need be looked at.
     is_tied: AtomicBool,
     /// Whether the answer under way must end (HTTP/1.1, where there is one at a time).
-    sign: Mutex<Option<Sign>>,
+    end_flag: Mutex<Option<EndFlag>>,
     open: Gauge,
     _place: OwnedSemaphorePermit,
     guard: Guard,
@@ -110,7 +110,7 @@ impl Activity {
             flush_waiter: AtomicWaker::new(),
             fragment: AtomicBool::new(false),
             is_tied: AtomicBool::new(false),
-            sign: Mutex::new(None),
+            end_flag: Mutex::new(None),
             open,
             _place: place,
             guard,
@@ -183,8 +183,8 @@ impl Activity {
 
     /// Ties the connection to the answer under way: it is cut when that must end, though its
     /// client takes nothing.
-    pub(super) fn tie(&self, sign: Sign) {
-        *self.sign() = Some(sign);
+    pub(super) fn tie(&self, end_flag: EndFlag) {
+        *self.end_flag() = Some(end_flag);
         self.is_tied.store(true, Ordering::Relaxed);
     }
 
@@ -192,7 +192,7 @@ impl Activity {
     pub(super) fn untie(&self) {
         if self.is_tied.load(Ordering::Relaxed) {
             self.is_tied.store(false, Ordering::Relaxed);
-            *self.sign() = None;
+            *self.end_flag() = None;
         }
     }
 
@@ -283,12 +283,13 @@ impl Activity {
     }
 
     fn must_end(&self) -> bool {
-        self.is_tied.load(Ordering::Relaxed) && self.sign().as_ref().is_some_and(Sign::is_given)
+        self.is_tied.load(Ordering::Relaxed)
+            && self.end_flag().as_ref().is_some_and(EndFlag::is_set)
     }
 
     // The lock guards one field, and is held over no call that can panic.
-    fn sign(&self) -> MutexGuard<'_, Option<Sign>> {
-        self.sign.lock().unwrap_or_else(PoisonError::into_inner)
+    fn end_flag(&self) -> MutexGuard<'_, Option<EndFlag>> {
+        self.end_flag.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn instant(&self, millis: &AtomicU64) -> Instant {

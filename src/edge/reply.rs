@@ -62,8 +62,8 @@ impl Reply {
     /// Wraps a body.
     pub(super) fn new(body: ReplyBody, in_flight: InFlight, http2: bool) -> Self {
         let activity = Arc::clone(&in_flight.0);
-        if !http2 && let Some(sign) = body.sign() {
-            activity.tie(sign);
+        if !http2 && let Some(end_flag) = body.end_flag() {
+            activity.tie(end_flag);
         }
         Self { body, activity, in_flight: Some(in_flight), http2, failure: None }
     }

@@ -17,7 +17,7 @@ use crate::gateway::site::{Destination, Route, Site};
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::walk::admit;
 use crate::operation::{ErrorCode, Rejection};
-use crate::revocation::Revocations;
+use crate::revocation::RevocationList;
 use crate::token::Verified;
 
 /// What would become of a request.
@@ -105,7 +105,7 @@ pub struct ExplainedForward {
 #[must_use]
 pub fn explain(
     snapshot: &Snapshot,
-    revocations: Option<&Revocations>,
+    revocations: Option<&RevocationList>,
     method: &Method,
     url: &Uri,
     token: Option<&str>,
@@ -148,7 +148,7 @@ pub fn explain(
 /// The question.
 struct Explainer<'a> {
     snapshot: &'a Snapshot,
-    revocations: Option<&'a Revocations>,
+    revocations: Option<&'a RevocationList>,
     site: &'a Site,
     method: &'a Method,
     url: &'a Uri,

@@ -21,7 +21,7 @@ use crate::contract::Contract;
 use crate::gateway::snapshot::{SiteParts, Snapshot};
 use crate::gateway::upstream::Upstream;
 use crate::operation::{Generations, Language, Revocation, Revoked, SessionId, UserId};
-use crate::revocation::Revocations;
+use crate::revocation::RevocationList;
 use crate::social::Social;
 use crate::token::{
     AccessToken, ForeignClaims, Grant, KeyRing, SiteTokens, StoredKey, TokenPolicy,
@@ -45,7 +45,7 @@ const START: Timestamp = Timestamp::from_seconds(1_795_000_000);
 
 struct Bench {
     snapshot: Snapshot,
-    revocations: Revocations,
+    revocations: RevocationList,
     token: AccessToken,
 }
 
@@ -85,7 +85,7 @@ impl Bench {
             upstreams.insert(route.upstream.clone(), upstream(url));
         }
         let snapshot = Snapshot::build(config, parts, &upstreams).unwrap();
-        let revocations = Revocations::new(10);
+        let revocations = RevocationList::new(10);
         revocations.note_contact(BootTime::from_millis(1_000));
         Self { snapshot, revocations, token }
     }

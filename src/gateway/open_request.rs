@@ -14,7 +14,7 @@ use crate::gateway::log::line::{Ending, Entry};
 use crate::gateway::log::meter::Meter;
 use crate::gateway::{Gateway, Refusal};
 use crate::operation::ErrorCode;
-use crate::revocation::Ended;
+use crate::revocation::EndReason;
 
 /// A request whose answer has not ended; dropping it logs and counts it.
 #[derive(Debug)]
@@ -168,11 +168,11 @@ impl End {
     }
 }
 
-impl From<Ended> for End {
-    fn from(ended: Ended) -> Self {
+impl From<EndReason> for End {
+    fn from(ended: EndReason) -> Self {
         match ended {
-            Ended::Revoked => Self::Revoked,
-            Ended::Expired | Ended::Unknown => Self::Expired,
+            EndReason::Revoked => Self::Revoked,
+            EndReason::Expired | EndReason::Unknown => Self::Expired,
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::gateway::request::router::{JWKS_PATH, Router};
 use crate::gateway::site::{Route, Site};
 use crate::gateway::upstream::Upstream;
 use crate::mail::Outbox;
-use crate::revocation::Revocations;
+use crate::revocation::RevocationList;
 
 /// Sites with their routes, contracts and tokens; limits. Immutable.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Snapshot {
 
     /// Whether a site signs with a key that is revoked.
     #[must_use]
-    pub fn signs_with_revoked(&self, revocations: &Revocations, now: Timestamp) -> bool {
+    pub fn signs_with_revoked(&self, revocations: &RevocationList, now: Timestamp) -> bool {
         let signers = self.sites.iter().filter_map(|site| site.auth.tokens.signing_key());
         signers.into_iter().any(|key| revocations.holds(&key, now))
     }

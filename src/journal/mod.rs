@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{BootId, Now};
-use crate::revocation::Revocations;
+use crate::revocation::RevocationList;
 use crate::store::{Examination, FeedEntry, disk};
 use crate::telemetry::metric;
 
@@ -47,7 +47,7 @@ pub struct Journal {
     image: Arc<Mutex<Image>>,
     /// Why the latest write failed, until one succeeds.
     failure: Arc<Mutex<Option<Arc<JournalError>>>>,
-    list: Arc<Revocations>,
+    list: Arc<RevocationList>,
     boot_id: Option<BootId>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -150,7 +150,7 @@ impl Journal {
         path: &Path,
         prefix: &str,
         on_damage: OnDamage,
-        list: &Arc<Revocations>,
+        list: &Arc<RevocationList>,
     ) -> Result<Self, JournalError> {
         let boot_id = BootId::read();
         let (journal, image) = match file::open(path)? {
@@ -309,7 +309,7 @@ fn read(
     path: &Path,
     prefix: &str,
     on_damage: OnDamage,
-    list: &Arc<Revocations>,
+    list: &Arc<RevocationList>,
 ) -> Result<(Journalled, Image), JournalError> {
     let failed = |source| JournalError::file("read", path, source);
     let mut image = Image::default();
@@ -362,7 +362,7 @@ fn read(
 fn begin(
     path: &Path,
     prefix: &str,
-    list: &Revocations,
+    list: &RevocationList,
     image: &Image,
     onto: Onto,
 ) -> Result<Journalled, JournalError> {

@@ -16,7 +16,7 @@ use crate::journal::{Journal, JournalError};
 use crate::operation::{
     Email, Identifier, RefreshHash, Revocation, RevocationKey, Revoked, SessionId, UserId,
 };
-use crate::revocation::Revocations;
+use crate::revocation::RevocationList;
 use crate::store::{
     CodePurpose, FeedEntry, FeedEvent, Listing, Lookup, NewCode, NewMail, NewSession, NewUser,
     QueuedMail, RedisStore, Rotation, Session, Store, StoreError, Successor, User, UserChange,
@@ -27,7 +27,7 @@ use crate::token::StoredKey;
 /// The store, the list and the journal of one node.
 pub struct Journaled {
     pub(super) store: RedisStore,
-    pub(super) list: Arc<Revocations>,
+    pub(super) list: Arc<RevocationList>,
     pub(super) journal: Journal,
     /// How long a session lives at most.
     pub(super) longest_session: Duration,
@@ -64,7 +64,7 @@ impl Journaled {
     pub async fn open(
         store: RedisStore,
         journal: Journal,
-        list: Arc<Revocations>,
+        list: Arc<RevocationList>,
         longest_session: Duration,
     ) -> Result<Self, StoreError> {
         let joined = Self {

@@ -14,7 +14,7 @@ use super::{Journal, JournalError, OnDamage, file};
 use crate::clock::{BootId, Now, Timestamp};
 use crate::config::Algorithm;
 use crate::operation::{RevocationKey, TokenId};
-use crate::revocation::{Freshness, Revocations};
+use crate::revocation::{Freshness, RevocationList};
 use crate::store::FeedEntry;
 use crate::token::StoredKey;
 
@@ -34,12 +34,15 @@ fn place(folder: &tempfile::TempDir) -> PathBuf {
     folder.path().join("munjigi.journal")
 }
 
-fn open(path: &Path) -> Result<(Journal, Arc<Revocations>), JournalError> {
+fn open(path: &Path) -> Result<(Journal, Arc<RevocationList>), JournalError> {
     open_on(path, OnDamage::Refuse)
 }
 
-fn open_on(path: &Path, on_damage: OnDamage) -> Result<(Journal, Arc<Revocations>), JournalError> {
-    let list = Arc::new(Revocations::new(10_000_000));
+fn open_on(
+    path: &Path,
+    on_damage: OnDamage,
+) -> Result<(Journal, Arc<RevocationList>), JournalError> {
+    let list = Arc::new(RevocationList::new(10_000_000));
     Ok((Journal::open(path, PREFIX, on_damage, &list)?, list))
 }
 
@@ -52,7 +55,7 @@ async fn keep(journal: &Journal, numbers: impl Iterator<Item = usize>) {
 }
 
 /// Which of the first revocations a list holds.
-fn held(list: &Revocations, of: usize) -> Vec<usize> {
+fn held(list: &RevocationList, of: usize) -> Vec<usize> {
     (0..of).filter(|number| list.holds(&entry(*number).key, Timestamp::default())).collect()
 }
 
@@ -231,7 +234,7 @@ async fn what_is_no_journal_of_this_store_is_refused_and_left_alone() {
     let mut half_newer = good.clone();
     half_newer[12] = 9;
     let other = folder.path().join("other");
-    let list = Arc::new(Revocations::new(1));
+    let list = Arc::new(RevocationList::new(1));
     let journal = Journal::open(&other, "other:", OnDamage::Refuse, &list).unwrap();
     journal.close().await;
     let rows = [
@@ -304,7 +307,7 @@ async fn what_is_in_use_after_a_compaction_is_still_refused() {
 
 /// A writer whose file takes no more writes.
 fn broken_writer(path: &Path) -> Writer {
-    let list = Arc::new(Revocations::new(100));
+    let list = Arc::new(RevocationList::new(100));
     list.apply(&[entry(0), entry(1)]);
     Writer {
         path: path.to_owned(),

@@ -24,7 +24,7 @@ use crate::journal::frame::LONGEST;
 use crate::journal::image::Image;
 use crate::journal::record::{REVOKED_BYTES, write_entry};
 use crate::journal::{JournalError, lock};
-use crate::revocation::{Revocations, SHARDS};
+use crate::revocation::{RevocationList, SHARDS};
 use crate::telemetry::{causes, metric};
 
 /// What the thread is asked.
@@ -45,7 +45,7 @@ pub(super) enum Job {
 pub(super) struct Writer {
     pub(super) path: PathBuf,
     pub(super) prefix: String,
-    pub(super) list: Arc<Revocations>,
+    pub(super) list: Arc<RevocationList>,
     pub(super) image: Arc<Mutex<Image>>,
     /// Why the latest write failed; whoever asks for one may have given up on it first.
     pub(super) failure: Arc<Mutex<Option<Arc<JournalError>>>>,
@@ -255,7 +255,7 @@ impl Writer {
 }
 
 impl Compaction {
-    fn step(&mut self, list: &Revocations) -> io::Result<()> {
+    fn step(&mut self, list: &RevocationList) -> io::Result<()> {
         for number in self.next..(self.next + PARTS_A_STEP).min(SHARDS) {
             copy_part(&mut self.draft, list, number)?;
         }
@@ -275,7 +275,7 @@ fn whole_copy(writer: &Writer) -> Result<Journalled, JournalError> {
 pub(super) fn fill(
     mut draft: Draft,
     path: &std::path::Path,
-    list: &Revocations,
+    list: &RevocationList,
     image: &Mutex<Image>,
     onto: Onto,
 ) -> Result<Journalled, JournalError> {
@@ -287,7 +287,7 @@ pub(super) fn fill(
     finish(draft, image, onto)
 }
 
-fn copy_part(draft: &mut Draft, list: &Revocations, number: usize) -> io::Result<()> {
+fn copy_part(draft: &mut Draft, list: &RevocationList, number: usize) -> io::Result<()> {
     let part = list.part(u8::try_from(number).unwrap_or(u8::MAX));
     for entries in part.chunks(ENTRIES_A_FRAME) {
         let mut records = Vec::with_capacity(entries.len() * REVOKED_BYTES);

@@ -7,7 +7,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::clock::{BootTime, Now};
 use crate::drain::Guard;
-use crate::revocation::Revocations;
+use crate::revocation::RevocationList;
 use crate::store::{FeedEvent, FeedInterruption};
 use crate::telemetry::metric;
 
@@ -31,7 +31,7 @@ const SHARDS_A_TICK: u8 = 4;
 /// How often streams are looked at whose tokens expire.
 const SWEEP: Duration = Duration::from_millis(200);
 
-impl Revocations {
+impl RevocationList {
     /// Takes in what the store tells, purges what has expired, and keeps the metrics, until
     /// `guard` is signalled or the feed ends.
     pub async fn run(&self, mut events: mpsc::Receiver<FeedEvent>, mut guard: Guard) {
@@ -55,7 +55,7 @@ impl Revocations {
 }
 
 impl Follower {
-    fn take(&mut self, list: &Revocations, event: FeedEvent, now: Now) {
+    fn take(&mut self, list: &RevocationList, event: FeedEvent, now: Now) {
         match event {
             FeedEvent::Attached { .. } => {}
             FeedEvent::Revoked(entries) => list.apply(&entries),
@@ -91,7 +91,7 @@ impl Follower {
         }
     }
 
-    fn tick(&mut self, list: &Revocations, now: Now) {
+    fn tick(&mut self, list: &RevocationList, now: Now) {
         for _ in 0..SHARDS_A_TICK {
             list.purge_shard(self.next_shard, now.wall);
             self.next_shard = self.next_shard.wrapping_add(1);
@@ -101,7 +101,7 @@ impl Follower {
         list.set_gauges(now.boot);
     }
 
-    fn warn_when_nearly_full(&mut self, list: &Revocations) {
+    fn warn_when_nearly_full(&mut self, list: &RevocationList) {
         let nearly_full = list.len() > list.capacity / 5 * 4;
         if nearly_full && !self.nearly_full {
             let (entries, capacity) = (list.len(), list.capacity);
@@ -111,7 +111,7 @@ impl Follower {
     }
 }
 
-impl Revocations {
+impl RevocationList {
     fn set_gauges(&self, now: BootTime) {
         metrics::gauge!(metric::REVOCATION_ENTRIES).set(self.len() as f64);
         metrics::gauge!(metric::REVOCATION_BYTES).set(self.bytes() as f64);

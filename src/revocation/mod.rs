@@ -1,8 +1,8 @@
 //! The revocation list: exact, in memory, bounded in staleness.
 //!
-//! [`Revocations::check`] is synchronous and asks no store. [`Revocations::record`] is called after
+//! [`RevocationList::check`] is synchronous and asks no store. [`RevocationList::record`] is called after
 //! the store has acknowledged and before the client is answered, so that a revocation holds here
-//! from the answer on. [`Revocations::run`] is fed by the store with what other nodes recorded.
+//! from the answer on. [`RevocationList::run`] is fed by the store with what other nodes recorded.
 //!
 //! The list is in 256 parts, each under a short lock of its own, never held over an `.await`.
 //! What does not fit under `capacity` is not taken in: from then on the list is incomplete, and
@@ -31,11 +31,11 @@ use expiry::Expiry;
 use shard::{Count, Shard};
 use streams::Streams;
 
-pub use streams::{Ended, Holder, Lease, Sign};
+pub use streams::{EndFlag, EndReason, StreamGuard, StreamOwner};
 
 /// What this node knows of revocations, and how fresh that knowledge is.
 #[derive(Debug)]
-pub struct Revocations {
+pub struct RevocationList {
     shards: Box<[RwLock<Shard>; SHARDS]>,
     /// Let a check skip what is empty.
     keys: AtomicUsize,
@@ -70,7 +70,7 @@ pub enum Freshness {
 /// How many parts the list has.
 pub const SHARDS: usize = 256;
 
-impl Revocations {
+impl RevocationList {
     /// Makes an empty, unread list that takes at most `capacity` entries from the store.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
@@ -152,16 +152,16 @@ impl Revocations {
         self.streams.end_revoked(entries);
     }
 
-    /// Registers a stream that goes on under a token: the lease ends when the stream must.
+    /// Registers a stream that goes on under a token: the guard ends when the stream must.
     ///
     /// It has ended already where the token was revoked since it was checked.
     #[must_use]
-    pub fn lease(&self, holder: Holder, now: Timestamp) -> Lease {
-        let mut lease = self.streams.open(holder);
-        if self.check(&holder.keys, now).is_some() {
-            lease.refuse(Ended::Revoked);
+    pub fn register(&self, owner: StreamOwner, now: Timestamp) -> StreamGuard {
+        let mut guard = self.streams.open(owner);
+        if self.check(&owner.keys, now).is_some() {
+            guard.refuse(EndReason::Revoked);
         }
-        lease
+        guard
     }
 
     /// Takes in what the store tells, in order; answers what of it was not known before.

@@ -1,9 +1,9 @@
 //! Streams that go on under a token after their answer has begun: WebSockets, long bodies.
 //!
 //! A stream is registered when it is known to last, so that a short exchange costs nothing here.
-//! Its [`Lease`] says when it must end: a revocation covers it, whether or not its token has
-//! expired since, or its token expires. A revocation that is recorded before a lease is taken is
-//! found in the list, and one that is recorded after it finds the lease: none falls between.
+//! Its [`StreamGuard`] says when it must end: a revocation covers it, whether or not its token has
+//! expired since, or its token expires. A revocation that is recorded before a guard is taken is
+//! found in the list, and one that is recorded after it finds the guard: none falls between.
 //!
 //! In eight parts, each under a short lock, never held over an `.await`. There is one sweep for
 //! all that expires, and no timer a stream. What ends early deregisters by being dropped, so that
@@ -25,9 +25,9 @@ use crate::store::FeedEntry;
 use crate::telemetry::metric;
 use crate::token::RevocationKeys;
 
-/// Whose a stream is, and how long it may go on.
+/// The token that a stream goes on under, and how long it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder {
+pub struct StreamOwner {
     /// What its token can be revoked by.
     pub keys: RevocationKeys,
     /// `iat` of its token.
@@ -40,7 +40,7 @@ pub struct Holder {
 
 /// Why a stream must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum EndReason {
     /// Its token, or what that belongs to, was revoked.
     Revoked,
     /// Its token has expired.
@@ -49,20 +49,20 @@ pub enum Ended {
     Unknown,
 }
 
-/// A stream's leave to go on; dropping it deregisters the stream.
+/// A registered stream, which may go on until told to end; dropping it deregisters the stream.
 #[derive(Debug)]
-pub struct Lease {
+pub struct StreamGuard {
     shard: Arc<Shard>,
     number: u64,
-    notice: oneshot::Receiver<Ended>,
-    ended: Option<Ended>,
-    sign: Sign,
+    notice: oneshot::Receiver<EndReason>,
+    ended: Option<EndReason>,
+    end_flag: EndFlag,
 }
 
-/// Whether a stream must end, for who cannot ask its lease: a connection whose client takes
-/// nothing, so that nobody comes to the stream.
+/// A flag that says a stream must end, for code that cannot ask its guard: a connection whose
+/// client takes nothing, so that nobody comes to the stream.
 #[derive(Clone, Debug, Default)]
-pub struct Sign(Arc<AtomicBool>);
+pub struct EndFlag(Arc<AtomicBool>);
 
 /// All streams that are open.
 #[derive(Debug, Default)]
@@ -91,13 +91,13 @@ struct Register {
 
 #[derive(Debug)]
 struct Stream {
-    holder: Holder,
+    owner: StreamOwner,
     /// `None` once it was told to end.
-    notice: Option<oneshot::Sender<Ended>>,
-    sign: Sign,
+    notice: Option<oneshot::Sender<EndReason>>,
+    end_flag: EndFlag,
 }
 
-impl Ended {
+impl EndReason {
     /// As metrics and logs name it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -109,7 +109,7 @@ impl Ended {
     }
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for EndReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Revoked => "the token was revoked meanwhile",
@@ -119,7 +119,7 @@ impl fmt::Display for Ended {
     }
 }
 
-impl Holder {
+impl StreamOwner {
     /// Whether an entry of the feed refuses the token.
     fn is_refused_by(&self, entry: &FeedEntry) -> bool {
         self.keys.refused_by(|own| (own.key == entry.key).then_some(entry.floor)).is_some()
@@ -141,26 +141,26 @@ impl Holder {
     }
 }
 
-impl Lease {
+impl StreamGuard {
     /// Whether the stream must end, and why.
-    pub fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
+    pub fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<EndReason> {
         if self.ended.is_none() {
             match Pin::new(&mut self.notice).poll(context) {
                 Poll::Pending => return Poll::Pending,
-                // The other half goes only with this lease, or when it says something.
-                Poll::Ready(told) => self.ended = Some(told.unwrap_or(Ended::Unknown)),
+                // The other half goes only with this guard, or when it says something.
+                Poll::Ready(told) => self.ended = Some(told.unwrap_or(EndReason::Unknown)),
             }
         }
         self.ended.map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Waits until the stream must end; cancel-safe.
-    pub async fn ended(&mut self) -> Ended {
+    pub async fn ended(&mut self) -> EndReason {
         poll_fn(|context| self.poll_ended(context)).await
     }
 
     /// Says whether the stream must end already.
-    pub fn has_ended(&mut self) -> Option<Ended> {
+    pub fn has_ended(&mut self) -> Option<EndReason> {
         if self.ended.is_none() {
             self.ended = self.notice.try_recv().ok();
         }
@@ -169,25 +169,25 @@ impl Lease {
 
     /// Says the same to others, once it was said that the stream must end.
     #[must_use]
-    pub fn sign(&self) -> Sign {
-        self.sign.clone()
+    pub fn end_flag(&self) -> EndFlag {
+        self.end_flag.clone()
     }
 
     /// Ends it before it began.
-    pub(super) fn refuse(&mut self, ended: Ended) {
+    pub(super) fn refuse(&mut self, ended: EndReason) {
         self.ended = Some(ended);
     }
 }
 
-impl Sign {
+impl EndFlag {
     /// Whether the stream must end.
     #[must_use]
-    pub fn is_given(&self) -> bool {
+    pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-impl Drop for Lease {
+impl Drop for StreamGuard {
     fn drop(&mut self) {
         self.shard.change(|register| register.remove(self.number));
     }
@@ -196,34 +196,34 @@ impl Drop for Lease {
 impl Streams {
     /// Registers a stream. Whoever looks at the list after this call misses no revocation.
     #[expect(clippy::indexing_slicing, reason = "a remainder by the length is an index")]
-    pub(super) fn open(&self, holder: Holder) -> Lease {
-        let shard = &self.shards[usize::from(holder.keys.token.0[0]) % SHARDS];
+    pub(super) fn open(&self, owner: StreamOwner) -> StreamGuard {
+        let shard = &self.shards[usize::from(owner.keys.token.0[0]) % SHARDS];
         let (sender, notice) = oneshot::channel();
-        let sign = Sign::default();
-        let stream = Stream { holder, notice: Some(sender), sign: sign.clone() };
+        let end_flag = EndFlag::default();
+        let stream = Stream { owner, notice: Some(sender), end_flag: end_flag.clone() };
         let number = shard.change(|register| register.add(stream));
         // With the fence in `end_revoked`: of a stream that is registered here and a revocation
         // that is recorded there at the same time, one at least sees the other.
         fence(Ordering::SeqCst);
-        Lease { shard: Arc::clone(shard), number, notice, ended: None, sign }
+        StreamGuard { shard: Arc::clone(shard), number, notice, ended: None, end_flag }
     }
 
     /// Ends what was revoked. The list must have taken the entries in before.
     pub(super) fn end_revoked(&self, entries: &[FeedEntry]) {
         fence(Ordering::SeqCst);
-        self.end(Ended::Revoked, |register| register.refused_by(entries));
+        self.end(EndReason::Revoked, |register| register.refused_by(entries));
     }
 
     /// Ends what ends with a token that has expired.
     pub(super) fn end_expired(&self, now: Timestamp) {
-        self.end(Ended::Expired, |register| register.expired(now));
+        self.end(EndReason::Expired, |register| register.expired(now));
     }
 
     /// Ends what may have been revoked by something that expired while no news came, from `since`
     /// until now. A token that has not expired is covered by what was read again.
     pub(super) fn end_unknown(&self, since: Timestamp, now: Timestamp) {
-        self.end(Ended::Unknown, |register| {
-            let missed = |stream: &&mut Stream| stream.holder.may_have_missed(since, now);
+        self.end(EndReason::Unknown, |register| {
+            let missed = |stream: &&mut Stream| stream.owner.may_have_missed(since, now);
             register.streams.values_mut().filter(missed).filter_map(Stream::give_notice).collect()
         });
     }
@@ -233,7 +233,11 @@ impl Streams {
         self.shards.iter().map(|shard| shard.open.load(Ordering::Relaxed)).sum()
     }
 
-    fn end(&self, ended: Ended, choose: impl Fn(&mut Register) -> Vec<oneshot::Sender<Ended>>) {
+    fn end(
+        &self,
+        ended: EndReason,
+        choose: impl Fn(&mut Register) -> Vec<oneshot::Sender<EndReason>>,
+    ) {
         for shard in &self.shards {
             if shard.open.load(Ordering::Acquire) == 0 {
                 continue;
@@ -270,25 +274,25 @@ impl Register {
     fn add(&mut self, stream: Stream) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.keys.extend(stream.holder.all_keys().map(|key| (key, number)));
-        self.soonest = earlier(self.soonest, stream.holder.ends_at());
+        self.keys.extend(stream.owner.all_keys().map(|key| (key, number)));
+        self.soonest = earlier(self.soonest, stream.owner.ends_at());
         self.streams.insert(number, stream);
         number
     }
 
     fn remove(&mut self, number: u64) {
         let Some(stream) = self.streams.remove(&number) else { return };
-        for key in stream.holder.all_keys() {
+        for key in stream.owner.all_keys() {
             self.keys.remove(&(key, number));
         }
     }
 
-    fn refused_by(&mut self, entries: &[FeedEntry]) -> Vec<oneshot::Sender<Ended>> {
+    fn refused_by(&mut self, entries: &[FeedEntry]) -> Vec<oneshot::Sender<EndReason>> {
         let mut chosen = Vec::new();
         for entry in entries {
             for (_, number) in self.keys.range((entry.key, 0)..=(entry.key, u64::MAX)) {
                 let stream = self.streams.get_mut(number);
-                let refused = stream.filter(|stream| stream.holder.is_refused_by(entry));
+                let refused = stream.filter(|stream| stream.owner.is_refused_by(entry));
                 chosen.extend(refused.and_then(Stream::give_notice));
             }
         }
@@ -296,13 +300,13 @@ impl Register {
     }
 
     /// Looks at all streams, but only when one of them is due.
-    fn expired(&mut self, now: Timestamp) -> Vec<oneshot::Sender<Ended>> {
+    fn expired(&mut self, now: Timestamp) -> Vec<oneshot::Sender<EndReason>> {
         if self.soonest.is_none_or(|soonest| soonest > now) {
             return Vec::new();
         }
         let (mut chosen, mut soonest) = (Vec::new(), None);
         for stream in self.streams.values_mut().filter(|stream| stream.notice.is_some()) {
-            let ends_at = stream.holder.ends_at();
+            let ends_at = stream.owner.ends_at();
             if ends_at.is_some_and(|ends_at| ends_at <= now) {
                 chosen.extend(stream.give_notice());
             } else {
@@ -315,8 +319,8 @@ impl Register {
 }
 
 impl Stream {
-    fn give_notice(&mut self) -> Option<oneshot::Sender<Ended>> {
-        self.sign.0.store(true, Ordering::Release);
+    fn give_notice(&mut self) -> Option<oneshot::Sender<EndReason>> {
+        self.end_flag.0.store(true, Ordering::Release);
         self.notice.take()
     }
 }

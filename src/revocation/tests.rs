@@ -7,7 +7,7 @@ use proptest::prelude::{Strategy, any};
 use proptest::{prop_oneof, proptest};
 use tokio::sync::mpsc;
 
-use super::{Freshness, Revocations, RevokedBy};
+use super::{Freshness, RevocationList, RevokedBy};
 use crate::clock::{BootTime, Now, Timestamp};
 use crate::drain::Drain;
 use crate::operation::{
@@ -96,7 +96,7 @@ fn each_kind_refuses_exactly_what_it_names() {
         ("another signing key", Revoked::Key { issuer: issuer(), key: "k2".to_owned() }, None),
     ];
     for (name, revoked, expected) in rows {
-        let list = Revocations::new(10);
+        let list = RevocationList::new(10);
 
         list.record(&[revocation(revoked)]);
 
@@ -108,7 +108,7 @@ fn each_kind_refuses_exactly_what_it_names() {
 
 #[test]
 fn a_repeated_floor_keeps_the_higher_floor_and_the_later_expiry() {
-    let list = Revocations::new(10);
+    let list = RevocationList::new(10);
 
     list.record(&[Revocation { revoked: user(4), expires_at: later(10) }]);
     list.record(&[Revocation { revoked: user(2), expires_at: later(60) }]);
@@ -119,7 +119,7 @@ fn a_repeated_floor_keeps_the_higher_floor_and_the_later_expiry() {
 
 #[test]
 fn what_is_purged_has_expired() {
-    let list = Revocations::new(10);
+    let list = RevocationList::new(10);
     list.apply(&[entry(1, later(10))]);
     let purge = |now| (0..=u8::MAX).for_each(|shard| list.purge_shard(shard, now));
 
@@ -132,7 +132,7 @@ fn what_is_purged_has_expired() {
 
 #[test]
 fn memory_stays_under_40_bytes_an_entry_at_every_size() {
-    let list = Revocations::new(usize::MAX);
+    let list = RevocationList::new(usize::MAX);
     let fixed = list.bytes();
     assert!(fixed < 64 * 1024, "{fixed} bytes with no entries");
     for number in 0..150_000_u64 {
@@ -147,7 +147,7 @@ fn memory_stays_under_40_bytes_an_entry_at_every_size() {
 
 #[test]
 fn a_full_list_is_stale_until_what_was_left_out_has_expired() {
-    let list = Revocations::new(2);
+    let list = RevocationList::new(2);
     let boot = BootTime::from_millis(1_000);
     let max = Duration::from_secs(5);
     list.note_contact(boot);
@@ -166,7 +166,7 @@ fn a_full_list_is_stale_until_what_was_left_out_has_expired() {
 
 #[test]
 fn a_full_list_still_takes_what_was_revoked_here() {
-    let list = Revocations::new(0);
+    let list = RevocationList::new(0);
 
     list.record(&[revocation(user(4))]);
 
@@ -175,7 +175,7 @@ fn a_full_list_still_takes_what_was_revoked_here() {
 
 #[test]
 fn freshness_follows_the_last_contact() {
-    let list = Revocations::new(2);
+    let list = RevocationList::new(2);
     let max = Duration::from_secs(5);
     let at = BootTime::from_millis;
     assert_eq!(list.freshness(at(1), max), Freshness::Unread);
@@ -191,7 +191,7 @@ fn freshness_follows_the_last_contact() {
 
 #[tokio::test]
 async fn ready_comes_after_everything_sent_before_the_first_contact() {
-    let list = std::sync::Arc::new(Revocations::new(100_000));
+    let list = std::sync::Arc::new(RevocationList::new(100_000));
     let drain = Drain::new();
     let (events, feed) = mpsc::channel(8);
     let task = tokio::spawn({
@@ -219,7 +219,7 @@ async fn ready_comes_after_everything_sent_before_the_first_contact() {
 
 #[tokio::test]
 async fn following_ends_with_the_feed() {
-    let list = Revocations::new(1);
+    let list = RevocationList::new(1);
     let drain = Drain::new();
     let (events, feed) = mpsc::channel(1);
     drop(events);
@@ -251,7 +251,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn the_list_answers_as_a_map_would(steps in proptest::collection::vec(step(), 1..400)) {
-        let list = Revocations::new(usize::MAX);
+        let list = RevocationList::new(usize::MAX);
         let keys: Vec<_> = (0..200).map(key).collect();
         let mut revoked = HashMap::<u64, u64>::new();
         let mut floors = HashMap::<u64, (u64, u64)>::new();

@@ -14,7 +14,7 @@ use munjigi::operation::{
     Caller, Command, ErrorCode, Identifier, Outcome, Password, ProblemKind, Provider, Rejection,
     TokenSet, UserView,
 };
-use munjigi::revocation::Revocations;
+use munjigi::revocation::RevocationList;
 use munjigi::secret::Secret;
 use munjigi::store::{Lookup, User, UserChange};
 use serde_json::{Value, json};
@@ -138,7 +138,7 @@ async fn node(folder: &Path, social: &str, site: &str) -> (Auth, AuthSite) {
     let kept = Kept::new(&config).unwrap();
     let settings = assemble::settings(&config, &contracts, &kept, &vault).unwrap();
     let sites = assemble::sites(&config, &contracts, &settings, store.as_ref(), NOW).await.unwrap();
-    let revocations = Arc::new(Revocations::new(1000));
+    let revocations = Arc::new(RevocationList::new(1000));
     (Auth { store, revocations, vault }, sites[0].auth.clone())
 }
 

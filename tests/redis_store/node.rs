@@ -7,7 +7,7 @@ use munjigi::clock::Now;
 use munjigi::drain::Drain;
 use munjigi::journal::{Journal, Journaled, OnDamage};
 use munjigi::operation::Revocation;
-use munjigi::revocation::{Freshness, Revocations};
+use munjigi::revocation::{Freshness, RevocationList};
 use munjigi::store::{RedisOptions, RedisStore, Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -22,7 +22,7 @@ pub(crate) const LONGEST_SESSION: Duration = Duration::from_hours(24);
 /// A node that follows its store.
 pub(crate) struct Node {
     pub(crate) store: Arc<Journaled>,
-    pub(crate) list: Arc<Revocations>,
+    pub(crate) list: Arc<RevocationList>,
     tasks: Vec<JoinHandle<()>>,
     drain: Drain,
 }
@@ -41,7 +41,7 @@ impl Node {
         options: RedisOptions,
         folder: &tempfile::TempDir,
     ) -> Result<Self, StoreError> {
-        let list = Arc::new(Revocations::new(1_000_000));
+        let list = Arc::new(RevocationList::new(1_000_000));
         let path = folder.path().join("munjigi.journal");
         let journal =
             Journal::open(&path, &options.prefix, OnDamage::Refuse, &list).expect("a journal");

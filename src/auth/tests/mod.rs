@@ -28,7 +28,7 @@ use crate::operation::{
     Caller, Command, Email, ErrorCode, Identifier, Language, Outcome, Password, Principal,
     Rejection, TokenSet, UserView,
 };
-use crate::revocation::Revocations;
+use crate::revocation::RevocationList;
 use crate::secret::Secret;
 use crate::social::Social;
 use crate::store::{Deadlines, Lookup, SqliteStore, Store, User};
@@ -81,7 +81,7 @@ impl Setup {
         Node {
             auth: Auth {
                 store: Arc::new(store),
-                revocations: Arc::new(Revocations::new(1_000)),
+                revocations: Arc::new(RevocationList::new(1_000)),
                 vault: Arc::new(Vault::new(&Secret::new(b"root".to_vec())).unwrap()),
             },
             site: AuthSite {

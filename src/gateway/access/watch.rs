@@ -4,26 +4,26 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::config::CloseStreams;
-use crate::revocation::{Holder, Lease, Revocations};
+use crate::revocation::{RevocationList, StreamGuard, StreamOwner};
 use crate::token::Verified;
 
 /// A verified request whose streams are to be ended with its token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watch<'a> {
-    revocations: &'a Arc<Revocations>,
+    revocations: &'a Arc<RevocationList>,
     verified: &'a Verified,
     ends_with_token: bool,
     now: Timestamp,
 }
 
-/// Takes a lease later, when a stream turns out to last.
-pub(crate) type LaterLease = Box<dyn FnOnce() -> Lease + Send>;
+/// Takes a guard later, when a stream turns out to last.
+pub(crate) type LaterGuard = Box<dyn FnOnce() -> StreamGuard + Send>;
 
 impl<'a> Watch<'a> {
     /// Of the bearer of a token; `None` where streams are never ended.
     pub(crate) const fn of(
         verified: &'a Verified,
-        revocations: &'a Arc<Revocations>,
+        revocations: &'a Arc<RevocationList>,
         close: CloseStreams,
         now: Timestamp,
     ) -> Option<Self> {
@@ -36,19 +36,19 @@ impl<'a> Watch<'a> {
     }
 
     /// Registers a stream.
-    pub(crate) fn lease(self) -> Lease {
-        self.revocations.lease(self.holder(), self.now)
+    pub(crate) fn register(self) -> StreamGuard {
+        self.revocations.register(self.owner(), self.now)
     }
 
     /// Registers a stream later, or never.
-    pub(crate) fn later(self) -> LaterLease {
-        let (revocations, holder, now) = (Arc::clone(self.revocations), self.holder(), self.now);
-        Box::new(move || revocations.lease(holder, now))
+    pub(crate) fn later(self) -> LaterGuard {
+        let (revocations, owner, now) = (Arc::clone(self.revocations), self.owner(), self.now);
+        Box::new(move || revocations.register(owner, now))
     }
 
-    fn holder(&self) -> Holder {
+    fn owner(&self) -> StreamOwner {
         let principal = &self.verified.principal;
-        Holder {
+        StreamOwner {
             keys: self.verified.revocation,
             issued_at: principal.issued_at,
             expires_at: principal.expires_at,

@@ -21,7 +21,7 @@ use crate::gateway::body::upload::{Fault, Upload};
 use crate::gateway::open_request::OpenRequest;
 use crate::gateway::upstream::Answer;
 use crate::operation::{ErrorCode, Problem, ProblemKind, Rejection};
-use crate::revocation::Sign;
+use crate::revocation::EndFlag;
 
 /// The body of an answer: a whole one of ours, or the upstream's as it streams.
 ///
@@ -116,9 +116,9 @@ impl ReplyBody {
 
     /// Says to the connection when the body must end, though it is not asked for more of it.
     #[must_use]
-    pub fn sign(&self) -> Option<Sign> {
+    pub fn end_flag(&self) -> Option<EndFlag> {
         match &self.kind {
-            Kind::Stream(answer) => answer.sign(),
+            Kind::Stream(answer) => answer.end_flag(),
             Kind::Empty | Kind::Full(_) | Kind::Switching(_) => None,
         }
     }

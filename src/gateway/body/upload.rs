@@ -15,12 +15,12 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use crate::config::{ByteSize, LimitsConfig};
-use crate::gateway::access::watch::{LaterLease, Watch};
+use crate::gateway::access::watch::{LaterGuard, Watch};
 use crate::gateway::body::pace::{Pace, TooSlow};
 use crate::gateway::body::request::RequestBody;
 use crate::gateway::upstream::{Delayed, Failure};
 use crate::operation::{ErrorCode, Rejection};
-use crate::revocation::Lease;
+use crate::revocation::StreamGuard;
 
 /// A request's body as the upstream connection reads it.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ struct State {
     fault: Option<Fault>,
     rest: Option<RequestBody>,
     /// Of a body that lasts, until all of it was handed over.
-    lease: Option<Lease>,
+    guard: Option<StreamGuard>,
     /// How much was handed over.
     bytes: u64,
     /// Since when the client is waited for, if it is.
@@ -84,18 +84,18 @@ pub(crate) struct Streaming {
     pace: Pace,
     timer: Option<Pin<Box<Sleep>>>,
     upload: Arc<Upload>,
-    /// `None` once the body has a lease, or where none is needed.
+    /// `None` once the body has a guard, or where none is needed.
     unleased: Option<Unleased>,
 }
 
 /// A body that may still be a short one.
 struct Unleased {
-    later: LaterLease,
-    /// Until when it is waited for without a lease; `None`: it was not waited for.
+    later: LaterGuard,
+    /// Until when it is waited for without a guard; `None`: it was not waited for.
     until: Option<Instant>,
 }
 
-/// A body that comes whole within this time needs no lease.
+/// A body that comes whole within this time needs no guard.
 pub(crate) const SHORT: Duration = Duration::from_millis(100);
 
 impl ClientBody {
@@ -170,13 +170,13 @@ impl Upload {
             return Poll::Ready(Failure::GivenUp);
         }
         state.waker = Some(context.waker().clone());
-        let ended = state.lease.as_mut().map(|lease| lease.poll_ended(context));
+        let ended = state.guard.as_mut().map(|guard| guard.poll_ended(context));
         ended.map_or(Poll::Pending, |ended| ended.map(Failure::Ended))
     }
 
-    /// Takes the lease of a body that lasts, for the answer to go on under.
-    pub(crate) fn take_lease(&self) -> Option<Lease> {
-        self.lock().lease.take()
+    /// Takes the guard of a body that lasts, for the answer to go on under.
+    pub(crate) fn take_guard(&self) -> Option<StreamGuard> {
+        self.lock().guard.take()
     }
 
     /// Takes what was not read of the body, once the upstream connection has let go of it.
@@ -326,7 +326,7 @@ impl Streaming {
         if self.is_over() {
             self.done(now);
         } else {
-            self.lease();
+            self.register();
         }
         Ok(data)
     }
@@ -342,25 +342,25 @@ impl Streaming {
         let mut state = self.upload.lock();
         state.stage = Some(Stage::Done(now));
         state.client_since = None;
-        let lease = state.lease.take();
+        let guard = state.guard.take();
         drop(state);
         // Deregistered here, after the lock.
-        drop(lease);
+        drop(guard);
     }
 
-    /// Takes a lease where there is none: the body is not a short one.
-    fn lease(&mut self) {
+    /// Takes a guard where there is none: the body is not a short one.
+    fn register(&mut self) {
         if let Some(Unleased { later, .. }) = self.unleased.take() {
-            let lease = later();
-            self.upload.lock().lease = Some(lease);
+            let guard = later();
+            self.upload.lock().guard = Some(guard);
         }
     }
 
-    /// Until when a body may be waited for without a lease; takes one when that has passed.
+    /// Until when a body may be waited for without a guard; takes one when that has passed.
     fn unleased_until(&mut self, now: Instant) -> Option<Instant> {
         let until = *self.unleased.as_mut()?.until.get_or_insert(now + SHORT);
         if until <= now {
-            self.lease();
+            self.register();
             return None;
         }
         Some(until)
@@ -397,7 +397,7 @@ impl Drop for Streaming {
             self.upload.lock().rest = Some(body);
         }
         // Nothing more of it goes to the upstream.
-        drop(self.upload.take_lease());
+        drop(self.upload.take_guard());
     }
 }
 

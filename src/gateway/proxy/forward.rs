@@ -24,7 +24,7 @@ use crate::gateway::proxy::outgoing;
 use crate::gateway::upstream::{Answer, Exchange, Failure, Upstream};
 use crate::gateway::websocket::tunnel::Handshake;
 use crate::operation::Rejection;
-use crate::revocation::Lease;
+use crate::revocation::StreamGuard;
 
 /// Where a request goes, and what is changed on the way.
 #[derive(Debug)]
@@ -142,17 +142,17 @@ pub(crate) async fn forward(
 
     let reusable = !has_two_lengths(response.headers());
     let exchange = Exchange { link, upstream: Arc::clone(upstream), place, reusable };
-    let of_upload = || upload_rest.as_ref().and_then(|upload| upload.take_lease());
-    let lease = || of_upload().or_else(|| watch.map(Watch::lease));
+    let of_upload = || upload_rest.as_ref().and_then(|upload| upload.take_guard());
+    let guard = || of_upload().or_else(|| watch.map(Watch::register));
     let response = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let switched = match handshake {
-            Some(handshake) => Box::pin(handshake.open(response, exchange, lease(), stream)).await,
+            Some(handshake) => Box::pin(handshake.open(response, exchange, guard(), stream)).await,
             None => Err(Failure::Switched),
         };
         switched.map_err(|failure| unforwarded(upstream, failure, upload_rest))?
     } else {
         let answer = reply(response, exchange, &method, upload.clone());
-        let answer = answer.await.and_then(|answer| hold(answer, lease));
+        let answer = answer.await.and_then(|answer| hold(answer, guard));
         let mut response = answer.map_err(|failure| unforwarded(upstream, failure, upload_rest))?;
         if let Some(upload) = upload {
             settle_upload(&mut response, upload, version);
@@ -184,8 +184,8 @@ async fn small(
     let begun = Instant::now();
     let read = read_whole(&mut body, SMALL, plan.limits).await;
     let ended = plan.watch.filter(|_| begun.elapsed() >= SHORT).and_then(|watch| {
-        let mut lease = watch.lease();
-        lease.has_ended()
+        let mut guard = watch.register();
+        guard.has_ended()
     });
     let read = match (read, ended) {
         (Ok(_), Some(ended)) => Err(Failure::Ended(ended)),
@@ -252,17 +252,17 @@ async fn reply(
     Ok(Response::from_parts(parts, body))
 }
 
-/// Ties a body that is still to come to its lease; a whole one needs none.
+/// Ties a body that is still to come to its guard; a whole one needs none.
 fn hold(
     mut response: Response<ReplyBody>,
-    lease: impl FnOnce() -> Option<Lease>,
+    guard: impl FnOnce() -> Option<StreamGuard>,
 ) -> Result<Response<ReplyBody>, Failure> {
     let Some(answer) = response.body_mut().streaming() else { return Ok(response) };
-    if let Some(mut lease) = lease() {
-        if let Some(ended) = lease.has_ended() {
+    if let Some(mut guard) = guard() {
+        if let Some(ended) = guard.has_ended() {
             return Err(Failure::Ended(ended));
         }
-        answer.hold(lease);
+        answer.hold(guard);
     }
     answer.share();
     Ok(response)

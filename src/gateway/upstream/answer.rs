@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep};
 use crate::gateway::body::upload::{Stage, Upload};
 use crate::gateway::open_request::End;
 use crate::gateway::upstream::{Delayed, Link, Place, Upstream};
-use crate::revocation::{Lease, Sign};
+use crate::revocation::{EndFlag, StreamGuard};
 
 /// A body, and what ends with it.
 pub(crate) struct Answer {
@@ -31,7 +31,7 @@ pub(crate) struct Answer {
     idle: Duration,
     upload: Option<Arc<Upload>>,
     /// Ends the body before its time.
-    lease: Option<Lease>,
+    guard: Option<StreamGuard>,
     waiting_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -93,7 +93,7 @@ impl Answer {
             course: Course::Own(exchange),
             has_trailers: false,
             upload,
-            lease: None,
+            guard: None,
             waiting_since: None,
             timer: None,
         };
@@ -124,9 +124,9 @@ impl Answer {
         self.first = Some(data);
     }
 
-    /// Goes on only as long as the lease does.
-    pub(crate) fn hold(&mut self, lease: Lease) {
-        self.lease = Some(lease);
+    /// Goes on only as long as the guard allows.
+    pub(crate) fn hold(&mut self, guard: StreamGuard) {
+        self.guard = Some(guard);
     }
 
     /// Lets whoever waits for a place take this one, while the client takes nothing.
@@ -138,8 +138,8 @@ impl Answer {
     }
 
     /// Whether it must end, for who drives the client's connection.
-    pub(crate) fn sign(&self) -> Option<Sign> {
-        self.lease.as_ref().map(Lease::sign)
+    pub(crate) fn end_flag(&self) -> Option<EndFlag> {
+        self.guard.as_ref().map(StreamGuard::end_flag)
     }
 
     /// Reads the next part, waiting at most `idle_timeout` for a byte either way.
@@ -147,7 +147,7 @@ impl Answer {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Bytes>>> {
-        if let Some(Poll::Ready(ended)) = self.lease.as_mut().map(|lease| lease.poll_ended(context))
+        if let Some(Poll::Ready(ended)) = self.guard.as_mut().map(|guard| guard.poll_ended(context))
         {
             return Poll::Ready(Some(Err(self.cut(ended.into(), ended.name()))));
         }
@@ -207,13 +207,13 @@ impl Answer {
     /// Ends it in its midst: the rest reaches nobody, and the connection goes with it.
     fn cut(&mut self, end: End, reason: &'static str) -> io::Error {
         tracing::debug!(reason, "an answer was ended in its midst");
-        (self.first, self.course, self.lease) = (None, Course::Over, None);
+        (self.first, self.course, self.guard) = (None, Course::Over, None);
         let cut = Cut { end, reason, reset: h2::Reason::CANCEL.into() };
         io::Error::new(io::ErrorKind::PermissionDenied, cut)
     }
 
     fn end(&mut self) {
-        self.lease = None;
+        self.guard = None;
         let exchange = match std::mem::replace(&mut self.course, Course::Over) {
             Course::Own(exchange) => Some(exchange),
             Course::Shared(shared) => shared.lock().exchange.take(),

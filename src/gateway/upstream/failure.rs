@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::gateway::body::upload::Fault;
 use crate::operation::{ErrorCode, Rejection};
-use crate::revocation::Ended;
+use crate::revocation::EndReason;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub(crate) enum Failure {
     Upload(#[source] Fault),
     /// The client's token may not go on.
     #[error("{0}")]
-    Ended(Ended),
+    Ended(EndReason),
 }
 
 impl Failure {

@@ -33,7 +33,7 @@ use crate::gateway::headers::hop;
 use crate::gateway::open_request::{End, OpenRequest};
 use crate::gateway::upstream::{Exchange, Failure};
 use crate::gateway::websocket::frame::FrameCourse;
-use crate::revocation::{Ended, Lease};
+use crate::revocation::{EndReason, StreamGuard};
 
 /// Lets a tunnel outlive its HTTP connection, as long as the gateway is not told to stop.
 ///
@@ -68,18 +68,18 @@ impl Handshake {
         asks.then(|| Self { client: hyper::upgrade::on(request), lifeline })
     }
 
-    /// Joins both sides for as long as the lease goes on; gives the 101 for the client.
+    /// Joins both sides for as long as the token is accepted; gives the 101 for the client.
     ///
     /// # Errors
-    /// When the upstream switched to something else, or the lease has ended.
+    /// When the upstream switched to something else, or the token is refused meanwhile.
     pub(crate) async fn open(
         self,
         response: Response<Incoming>,
         exchange: Exchange,
-        mut lease: Option<Lease>,
+        mut stream_guard: Option<StreamGuard>,
         stream: Option<OwnedSemaphorePermit>,
     ) -> Result<Response<ReplyBody>, Failure> {
-        if let Some(ended) = lease.as_mut().and_then(Lease::has_ended) {
+        if let Some(ended) = stream_guard.as_mut().and_then(StreamGuard::has_ended) {
             return Err(Failure::Ended(ended));
         }
         if !says_websocket(response.headers()) {
@@ -94,7 +94,7 @@ impl Handshake {
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         // Bounded by the idle timeout and the stop signal; waited for by way of the guard.
         let (tunnel, request) = oneshot::channel();
-        tokio::spawn(self.join(upstream, exchange, lease, (request, stream)));
+        tokio::spawn(self.join(upstream, exchange, stream_guard, (request, stream)));
         let mut switching = Response::new(ReplyBody::switching(tunnel));
         *switching.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
         *switching.headers_mut() = headers;
@@ -105,7 +105,7 @@ impl Handshake {
         self,
         upstream: Upgraded,
         exchange: Exchange,
-        mut lease: Option<Lease>,
+        mut stream_guard: Option<StreamGuard>,
         (request, stream): (oneshot::Receiver<Box<OpenRequest>>, Option<OwnedSemaphorePermit>),
     ) {
         let Self { client, lifeline: Lifeline { mut guard, hold } } = self;
@@ -122,9 +122,9 @@ impl Handshake {
         let (end, goodbye) = {
             let mut copying = pin!(copy_bidirectional(&mut client, &mut upstream));
             let (end, goodbye) = tokio::select! {
-                // A lease that has ended is seen before another byte is moved.
+                // A revoked token is seen before another byte is moved.
                 biased;
-                ended = end_of(&mut lease) => (ended.into(), Some(POLICY_VIOLATION)),
+                ended = end_of(&mut stream_guard) => (ended.into(), Some(POLICY_VIOLATION)),
                 copied = &mut copying => (course.end_of_copy(copied.is_ok()), None),
                 () = course.stands_still_for(idle) => (End::UpstreamCut, None),
                 () = guard.signalled() => (End::Drained, Some(GOING_AWAY)),
@@ -144,7 +144,7 @@ impl Handshake {
             open.sent(client.written);
             open.received(client.read);
         }
-        drop(lease);
+        drop(stream_guard);
         // A backend whose client may not go on is left at once.
         let mut upstream = (end == End::Drained).then_some(upstream);
         if let Some(goodbye) = goodbye {
@@ -173,10 +173,10 @@ const POLICY_VIOLATION: [u8; 4] = [0x88, 2, 0x03, 0xf0];
 /// A close frame that says 1001, going away.
 const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
 
-/// Waits for the end of a lease; for ever where there is none.
-async fn end_of(lease: &mut Option<Lease>) -> Ended {
-    match lease {
-        Some(lease) => lease.ended().await,
+/// Waits until the token is refused; for ever where there is none.
+async fn end_of(stream_guard: &mut Option<StreamGuard>) -> EndReason {
+    match stream_guard {
+        Some(stream_guard) => stream_guard.ended().await,
         None => std::future::pending().await,
     }
 }
