@@ -16,6 +16,7 @@ pub mod gateway;
 pub mod journal;
 pub mod mail;
 pub mod operation;
+pub mod path;
 pub mod reload;
 pub mod revocation;
 pub mod secret;

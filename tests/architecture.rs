@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each may use only those above it.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "secret",
     "vault",
     "clock",
     "operation",
+    "path",
     "drain",
     "telemetry",
     "config",

@@ -70,7 +70,7 @@ pub use redis_url::{RedisUrl, RedisWay, ServerAddress};
 pub use restart::restart_only_changes;
 pub use revocation::{CloseStreams, RevocationConfig, WhenStale};
 pub(crate) use route::COMMON_METHODS;
-pub use route::{HostHeader, PathForms, RouteAuth, RouteConfig};
+pub use route::{HostHeader, RouteAuth, RouteConfig};
 pub(crate) use secret_format::decode_hex;
 pub use secret_format::{SecretFormat, looks_like_base64};
 pub use server::ServerConfig;

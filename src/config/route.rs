@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Method};
 use crate::config::header::route_header;
 use crate::config::path::{check_pattern, pattern_shape};
 use crate::config::{ByteSize, Expected, Item, Spot, Table, UpstreamRef, WhenStale};
+use crate::path::PathForms;
 
 /// An item of `routes`; a reload applies it.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,31 +68,6 @@ pub enum HostHeader {
     Upstream,
 }
 
-/// What has more than one reading in a path: `encoded_slash = "keep"` and the like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PathForms {
-    /// `%2F`
-    pub encoded_slash: bool,
-    /// `%25` before two hex digits.
-    pub encoded_percent: bool,
-    /// `//`
-    pub empty_segments: bool,
-    /// Encoded bytes that are no UTF-8.
-    pub non_utf8: bool,
-}
-
-impl PathForms {
-    fn read(table: &Table<'_>) -> Self {
-        let keeps = |key| table.choice(key, false, &[("refuse", false), ("keep", true)]);
-        Self {
-            encoded_slash: keeps("encoded_slash"),
-            encoded_percent: keeps("encoded_percent"),
-            empty_segments: keeps("empty_segments"),
-            non_utf8: keeps("non_utf8"),
-        }
-    }
-}
-
 impl RouteConfig {
     /// Reads a route; one with faults is read as far as it goes.
     pub(crate) fn read(item: &Item<'_>, upstreams: &BTreeSet<String>) -> Option<Self> {
@@ -140,7 +116,7 @@ impl RouteConfig {
                 HostHeader::Client,
                 &[("client", HostHeader::Client), ("upstream", HostHeader::Upstream)],
             ),
-            keeps: PathForms::read(&table),
+            keeps: path_forms(&table),
             body: table.optional("body", |item| item.parse(str::parse)),
             when_stale: table.optional("when_stale", |item| item.choice(&WhenStale::CHOICES)),
             spot: table.spot(),
@@ -159,6 +135,16 @@ impl RouteConfig {
         !self.path.is_empty()
             && share_methods
             && pattern_shape(&self.path) == pattern_shape(&other.path)
+    }
+}
+
+fn path_forms(table: &Table<'_>) -> PathForms {
+    let keeps = |key| table.choice(key, false, &[("refuse", false), ("keep", true)]);
+    PathForms {
+        encoded_slash: keeps("encoded_slash"),
+        encoded_percent: keeps("encoded_percent"),
+        empty_segments: keeps("empty_segments"),
+        non_utf8: keeps("non_utf8"),
     }
 }
 

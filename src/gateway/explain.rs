@@ -12,11 +12,11 @@ use crate::auth::scrutiny::{Scrutiny, Standing};
 use crate::clock::Now;
 use crate::config::{HostHeader, RouteAuth, RouteConfig, UpstreamRef, WhenStale};
 use crate::gateway::access::authenticate::examine;
-use crate::gateway::request::path::Canonical;
 use crate::gateway::site::{Destination, Route, Site};
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::walk::admit;
 use crate::operation::{ErrorCode, Rejection};
+use crate::path::canonical::Canonical;
 use crate::revocation::RevocationList;
 use crate::token::Verified;
 

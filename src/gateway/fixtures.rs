@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use http::{HeaderName, Method};
 
 use crate::clock::Timestamp;
-use crate::config::{
-    HostHeader, IdentityConfig, PathForms, RouteAuth, RouteConfig, Spot, UpstreamRef,
-};
+use crate::config::{HostHeader, IdentityConfig, RouteAuth, RouteConfig, Spot, UpstreamRef};
 use crate::operation::{Generations, Principal, TokenId};
+use crate::path::PathForms;
 
 /// A route without rules.
 pub(crate) fn route(path: &str, methods: &[Method]) -> RouteConfig {

@@ -6,17 +6,18 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, header};
 
 use crate::auth::AuthSite;
-use crate::config::{PathForms, RouteConfig, SameSite};
+use crate::config::{RouteConfig, SameSite};
 use crate::contract::{Contract, Endpoint};
 use crate::gateway::access::cors::Cors;
 use crate::gateway::headers::identity::Identity;
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::log::meter::Meter;
-use crate::gateway::request::path::{Canonical, PathError};
-use crate::gateway::request::path_tree::Pattern;
 use crate::gateway::request::router::{Router, Target};
 use crate::gateway::upstream::Upstream;
 use crate::operation::{ErrorCode, Rejection};
+use crate::path::PathForms;
+use crate::path::canonical::{Canonical, PathError};
+use crate::path::tree::Pattern;
 
 /// A site, compiled.
 #[derive(Debug)]
@@ -127,7 +128,7 @@ pub(crate) fn path_parameters(endpoint: &Endpoint, path: &Canonical<'_>) -> Vec<
         return Vec::new();
     };
     let decode = |(name, value): (&str, &str)| {
-        (name.to_owned(), crate::gateway::request::path::decode_segment(value))
+        (name.to_owned(), crate::path::canonical::decode_segment(value))
     };
     pattern.parameters(path.as_str()).map(decode).collect()
 }

@@ -19,11 +19,11 @@ use crate::gateway::context::{Context, RequestRecord, Unread, Who};
 use crate::gateway::endpoint::serve;
 use crate::gateway::headers::redirects::Redirects;
 use crate::gateway::proxy::forward::{Plan, Unforwarded, forward};
-use crate::gateway::request::path::Canonical;
 use crate::gateway::site::{Destination, Route, Site};
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::{Gateway, reply};
 use crate::operation::{ErrorCode, Rejection};
+use crate::path::canonical::Canonical;
 use crate::token::Verified;
 
 /// A request at its site.

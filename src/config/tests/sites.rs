@@ -7,9 +7,10 @@ use http::{HeaderName, Method};
 
 use crate::config::tests::{SECRET, read, with_site};
 use crate::config::{
-    Algorithm, ContractName, HostHeader, HostPattern, KeyUse, PathForms, RouteAuth, UpstreamRef,
-    WhenStale, parse, restart_only_changes,
+    Algorithm, ContractName, HostHeader, HostPattern, KeyUse, RouteAuth, UpstreamRef, WhenStale,
+    parse, restart_only_changes,
 };
+use crate::path::PathForms;
 use crate::secret::Secret;
 
 #[test]

@@ -10,10 +10,10 @@ use crate::gateway::access::origin;
 use crate::gateway::body::reply;
 use crate::gateway::context::{RequestRecord, Unread, Who};
 use crate::gateway::endpoint::audit::Audited;
-use crate::gateway::request::path::Canonical;
 use crate::gateway::site;
 use crate::gateway::walk::Visit;
 use crate::operation::{Caller, ErrorCode, Outcome, Rejection, UserView};
+use crate::path::canonical::Canonical;
 
 /// Longest `User-Agent` that a session remembers, in bytes.
 const AGENT_BYTES: usize = 256;

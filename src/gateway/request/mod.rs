@@ -2,6 +2,4 @@
 
 pub(crate) mod client_address;
 pub mod framing;
-pub(crate) mod path;
-pub(crate) mod path_tree;
 pub(crate) mod router;

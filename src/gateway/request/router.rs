@@ -6,10 +6,11 @@
 
 use http::Method;
 
-use crate::config::{COMMON_METHODS, PathForms, RouteConfig};
-use crate::gateway::request::path::Canonical;
-use crate::gateway::request::path_tree::{PathTree, Pattern};
+use crate::config::{COMMON_METHODS, RouteConfig};
 use crate::operation::{ErrorCode, Rejection};
+use crate::path::PathForms;
+use crate::path::canonical::Canonical;
+use crate::path::tree::{PathTree, Pattern};
 
 /// Where a site's public keys are (RFC 8414 §3 and practice).
 pub(crate) const JWKS_PATH: &str = "/.well-known/jwks.json";

@@ -5,7 +5,7 @@ use proptest::prelude::ProptestConfig;
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
 use super::{Canonical, PathError, decode_segment};
-use crate::config::PathForms;
+use crate::path::PathForms;
 
 #[test]
 fn a_path_with_more_than_one_reading_is_refused() {

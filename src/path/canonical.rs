@@ -9,7 +9,6 @@ use std::borrow::Cow;
 
 use http::uri::{InvalidUri, PathAndQuery};
 
-use crate::config::PathForms;
 use crate::operation::{ErrorCode, Rejection};
 
 /// A path that has one reading.
@@ -17,6 +16,19 @@ use crate::operation::{ErrorCode, Rejection};
 pub(crate) struct Canonical<'a> {
     text: Cow<'a, str>,
     forms: PathForms,
+}
+
+/// What has more than one reading in a path: `encoded_slash = "keep"` and the like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathForms {
+    /// `%2F`
+    pub encoded_slash: bool,
+    /// `%25` before two hex digits.
+    pub encoded_percent: bool,
+    /// `//`
+    pub empty_segments: bool,
+    /// Encoded bytes that are no UTF-8.
+    pub non_utf8: bool,
 }
 
 /// Why a path has no canonical form.
@@ -438,5 +450,5 @@ pub(crate) fn decode_segment(segment: &str) -> String {
 const DEEPEST_ENCODING: usize = 4;
 
 #[cfg(test)]
-#[path = "path_tests.rs"]
+#[path = "canonical_tests.rs"]
 mod tests;
