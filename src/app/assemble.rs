@@ -18,7 +18,7 @@ use crate::config::{
     Audience, Config, ContractName, Faults, HostPattern, SiteConfig, StoreConfig, StoreUrl,
 };
 use crate::contract::Contract;
-use crate::gateway::snapshot::{SiteParts, Snapshot};
+use crate::gateway::snapshot::SiteParts;
 use crate::journal::{Journal, JournalError, Journaled, OnDamage};
 use crate::mail::{Outbox, Templates};
 use crate::revocation::RevocationList;
@@ -295,8 +295,7 @@ pub async fn check(config: &Config, now: Timestamp) -> Result<Vec<Arc<Contract>>
     let vault = vault(store.as_ref(), now).await?;
     let kept = Kept::new(config)?;
     let settings = settings(config, &contracts, &kept, &vault)?;
-    let parts = sites(config, &contracts, &settings, store.as_ref(), now).await?;
-    Snapshot::build(config.clone(), parts, &kept.upstreams)?;
+    sites(config, &contracts, &settings, store.as_ref(), now).await?;
     Ok(contracts)
 }
 

@@ -290,7 +290,7 @@ async fn snapshot(
     }
     let settings = assemble::settings(config, &contracts, kept, vault)?;
     let parts = assemble::sites(config, &contracts, &settings, store, now).await?;
-    Ok(Snapshot::build(config.clone(), parts, &kept.upstreams)?)
+    Ok(Snapshot::new(config.clone(), parts, &kept.upstreams))
 }
 
 fn start_feed(

@@ -105,7 +105,7 @@ impl KeyRenewal {
             renewed.not_issuing()
         };
         let parts = keys::with_keys_renewed(config, current.parts(), store, now, settle).await?;
-        let next = Snapshot::build(config.clone(), parts, &kept.upstreams)?;
+        let next = Snapshot::new(config.clone(), parts, &kept.upstreams);
         self.gateway.snapshot.store(Arc::new(next));
         Ok(is_withheld)
     }

@@ -9,7 +9,7 @@ use lettre::Address;
 use lettre::message::Mailbox;
 
 use crate::config::host::is_host_name;
-use crate::config::path::percent_decode;
+use crate::config::percent::percent_decode;
 use crate::config::{Expected, Item, Table};
 use crate::secret::Secret;
 

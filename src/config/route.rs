@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::{HeaderName, HeaderValue, Method};
 
 use crate::config::header::route_header;
-use crate::config::path::{check_pattern, pattern_shape};
 use crate::config::{ByteSize, Expected, Item, Spot, Table, UpstreamRef, WhenStale};
-use crate::path::PathForms;
+use crate::path::{PathForms, PathPattern, PatternError};
 
 /// An item of `routes`; a reload applies it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteConfig {
     /// `/*`, `/a/*` (covers `/a`, `/a/` and all below), `/users/{id}`, `/exact`.
-    pub path: String,
+    pub path: PathPattern,
     /// Methods, HEAD wherever GET is; default empty: all but TRACE.
     pub methods: Vec<Method>,
     /// Whether a token is needed; default `required`.
@@ -69,15 +68,15 @@ pub enum HostHeader {
 }
 
 impl RouteConfig {
-    /// Reads a route; one with faults is read as far as it goes.
+    /// Reads a route; one with faults is read as far as it goes, and left out without a path.
     pub(crate) fn read(item: &Item<'_>, upstreams: &BTreeSet<String>) -> Option<Self> {
         let table = item.table("a route")?;
         let path_item = table.required("path", "a route matches a path: path = \"/*\"");
         let path = path_item.and_then(|item| item.parse(path_pattern));
-        let named = path.clone().unwrap_or_default();
+        let named = path.as_ref().map_or("", PathPattern::as_str);
         let upstream = table
             .required("upstream", "a route forwards to a name of [upstream.NAME] or to a URL")
-            .and_then(|item| upstream(&item, &named, upstreams));
+            .and_then(|item| upstream(&item, named, upstreams));
         let auth = table.choice(
             "auth",
             RouteAuth::Required,
@@ -87,9 +86,9 @@ impl RouteConfig {
                 ("none", RouteAuth::None),
             ],
         );
-        check_rules(&table, &named, auth);
+        check_rules(&table, named, auth);
         let route = Self {
-            path: named,
+            path: path.clone().unwrap_or_default(),
             methods: table.read("methods", Vec::new(), |item| item.list(|item| item.parse(method))),
             auth,
             roles: table.texts("roles"),
@@ -99,9 +98,8 @@ impl RouteConfig {
                 .map(|claims| rules(&claims))
                 .unwrap_or_default(),
             upstream: upstream.unwrap_or_else(|| UpstreamRef::Named(String::new())),
-            strip_prefix: table.optional("strip_prefix", |item| {
-                item.parse(|text| prefix_of(text, path.as_deref()))
-            }),
+            strip_prefix: table
+                .optional("strip_prefix", |item| item.parse(|text| prefix_of(text, path.as_ref()))),
             rewrite_paths: rewrite_paths(&table),
             set_headers: table
                 .table("set_headers", "set_headers")
@@ -122,7 +120,7 @@ impl RouteConfig {
             spot: table.spot(),
         };
         table.end();
-        Some(route)
+        path.is_some().then_some(route)
     }
 
     /// Whether no order of exactness tells which of two routes a request is for.
@@ -132,9 +130,7 @@ impl RouteConfig {
             (false, false) => self.methods.iter().any(|method| other.methods.contains(method)),
             _ => false,
         };
-        !self.path.is_empty()
-            && share_methods
-            && pattern_shape(&self.path) == pattern_shape(&other.path)
+        share_methods && self.path.has_shape_of(&other.path)
     }
 }
 
@@ -148,8 +144,8 @@ fn path_forms(table: &Table<'_>) -> PathForms {
     }
 }
 
-fn path_pattern(text: &str) -> Result<String, Expected> {
-    check_pattern(text).map(|()| text.to_owned())
+fn path_pattern(text: &str) -> Result<PathPattern, Expected> {
+    text.parse().map_err(|error: PatternError| Expected::new(error.to_string()))
 }
 
 fn upstream(item: &Item<'_>, path: &str, known: &BTreeSet<String>) -> Option<UpstreamRef> {
@@ -231,8 +227,8 @@ fn method(text: &str) -> Result<Method, Expected> {
 }
 
 /// The prefix ends where a segment ends, and holds nothing that varies.
-fn prefix_of(prefix: &str, path: Option<&str>) -> Result<String, Expected> {
-    let rest = path.map(|path| path.strip_prefix(prefix));
+fn prefix_of(prefix: &str, path: Option<&PathPattern>) -> Result<String, Expected> {
+    let rest = path.map(|path| path.as_str().strip_prefix(prefix));
     let is_prefix = match rest {
         None => true,
         Some(None) => false,

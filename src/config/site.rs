@@ -164,7 +164,7 @@ fn routes(item: &Item<'_>, upstreams: &BTreeSet<String>) -> Option<Vec<RouteConf
         let Some(route) = RouteConfig::read(&item, upstreams) else { continue };
         if let Some(other) = routes.iter().find(|other| other.is_equal(&route)) {
             item.fault(
-                format!("route `{}` stands here twice", route.path),
+                format!("route `{}` stands here twice", route.path.as_str()),
                 format!("line {} matches the same requests", other.spot.line),
             );
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::path::percent_decode;
+use crate::config::percent::percent_decode;
 use crate::config::{Expected, Item, RedisUrl, Table};
 use crate::secret::Secret;
 

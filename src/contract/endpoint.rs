@@ -16,6 +16,7 @@ use crate::contract::slot::Place;
 use crate::contract::source::Source;
 use crate::contract::template::{Piece, Template, Text};
 use crate::operation::{Input, Operation};
+use crate::path::PathPattern;
 
 /// One endpoint of a contract.
 #[derive(Debug)]
@@ -61,6 +62,11 @@ impl Endpoint {
     /// The path, with `{name}` for a segment.
     #[must_use]
     pub fn path(&self) -> &str {
+        self.address.path.as_str()
+    }
+
+    /// The path as a pattern.
+    pub(crate) const fn pattern(&self) -> &PathPattern {
         &self.address.path
     }
 
@@ -305,8 +311,8 @@ fn check_sources(inputs: &[InputRule], address: &Address, report: &mut Report) {
     for rule in inputs {
         for source in &rule.sources {
             match source {
-                Source::Path(name) if !address.has_parameter(name) => {
-                    let title = format!("no `{{{name}}}` in `{}`", address.path);
+                Source::Path(name) if !address.path.has_parameter(name) => {
+                    let title = format!("no `{{{name}}}` in `{}`", address.path.as_str());
                     report.fault(&rule.span, title, format!("`{source}` names a segment of it"));
                 }
                 Source::Body(_) if address.method == Method::GET => {

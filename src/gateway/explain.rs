@@ -229,7 +229,7 @@ impl Explainer<'_> {
 
     fn route(&self, route: &Route) -> ExplainedTarget {
         ExplainedTarget::Route {
-            path: route.config.path.clone(),
+            path: route.config.path.as_str().to_owned(),
             file: self.snapshot.config.source.path.display().to_string(),
             line: route.config.spot.line,
             rule: rule(&route.config),

@@ -84,7 +84,7 @@ impl Bench {
             };
             upstreams.insert(route.upstream.clone(), upstream(url));
         }
-        let snapshot = Snapshot::build(config, parts, &upstreams).unwrap();
+        let snapshot = Snapshot::new(config, parts, &upstreams);
         let revocations = RevocationList::new(10);
         revocations.note_contact(BootTime::from_millis(1_000));
         Self { snapshot, revocations, token }

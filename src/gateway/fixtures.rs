@@ -12,7 +12,7 @@ use crate::path::PathForms;
 /// A route without rules.
 pub(crate) fn route(path: &str, methods: &[Method]) -> RouteConfig {
     RouteConfig {
-        path: path.to_owned(),
+        path: path.parse().unwrap(),
         methods: methods.to_vec(),
         auth: RouteAuth::Required,
         roles: Vec::new(),

@@ -15,9 +15,8 @@ use crate::gateway::log::meter::Meter;
 use crate::gateway::request::router::{Router, Target};
 use crate::gateway::upstream::Upstream;
 use crate::operation::{ErrorCode, Rejection};
-use crate::path::PathForms;
-use crate::path::canonical::{Canonical, PathError};
-use crate::path::tree::Pattern;
+use crate::path::canonical::{Canonical, decode_segment};
+use crate::path::{PathError, PathForms};
 
 /// A site, compiled.
 #[derive(Debug)]
@@ -124,11 +123,6 @@ impl Site {
 
 /// What stands for each `{name}` of an endpoint's path, decoded.
 pub(crate) fn path_parameters(endpoint: &Endpoint, path: &Canonical<'_>) -> Vec<(String, String)> {
-    let Ok(pattern) = Pattern::parse(endpoint.path()) else {
-        return Vec::new();
-    };
-    let decode = |(name, value): (&str, &str)| {
-        (name.to_owned(), crate::path::canonical::decode_segment(value))
-    };
-    pattern.parameters(path.as_str()).map(decode).collect()
+    let decode = |(name, value): (&str, &str)| (name.to_owned(), decode_segment(value));
+    endpoint.pattern().parameters(path.as_str()).map(decode).collect()
 }

@@ -8,9 +8,7 @@ use http::HeaderName;
 
 use crate::auth::AuthSite;
 use crate::clock::Timestamp;
-use crate::config::{
-    Config, Fault, Faults, HostPattern, RouteConfig, SiteConfig, Source, UpstreamRef,
-};
+use crate::config::{Config, HostPattern, RouteConfig, SiteConfig, UpstreamRef};
 use crate::contract::{Contract, Endpoint};
 use crate::gateway::access::cors::Cors;
 use crate::gateway::headers::identity::Identity;
@@ -52,28 +50,19 @@ struct Hosts {
 impl Snapshot {
     /// Compiles a configuration. `parts` stand in the order of its sites; `upstreams` holds every
     /// upstream that a route names.
-    ///
-    /// # Errors
-    /// Routes of one site that are in each other's way, each with its place.
-    pub fn build(
+    #[must_use]
+    pub fn new(
         config: Config,
         parts: Vec<SiteParts>,
         upstreams: &HashMap<UpstreamRef, Arc<Upstream>>,
-    ) -> Result<Self, Faults> {
-        let mut faults = Vec::new();
+    ) -> Self {
         let mut hosts = Hosts::default();
         let mut sites = Vec::with_capacity(parts.len());
         for (site, parts) in config.sites.iter().zip(parts) {
             hosts.add(&site.host, sites.len());
-            match compile(site, parts, upstreams, &config.source) {
-                Ok(site) => sites.push(site),
-                Err(found) => faults.extend(found),
-            }
+            sites.push(compile(site, parts, upstreams));
         }
-        if !faults.is_empty() {
-            return Err(Faults(faults));
-        }
-        Ok(Self { config, hosts, sites })
+        Self { config, hosts, sites }
     }
 
     /// The first site's contract and realm: what a newcomer is shown.
@@ -142,50 +131,23 @@ fn compile(
     site: &SiteConfig,
     parts: SiteParts,
     upstreams: &HashMap<UpstreamRef, Arc<Upstream>>,
-    source: &Source,
-) -> Result<Site, Vec<Fault>> {
+) -> Site {
     let name: Arc<str> = site.host.to_string().into();
-    let endpoints = parts.contract.endpoints();
-    let paths = endpoints.iter().map(|endpoint| (endpoint.method(), endpoint.path()));
-    let router = Router::build(paths, &site.routes);
     let identity = Identity::new(&site.identity);
-    let (mut routes, mut faults) = (Vec::new(), Vec::new());
-    for config in &site.routes {
-        match upstreams.get(&config.upstream) {
-            Some(upstream) => routes.push(Route {
-                config: config.clone(),
-                upstream: Arc::clone(upstream),
-                reserved: reserved(&identity, config),
-                meter: Meter::new(&name, &config.path),
-            }),
-            None => faults.push(Fault {
-                source: Some(source.clone()),
-                span: config.spot.span.clone(),
-                title: format!("route `{}` names an upstream that does not exist", config.path),
-                hint: "not among the upstreams".to_owned(),
-            }),
-        }
-    }
-    let router = match router {
-        Ok(router) if faults.is_empty() => router,
-        Ok(_) => return Err(faults),
-        Err(found) => {
-            faults.extend(found.into_iter().map(|fault| {
-                Fault {
-                    source: Some(source.clone()),
-                    span: site
-                        .routes
-                        .get(fault.route)
-                        .map_or_else(|| site.spot.span.clone(), |route| route.spot.span.clone()),
-                    title: fault.title,
-                    hint: fault.hint,
-                }
-            }));
-            return Err(faults);
-        }
+    let route = |config: &RouteConfig| {
+        Some(Route {
+            upstream: Arc::clone(upstreams.get(&config.upstream)?),
+            reserved: reserved(&identity, config),
+            meter: Meter::new(&name, config.path.as_str()),
+            config: config.clone(),
+        })
     };
+    let routes: Vec<Route> = site.routes.iter().filter_map(route).collect();
+    let endpoints = parts.contract.endpoints();
+    let paths = endpoints.iter().map(|endpoint| (endpoint.method(), endpoint.pattern()));
+    let router = Router::new(paths, routes.iter().map(|route| &route.config));
     let meter = |endpoint: &Endpoint| Meter::new(&name, endpoint.path());
-    Ok(Site {
+    Site {
         endpoints: endpoints.iter().map(meter).collect(),
         identity,
         forward_authorization: site.forward_authorization,
@@ -200,7 +162,7 @@ fn compile(
         router,
         routes,
         name,
-    })
+    }
 }
 
 /// What a route's backend hears from the gateway alone: identity, and what the route sets or removes.

@@ -33,7 +33,7 @@ pub struct PathForms {
 
 /// Why a path has no canonical form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PathError {
+pub enum PathError {
     /// It does not begin with a slash.
     #[error("the path does not begin with `/`")]
     NotAbsolute,
@@ -433,17 +433,13 @@ fn hex_pair(high: u8, low: u8) -> Option<u8> {
 /// Decodes a segment of a canonical path; what is encoded there is valid UTF-8, as no endpoint
 /// keeps anything else.
 pub(crate) fn decode_segment(segment: &str) -> String {
-    let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let encoded = match after {
-            [high, low, ..] if *byte == b'%' => hex_pair(*high, *low),
-            _ => None,
-        };
-        bytes.push(encoded.unwrap_or(*byte));
-        rest = if encoded.is_some() { after.get(2..).unwrap_or_default() } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    let bytes = std::iter::from_fn(|| {
+        let (byte, after) = any_byte(rest)?;
+        rest = after;
+        Some(byte)
+    });
+    String::from_utf8_lossy(&bytes.collect::<Vec<u8>>()).into_owned()
 }
 
 /// Layers of encoding that are looked through.

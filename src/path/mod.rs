@@ -1,6 +1,8 @@
-//! Paths of requests: their canonical form, and the tree that finds the pattern that covers one.
+//! Paths: the canonical form of a request's, the patterns that cover them, and which is most exact.
 
 pub(crate) mod canonical;
+mod pattern;
 pub(crate) mod tree;
 
-pub use canonical::PathForms;
+pub use canonical::{PathError, PathForms};
+pub use pattern::{PathPattern, PatternError};

@@ -3,33 +3,13 @@
 //! Segment by segment, a literal goes before `{name}`, and `{name}` before `/*`, whatever the
 //! order of insertion. (`matchit` takes `/a/{id}` beside `/a/{*rest}` for a conflict.)
 
+use crate::path::PathPattern;
+use crate::path::pattern::Segment;
+
 /// Patterns, and what each stands for.
 #[derive(Debug)]
 pub(crate) struct PathTree<T> {
     root: Node<T>,
-}
-
-/// What a pattern is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pattern<'a> {
-    /// Without the first slash, and without `/*`; `None` for `/*` itself.
-    segments: Option<&'a str>,
-    /// Whether everything below is covered as well.
-    and_below: bool,
-}
-
-/// Why a text is no pattern.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PatternError {
-    /// No slash at its beginning.
-    #[error("a path begins with `/`")]
-    NotAbsolute,
-    /// `*` elsewhere than as the last segment.
-    #[error("`*` stands alone, as the last segment")]
-    Star,
-    /// A brace that is not around a whole segment.
-    #[error("`{{name}}` stands for a whole segment")]
-    Brace,
 }
 
 #[derive(Debug)]
@@ -48,57 +28,22 @@ impl<T> PathTree<T> {
     }
 
     /// What a pattern stands for, to be filled in; the same for patterns that differ in names only.
-    pub(crate) fn slot(&mut self, pattern: Pattern<'_>) -> &mut Option<T> {
+    pub(crate) fn slot(&mut self, pattern: &PathPattern) -> &mut Option<T> {
         let mut node = &mut self.root;
         for segment in pattern.segments() {
-            node = if parameter_name(segment).is_some() {
-                node.parameter.get_or_insert_with(|| Box::new(Node::new()))
-            } else {
-                node.literal_mut(segment)
+            node = match segment {
+                Segment::Parameter(_) => {
+                    node.parameter.get_or_insert_with(|| Box::new(Node::new()))
+                }
+                Segment::Literal(literal) => node.literal_mut(literal),
             };
         }
-        if pattern.and_below { &mut node.below } else { &mut node.here }
+        if pattern.covers_below() { &mut node.below } else { &mut node.here }
     }
 
     /// Finds what stands for a path.
     pub(crate) fn find(&self, path: &str) -> Option<&T> {
         self.root.find(Some(path.strip_prefix('/')?))
-    }
-}
-
-impl<'a> Pattern<'a> {
-    /// Reads `/a/{name}/*`.
-    pub(crate) fn parse(text: &'a str) -> Result<Self, PatternError> {
-        let path = text.strip_prefix('/').ok_or(PatternError::NotAbsolute)?;
-        let pattern = match path.strip_suffix("/*") {
-            Some(segments) => Self { segments: Some(segments), and_below: true },
-            None if path == "*" => Self { segments: None, and_below: true },
-            None => Self { segments: Some(path), and_below: false },
-        };
-        for segment in pattern.segments() {
-            if segment.contains('*') {
-                return Err(PatternError::Star);
-            }
-            if parameter_name(segment).is_none() && segment.contains(['{', '}']) {
-                return Err(PatternError::Brace);
-            }
-        }
-        Ok(pattern)
-    }
-
-    /// The names in braces, each with the segment of `path` that stands there.
-    pub(crate) fn parameters<'p>(
-        &self,
-        path: &'p str,
-    ) -> impl Iterator<Item = (&'a str, &'p str)> + use<'a, 'p> {
-        let path = path.strip_prefix('/').unwrap_or(path);
-        self.segments()
-            .zip(path.split('/'))
-            .filter_map(|(segment, value)| Some((parameter_name(segment)?, value)))
-    }
-
-    fn segments(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.segments.into_iter().flat_map(|segments| segments.split('/'))
     }
 }
 
@@ -141,19 +86,14 @@ impl<T> Node<T> {
     }
 }
 
-fn parameter_name(segment: &str) -> Option<&str> {
-    let name = segment.strip_prefix('{')?.strip_suffix('}')?;
-    (!name.is_empty() && !name.contains(['{', '}', '*'])).then_some(name)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{PathTree, Pattern, PatternError};
+    use super::PathTree;
 
     fn tree(patterns: &[&'static str]) -> PathTree<&'static str> {
         let mut tree = PathTree::new();
         for pattern in patterns {
-            *tree.slot(Pattern::parse(pattern).unwrap()) = Some(*pattern);
+            *tree.slot(&pattern.parse().unwrap()) = Some(*pattern);
         }
         tree
     }
@@ -211,31 +151,5 @@ mod tests {
         for path in ["/", "/a", "/a/", "/a/b/c", "/b/", "/bb", "*", ""] {
             assert_eq!(tree.find(path), None, "{path}");
         }
-    }
-
-    #[test]
-    fn what_is_no_pattern_is_refused() {
-        let rows = [
-            ("a", PatternError::NotAbsolute),
-            ("*", PatternError::NotAbsolute),
-            ("/a*", PatternError::Star),
-            ("/*/a", PatternError::Star),
-            ("/**", PatternError::Star),
-            ("/a/{x", PatternError::Brace),
-            ("/a/x{y}", PatternError::Brace),
-            ("/a/{}", PatternError::Brace),
-        ];
-        for (text, error) in rows {
-            assert_eq!(Pattern::parse(text), Err(error), "{text}");
-        }
-    }
-
-    #[test]
-    fn parameters_are_named_by_the_pattern() {
-        let pattern = Pattern::parse("/a/{x}/b/{y}").unwrap();
-
-        let found: Vec<_> = pattern.parameters("/a/1/b/2").collect();
-
-        assert_eq!(found, [("x", "1"), ("y", "2")]);
     }
 }

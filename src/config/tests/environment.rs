@@ -115,7 +115,7 @@ fn any_string_may_come_from_the_environment() {
     let config = read_with(text, &variables).expect("a good configuration");
 
     let route = &config.sites[0].routes[0];
-    assert_eq!(route.path, "/a/*");
+    assert_eq!(route.path.as_str(), "/a/*");
     assert_eq!(route.claims["t"], serde_json::json!("acme"));
     assert_eq!(faults(text, &[]).len(), 4);
 }

@@ -3,10 +3,10 @@
 use proptest::prelude::{any, prop, proptest};
 use proptest::strategy::Strategy;
 
-use crate::config::path::check_pattern;
 use crate::config::redact::redact;
 use crate::config::tests::read;
 use crate::config::{Algorithm, ByteRate, ByteSize, HostPattern, UpstreamUrl, parse_duration};
+use crate::path::PathPattern;
 
 /// Fragments of a configuration in any order: most do not parse, and many nearly do.
 fn fragments() -> impl Strategy<Value = String> {
@@ -64,14 +64,14 @@ proptest! {
         let _value = text.parse::<HostPattern>();
         let _value = text.parse::<UpstreamUrl>();
         let _value = text.parse::<Algorithm>();
-        let _value = check_pattern(&text);
+        let _value = text.parse::<PathPattern>();
     }
 
     #[test]
     fn values_of_nearly_right_text_are_read_or_refused(text in "[0-9]{0,25}[a-zµ/%.]{0,4}[0-9A-F.]{0,3}") {
         let _value = parse_duration(&text);
         let _value = text.parse::<ByteSize>();
-        let _value = check_pattern(&format!("/{text}"));
+        let _value = format!("/{text}").parse::<PathPattern>();
     }
 
     #[test]

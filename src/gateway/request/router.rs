@@ -8,9 +8,8 @@ use http::Method;
 
 use crate::config::{COMMON_METHODS, RouteConfig};
 use crate::operation::{ErrorCode, Rejection};
-use crate::path::PathForms;
-use crate::path::canonical::Canonical;
-use crate::path::tree::{PathTree, Pattern};
+use crate::path::PathPattern;
+use crate::path::tree::PathTree;
 
 /// Where a site's public keys are (RFC 8414 §3 and practice).
 pub(crate) const JWKS_PATH: &str = "/.well-known/jwks.json";
@@ -33,17 +32,6 @@ pub(crate) enum Target {
     Route(usize),
 }
 
-/// What is wrong with a route.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RouteFault {
-    /// Its place in the configuration.
-    pub(crate) route: usize,
-    /// What is wrong.
-    pub(crate) title: String,
-    /// What may help.
-    pub(crate) hint: String,
-}
-
 /// One of the targets that share a path.
 #[derive(Debug)]
 struct Choice {
@@ -53,35 +41,27 @@ struct Choice {
 }
 
 impl Router {
-    /// Brings a contract's endpoints and a site's routes together.
-    ///
-    /// # Errors
-    /// Routes that do not read, that no request can reach, or that stand for the same requests.
-    pub(crate) fn build<'a>(
-        endpoints: impl Iterator<Item = (&'a Method, &'a str)>,
-        routes: &[RouteConfig],
-    ) -> Result<Self, Vec<RouteFault>> {
+    /// Brings a contract's endpoints and a site's routes together; no two routes share both a
+    /// path and a method.
+    pub(crate) fn new<'a>(
+        endpoints: impl Iterator<Item = (&'a Method, &'a PathPattern)>,
+        routes: impl Iterator<Item = &'a RouteConfig>,
+    ) -> Self {
         let mut router = Self { own: PathTree::new(), routes: PathTree::new() };
         for (index, (method, path)) in endpoints.enumerate() {
-            // A contract's own check has refused what does not read.
-            if let Ok(pattern) = Pattern::parse(path) {
-                let choice =
-                    Choice { methods: vec![method.clone()], target: Target::Endpoint(index) };
-                router.own.slot(pattern).get_or_insert_default().push(choice);
-            }
+            let choice = Choice { methods: vec![method.clone()], target: Target::Endpoint(index) };
+            router.own.slot(path).get_or_insert_default().push(choice);
         }
-        if let Ok(pattern) = Pattern::parse(JWKS_PATH) {
+        if let Ok(path) = JWKS_PATH.parse() {
             let methods = vec![Method::GET, Method::HEAD];
             let choice = Choice { methods, target: Target::Jwks };
-            router.own.slot(pattern).get_or_insert_default().push(choice);
+            router.own.slot(&path).get_or_insert_default().push(choice);
         }
-        let mut faults = Vec::new();
-        for (index, route) in routes.iter().enumerate() {
-            if let Err((title, hint)) = router.add(index, route) {
-                faults.push(RouteFault { route: index, title, hint });
-            }
+        for (index, route) in routes.enumerate() {
+            let choice = Choice { methods: route.methods.clone(), target: Target::Route(index) };
+            router.routes.slot(&route.path).get_or_insert_default().push(choice);
         }
-        if faults.is_empty() { Ok(router) } else { Err(faults) }
+        router
     }
 
     /// Finds what a request is for.
@@ -104,40 +84,6 @@ impl Router {
         let any = || choices.iter().find(|choice| choice.methods.is_empty() && !traces);
         choice.or_else(any).map(|choice| choice.target).ok_or_else(|| not_allowed(choices))
     }
-
-    fn add(&mut self, index: usize, route: &RouteConfig) -> Result<(), (String, String)> {
-        let path = &route.path;
-        let pattern = Pattern::parse(path)
-            .map_err(|error| (format!("`{path}` is no route path"), error.to_string()))?;
-        check_reachable(path)?;
-        let choices = self.routes.slot(pattern).get_or_insert_default();
-        let overlaps = |choice: &Choice| {
-            (choice.methods.is_empty() && route.methods.is_empty())
-                || choice.methods.iter().any(|method| route.methods.contains(method))
-        };
-        if choices.iter().any(overlaps) {
-            let hint = "another route of this site has the same path and method".to_owned();
-            return Err((format!("route `{path}` is there twice"), hint));
-        }
-        let methods = route.methods.clone();
-        choices.push(Choice { methods, target: Target::Route(index) });
-        Ok(())
-    }
-}
-
-/// Refuses a pattern that no canonical path can match.
-fn check_reachable(path: &str) -> Result<(), (String, String)> {
-    let sample = path.replace(['{', '}'], "").replace('*', "x");
-    let parsed = Canonical::parse(&sample)
-        .and_then(|canonical| canonical.check(PathForms::default()).map(|()| canonical));
-    let problem = match parsed {
-        Ok(canonical) if canonical.is_as_sent() => return Ok(()),
-        Ok(canonical) => {
-            format!("requests are matched in canonical form: `{}`", canonical.as_str())
-        }
-        Err(error) => error.to_string(),
-    };
-    Err((format!("no request can reach route `{path}`"), problem))
 }
 
 fn not_allowed(choices: &[Choice]) -> Rejection {
@@ -173,13 +119,14 @@ mod tests {
         (Method::DELETE, "/auth/sessions/{id}"),
     ];
 
-    fn build(routes: &[RouteConfig]) -> Result<Router, Vec<super::RouteFault>> {
-        Router::build(ENDPOINTS.iter().map(|(method, path)| (method, *path)), routes)
+    fn router(routes: &[RouteConfig]) -> Router {
+        let endpoints = ENDPOINTS.map(|(method, path)| (method, path.parse().unwrap()));
+        Router::new(endpoints.iter().map(|(method, path)| (method, path)), routes.iter())
     }
 
     #[test]
     fn a_path_is_chosen_before_a_method() {
-        let router = build(&[
+        let router = router(&[
             route("/*", &[]),
             route("/a", &[Method::GET]),
             route("/a", &[Method::POST, Method::PUT]),
@@ -188,8 +135,7 @@ mod tests {
             route("/auth/*", &[]),
             route("/c", &[Method::GET]),
             route("/c", &[Method::HEAD, Method::TRACE]),
-        ])
-        .unwrap();
+        ]);
         let trace: Method = "trace".parse().unwrap();
         let rows = [
             (Method::GET, "/a", Ok(Target::Route(1))),
@@ -230,27 +176,10 @@ mod tests {
 
     #[test]
     fn what_no_route_covers_is_not_found() {
-        let router = build(&[route("/public/*", &[])]).unwrap();
+        let router = router(&[route("/public/*", &[])]);
         for path in ["/", "/publicx", "/PUBLIC/", "/public.json", "/public%20/", "*"] {
             let rejection = router.find(&Method::GET, path).unwrap_err();
             assert_eq!(rejection.code, ErrorCode::NotFound, "{path}");
-        }
-    }
-
-    #[test]
-    fn a_route_that_can_never_be_chosen_is_a_fault() {
-        let rows = [
-            ("twice", vec![route("/a/*", &[]), route("/a/*", &[])]),
-            ("twice by method", vec![route("/a", &[Method::GET]), route("/a", &[Method::GET])]),
-            ("twice by another name", vec![route("/a/{x}", &[]), route("/a/{y}", &[])]),
-            ("lower-case hex", vec![route("/", &[]), route("/caf%c3%a9", &[])]),
-            ("dot segment", vec![route("/", &[]), route("/a/../b", &[])]),
-            ("empty segment", vec![route("/", &[]), route("/a//b", &[])]),
-            ("star within", vec![route("/", &[]), route("/a/*/b", &[])]),
-        ];
-        for (name, routes) in rows {
-            let faults = build(&routes).unwrap_err();
-            assert_eq!(faults.iter().map(|fault| fault.route).collect::<Vec<_>>(), [1], "{name}");
         }
     }
 }
