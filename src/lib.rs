@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod contract;
+pub mod document;
 pub mod drain;
 pub mod edge;
 pub mod gateway;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each may use only those above it.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "secret",
     "vault",
     "clock",
@@ -15,6 +15,7 @@ const ORDER: [&str; 22] = [
     "path",
     "drain",
     "telemetry",
+    "document",
     "config",
     "token",
     "store",

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::config::parse_duration_above_zero;
+use crate::document::parse_duration_above_zero;
 use crate::operation::{Generations, Identifier, SessionId};
 use crate::store::{Lookup, NewSession, Session};
 use crate::telemetry::audit::{Entry, Event};

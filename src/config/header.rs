@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-use crate::config::Expected;
+use crate::document::Expected;
 
 /// Reads the name of any header.
 pub(crate) fn header_name(text: &str) -> Result<HeaderName, Expected> {

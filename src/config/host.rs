@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use crate::config::Expected;
+use crate::document::Expected;
 
 /// Which hosts a site is for; lower case, no port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

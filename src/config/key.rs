@@ -1,7 +1,8 @@
 //! `keys = [{ kid = "…", algorithm = "…", … }]`: the keys an operator brings.
 
-use crate::config::reader::read_small;
-use crate::config::{Algorithm, Expected, Item, SecretFormat, Spot, Table};
+use crate::config::{Algorithm, SecretFormat};
+use crate::document::read_small;
+use crate::document::{Expected, Item, Spot, Table};
 use crate::secret::Secret;
 
 /// One of the operator's keys.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::{ByteRate, ByteSize, Table};
+use crate::config::{ByteRate, ByteSize};
+use crate::document::Table;
 
 /// `[limits]`
 #[derive(Clone, Debug, PartialEq)]

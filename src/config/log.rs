@@ -1,6 +1,6 @@
 //! `[log]`: what is printed, and how it looks.
 
-use crate::config::{Expected, Table};
+use crate::document::{Expected, Table};
 use crate::telemetry::audit::AuditTo;
 
 /// `[log]`

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::{Rate, Table};
+use crate::config::Rate;
+use crate::document::Table;
 
 /// `[login]`
 #[derive(Clone, Debug, PartialEq)]

@@ -10,7 +10,7 @@ use lettre::message::Mailbox;
 
 use crate::config::host::is_host_name;
 use crate::config::percent::percent_decode;
-use crate::config::{Expected, Item, Table};
+use crate::document::{Expected, Item, Table};
 use crate::secret::Secret;
 
 /// `[mail]`

@@ -1,6 +1,7 @@
 //! `[password]`: the cost of a hash, and which passwords are taken.
 
-use crate::config::{ByteSize, Table};
+use crate::config::ByteSize;
+use crate::document::Table;
 use crate::secret::Secret;
 
 /// `[password]`

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::config::Expected;
+use crate::document::Expected;
 
 /// How often something may happen: `"60/m burst 30"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use crate::config::Expected;
 use crate::config::host::is_host_name;
+use crate::document::Expected;
 
 /// The address of a Redis, without credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::Table;
+use crate::document::Table;
 
 /// `[revocation]`
 #[derive(Clone, Debug, PartialEq)]

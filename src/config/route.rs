@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::{HeaderName, HeaderValue, Method};
 
 use crate::config::header::route_header;
-use crate::config::{ByteSize, Expected, Item, Spot, Table, UpstreamRef, WhenStale};
+use crate::config::{ByteSize, UpstreamRef, WhenStale};
+use crate::document::{Expected, Item, Spot, Table};
 use crate::path::{PathForms, PathPattern, PatternError};
 
 /// An item of `routes`; a reload applies it.

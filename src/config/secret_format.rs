@@ -7,7 +7,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, alphabet};
 use zeroize::Zeroizing;
 
-use crate::config::Expected;
+use crate::document::Expected;
 
 /// How a secret is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

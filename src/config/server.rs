@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::config::{Expected, Item, Table};
+use crate::document::{Expected, Item, Table};
 use crate::secret::Secret;
 
 /// `[server]`

@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::config::table::Name;
-use crate::config::{
-    CorsConfig, Expected, HostPattern, IdentityConfig, Item, RouteConfig, SameSite, Spot, Table,
-    TokensConfig,
-};
+use crate::config::{CorsConfig, HostPattern, IdentityConfig, RouteConfig, SameSite, TokensConfig};
+use crate::document::Name;
+use crate::document::{Expected, Item, Spot, Table};
 
 /// `[site."HOST"]`; a reload applies it.
 #[derive(Clone, Debug, PartialEq)]

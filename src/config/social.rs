@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Uri;
 use serde_json::Value;
 
-use crate::config::{Expected, Item, Table};
+use crate::document::{Expected, Item, Table};
 use crate::operation::Provider;
 
 /// `[social]`

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::RedisUrl;
 use crate::config::percent::percent_decode;
-use crate::config::{Expected, Item, RedisUrl, Table};
+use crate::document::{Expected, Item, Table};
 use crate::secret::Secret;
 
 /// `[store]`

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::{Item, Spot, Table};
+use crate::document::{Item, Spot, Table};
 
 /// `[tls]`
 #[derive(Clone, Debug, PartialEq)]

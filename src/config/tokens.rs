@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::{Algorithm, Item, KeyConfig, Table};
+use crate::config::{Algorithm, KeyConfig};
+use crate::document::{Item, Table};
 
 /// `audience`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::{Item, Table};
+use crate::document::{Item, Table};
 
 /// `[ui]`
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::config::duration::parse_duration;
 use crate::config::host::is_host_name;
-use crate::config::{Expected, Item, Table};
+use crate::document::parse_duration;
+use crate::document::{Expected, Item, Table};
 
 /// `[upstream.NAME]`
 #[derive(Clone, Debug, PartialEq)]

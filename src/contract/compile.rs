@@ -6,7 +6,6 @@ use http::header::SET_COOKIE;
 use http::{HeaderName, HeaderValue};
 use toml::Spanned;
 
-use crate::config::Faults;
 use crate::contract::address::Address;
 use crate::contract::attribute::Attribute;
 use crate::contract::compose::Vocabulary;
@@ -19,6 +18,7 @@ use crate::contract::request_id::RequestIdForm;
 use crate::contract::section::Section;
 use crate::contract::time_format::TimeFormats;
 use crate::contract::{Contract, ContractTokens, Endpoint};
+use crate::document::Faults;
 use crate::operation::{Language, Operation};
 
 /// Reads and checks a file.

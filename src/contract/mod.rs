@@ -42,10 +42,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::clock::Timestamp;
-use crate::config::{Fault, Faults, SameSite};
+use crate::config::SameSite;
 use crate::contract::cookie::Cookie;
 use crate::contract::refusal::{ProblemWords, Refusals};
 use crate::contract::request_id::RequestIdForm;
+use crate::document::{Fault, Faults};
 use crate::operation::{Command, Language, Outcome, Principal, Rejection};
 
 pub use endpoint::Endpoint;

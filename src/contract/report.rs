@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{Fault, Faults, Source, nearest};
+use crate::document::{Fault, Faults, Source, nearest};
 
 /// The faults found so far, and the file they stand in.
 #[derive(Debug)]

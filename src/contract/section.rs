@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::config::parse_duration_above_zero;
 use crate::contract::document::{Key, Node, NodeValue};
 use crate::contract::report::{Report, suggestion};
+use crate::document::parse_duration_above_zero;
 
 /// A table while it is read.
 #[derive(Debug)]

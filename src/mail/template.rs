@@ -12,7 +12,8 @@ use std::{fs, io};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use zeroize::Zeroizing;
 
-use crate::config::{Fault, Faults, Source, nearest};
+use crate::config::{Fault, Faults, Source};
+use crate::document::nearest;
 use crate::mail::{Letter, MailError};
 use crate::operation::Language;
 

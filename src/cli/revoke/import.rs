@@ -18,7 +18,7 @@ use crate::cli::progress::Progress;
 use crate::cli::session::rfc3339;
 use crate::cli::why::Why;
 use crate::clock::Timestamp;
-use crate::config::parse_duration_above_zero;
+use crate::document::parse_duration_above_zero;
 use crate::operation::{Revocation, Revoked, TokenId};
 use crate::store::Store;
 use crate::telemetry::audit::Entry;

@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use crate::cli::user::account::{Record, RowFault};
-use crate::config::nearest;
+use crate::document::nearest;
 
 /// How accounts are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

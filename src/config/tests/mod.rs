@@ -12,7 +12,8 @@ mod social;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::config::{Config, Faults, parse};
+use crate::config::{Config, parse};
+use crate::document::Faults;
 
 const SECRET: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 

@@ -3,9 +3,10 @@
 use proptest::prelude::{any, prop, proptest};
 use proptest::strategy::Strategy;
 
-use crate::config::redact::redact;
 use crate::config::tests::read;
-use crate::config::{Algorithm, ByteRate, ByteSize, HostPattern, UpstreamUrl, parse_duration};
+use crate::config::{Algorithm, ByteRate, ByteSize, HostPattern, UpstreamUrl};
+use crate::document::parse_duration;
+use crate::document::redact::redact;
 use crate::path::PathPattern;
 
 /// Fragments of a configuration in any order: most do not parse, and many nearly do.

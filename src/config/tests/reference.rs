@@ -6,9 +6,10 @@ use std::path::Path;
 use crate::config::tests::{SECRET, read};
 use crate::config::{
     CorsConfig, IdentityConfig, LimitsConfig, LogConfig, LoginConfig, MailConfig, PasswordConfig,
-    ProviderConfig, Reader, RevocationConfig, RouteAuth, RouteConfig, ServerConfig, SignupConfig,
+    ProviderConfig, RevocationConfig, RouteAuth, RouteConfig, ServerConfig, SignupConfig,
     SocialConfig, StoreConfig, StoreUrl, TlsConfig, TokensConfig, UiConfig, UpstreamConfig, parse,
 };
+use crate::document::Reader;
 
 const REFERENCE: &str = include_str!("../../../config/munjigi.toml");
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::nearest;
+use crate::document::nearest;
 
 /// The variables that override a setting, and which settings there are to override.
 #[derive(Debug, Default)]

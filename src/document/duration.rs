@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::Expected;
+use crate::document::Expected;
 
 /// Reads a duration with its unit; at most 100 years.
 ///

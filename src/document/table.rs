@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use crate::config::{Expected, Item, Reader, Spot, nearest, redact};
+use crate::document::{Expected, Item, Reader, Spot, nearest, redact};
 use crate::secret::Secret;
 
 /// A table, or the place where one is missing.

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
-use crate::config::overrides::Overrides;
-use crate::config::{Expected, Fault, Faults, Source, Spot, Table, redact};
+use crate::document::overrides::Overrides;
+use crate::document::{Expected, Fault, Faults, Source, Spot, Table, redact};
 
 /// One file being read.
 pub(crate) struct Reader<'t> {

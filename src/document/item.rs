@@ -9,9 +9,9 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
 
-use crate::config::overrides::Override;
-use crate::config::reader::read_small_bytes;
-use crate::config::{
+use crate::document::overrides::Override;
+use crate::document::reader::read_small_bytes;
+use crate::document::{
     Expected, Reader, Spot, Table, parse_duration, parse_duration_above_zero, redact,
 };
 use crate::secret::Secret;
