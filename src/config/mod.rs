@@ -144,7 +144,7 @@ pub fn survey(path: &Path) -> Result<(Config, Vec<Fault>), Faults> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let reader = Reader::with_environment(&text, path, &environment);
+    let reader = Reader::new(&text, path, &environment);
     let config = read(&reader);
     Ok(reader.finish_anyhow(|source| Config { source, ..config }))
 }
@@ -159,7 +159,7 @@ pub fn parse(
     path: &Path,
     environment: &BTreeMap<String, String>,
 ) -> Result<Config, Faults> {
-    let reader = Reader::with_environment(text, path, environment);
+    let reader = Reader::new(text, path, environment);
     let config = read(&reader);
     reader.finish(|source| Config { source, ..config })
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use http::Method;
 use toml::Spanned;
 
-use crate::contract::report::{Report, suggestion};
+use crate::document::{Report, suggestion};
 use crate::path::{PathPattern, PatternError};
 
 /// What requests an endpoint is for.

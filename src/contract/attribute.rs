@@ -3,9 +3,9 @@
 use toml::Spanned;
 
 use crate::config::ByteSize;
-use crate::contract::report::{Report, suggestion};
 use crate::contract::section::Section;
 use crate::contract::slot::USER_FIELDS;
+use crate::document::{Report, suggestion};
 use crate::operation::{Input, Operation};
 
 /// A value of the user's own, with its limit.

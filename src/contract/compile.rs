@@ -10,26 +10,51 @@ use crate::contract::address::Address;
 use crate::contract::attribute::Attribute;
 use crate::contract::compose::Vocabulary;
 use crate::contract::cookie::Cookie;
-use crate::contract::document::{Node, NodeValue};
 use crate::contract::endpoint::Shared;
 use crate::contract::refusal::{ErrorTable, ProblemWords, RefusalForm};
-use crate::contract::report::{Report, suggestion};
 use crate::contract::request_id::RequestIdForm;
 use crate::contract::section::Section;
 use crate::contract::time_format::TimeFormats;
 use crate::contract::{Contract, ContractTokens, Endpoint};
-use crate::document::Faults;
+use crate::document::{Faults, Node, NodeValue, Report, Source, suggestion};
 use crate::operation::{Language, Operation};
 
 /// Reads and checks a file.
 pub(super) fn compile(text: &str, path: &Path) -> Result<Contract, Faults> {
-    let mut report = Report::new(text, path);
-    let contract = Node::parse(text, &mut report)
-        .and_then(|document| {
-            Section::of(&document, &mut report).map(|root| read(root, &mut report))
-        })
-        .flatten();
-    report.settle(contract)
+    let mut report = Report::default();
+    let (tree, errors) = Node::parse(text);
+    for error in &errors {
+        report.fault(&error.span().unwrap_or_default(), error.message(), "this is no TOML");
+    }
+    let contract = if errors.is_empty() {
+        check_values(&tree, &mut report);
+        Section::of(&tree, &mut report).and_then(|root| read(root, &mut report))
+    } else {
+        None
+    };
+    report.finish(contract, &Source { path: path.to_owned(), text: text.into() })
+}
+
+/// Refuses what JSON has no form for.
+fn check_values(node: &Node, report: &mut Report) {
+    let is_usable = match &node.value {
+        NodeValue::Text(_) | NodeValue::Boolean(_) => true,
+        NodeValue::Integer(number) => number.is_some(),
+        NodeValue::Float(number) => number.is_finite(),
+        NodeValue::Datetime => false,
+        NodeValue::List(items) => {
+            items.iter().for_each(|item| check_values(item, report));
+            true
+        }
+        NodeValue::Table(members) => {
+            members.iter().for_each(|(_, value)| check_values(value, report));
+            true
+        }
+    };
+    if !is_usable {
+        let hint = "a string, a number, a table or an array";
+        report.fault(&node.span, "no value of a contract", hint);
+    }
 }
 
 fn read(mut root: Section<'_>, report: &mut Report) -> Option<Contract> {

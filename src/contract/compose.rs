@@ -4,11 +4,10 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use crate::contract::attribute::Attribute;
-use crate::contract::document::{Key, Node, NodeValue};
-use crate::contract::report::{Report, suggestion};
 use crate::contract::slot::{Place, Slot};
 use crate::contract::template::{Piece, SlotUse, Template, Text, json};
 use crate::contract::time_format::TimeFormats;
+use crate::document::{Key, Node, NodeValue, Report, suggestion};
 
 /// What a contract adds to the slots that every contract has.
 #[derive(Clone, Debug)]
@@ -73,7 +72,8 @@ impl<'v> Composer<'v> {
     /// Composes a tree.
     pub(super) fn template(&self, node: &Node, report: &mut Report) -> Option<Template> {
         match &node.value {
-            NodeValue::Integer(number) => Some(fixed(number)),
+            NodeValue::Integer(number) => number.as_ref().map(fixed),
+            NodeValue::Datetime => None,
             NodeValue::Float(number) => Some(fixed(number)),
             NodeValue::Boolean(value) => Some(fixed(value)),
             NodeValue::Text(text) => self.string(text, &node.span, report),

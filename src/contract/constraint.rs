@@ -2,8 +2,8 @@
 
 use toml::Spanned;
 
-use crate::contract::report::Report;
 use crate::contract::section::Section;
+use crate::document::Report;
 use crate::operation::ProblemKind;
 
 /// Limits of one input.

@@ -13,9 +13,9 @@ use toml::Spanned;
 use crate::config::SameSite;
 use crate::contract::compose::Composer;
 use crate::contract::facts::Facts;
-use crate::contract::report::{Report, suggestion};
 use crate::contract::section::Section;
 use crate::contract::template::{Piece, Text};
+use crate::document::{Report, suggestion};
 
 /// A cookie of the contract's own.
 #[derive(Clone, Debug)]

@@ -7,14 +7,13 @@ use crate::contract::address::Address;
 use crate::contract::body::Accept;
 use crate::contract::compose::Composer;
 use crate::contract::cookie::{Cookie, CookieChange};
-use crate::contract::document::{Node, NodeValue};
 use crate::contract::input::{InputRule, Target};
 use crate::contract::refusal::{ErrorTable, RefusalForm, Refusals};
-use crate::contract::report::{Report, suggestion};
 use crate::contract::section::Section;
 use crate::contract::slot::Place;
 use crate::contract::source::Source;
 use crate::contract::template::{Piece, Template, Text};
+use crate::document::{Node, NodeValue, Report, suggestion};
 use crate::operation::{Input, Operation};
 use crate::path::PathPattern;
 

@@ -7,10 +7,9 @@ use toml::Spanned;
 
 use crate::contract::attribute::{Attribute, AttributeKind};
 use crate::contract::constraint::Constraint;
-use crate::contract::document::{Node, NodeValue};
-use crate::contract::report::{Report, suggestion};
 use crate::contract::section::{Section, texts};
 use crate::contract::source::Source;
+use crate::document::{Node, NodeValue, Report, suggestion};
 use crate::operation::{ErrorCode, Input, InputKind, Operation, Provider, trim_blanks};
 
 /// How an input of an endpoint is read.

@@ -8,11 +8,10 @@ use std::ops::Range;
 use http::StatusCode;
 
 use crate::contract::compose::{Composer, Vocabulary};
-use crate::contract::document::Node;
-use crate::contract::report::{Report, suggestion};
 use crate::contract::section::Section;
 use crate::contract::slot::Place;
 use crate::contract::template::{Template, Text};
+use crate::document::{Node, Report, suggestion};
 use crate::operation::{ErrorCode, ProblemKind};
 
 /// The refusals of a contract, or those that an endpoint has of its own.

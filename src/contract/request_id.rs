@@ -2,8 +2,8 @@
 
 use uuid::{Builder, Uuid};
 
-use crate::contract::report::Report;
 use crate::contract::section::Section;
+use crate::document::Report;
 
 /// How a request id is made from random bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::contract::document::{Key, Node, NodeValue};
-use crate::contract::report::{Report, suggestion};
-use crate::document::parse_duration_above_zero;
+use crate::document::{Member, Node, NodeValue, Report, parse_duration_above_zero, suggestion};
 
 /// A table while it is read.
 #[derive(Debug)]
 pub(super) struct Section<'n> {
     /// Where it stands.
     pub(super) span: Range<usize>,
-    members: &'n [(Key, Node)],
+    members: &'n [Member],
     known: Vec<&'static str>,
 }
 
@@ -36,7 +34,7 @@ impl<'n> Section<'n> {
     }
 
     /// The members whose keys the file chooses.
-    pub(super) fn rest(&self) -> impl Iterator<Item = &'n (Key, Node)> {
+    pub(super) fn rest(&self) -> impl Iterator<Item = &'n Member> {
         self.members.iter().filter(|(key, _)| !self.known.contains(&key.name.as_str()))
     }
 
@@ -91,9 +89,9 @@ impl<'n> Section<'n> {
     ) -> Option<Spanned<usize>> {
         let node = self.find(key)?;
         match &node.value {
-            NodeValue::Integer(number) => match usize::try_from(*number) {
-                Ok(number) => Some(Spanned::new(node.span.clone(), number)),
-                Err(_) => mistyped(node, "a number from zero up", report),
+            NodeValue::Integer(number) => match number.map(usize::try_from) {
+                Some(Ok(number)) => Some(Spanned::new(node.span.clone(), number)),
+                _ => mistyped(node, "a number from zero up", report),
             },
             _ => mistyped(node, "a whole number", report),
         }
@@ -142,6 +140,12 @@ pub(super) fn texts(node: &Node, report: &mut Report) -> Vec<Spanned<String>> {
 }
 
 fn mistyped<T>(node: &Node, wanted: &str, report: &mut Report) -> Option<T> {
-    report.fault(&node.span, format!("{} where {wanted} belongs", node.kind()), wanted);
+    // As TOML and JSON call them.
+    let kind = match node.value {
+        NodeValue::Integer(_) => "an integer",
+        NodeValue::List(_) => "an array",
+        _ => node.kind(),
+    };
+    report.fault(&node.span, format!("{kind} where {wanted} belongs"), wanted);
     None
 }

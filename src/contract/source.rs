@@ -1,10 +1,9 @@
 //! Where an input comes from: `body:user.email`, `query:scope`, `cookie:refresh`, `bearer`.
 
+use crate::document::suggestion;
 use std::fmt;
 
 use http::HeaderName;
-
-use crate::contract::report::suggestion;
 
 /// A place in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use time::{OffsetDateTime, UtcOffset};
 
 use crate::clock::Timestamp;
-use crate::contract::report::{Report, suggestion};
 use crate::contract::section::Section;
+use crate::document::{Report, suggestion};
 
 /// One way to write an instant.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::config::Algorithm;
-use crate::contract::report::{Report, suggestion};
 use crate::contract::section::Section;
+use crate::document::{Report, suggestion};
 use crate::token::RefreshFormat;
 
 /// The token settings that a contract brings; a site's own settings win.

@@ -48,6 +48,16 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
+/// Proposes the nearest of the known names, or lists them.
+pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<_> = known.into_iter().collect();
+    match nearest(name, known.iter().copied()) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
+        None if known.is_empty() => "there is none".to_owned(),
+        None => format!("known here: {}", known.join(", ")),
+    }
+}
+
 /// The comparison costs the product of both lengths; no name of ours is longer.
 const LONGEST_COMPARED: usize = 64;
 

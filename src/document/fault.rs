@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str};
-use toml::de::DeTable;
 
+use crate::document::tree::Node;
 use crate::telemetry::causes;
 
 /// A file that was read: its name as shown, and its text.
@@ -134,13 +134,11 @@ impl Error for Faults {}
 
 /// Where the last of nested keys stands that the file has.
 fn place(text: &str, keys: &[&str]) -> Option<Range<usize>> {
-    let (tree, _) = DeTable::parse_recoverable(text);
-    let (mut table, mut span) = (tree.get_ref(), None);
+    let (tree, _) = Node::parse(text);
+    let (mut node, mut span) = (&tree, None);
     for key in keys {
-        let Some((name, value)) = table.get_key_value(*key) else { break };
-        span = Some(name.span());
-        let Some(inner) = value.get_ref().as_table() else { break };
-        table = inner;
+        let Some((name, value)) = node.member(key) else { break };
+        (node, span) = (value, Some(name.span.clone()));
     }
     span
 }

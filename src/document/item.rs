@@ -6,11 +6,9 @@ use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use toml::Spanned;
-use toml::de::{DeInteger, DeValue};
-
 use crate::document::overrides::Override;
 use crate::document::reader::read_small_bytes;
+use crate::document::tree::{Node, NodeValue};
 use crate::document::{
     Expected, Reader, Spot, Table, parse_duration, parse_duration_above_zero, redact,
 };
@@ -28,16 +26,12 @@ pub(crate) struct Item<'r> {
 
 #[derive(Clone)]
 enum Content<'r> {
-    File(&'r Spanned<DeValue<'r>>),
+    File(&'r Node),
     Variable(&'r str),
 }
 
 impl<'r> Item<'r> {
-    pub(crate) fn from_file(
-        reader: &'r Reader<'r>,
-        name: &'r str,
-        value: &'r Spanned<DeValue<'r>>,
-    ) -> Self {
+    pub(crate) fn from_file(reader: &'r Reader<'r>, name: &'r str, value: &'r Node) -> Self {
         Self { reader, name, content: Content::File(value) }
     }
 
@@ -160,8 +154,8 @@ impl<'r> Item<'r> {
     pub(crate) fn integer<T: TryFrom<i64>>(&self, range: RangeInclusive<i64>) -> Option<T> {
         let number = match &self.content {
             Content::Variable(text) => text.parse().ok(),
-            Content::File(value) => match value.get_ref() {
-                DeValue::Integer(integer) => number(integer),
+            Content::File(value) => match &value.value {
+                NodeValue::Integer(number) => *number,
                 _ => return self.wrong_type("a whole number"),
             },
         };
@@ -186,8 +180,8 @@ impl<'r> Item<'r> {
                 }
                 flag
             }
-            Content::File(value) => match value.get_ref() {
-                DeValue::Boolean(flag) => Some(*flag),
+            Content::File(value) => match &value.value {
+                NodeValue::Boolean(flag) => Some(*flag),
                 _ => self.wrong_type("`true` or `false`"),
             },
         }
@@ -207,8 +201,8 @@ impl<'r> Item<'r> {
                 .filter(|part| !part.is_empty())
                 .map(Content::Variable)
                 .collect(),
-            Content::File(value) => match value.get_ref() {
-                DeValue::Array(array) => array.iter().map(Content::File).collect(),
+            Content::File(value) => match &value.value {
+                NodeValue::List(items) => items.iter().map(Content::File).collect(),
                 _ => return self.wrong_type("a list"),
             },
         };
@@ -223,10 +217,8 @@ impl<'r> Item<'r> {
                 self.bad("this setting is no single value; set it in the file");
                 None
             }
-            Content::File(value) => match value.get_ref() {
-                DeValue::Table(table) => {
-                    Some(Table::new(self.reader, Some(table), value.span(), label))
-                }
+            Content::File(value) => match &value.value {
+                NodeValue::Table(_) => Some(Table::new(self.reader, Some(value), label)),
                 _ => self.wrong_type("a table"),
             },
         }
@@ -234,7 +226,7 @@ impl<'r> Item<'r> {
 
     /// Whether it is a table.
     pub(crate) fn is_table(&self) -> bool {
-        matches!(&self.content, Content::File(value) if value.get_ref().is_table())
+        matches!(&self.content, Content::File(value) if matches!(value.value, NodeValue::Table(_)))
     }
 
     /// Whether it is written as this very string.
@@ -269,26 +261,25 @@ impl<'r> Item<'r> {
         let Content::File(value) = &self.content else {
             return self.text().map(Value::String);
         };
-        match value.get_ref() {
-            DeValue::String(_) => self.text().map(Value::String),
-            DeValue::Integer(integer) => {
-                let number = number(integer);
+        match &value.value {
+            NodeValue::Text(_) => self.text().map(Value::String),
+            NodeValue::Integer(number) => {
                 if number.is_none() {
                     self.bad("expected a whole number of 64 bits");
                 }
                 number.map(Value::from)
             }
-            DeValue::Float(float) => {
-                let number = float.as_str().parse().ok().and_then(serde_json::Number::from_f64);
+            NodeValue::Float(number) => {
+                let number = serde_json::Number::from_f64(*number);
                 if number.is_none() {
                     self.bad("expected a finite number");
                 }
                 number.map(Value::Number)
             }
-            DeValue::Boolean(flag) => Some(Value::Bool(*flag)),
-            DeValue::Datetime(_) => self.wrong_type("a value that JSON has"),
-            DeValue::Array(_) => self.list(Self::json).map(Value::Array),
-            DeValue::Table(_) => {
+            NodeValue::Boolean(flag) => Some(Value::Bool(*flag)),
+            NodeValue::Datetime => self.wrong_type("a value that JSON has"),
+            NodeValue::List(_) => self.list(Self::json).map(Value::Array),
+            NodeValue::Table(_) => {
                 let entries = self.table("a claim")?.entries();
                 let members = entries
                     .into_iter()
@@ -300,7 +291,7 @@ impl<'r> Item<'r> {
 
     fn span(&self) -> Option<Range<usize>> {
         match &self.content {
-            Content::File(value) => Some(value.span()),
+            Content::File(value) => Some(value.span.clone()),
             Content::Variable(_) => None,
         }
     }
@@ -312,22 +303,14 @@ impl<'r> Item<'r> {
     fn written_if_text(&self) -> Option<&'r str> {
         match &self.content {
             Content::Variable(text) => Some(text),
-            Content::File(value) => value.get_ref().as_str(),
+            Content::File(value) => value.as_text(),
         }
     }
 
     fn wrong_type<T>(&self, expected: &str) -> Option<T> {
         let found = match &self.content {
             Content::Variable(_) => "a string",
-            Content::File(value) => match value.get_ref() {
-                DeValue::String(_) => "a string",
-                DeValue::Integer(_) => "a whole number",
-                DeValue::Float(_) => "a number",
-                DeValue::Boolean(_) => "a boolean",
-                DeValue::Datetime(_) => "a date",
-                DeValue::Array(_) => "a list",
-                DeValue::Table(_) => "a table",
-            },
+            Content::File(value) => value.kind(),
         };
         self.bad(format!("expected {expected}, found {found}"));
         None
@@ -339,8 +322,4 @@ impl fmt::Debug for Item<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Item").field("name", &self.name).finish_non_exhaustive()
     }
-}
-
-fn number(integer: &DeInteger<'_>) -> Option<i64> {
-    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }

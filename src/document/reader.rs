@@ -1,4 +1,4 @@
-//! Reads a TOML file as a tree with places, and collects every fault of it.
+//! A configuration file being read: looks up what its strings refer to, and collects every fault.
 //!
 //! A [`Reader`] lends [`Table`]s; what they cannot read becomes a fault here and a default there,
 //! so that one reading finds all faults. Text that does not parse is read as far as it goes.
@@ -11,74 +11,52 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use toml::Spanned;
-use toml::de::DeTable;
-
 use crate::document::overrides::Overrides;
+use crate::document::report::Report;
+use crate::document::tree::Node;
 use crate::document::{Expected, Fault, Faults, Source, Spot, Table, redact};
 
 /// One file being read.
 pub(crate) struct Reader<'t> {
     text: &'t str,
     path: &'t Path,
-    environment: Option<&'t BTreeMap<String, String>>,
+    environment: &'t BTreeMap<String, String>,
     overrides: Overrides<'t>,
-    tree: Spanned<DeTable<'t>>,
+    tree: Node,
     broken: Vec<Range<usize>>,
     state: RefCell<State>,
 }
 
 #[derive(Default)]
 struct State {
-    found: Vec<Found>,
+    report: Report,
     concealed: Vec<Range<usize>>,
     asked: BTreeMap<(String, &'static str), bool>,
 }
 
-struct Found {
-    span: Option<Range<usize>>,
-    title: String,
-    hint: String,
-}
-
 impl<'t> Reader<'t> {
-    /// Parses a text whose strings mean what they say.
-    pub(crate) fn new(text: &'t str, path: &'t Path) -> Self {
-        let (tree, errors) = DeTable::parse_recoverable(text);
-        let mut reader = Self {
-            text,
-            path,
-            environment: None,
-            overrides: Overrides::default(),
-            tree,
-            broken: Vec::new(),
-            state: RefCell::default(),
-        };
-        for error in errors {
-            let end = text.trim_end().len();
-            let span = error.span().unwrap_or(end..end);
-            reader.push(Some(span.clone()), "syntax error".to_owned(), error.message().to_owned());
-            reader.broken.push(lines_of(text, &span));
-        }
-        reader
-    }
-
     /// Parses a text in which `${NAME}`, `file:PATH` and overrides are looked up.
-    pub(crate) fn with_environment(
+    pub(crate) fn new(
         text: &'t str,
         path: &'t Path,
         environment: &'t BTreeMap<String, String>,
     ) -> Self {
-        let mut reader = Self::new(text, path);
-        reader.environment = Some(environment);
-        reader.overrides = Overrides::collect(environment);
-        reader
+        let (tree, errors) = Node::parse(text);
+        let mut state = State::default();
+        let mut broken = Vec::new();
+        for error in errors {
+            let end = text.trim_end().len();
+            let span = error.span().unwrap_or(end..end);
+            state.report.fault(&span, "syntax error", error.message());
+            broken.push(lines_of(text, &span));
+        }
+        let overrides = Overrides::collect(environment);
+        Self { text, path, environment, overrides, tree, broken, state: RefCell::new(state) }
     }
 
     /// The whole file.
     pub(crate) fn root(&self) -> Table<'_> {
-        let span = self.tree.span();
-        Table::new(self, Some(self.tree.get_ref()), span, "this file")
+        Table::new(self, Some(&self.tree), "this file")
     }
 
     /// The place of a span.
@@ -109,8 +87,11 @@ impl<'t> Reader<'t> {
         };
         let is_moot =
             span.as_ref().is_some_and(|span| self.broken.iter().any(|line| overlaps(line, span)));
-        if !is_moot {
-            self.push(span, title, hint);
+        let mut state = self.state.borrow_mut();
+        match span {
+            _ if is_moot => {}
+            Some(span) => state.report.fault(&span, title, hint),
+            None => state.report.fault_without_place(title, hint),
         }
     }
 
@@ -128,11 +109,8 @@ impl<'t> Reader<'t> {
 
     /// Looks up `${NAME}` and `file:PATH`, where this file has them.
     pub(crate) fn look_up(&self, value: &str) -> Result<String, Expected> {
-        let Some(environment) = self.environment else {
-            return Ok(value.to_owned());
-        };
         if let Some(name) = variable_name(value) {
-            return match environment.get(name) {
+            return match self.environment.get(name) {
                 Some(found) => Ok(found.clone()),
                 None => Err(Expected::new(format!("the environment variable `{name}` is not set"))),
             };
@@ -178,7 +156,8 @@ impl<'t> Reader<'t> {
             self.overrides.unknown(&settings)
         };
         for (variable, hint) in unknown {
-            self.push(None, format!("unknown environment variable `{variable}`"), hint);
+            let title = format!("unknown environment variable `{variable}`");
+            self.state.borrow_mut().report.fault_without_place(title, hint);
         }
     }
 
@@ -191,27 +170,11 @@ impl<'t> Reader<'t> {
     /// Ends the reading: what was built of it, with defaults in place of what is at fault, and
     /// every fault in the order of the file.
     pub(crate) fn finish_anyhow<T>(self, build: impl FnOnce(Source) -> T) -> (T, Vec<Fault>) {
-        let State { mut found, concealed, .. } = self.state.into_inner();
-        let is_configuration = self.environment.is_some();
-        let text = redact::blank(self.text, &concealed);
-        let text = if is_configuration { redact::redact(&text) } else { text };
+        let State { report, concealed, .. } = self.state.into_inner();
+        let text = redact::redact(&redact::blank(self.text, &concealed));
         let source = Source { path: self.path.to_owned(), text: Arc::from(text) };
-        found.sort_by_key(|fault| fault.span.as_ref().map_or(usize::MAX, |span| span.start));
-        let mut faults: Vec<Fault> = found
-            .into_iter()
-            .map(|Found { span, title, hint }| Fault {
-                source: span.is_some().then(|| source.clone()),
-                span: span.unwrap_or_default(),
-                title,
-                hint,
-            })
-            .collect();
-        faults.dedup();
+        let faults = report.into_faults(&source);
         (build(source), faults)
-    }
-
-    fn push(&self, span: Option<Range<usize>>, title: String, hint: String) {
-        self.state.borrow_mut().found.push(Found { span, title, hint });
     }
 }
 

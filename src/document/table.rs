@@ -10,16 +10,14 @@ use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use toml::de::DeTable;
-
+use crate::document::tree::{Member, Node, NodeValue};
 use crate::document::{Expected, Item, Reader, Spot, nearest, redact};
 use crate::secret::Secret;
 
 /// A table, or the place where one is missing.
 pub(crate) struct Table<'r> {
     reader: &'r Reader<'r>,
-    entries: Option<&'r DeTable<'r>>,
-    span: Range<usize>,
+    node: Option<&'r Node>,
     label: Cow<'static, str>,
     section: Option<&'static str>,
     asked: RefCell<BTreeSet<&'static str>>,
@@ -39,14 +37,12 @@ pub(crate) struct Name<'r> {
 impl<'r> Table<'r> {
     pub(crate) fn new(
         reader: &'r Reader<'r>,
-        entries: Option<&'r DeTable<'r>>,
-        span: Range<usize>,
+        node: Option<&'r Node>,
         label: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self {
             reader,
-            entries,
-            span,
+            node,
             label: label.into(),
             section: None,
             asked: RefCell::default(),
@@ -56,19 +52,19 @@ impl<'r> Table<'r> {
 
     /// Where it begins.
     pub(crate) fn spot(&self) -> Spot {
-        self.reader.spot(self.span.clone())
+        self.reader.spot(self.span())
     }
 
     /// The value of a key, if it is set.
     pub(crate) fn item(&self, key: &'static str) -> Option<Item<'r>> {
         self.asked.borrow_mut().insert(key);
-        let found = self.entries.and_then(|entries| entries.get(key));
+        let found = self.node.and_then(|node| node.member(key));
         self.reader.note(&self.label, key, found.is_some());
         let overridden =
             self.section.and_then(|section| self.reader.overrides().find(section, key));
         match (overridden, found) {
             (Some(overridden), _) => Some(Item::from_variable(self.reader, overridden)),
-            (None, Some(value)) => Some(Item::from_file(self.reader, key, value)),
+            (None, Some((_, value))) => Some(Item::from_file(self.reader, key, value)),
             (None, None) => None,
         }
     }
@@ -78,7 +74,7 @@ impl<'r> Table<'r> {
         let item = self.item(key);
         if item.is_none() {
             let title = format!("{} has no `{key}`", self.label);
-            self.reader.absence(Some(self.span.clone()), title, hint.to_owned());
+            self.reader.absence(Some(self.span()), title, hint.to_owned());
         }
         item
     }
@@ -189,34 +185,32 @@ impl<'r> Table<'r> {
     pub(crate) fn section(&self, key: &'static str) -> Self {
         let label = format!("[{key}]");
         let table = self.table(key, label.clone());
-        let table = table.unwrap_or_else(|| Self::new(self.reader, None, 0..0, label));
+        let table = table.unwrap_or_else(|| Self::new(self.reader, None, label));
         Self { section: Some(key), ..table }
     }
 
     /// All keys with their values, in the order of the file; none of them is unknown.
     pub(crate) fn entries(&self) -> Vec<(Name<'r>, Item<'r>)> {
-        let mut entries: Vec<_> = self
-            .entries
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| {
-                let text: &'r str = key.get_ref();
-                let name = Name { reader: self.reader, text, span: key.span() };
-                (name, Item::from_file(self.reader, text, value))
-            })
-            .collect();
-        entries.sort_by_key(|(name, _)| name.span.start);
-        entries
+        let members = match self.node.map(|node| &node.value) {
+            Some(NodeValue::Table(members)) => members.as_slice(),
+            _ => &[],
+        };
+        let entry = |(key, value): &'r Member| {
+            let (text, span) = (key.name.as_str(), key.span.clone());
+            let name = Name { reader: self.reader, text, span };
+            (name, Item::from_file(self.reader, text, value))
+        };
+        members.iter().map(entry).collect()
     }
 
     /// Notes a fault of the table as a whole.
     pub(crate) fn fault(&self, title: impl Into<String>, hint: impl Into<String>) {
-        self.reader.fault(Some(self.span.clone()), title.into(), hint.into());
+        self.reader.fault(Some(self.span()), title.into(), hint.into());
     }
 
     /// Notes that the table lacks something, unless the syntax may be why.
     pub(crate) fn absence(&self, title: impl Into<String>, hint: impl Into<String>) {
-        self.reader.absence(Some(self.span.clone()), title.into(), hint.into());
+        self.reader.absence(Some(self.span()), title.into(), hint.into());
     }
 
     /// Refuses every key that was not asked for.
@@ -236,6 +230,10 @@ impl<'r> Table<'r> {
             }
             name.fault(format!("unknown key `{}`", name.text), hint);
         }
+    }
+
+    fn span(&self) -> Range<usize> {
+        self.node.map(|node| node.span.clone()).unwrap_or_default()
     }
 }
 

@@ -106,7 +106,7 @@ fn every_key_that_is_read_stands_in_the_reference() {
     let folder = folder();
     let (text, path, environment) =
         (in_force(), folder.path().join("munjigi.toml"), BTreeMap::new());
-    let reader = Reader::with_environment(&text, Path::new(&path), &environment);
+    let reader = Reader::new(&text, Path::new(&path), &environment);
 
     let _config = crate::config::read(&reader);
 
