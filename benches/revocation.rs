@@ -17,7 +17,7 @@ use munjigi::drain::Drain;
 use munjigi::journal::{Journal, OnDamage};
 use munjigi::operation::{Generations, Revocation, RevocationKey, Revoked, TokenId};
 use munjigi::revocation::RevocationList;
-use munjigi::store::{Deadlines, Durability, FeedEntry, SqliteStore, Store};
+use munjigi::store::{Deadlines, Durability, FeedEntry, Revocations, SqliteStore};
 use munjigi::token::RevocationKeys;
 use tokio::sync::mpsc;
 

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use munjigi::clock::Now;
 use munjigi::operation::{Revocation, Revoked, TokenId};
-use munjigi::store::{Deadlines, RedisOptions, RedisStore, Store};
+use munjigi::store::{Deadlines, RedisOptions, RedisStore, Revocations};
 
 use redis::RedisServer;
 

@@ -8,14 +8,13 @@
 //! Revocations themselves are held in memory once only, in the list: the file is what the list
 //! would be read from. Hence the one rule here: an entry is in the list before it is appended.
 
-mod events;
 mod file;
+mod forward;
 mod frame;
 mod image;
 mod record;
 mod refill;
 mod store;
-mod tries;
 mod writer;
 
 use std::fs::File;

@@ -23,7 +23,7 @@ use crate::journal::store::Journaled;
 use crate::operation::{RevocationKey, UserId};
 use crate::revocation::SHARDS;
 use crate::store::pause::Pause;
-use crate::store::{FeedEntry, FeedEvent, FeedInterruption, Store, StoreError};
+use crate::store::{FeedEntry, FeedEvent, FeedInterruption, Revocations, StoreError};
 use crate::telemetry::{causes, metric};
 
 /// How long after a change of the store contact counts again: others find it within a second of

@@ -8,18 +8,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join;
 use tokio::sync::{mpsc, watch};
-use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::journal::record::Record;
 use crate::journal::{Journal, JournalError};
 use crate::operation::{
-    Email, Identifier, RefreshHash, Revocation, RevocationKey, Revoked, SessionId, UserId,
+    Identifier, RefreshHash, Revocation, RevocationKey, Revoked, SessionId, UserId,
 };
 use crate::revocation::RevocationList;
 use crate::store::{
-    CodePurpose, FeedEntry, FeedEvent, Listing, Lookup, NewCode, NewMail, NewSession, NewUser,
-    QueuedMail, RedisStore, Rotation, Session, Store, StoreError, Successor, User, UserChange,
+    Accounts, FeedEntry, FeedEvent, Listing, Lookup, NewSession, NewUser, RedisStore, Revocations,
+    Rotation, Session, Sessions, SigningKeys, Store, StoreError, Successor, User, UserChange,
 };
 use crate::telemetry::causes;
 use crate::token::StoredKey;
@@ -207,7 +206,7 @@ impl Journaled {
 const KEYS_PATIENCE: Duration = Duration::from_secs(2);
 
 #[async_trait]
-impl Store for Journaled {
+impl Accounts for Journaled {
     async fn create_user(&self, user: NewUser) -> Result<User, StoreError> {
         let user = self.store.create_user(user).await?;
         self.note_number(user.id).await;
@@ -252,7 +251,10 @@ impl Store for Journaled {
         }
         Ok(changed)
     }
+}
 
+#[async_trait]
+impl Sessions for Journaled {
     async fn open_session(
         &self,
         session: NewSession,
@@ -317,7 +319,10 @@ impl Store for Journaled {
     ) -> Result<bool, StoreError> {
         self.both(revocations, self.store.end_session(session, revocations)).await
     }
+}
 
+#[async_trait]
+impl Revocations for Journaled {
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
         self.both(revocations, self.store.revoke(revocations)).await
     }
@@ -346,6 +351,13 @@ impl Store for Journaled {
         Ok(stored.max(known))
     }
 
+    async fn follow(&self, events: mpsc::Sender<FeedEvent>) {
+        self.relay(&events).await;
+    }
+}
+
+#[async_trait]
+impl SigningKeys for Journaled {
     /// While the store is away, the keys that this node remembers.
     async fn signing_keys(&self, issuer: &str) -> Result<Vec<StoredKey>, StoreError> {
         let asked = tokio::time::timeout(KEYS_PATIENCE, self.stored_keys(issuer)).await;
@@ -371,43 +383,10 @@ impl Store for Journaled {
         self.note_keys(issuer, &keys).await;
         Ok(keys)
     }
+}
 
-    async fn put_code(&self, code: NewCode, mail: NewMail) -> Result<(), StoreError> {
-        self.store.put_code(code, mail).await
-    }
-
-    async fn try_code(
-        &self,
-        purpose: CodePurpose,
-        realm: &str,
-        email: &Email,
-        hash: &[u8; 32],
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.store.try_code(purpose, realm, email, hash, now).await
-    }
-
-    async fn queue_mail(&self, mail: NewMail) -> Result<(), StoreError> {
-        self.store.queue_mail(mail).await
-    }
-
-    async fn take_mails(
-        &self,
-        now: Timestamp,
-        hidden_until: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<QueuedMail>, StoreError> {
-        self.store.take_mails(now, hidden_until, limit).await
-    }
-
-    async fn postpone_mail(&self, id: Uuid, until: Timestamp) -> Result<(), StoreError> {
-        self.store.postpone_mail(id, until).await
-    }
-
-    async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError> {
-        self.store.drop_mail(id).await
-    }
-
+#[async_trait]
+impl Store for Journaled {
     async fn backup_mark(&self) -> Result<Option<Timestamp>, StoreError> {
         self.store.backup_mark().await
     }
@@ -418,10 +397,6 @@ impl Store for Journaled {
 
     async fn purge(&self, now: Timestamp) -> Result<(), StoreError> {
         self.store.purge(now).await
-    }
-
-    async fn follow(&self, events: mpsc::Sender<FeedEvent>) {
-        self.relay(&events).await;
     }
 
     /// The Redis tells by its heartbeat, which is a write.

@@ -2,9 +2,60 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
+
 use crate::clock::Timestamp;
-use crate::operation::{Email, UserId, Username};
+use crate::operation::{Email, Identifier, Revocation, UserId, Username};
 use crate::store::StoreError;
+
+/// The accounts of a store.
+#[async_trait]
+pub trait Accounts {
+    /// Makes an account with the next number.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] when the realm has the email address or user name already.
+    async fn create_user(&self, user: NewUser) -> Result<User, StoreError>;
+
+    /// Finds an account; with its attributes for [`Lookup::Whole`] alone.
+    ///
+    /// By email address or user name, the others take as many steps for one that nobody has as for
+    /// one that somebody has, however large the account is: their time must not tell which it is.
+    async fn find_user(
+        &self,
+        realm: &str,
+        who: &Identifier,
+        lookup: Lookup,
+    ) -> Result<Option<User>, StoreError>;
+
+    /// Lists accounts of a realm by number, after `after`, at most `limit`; without attributes. One
+    /// that does not read is named, and hides no other.
+    async fn list_users(
+        &self,
+        realm: &str,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Listing, StoreError>;
+
+    /// Changes an account; ends what the change says it ends, in the same step.
+    ///
+    /// Where [`UserChange::ends_tokens`], the user's generation rises ([`crate::store::above`]) and a
+    /// [`crate::operation::Revoked::User`] until `revoked_until` is recorded; where
+    /// [`UserChange::ends_sessions`], all the user's sessions go as well. They go, too, where a floor
+    /// above the user's generation is recorded, which the generation then rises above: another
+    /// change was cut short or lost, and may have ended them. A change that does not
+    /// apply (as its variant says) changes and ends nothing. Answers the account as it is now (as it
+    /// was, for [`UserChange::Remove`]) without attributes, and the revocations that were recorded;
+    /// `None` when there is no such account. One that does not read can be removed all the same.
+    async fn change_user(
+        &self,
+        realm: &str,
+        user: UserId,
+        change: UserChange,
+        now: Timestamp,
+        revoked_until: Timestamp,
+    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError>;
+}
 
 /// An account.
 #[derive(Clone, Debug, PartialEq)]

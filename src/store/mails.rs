@@ -1,9 +1,57 @@
 //! Queued mails, and the codes that they carry.
 
+use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::operation::Email;
+use crate::store::StoreError;
+
+/// The mail queue of a store, and its mailed codes.
+#[async_trait]
+pub trait Mails {
+    /// Keeps a code and queues its mail, in one step. Older codes of the same purpose and address
+    /// live on until they end.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when the mail queue is.
+    async fn put_code(&self, code: NewCode, mail: NewMail) -> Result<(), StoreError>;
+
+    /// Counts a guess at each code of the address, then judges it, in one step: whatever the
+    /// concurrency, no more guesses are judged than a code allows. A right guess uses all of them up.
+    async fn try_code(
+        &self,
+        purpose: CodePurpose,
+        realm: &str,
+        email: &Email,
+        hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Queues a mail; the answer means that it is durable. One that waits already is not queued
+    /// twice.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when the queue holds [`MOST_MAILS`].
+    async fn queue_mail(&self, mail: NewMail) -> Result<(), StoreError>;
+
+    /// Takes mails that are due, longest due first, at most `limit`, and hides them from every node
+    /// until `hidden_until`: who takes one either drops or postpones it before then.
+    ///
+    /// Mails that have expired are deleted and not given out.
+    async fn take_mails(
+        &self,
+        now: Timestamp,
+        hidden_until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<QueuedMail>, StoreError>;
+
+    /// Makes a mail due again at `until`.
+    async fn postpone_mail(&self, id: Uuid, until: Timestamp) -> Result<(), StoreError>;
+
+    /// Deletes a mail that was sent or given up.
+    async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError>;
+}
 
 /// A mail to be sent, readable only with the gateway's own key.
 #[derive(Clone, Debug, PartialEq, Eq)]

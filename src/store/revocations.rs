@@ -1,7 +1,39 @@
 //! Revocations as a store records them and feeds them to gateways.
 
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
 use crate::clock::{BootTime, Timestamp};
 use crate::operation::{Revocation, RevocationKey};
+use crate::store::StoreError;
+
+/// The revocations of a store, and the generations of its sites.
+#[async_trait]
+pub trait Revocations {
+    /// Records revocations; the answer means that they are durable.
+    ///
+    /// A [`crate::operation::Revoked::Site`] also raises that site's generation to its floor, and a
+    /// [`crate::operation::Revoked::Key`] also takes the key from the site's signing keys.
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError>;
+
+    /// Looks one revocation up in the store itself (`when_stale = "ask"`): whether it stands, and
+    /// its floor.
+    async fn find_revocation(
+        &self,
+        key: RevocationKey,
+        now: Timestamp,
+    ) -> Result<Option<u64>, StoreError>;
+
+    /// The site's generation: zero until it was raised.
+    async fn site_generation(&self, issuer: &str) -> Result<u64, StoreError>;
+
+    /// Follows the revocations, and sends them until `events` closes.
+    ///
+    /// First everything that is recorded and has not expired, then what comes, in order. It
+    /// reconnects by itself, for ever, with back-off; it reports contact only after everything
+    /// acknowledged before was sent.
+    async fn follow(&self, events: mpsc::Sender<FeedEvent>);
+}
 
 /// What a store tells a node about revocations.
 #[derive(Clone, Debug)]

@@ -1,7 +1,79 @@
 //! Sessions, and the rotation of their refresh tokens.
 
+use std::time::Duration;
+
+use async_trait::async_trait;
+
 use crate::clock::Timestamp;
 use crate::operation::{RefreshHash, Revocation, SessionId, UserId};
+use crate::store::StoreError;
+
+/// The sessions of a store.
+#[async_trait]
+pub trait Sessions {
+    /// Opens a session and notes the login on the account.
+    ///
+    /// It happens only if the account is enabled and still of `session.generation`, so that a
+    /// login that races a password change opens nothing: then the answer is `None`. Where a floor
+    /// above that generation is recorded, the account's follows it, and all its sessions end. With
+    /// `session.replaces_others`, the user's other sessions of the same issuer end and are
+    /// revoked until `revoked_until`; those revocations are the answer.
+    async fn open_session(
+        &self,
+        session: NewSession,
+        revoked_until: Timestamp,
+    ) -> Result<Option<Vec<Revocation>>, StoreError>;
+
+    /// Finds a session that has not ended by any refresh token it ever had.
+    async fn find_session_by_refresh(
+        &self,
+        issuer: &str,
+        presented: &RefreshHash,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError>;
+
+    /// Whether a refresh token is the one of its session that was not exchanged yet.
+    async fn is_newest_refresh(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+    ) -> Result<bool, StoreError>;
+
+    /// Exchanges a refresh token for its successor, atomically.
+    ///
+    /// `presented` the newest: `successor` takes its place ([`Rotation::Rotated`]). The parent of
+    /// the newest, within `grace` of the rotation: the same successor again
+    /// ([`Rotation::Repeated`]). Any other token that the session ever had: theft; the session
+    /// ends and is revoked until `revoked_until` ([`Rotation::Reused`]). Unknown, or of a session
+    /// that ended, expired or is revoked: [`Rotation::Refused`]; so is any of a user whose generation
+    /// is below the floor that is recorded, which it follows, and all whose sessions end.
+    async fn rotate(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+        successor: Successor,
+        grace: Duration,
+        revoked_until: Timestamp,
+    ) -> Result<Rotation, StoreError>;
+
+    /// Lists a user's sessions of an issuer that have not ended, newest first.
+    async fn list_sessions(
+        &self,
+        realm: &str,
+        user: UserId,
+        issuer: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// Ends a session and records the revocations, in one step; `false` when there was none.
+    ///
+    /// The revocations are recorded either way.
+    async fn end_session(
+        &self,
+        session: SessionId,
+        revocations: &[Revocation],
+    ) -> Result<bool, StoreError>;
+}
 
 /// A session (a *family* of refresh tokens): one login and the refreshes that follow.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! What a server must be, and what is told where it is not.
 
 use munjigi::secret::Secret;
-use munjigi::store::{RedisOptions, RedisStore, Store, StoreError};
+use munjigi::store::{Accounts, Mails, RedisOptions, RedisStore, Revocations, Store, StoreError};
 
 use crate::fixture::{mail, new_user, now, of_token, told, until};
 use crate::redis_server::RedisServer;

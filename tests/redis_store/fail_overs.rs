@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use munjigi::journal::Journaled;
 use munjigi::operation::{RefreshHash, Revocation};
-use munjigi::store::{NewUser, RedisOptions, RedisStore, Rotation, Store, UserChange};
+use munjigi::store::{
+    Accounts, NewUser, RedisOptions, RedisStore, Revocations, Rotation, Sessions, Store, UserChange,
+};
 use tempfile::TempDir;
 
 use crate::fake_sentinel::FakeSentinel;

@@ -7,7 +7,7 @@ use munjigi::clock::{Now, Timestamp};
 use munjigi::config::Algorithm;
 use munjigi::operation::{Revocation, Revoked};
 use munjigi::revocation::Freshness;
-use munjigi::store::{RedisStore, Store};
+use munjigi::store::{RedisStore, Revocations, SigningKeys, Store};
 use munjigi::token::StoredKey;
 
 use crate::fixture::{ISSUER, eventually, now, of_token, until, user};

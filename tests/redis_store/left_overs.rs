@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use munjigi::operation::{RefreshHash, Revocation, Revoked, UserId};
-use munjigi::store::{Lookup, NewUser, RedisStore, Rotation, Store, StoreError, UserChange};
+use munjigi::store::{Accounts, Lookup, NewUser, RedisStore, Rotation, StoreError, UserChange};
 
 use crate::fixture::{
     HOUR, ISSUER, REALM, by_email, login, new_user, now, of_session, successor, until, user,

@@ -8,7 +8,7 @@ use munjigi::drain::Drain;
 use munjigi::journal::{Journal, Journaled, OnDamage};
 use munjigi::operation::Revocation;
 use munjigi::revocation::{Freshness, RevocationList};
-use munjigi::store::{RedisOptions, RedisStore, Store, StoreError};
+use munjigi::store::{RedisOptions, RedisStore, Revocations, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 

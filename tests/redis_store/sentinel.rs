@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use munjigi::operation::Revocation;
-use munjigi::store::{Deadlines, RedisOptions, RedisStore, Store};
+use munjigi::store::{Accounts, Deadlines, RedisOptions, RedisStore, Store};
 
 use crate::fake_sentinel::FakeSentinel;
 use crate::fixture::{eventually, new_user, now, of_token, told};

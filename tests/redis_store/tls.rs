@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use munjigi::store::{RedisOptions, RedisStore, Store, StoreError};
+use munjigi::store::{Accounts, RedisOptions, RedisStore, StoreError};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 

@@ -8,8 +8,9 @@ use munjigi::config::Algorithm;
 use munjigi::operation::{Identifier, RefreshHash, RevocationKey, SessionId};
 use munjigi::secret::Secret;
 use munjigi::store::{
-    Archive, CodePurpose, Events, FeedEvent, FeedInterruption, Lookup, NewSession, Page, Record,
-    RedisOptions, RedisStore, Store, StoreError, User, UserChange, WaitingEvent,
+    Accounts, Archive, CodePurpose, Events, FeedEvent, FeedInterruption, Lookup, Mails, NewSession,
+    Page, Record, RedisOptions, RedisStore, Revocations, Sessions, SigningKeys, Store, StoreError,
+    User, UserChange, WaitingEvent,
 };
 use munjigi::token::StoredKey;
 use tokio::sync::mpsc;

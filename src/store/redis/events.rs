@@ -16,7 +16,7 @@ impl Events for RedisStore {
         script.arg(event.id.to_string()).arg(event.text);
         // Due at once, whatever the clock of whoever looks; in the order of their names.
         script.arg(0).arg(score(Revocation::NEVER_ENDS)).arg(MOST_EVENTS);
-        let is_queued = self.within(self.deadlines.command, self.script(&script)).await?;
+        let is_queued = self.in_time(self.script(&script)).await?;
         if is_queued { Ok(()) } else { Err(StoreError::Full) }
     }
 
@@ -28,8 +28,7 @@ impl Events for RedisStore {
     ) -> Result<Vec<WaitingEvent>, StoreError> {
         let mut script = queue_script(&TAKE, self.keys.events());
         script.arg(score(now)).arg(score(hidden_until)).arg(limit.min(MOST_EVENTS));
-        let taken: Vec<(String, Vec<u8>, u32, i64)> =
-            self.within(self.deadlines.command, self.script(&script)).await?;
+        let taken: Vec<(String, Vec<u8>, u32, i64)> = self.in_time(self.script(&script)).await?;
         // What has no such name was put there by hand: it must not hold up the rest.
         let read = |(id, text, _, _): (String, Vec<u8>, _, _)| {
             let text = String::from_utf8_lossy(&text).into_owned();
@@ -45,6 +44,6 @@ impl Events for RedisStore {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let mut script = queue_script(&DELETE, self.keys.events());
         script.arg(ids);
-        self.within(self.deadlines.command, self.script(&script)).await
+        self.in_time(self.script(&script)).await
     }
 }

@@ -6,26 +6,97 @@
 
 use std::sync::LazyLock;
 
+use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::operation::Email;
 use crate::store::redis::code::code_text;
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::connection::script::{Invocation, Script};
-use crate::store::redis::keyspace::QueueKeys;
+use crate::store::redis::keyspace::{QueueKeys, hex};
 use crate::store::redis::revocations::revocation::score;
 use crate::store::redis::sessions::session::kept_for;
-use crate::store::{MOST_MAILS, NewCode, NewMail, QueuedMail, RedisStore, StoreError};
+use crate::store::{
+    CodePurpose, MOST_MAILS, Mails, NewCode, NewMail, QueuedMail, RedisStore, StoreError,
+};
 
 pub(super) static QUEUE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/queue_mail.lua")));
 pub(super) static TAKE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/take_mails.lua")));
+static GUESS: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/guess_code.lua")));
 pub(super) static DELETE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/delete_mails.lua")));
 
 /// Most mails that one script deletes: a script keeps all others waiting.
 const BATCH: usize = 500;
+
+#[async_trait]
+impl Mails for RedisStore {
+    async fn put_code(&self, code: NewCode, mail: NewMail) -> Result<(), StoreError> {
+        self.in_time(self.enqueue(&mail, Some(&code))).await
+    }
+
+    /// Counts a guess at each code of the address, then judges it.
+    ///
+    /// A guess whose answer was lost counts twice, and where it was right the codes are used up: the
+    /// user has to ask for another.
+    async fn try_code(
+        &self,
+        purpose: CodePurpose,
+        realm: &str,
+        email: &Email,
+        hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut script = GUESS.prepare_invoke();
+        script.key(self.keys.codes(purpose, realm, email));
+        script.arg(hex(hash)).arg(now.as_millis());
+        self.in_time(self.script(&script)).await
+    }
+
+    async fn queue_mail(&self, mail: NewMail) -> Result<(), StoreError> {
+        self.in_time(self.enqueue(&mail, None)).await
+    }
+
+    /// Deletes what has expired, then takes what is due.
+    ///
+    /// A taking whose answer was lost is not repeated for its mails: they fall due again at
+    /// `hidden_until`.
+    async fn take_mails(
+        &self,
+        now: Timestamp,
+        hidden_until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<QueuedMail>, StoreError> {
+        self.in_time(async {
+            self.delete_expired(now).await?;
+            let mut script = queue_script(&TAKE, self.keys.mails());
+            script.arg(score(now)).arg(score(hidden_until)).arg(limit.min(MOST_MAILS));
+            let taken: Vec<(String, Vec<u8>, u32, i64)> = self.script(&script).await?;
+            let read = |(id, sealed, attempts, expires_at): (String, _, _, _)| {
+                let expires_at = Timestamp::from_millis(expires_at);
+                let id = id.parse().ok().ok_or_else(|| corrupt("mail", &id))?;
+                Ok(QueuedMail { id, sealed, attempts, expires_at })
+            };
+            taken.into_iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// Makes a mail due at `until`, if it is still there.
+    async fn postpone_mail(&self, id: Uuid, until: Timestamp) -> Result<(), StoreError> {
+        let mut hide = redis::cmd("ZADD");
+        hide.arg(self.keys.mails().due).arg("XX").arg(score(until)).arg(id.to_string());
+        self.in_time(self.command(&hide)).await
+    }
+
+    async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError> {
+        self.in_time(self.delete_mails(&[id.to_string()])).await
+    }
+}
 
 impl RedisStore {
     /// Queues a mail, and keeps the code that stands in it, if there is one.
@@ -44,35 +115,6 @@ impl RedisStore {
         if self.script(&script).await? { Ok(()) } else { Err(StoreError::Full) }
     }
 
-    /// Deletes what has expired, then takes what is due.
-    ///
-    /// A taking whose answer was lost is not repeated for its mails: they fall due again at
-    /// `hidden_until`.
-    pub(super) async fn take_due(
-        &self,
-        now: Timestamp,
-        hidden_until: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<QueuedMail>, StoreError> {
-        self.delete_expired(now).await?;
-        let mut script = queue_script(&TAKE, self.keys.mails());
-        script.arg(score(now)).arg(score(hidden_until)).arg(limit.min(MOST_MAILS));
-        let taken: Vec<(String, Vec<u8>, u32, i64)> = self.script(&script).await?;
-        let read = |(id, sealed, attempts, expires_at): (String, _, _, _)| {
-            let expires_at = Timestamp::from_millis(expires_at);
-            let id = id.parse().ok().ok_or_else(|| corrupt("mail", &id))?;
-            Ok(QueuedMail { id, sealed, attempts, expires_at })
-        };
-        taken.into_iter().map(read).collect()
-    }
-
-    /// Makes a mail due at `until`, if it is still there.
-    pub(super) async fn hide_mail(&self, id: Uuid, until: Timestamp) -> Result<(), StoreError> {
-        let mut hide = redis::cmd("ZADD");
-        hide.arg(self.keys.mails().due).arg("XX").arg(score(until)).arg(id.to_string());
-        self.command(&hide).await
-    }
-
     pub(super) async fn delete_mails(&self, ids: &[String]) -> Result<(), StoreError> {
         let mut script = queue_script(&DELETE, self.keys.mails());
         script.arg(ids);
@@ -80,7 +122,7 @@ impl RedisStore {
     }
 
     pub(super) async fn purge_mails(&self, now: Timestamp) -> Result<(), StoreError> {
-        while self.within(self.deadlines.command, self.delete_expired(now)).await? == BATCH {}
+        while self.in_time(self.delete_expired(now)).await? == BATCH {}
         Ok(())
     }
 

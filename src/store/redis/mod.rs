@@ -24,27 +24,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::{Cmd, FromRedisValue};
-use tokio::sync::mpsc;
-use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::operation::{
-    Email, Identifier, RefreshHash, Revocation, RevocationKey, SessionId, UserId,
-};
 use crate::secret::Secret;
-use crate::store::redis::accounts::record::UserRecord;
 use crate::store::redis::connection::call::{Call, Wait};
 use crate::store::redis::connection::fault::is_wrong_type;
 use crate::store::redis::connection::script::Invocation;
 use crate::store::redis::connection::topology::{Route, Watch};
 use crate::store::redis::connection::wrong_type::wrong_types;
 use crate::store::redis::keyspace::Keyspace;
-use crate::store::redis::revocations::feed::Feed;
-use crate::store::{
-    Archive, CodePurpose, Deadlines, FeedEvent, Listing, Lookup, NewCode, NewMail, NewSession,
-    NewUser, Page, QueuedMail, Rotation, Session, Store, StoreError, Successor, User, UserChange,
-};
-use crate::token::StoredKey;
+use crate::store::{Deadlines, Store, StoreError};
 
 pub(super) use connection::fault::is_outage;
 
@@ -151,7 +140,7 @@ impl RedisStore {
     /// # Errors
     /// As [`RedisStore::connect`].
     pub async fn check(&self) -> Result<(), StoreError> {
-        self.within(self.deadlines.command, self.check_servers()).await
+        self.in_time(self.check_servers()).await
     }
 
     /// Runs an operation under its deadline; one that runs out casts doubt on the connection.
@@ -170,6 +159,14 @@ impl RedisStore {
                 Err(StoreError::TimedOut(deadline))
             }
         }
+    }
+
+    /// Runs an operation under the deadline of a command.
+    fn in_time<T>(
+        &self,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> impl Future<Output = Result<T, StoreError>> {
+        self.within(self.deadlines.command, operation)
     }
 
     /// Asks; a key of another type is named.
@@ -192,7 +189,7 @@ impl RedisStore {
     }
 
     /// Answers only once as many replicas have what the script wrote as the operator asked for.
-    async fn lasting_script<T: FromRedisValue>(
+    async fn replicated_script<T: FromRedisValue>(
         &self,
         script: &Invocation<'_>,
     ) -> Result<T, StoreError> {
@@ -204,190 +201,16 @@ impl RedisStore {
 }
 
 #[async_trait]
-impl Archive for RedisStore {
-    async fn export(&self, now: Timestamp, pages: mpsc::Sender<Page>) -> Result<(), StoreError> {
-        self.export_all(now, pages).await
-    }
-
-    async fn import(&self, page: Page, now: Timestamp) -> Result<(), StoreError> {
-        self.import_all(page, now).await
-    }
-
-    async fn is_empty(&self) -> Result<bool, StoreError> {
-        self.holds_nothing().await
-    }
-}
-
-#[async_trait]
 impl Store for RedisStore {
-    async fn create_user(&self, user: NewUser) -> Result<User, StoreError> {
-        let attributes = accounts::record::to_json(&user.attributes)?;
-        self.within(self.deadlines.command, self.make_user(user, attributes)).await
-    }
-
-    async fn find_user(
-        &self,
-        realm: &str,
-        who: &Identifier,
-        lookup: Lookup,
-    ) -> Result<Option<User>, StoreError> {
-        let deadline = match lookup {
-            Lookup::Login => self.deadlines.lookup,
-            Lookup::Routine | Lookup::Whole => self.deadlines.command,
-        };
-        let found = self.within(deadline, self.look_user_up(realm, who, lookup)).await?;
-        found.map(UserRecord::complete).transpose()
-    }
-
-    async fn list_users(
-        &self,
-        realm: &str,
-        after: Option<UserId>,
-        limit: usize,
-    ) -> Result<Listing, StoreError> {
-        self.within(self.deadlines.command, self.page_of_users(realm, after, limit)).await
-    }
-
-    async fn change_user(
-        &self,
-        realm: &str,
-        user: UserId,
-        change: UserChange,
-        now: Timestamp,
-        revoked_until: Timestamp,
-    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
-        let work = self.alter_user(realm, user, &change, (now, revoked_until));
-        self.within(self.deadlines.command, work).await
-    }
-
-    async fn open_session(
-        &self,
-        session: NewSession,
-        revoked_until: Timestamp,
-    ) -> Result<Option<Vec<Revocation>>, StoreError> {
-        self.within(self.deadlines.command, self.log_in(&session, revoked_until)).await
-    }
-
-    async fn find_session_by_refresh(
-        &self,
-        issuer: &str,
-        presented: &RefreshHash,
-        now: Timestamp,
-    ) -> Result<Option<Session>, StoreError> {
-        let work = self.session_of_refresh(issuer, presented, now);
-        self.within(self.deadlines.command, work).await
-    }
-
-    async fn is_newest_refresh(
-        &self,
-        session: SessionId,
-        presented: &RefreshHash,
-    ) -> Result<bool, StoreError> {
-        self.within(self.deadlines.command, self.is_newest(session, presented)).await
-    }
-
-    async fn rotate(
-        &self,
-        session: SessionId,
-        presented: &RefreshHash,
-        successor: Successor,
-        grace: Duration,
-        revoked_until: Timestamp,
-    ) -> Result<Rotation, StoreError> {
-        let work = self.exchange(session, presented, &successor, grace, revoked_until);
-        self.within(self.deadlines.command, work).await
-    }
-
-    async fn list_sessions(
-        &self,
-        realm: &str,
-        user: UserId,
-        issuer: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Vec<Session>, StoreError> {
-        let work = self.sessions_of_user(realm, user, issuer, now);
-        self.within(self.deadlines.command, work).await
-    }
-
-    async fn end_session(
-        &self,
-        session: SessionId,
-        revocations: &[Revocation],
-    ) -> Result<bool, StoreError> {
-        self.within(self.deadlines.command, self.log_out(session, revocations)).await
-    }
-
-    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
-        self.within(self.deadlines.command, self.append(revocations)).await
-    }
-
-    async fn find_revocation(
-        &self,
-        key: RevocationKey,
-        now: Timestamp,
-    ) -> Result<Option<u64>, StoreError> {
-        self.within(self.deadlines.command, self.standing_floor(key, now)).await
-    }
-
-    async fn site_generation(&self, issuer: &str) -> Result<u64, StoreError> {
-        self.within(self.deadlines.command, self.generation_of_site(issuer)).await
-    }
-
-    async fn signing_keys(&self, issuer: &str) -> Result<Vec<StoredKey>, StoreError> {
-        self.within(self.deadlines.command, self.keys_of_site(issuer)).await
-    }
-
-    async fn add_signing_key(
-        &self,
-        issuer: &str,
-        key: StoredKey,
-    ) -> Result<Vec<StoredKey>, StoreError> {
-        self.within(self.deadlines.command, self.add_key_of_site(issuer, &key)).await
-    }
-
-    async fn put_code(&self, code: NewCode, mail: NewMail) -> Result<(), StoreError> {
-        self.within(self.deadlines.command, self.enqueue(&mail, Some(&code))).await
-    }
-
-    async fn try_code(
-        &self,
-        purpose: CodePurpose,
-        realm: &str,
-        email: &Email,
-        hash: &[u8; 32],
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let work = self.guess_code(purpose, realm, email, hash, now);
-        self.within(self.deadlines.command, work).await
-    }
-
-    async fn queue_mail(&self, mail: NewMail) -> Result<(), StoreError> {
-        self.within(self.deadlines.command, self.enqueue(&mail, None)).await
-    }
-
-    async fn take_mails(
-        &self,
-        now: Timestamp,
-        hidden_until: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<QueuedMail>, StoreError> {
-        self.within(self.deadlines.command, self.take_due(now, hidden_until, limit)).await
-    }
-
-    async fn postpone_mail(&self, id: Uuid, until: Timestamp) -> Result<(), StoreError> {
-        self.within(self.deadlines.command, self.hide_mail(id, until)).await
-    }
-
-    async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError> {
-        self.within(self.deadlines.command, self.delete_mails(&[id.to_string()])).await
-    }
-
     async fn backup_mark(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.within(self.deadlines.command, self.saved_at()).await
+        let mut ask = redis::cmd("GET");
+        ask.arg(self.keys.backup_mark());
+        let saved_at: Option<i64> = self.in_time(self.command(&ask)).await?;
+        Ok(saved_at.map(Timestamp::from_millis))
     }
 
     async fn mark_as_backup(&self, saved_at: Option<Timestamp>) -> Result<(), StoreError> {
-        self.within(self.deadlines.command, self.set_saved_at(saved_at)).await
+        self.in_time(self.set_saved_at(saved_at)).await
     }
 
     async fn purge(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -395,11 +218,6 @@ impl Store for RedisStore {
         self.purge_revocations(now).await?;
         self.purge_mails(now).await?;
         self.purge_sessions(now).await
-    }
-
-    async fn follow(&self, events: mpsc::Sender<FeedEvent>) {
-        let waiting = self.waiting.as_ref().map(|(route, _)| route);
-        Feed::new(&self.route, waiting, &self.keys, self.deadlines.command).run(&events).await;
     }
 
     fn describe(&self) -> String {

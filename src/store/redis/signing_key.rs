@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use crate::config::Algorithm;
 use crate::secret::Secret;
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::connection::script::Script;
-use crate::store::{RedisStore, StoreError};
+use crate::store::{RedisStore, SigningKeys, StoreError};
 use crate::token::StoredKey;
 
 static ADD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/add_key.lua")));
@@ -22,6 +23,28 @@ static ADD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("script
 struct KeyRecord {
     material: String,
     created_at: Timestamp,
+}
+
+#[async_trait]
+impl SigningKeys for RedisStore {
+    async fn signing_keys(&self, issuer: &str) -> Result<Vec<StoredKey>, StoreError> {
+        self.in_time(self.keys_of_site(issuer)).await
+    }
+
+    async fn add_signing_key(
+        &self,
+        issuer: &str,
+        key: StoredKey,
+    ) -> Result<Vec<StoredKey>, StoreError> {
+        let mut script = ADD.prepare_invoke();
+        script.key(self.keys.signing_keys(issuer));
+        script.arg(key.algorithm.name()).arg(&key.kid).arg(write_key(&key)?);
+        self.in_time(async {
+            self.script::<()>(&script).await?;
+            self.keys_of_site(issuer).await
+        })
+        .await
+    }
 }
 
 impl RedisStore {
@@ -34,18 +57,6 @@ impl RedisStore {
             .collect::<Result<Vec<_>, _>>()?;
         keys.sort_by(|one, other| (one.created_at, &one.kid).cmp(&(other.created_at, &other.kid)));
         Ok(keys)
-    }
-
-    pub(super) async fn add_key_of_site(
-        &self,
-        issuer: &str,
-        key: &StoredKey,
-    ) -> Result<Vec<StoredKey>, StoreError> {
-        let mut script = ADD.prepare_invoke();
-        script.key(self.keys.signing_keys(issuer));
-        script.arg(key.algorithm.name()).arg(&key.kid).arg(write_key(key)?);
-        self.script::<()>(&script).await?;
-        self.keys_of_site(issuer).await
     }
 
     /// Adds a key unless there is one of its name, whatever others there are.

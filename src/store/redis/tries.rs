@@ -46,7 +46,7 @@ impl Tries for RedisStore {
     ) -> Result<(), StoreError> {
         let mut forget = redis::cmd(if name.is_some() { "HDEL" } else { "DEL" });
         forget.arg(self.keys.tries(subject)).arg(name);
-        self.within(self.deadlines.command, self.command(&forget)).await
+        self.in_time(self.command(&forget)).await
     }
 
     async fn tries(
@@ -57,7 +57,7 @@ impl Tries for RedisStore {
         let key = self.keys.tries(subject);
         let mut ask = redis::cmd("HGETALL");
         ask.arg(&key);
-        let all = self.within(self.deadlines.command, self.command(&ask)).await?;
+        let all = self.in_time(self.command(&ask)).await?;
         let counts = BTreeMap::into_iter(all).map(|(name, text): (String, String)| {
             let (count, ends_at) = text.split_once(':')?;
             Some(TryCount { name, count: count.parse().ok()?, ends_at: ends_at.parse().ok()? })
@@ -110,6 +110,6 @@ impl RedisStore {
             };
             script.arg(name).arg(kind).arg(most).arg(span);
         }
-        self.within(self.deadlines.command, self.script(&script)).await
+        self.in_time(self.script(&script)).await
     }
 }

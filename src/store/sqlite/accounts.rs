@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -11,7 +12,58 @@ use crate::clock::Timestamp;
 use crate::operation::{Email, Identifier, Revocation, RevocationKey, Revoked, UserId, Username};
 use crate::store::sqlite::fault::{signed, unsigned};
 use crate::store::sqlite::{revocations, sessions};
-use crate::store::{Listing, Lookup, NewUser, StoreError, User, UserChange, above};
+use crate::store::{
+    Accounts, Listing, Lookup, NewUser, SqliteStore, StoreError, User, UserChange, above,
+};
+
+#[async_trait]
+impl Accounts for SqliteStore {
+    async fn create_user(&self, user: NewUser) -> Result<User, StoreError> {
+        let attributes = attributes_text(&user.attributes)?;
+        self.write(move |connection| create(connection, user, attributes.as_deref())).await
+    }
+
+    async fn find_user(
+        &self,
+        realm: &str,
+        who: &Identifier,
+        lookup: Lookup,
+    ) -> Result<Option<User>, StoreError> {
+        let deadline = match lookup {
+            Lookup::Login => self.deadlines.lookup,
+            Lookup::Routine | Lookup::Whole => self.deadlines.command,
+        };
+        let (realm, who) = (realm.to_owned(), who.clone());
+        let query = move |connection: &Connection| find(connection, &realm, &who, lookup);
+        let found = self.readers.ask(deadline, query).await?;
+        found.map(Account::complete).transpose()
+    }
+
+    async fn list_users(
+        &self,
+        realm: &str,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Listing, StoreError> {
+        let realm = realm.to_owned();
+        self.read(move |connection| list(connection, &realm, after, limit)).await
+    }
+
+    async fn change_user(
+        &self,
+        realm: &str,
+        user: UserId,
+        wanted: UserChange,
+        now: Timestamp,
+        revoked_until: Timestamp,
+    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
+        let realm = realm.to_owned();
+        self.write(move |connection| {
+            change(connection, &realm, user, &wanted, (now, revoked_until))
+        })
+        .await
+    }
+}
 
 /// An account, and its attributes as they are stored, where they were asked for.
 ///

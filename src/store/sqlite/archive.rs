@@ -4,7 +4,9 @@
 //! running gateway writes meanwhile.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
@@ -12,11 +14,13 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::operation::{Email, RefreshHash, RevocationKey, SessionId, UserId};
 use crate::store::archive::Pages;
-use crate::store::sqlite::fault::{signed, unsigned};
-use crate::store::sqlite::{accounts, backup, keys, revocations, sessions, tries};
+use crate::store::sqlite::database::Link;
+use crate::store::sqlite::fault::{Fault, signed, unsigned};
+use crate::store::sqlite::{accounts, backup, revocations, sessions, signing_keys, tries};
 use crate::store::tries::micros;
 use crate::store::{
-    CodePurpose, FeedEntry, KeptMail, KeptRefresh, NewCode, Page, Record, StoreError, TrySubject,
+    Archive, CodePurpose, FeedEntry, KeptMail, KeptRefresh, NewCode, Page, Record, SqliteStore,
+    StoreError, TrySubject,
 };
 
 /// Why an export ends.
@@ -29,6 +33,23 @@ enum End {
 impl<T: Into<StoreError>> From<T> for End {
     fn from(error: T) -> Self {
         Self::Failed(error.into())
+    }
+}
+
+#[async_trait]
+impl Archive for SqliteStore {
+    async fn export(&self, now: Timestamp, pages: Sender<Page>) -> Result<(), StoreError> {
+        let database = Arc::clone(&self.database);
+        let work = move || export(Link::open(&database)?.connection()?, now, pages);
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_ended| Err(Fault::Ended.into()))
+    }
+
+    async fn import(&self, page: Page, _now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| import(connection, &page)).await
+    }
+
+    async fn is_empty(&self) -> Result<bool, StoreError> {
+        self.read(is_empty).await
     }
 }
 
@@ -86,7 +107,7 @@ impl Export<'_> {
             .query_map([], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         for issuer in issuers {
-            match keys::list(self.connection, &issuer) {
+            match signing_keys::list(self.connection, &issuer) {
                 Ok(keys) => {
                     for key in keys {
                         self.send(Record::Key { issuer: issuer.clone(), key })?;
@@ -244,7 +265,7 @@ pub(super) fn import(connection: &Connection, page: &[Record]) -> Result<(), Sto
         match record {
             Record::Number(number) => raise_number(connection, *number)?,
             Record::Backup(saved_at) => backup::set_mark(connection, Some(*saved_at))?,
-            Record::Key { issuer, key } => keys::put(connection, issuer, key)?,
+            Record::Key { issuer, key } => signing_keys::put(connection, issuer, key)?,
             Record::Site { issuer, generation } => {
                 revocations::raise_site(connection, issuer, *generation)?;
             }

@@ -1,11 +1,60 @@
 //! The mail queue in SQL.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::store::sqlite::expired;
-use crate::store::{MOST_MAILS, NewMail, QueuedMail, StoreError};
+use crate::operation::Email;
+use crate::store::sqlite::{codes, expired};
+use crate::store::{
+    CodePurpose, MOST_MAILS, Mails, NewCode, NewMail, QueuedMail, SqliteStore, StoreError,
+};
+
+#[async_trait]
+impl Mails for SqliteStore {
+    async fn put_code(&self, code: NewCode, mail: NewMail) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            queue(connection, &mail)?;
+            codes::put(connection, &code)
+        })
+        .await
+    }
+
+    async fn try_code(
+        &self,
+        purpose: CodePurpose,
+        realm: &str,
+        email: &Email,
+        hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (realm, email, hash) = (realm.to_owned(), email.clone(), *hash);
+        self.write(move |connection| codes::guess(connection, purpose, &realm, &email, &hash, now))
+            .await
+    }
+
+    async fn queue_mail(&self, mail: NewMail) -> Result<(), StoreError> {
+        self.write(move |connection| queue(connection, &mail)).await
+    }
+
+    async fn take_mails(
+        &self,
+        now: Timestamp,
+        hidden_until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<QueuedMail>, StoreError> {
+        self.write(move |connection| take(connection, now, hidden_until, limit)).await
+    }
+
+    async fn postpone_mail(&self, id: Uuid, until: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| postpone(connection, id, until)).await
+    }
+
+    async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError> {
+        self.write(move |connection| delete(connection, id)).await
+    }
+}
 
 /// Queues a mail, unless the queue is full.
 pub(super) fn queue(connection: &Connection, mail: &NewMail) -> Result<(), StoreError> {

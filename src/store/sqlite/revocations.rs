@@ -1,12 +1,41 @@
 //! Revocations and site generations in SQL.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::mpsc;
 
 use crate::clock::Timestamp;
 use crate::operation::{Revocation, RevocationKey, Revoked};
 use crate::store::sqlite::fault::{signed, unsigned};
-use crate::store::sqlite::keys;
-use crate::store::{FeedEntry, StoreError};
+use crate::store::sqlite::{feed, signing_keys};
+use crate::store::{FeedEntry, FeedEvent, Revocations, SqliteStore, StoreError};
+
+#[async_trait]
+impl Revocations for SqliteStore {
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        let revocations = revocations.to_vec();
+        self.write(move |connection| record(connection, &revocations)).await
+    }
+
+    async fn find_revocation(
+        &self,
+        key: RevocationKey,
+        now: Timestamp,
+    ) -> Result<Option<u64>, StoreError> {
+        self.read(move |connection| find(connection, key, now)).await
+    }
+
+    async fn site_generation(&self, issuer: &str) -> Result<u64, StoreError> {
+        let issuer = issuer.to_owned();
+        self.read(move |connection| site_generation(connection, &issuer)).await
+    }
+
+    async fn follow(&self, events: mpsc::Sender<FeedEvent>) {
+        feed::follow(Arc::clone(&self.database), events).await;
+    }
+}
 
 /// Records revocations; one that is there keeps the higher floor and the later end, and is carried
 /// by the feed again.
@@ -32,7 +61,7 @@ pub(super) fn record(
         ])?;
         match revoked {
             Revoked::Site { issuer, generation } => raise_site(connection, issuer, *generation)?,
-            Revoked::Key { issuer, key } => keys::remove(connection, issuer, key)?,
+            Revoked::Key { issuer, key } => signing_keys::remove(connection, issuer, key)?,
             Revoked::Token { .. }
             | Revoked::Session { .. }
             | Revoked::ForeignSession { .. }

@@ -1,12 +1,87 @@
 //! Sessions in SQL.
 
+use std::time::Duration;
+
+use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::operation::{RefreshHash, Revocation, Revoked, SessionId, UserId};
-use crate::store::sqlite::{accounts, revocations};
-use crate::store::{Exchange, KeptSession, NewSession, Session, StoreError};
+use crate::store::sqlite::{accounts, revocations, rotation};
+use crate::store::{
+    Exchange, KeptSession, NewSession, Rotation, Session, Sessions, SqliteStore, StoreError,
+    Successor,
+};
+
+#[async_trait]
+impl Sessions for SqliteStore {
+    async fn open_session(
+        &self,
+        session: NewSession,
+        revoked_until: Timestamp,
+    ) -> Result<Option<Vec<Revocation>>, StoreError> {
+        self.write(move |connection| open(connection, &session, revoked_until)).await
+    }
+
+    async fn find_session_by_refresh(
+        &self,
+        issuer: &str,
+        presented: &RefreshHash,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        let (issuer, presented) = (issuer.to_owned(), *presented);
+        self.read(move |connection| find_by_refresh(connection, &issuer, &presented, now)).await
+    }
+
+    async fn is_newest_refresh(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+    ) -> Result<bool, StoreError> {
+        let presented = *presented;
+        self.read(move |connection| is_newest(connection, session, &presented)).await
+    }
+
+    async fn rotate(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+        successor: Successor,
+        grace: Duration,
+        revoked_until: Timestamp,
+    ) -> Result<Rotation, StoreError> {
+        let presented = *presented;
+        self.write(move |connection| {
+            rotation::rotate(connection, session, &presented, &successor, grace, revoked_until)
+        })
+        .await
+    }
+
+    async fn list_sessions(
+        &self,
+        realm: &str,
+        user: UserId,
+        issuer: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError> {
+        let (realm, issuer) = (realm.to_owned(), issuer.map(str::to_owned));
+        self.read(move |connection| list(connection, &realm, user, issuer.as_deref(), now)).await
+    }
+
+    async fn end_session(
+        &self,
+        session: SessionId,
+        revocations: &[Revocation],
+    ) -> Result<bool, StoreError> {
+        let revocations = revocations.to_vec();
+        self.write(move |connection| {
+            revocations::record(connection, &revocations)?;
+            end(connection, session)
+        })
+        .await
+    }
+}
 
 pub(super) fn open(
     connection: &Connection,

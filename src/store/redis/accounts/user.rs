@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use futures_util::future::{join_all, try_join_all};
 
 use crate::clock::Timestamp;
@@ -12,11 +13,13 @@ use crate::store::pause::Pause;
 use crate::store::redis::ATTEMPTS;
 use crate::store::redis::accounts::claim::{MAKE_WITHIN, Name};
 use crate::store::redis::accounts::record::{
-    BUT_ATTRIBUTES, UserRecord, fields_changed, fields_of,
+    BUT_ATTRIBUTES, UserRecord, fields_changed, fields_of, to_json,
 };
 use crate::store::redis::connection::fault::{Fault, corrupt};
 use crate::store::redis::connection::script::Script;
-use crate::store::{Listing, Lookup, NewUser, RedisStore, StoreError, User, UserChange, above};
+use crate::store::{
+    Accounts, Listing, Lookup, NewUser, RedisStore, StoreError, User, UserChange, above,
+};
 
 static CREATE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/create_user.lua")));
@@ -35,47 +38,172 @@ const LAST_PAUSE: Duration = Duration::from_millis(50);
 /// How many accounts are asked for at once.
 const PAGE: usize = 64;
 
-impl RedisStore {
+#[async_trait]
+impl Accounts for RedisStore {
     /// Number, names, list of the realm, account: in this order.
     ///
     /// Cut short, it leaves a number that nobody has, claims that can be replaced, and an entry of
     /// the list that leads to nothing.
-    ///
-    /// `attributes` are the account's as their field holds them.
-    pub(in crate::store::redis) async fn make_user(
-        &self,
-        new: NewUser,
-        attributes: String,
-    ) -> Result<User, StoreError> {
-        let names = names_of(new.email.as_ref(), new.username.as_ref());
-        // Spares the numbers of most sign-ups that will be refused; and other spellings of a name
-        // than the one that is claimed are those of accounts that are older than the rule.
-        let emails = new.email.as_ref().map(Email::spellings).unwrap_or_default();
-        let usernames = new.username.as_ref().map(Username::spellings).unwrap_or_default();
-        let emails = emails.iter().map(|text| Name::Email(text));
-        for name in emails.chain(usernames.iter().map(|text| Name::Username(text))) {
-            if let Some(holder) = self.claimant(&new.realm, name).await?
-                && self.has_name(&new.realm, holder, name).await?
-            {
-                return Err(StoreError::Taken);
+    async fn create_user(&self, new: NewUser) -> Result<User, StoreError> {
+        // They may be megabytes, whose writing no deadline of the store's should count.
+        let attributes = to_json(&new.attributes)?;
+        self.in_time(async {
+            let names = names_of(new.email.as_ref(), new.username.as_ref());
+            // Spares the numbers of most sign-ups that will be refused; and other spellings of a name
+            // than the one that is claimed are those of accounts that are older than the rule.
+            let emails = new.email.as_ref().map(Email::spellings).unwrap_or_default();
+            let usernames = new.username.as_ref().map(Username::spellings).unwrap_or_default();
+            let emails = emails.iter().map(|text| Name::Email(text));
+            for name in emails.chain(usernames.iter().map(|text| Name::Username(text))) {
+                if let Some(holder) = self.claimant(&new.realm, name).await?
+                    && self.has_name(&new.realm, holder, name).await?
+                {
+                    return Err(StoreError::Taken);
+                }
             }
-        }
-        let id = UserId(self.command(redis::cmd("INCR").arg(self.keys.user_numbers())).await?);
-        let claimed_at = self.claim_all(&new.realm, &names, id).await?;
-        let mut list = redis::cmd("ZADD");
-        list.arg(self.keys.roster(&new.realm)).arg(id.0).arg(id.0);
-        self.command::<()>(&list).await?;
-        let user = new.numbered(id);
-        let mut script = CREATE.prepare_invoke();
-        script.key(self.keys.user(&user.realm, id)).arg(claimed_at + MAKE_WITHIN);
-        script.arg(fields_of(&user, attributes)?);
-        match self.script(&script).await? {
-            1 => Ok(user),
-            // The server stood still meanwhile, longer than any deadline.
-            _ => Err(StoreError::TimedOut(self.deadlines.command)),
-        }
+            let id = UserId(self.command(redis::cmd("INCR").arg(self.keys.user_numbers())).await?);
+            let claimed_at = self.claim_all(&new.realm, &names, id).await?;
+            let mut list = redis::cmd("ZADD");
+            list.arg(self.keys.roster(&new.realm)).arg(id.0).arg(id.0);
+            self.command::<()>(&list).await?;
+            let user = new.numbered(id);
+            let mut script = CREATE.prepare_invoke();
+            script.key(self.keys.user(&user.realm, id)).arg(claimed_at + MAKE_WITHIN);
+            script.arg(fields_of(&user, attributes)?);
+            match self.script(&script).await? {
+                1 => Ok(user),
+                // The server stood still meanwhile, longer than any deadline.
+                _ => Err(StoreError::TimedOut(self.deadlines.command)),
+            }
+        })
+        .await
     }
 
+    async fn find_user(
+        &self,
+        realm: &str,
+        who: &Identifier,
+        lookup: Lookup,
+    ) -> Result<Option<User>, StoreError> {
+        let deadline = match lookup {
+            Lookup::Login => self.deadlines.lookup,
+            Lookup::Routine | Lookup::Whole => self.deadlines.command,
+        };
+        let found = self.within(deadline, self.find_record(realm, who, lookup)).await?;
+        found.map(UserRecord::complete).transpose()
+    }
+
+    async fn list_users(
+        &self,
+        realm: &str,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Listing, StoreError> {
+        self.in_time(async {
+            let mut listing = Listing::default();
+            let mut after = after;
+            // Entries that lead to nothing are skipped.
+            while listing.len() < limit {
+                let wanted = PAGE.min(limit - listing.len());
+                let from = after.map_or_else(|| "-inf".to_owned(), |id| format!("({id}"));
+                let mut page = redis::cmd("ZRANGEBYSCORE");
+                page.arg(self.keys.roster(realm)).arg(from).arg("+inf");
+                page.arg("LIMIT").arg(0).arg(wanted);
+                let ids: Vec<i64> = self.command(&page).await?;
+                let found = ids.iter().map(|id| self.user_record(realm, UserId(*id)));
+                for (id, found) in ids.iter().zip(join_all(found).await) {
+                    if let Some(read) = found.transpose() {
+                        listing.add(UserId(*id), read.map(|record| record.user))?;
+                    }
+                }
+                after = ids.last().copied().map(UserId);
+                if ids.len() < wanted {
+                    return Ok(listing);
+                }
+            }
+            listing.next = after;
+            Ok(listing)
+        })
+        .await
+    }
+
+    /// Revocation, account and sessions, then (for a removal) names and list: in this order.
+    ///
+    /// Cut short after the revocation, tokens of the generation until now are refused and the
+    /// account stays as it was; its next login, refresh or change that ends tokens raises its
+    /// generation to the floor that is recorded, and ends its sessions (`open_session.lua`,
+    /// `rotate.lua`). Cut short later, a removal leaves claims that can be replaced.
+    async fn change_user(
+        &self,
+        realm: &str,
+        id: UserId,
+        change: UserChange,
+        now: Timestamp,
+        revoked_until: Timestamp,
+    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
+        self.in_time(async {
+            let mut revocations: Vec<Revocation> = Vec::new();
+            let (mut is_behind, mut has_waited) = (false, false);
+            for _ in 0..ATTEMPTS {
+                let found = match self.user_record(realm, id).await {
+                    Err(StoreError::Corrupt(_)) if matches!(change, UserChange::Remove) => {
+                        self.remains(realm, id).await?
+                    }
+                    found => found?,
+                };
+                let Some(UserRecord { user: before, version, .. }) = found else { return Ok(None) };
+                // Once the tokens are revoked, the sessions end and the generation follows, even where
+                // somebody else's change has made this one needless.
+                let is_begun = !revocations.is_empty();
+                let applied =
+                    change.applied_to(&before).or_else(|| is_begun.then(|| before.clone()));
+                let Some(mut after) = applied else {
+                    return Ok(Some((before, revocations)));
+                };
+                if change.ends_tokens(&before) {
+                    let floor = self.floor_of(realm, id).await?;
+                    // One that an attempt before has recorded says nothing of the sessions.
+                    let own = revocations.first().map_or(0, |it| it.revoked.floor());
+                    let is_above = floor > before.generation && floor != own;
+                    if is_above && !has_waited {
+                        has_waited = true;
+                        self.await_change(realm, id, floor).await?;
+                        continue;
+                    }
+                    is_behind |= is_above;
+                    after.generation = above(before.generation.max(floor), now);
+                    let (realm, generation) = (realm.to_owned(), after.generation);
+                    let revoked = Revoked::User { realm, user: id, generation };
+                    revocations = vec![Revocation { revoked, expires_at: revoked_until }];
+                    self.append(&revocations).await?;
+                }
+                let is_removal = matches!(change, UserChange::Remove);
+                let mut script = CHANGE.prepare_invoke();
+                script.key(self.keys.user(realm, id)).key(self.keys.sessions(realm, id));
+                script.arg(version).arg(if is_removal { "remove" } else { "keep" });
+                script.arg(u8::from(change.ends_sessions() || is_behind));
+                // An account that stays as it is has no field to set, and HSET wants one.
+                script.arg("id").arg(id.0).arg(fields_changed(&before, &after)?);
+                let outcome: String = self.script(&script).await?;
+                match (outcome.as_str(), is_removal) {
+                    ("done", false) => return Ok(Some((after, revocations))),
+                    // Absent: removed by another, or by this step itself, whose answer was lost.
+                    ("done" | "absent", true) => {
+                        self.forget_names(&before).await?;
+                        return Ok(Some((before, revocations)));
+                    }
+                    ("absent", false) => return Ok(None),
+                    ("changed", _) => {}
+                    _ => return Err(corrupt("change", &outcome)),
+                }
+            }
+            Err(Fault::Contended(ATTEMPTS).into())
+        })
+        .await
+    }
+}
+
+impl RedisStore {
     /// Claims all names or none; answers the earliest claim.
     async fn claim_all(
         &self,
@@ -100,7 +228,7 @@ impl RedisStore {
 
     /// By each spelling of a name in two steps, whether or not anybody has it: their count would
     /// tell.
-    pub(in crate::store::redis) async fn look_user_up(
+    async fn find_record(
         &self,
         realm: &str,
         who: &Identifier,
@@ -161,107 +289,6 @@ impl RedisStore {
         let named = BUT_ATTRIBUTES.iter().map(|name| (*name).to_owned()).zip(values);
         let fields = named.filter_map(|(name, value)| Some((name, value?))).collect();
         UserRecord::read(&fields)
-    }
-
-    pub(in crate::store::redis) async fn page_of_users(
-        &self,
-        realm: &str,
-        after: Option<UserId>,
-        limit: usize,
-    ) -> Result<Listing, StoreError> {
-        let mut listing = Listing::default();
-        let mut after = after;
-        // Entries that lead to nothing are skipped.
-        while listing.len() < limit {
-            let wanted = PAGE.min(limit - listing.len());
-            let from = after.map_or_else(|| "-inf".to_owned(), |id| format!("({id}"));
-            let mut page = redis::cmd("ZRANGEBYSCORE");
-            page.arg(self.keys.roster(realm)).arg(from).arg("+inf");
-            page.arg("LIMIT").arg(0).arg(wanted);
-            let ids: Vec<i64> = self.command(&page).await?;
-            let found = ids.iter().map(|id| self.user_record(realm, UserId(*id)));
-            for (id, found) in ids.iter().zip(join_all(found).await) {
-                if let Some(read) = found.transpose() {
-                    listing.add(UserId(*id), read.map(|record| record.user))?;
-                }
-            }
-            after = ids.last().copied().map(UserId);
-            if ids.len() < wanted {
-                return Ok(listing);
-            }
-        }
-        listing.next = after;
-        Ok(listing)
-    }
-
-    /// Revocation, account and sessions, then (for a removal) names and list: in this order.
-    ///
-    /// Cut short after the revocation, tokens of the generation until now are refused and the
-    /// account stays as it was; its next login, refresh or change that ends tokens raises its
-    /// generation to the floor that is recorded, and ends its sessions (`open_session.lua`,
-    /// `rotate.lua`). Cut short later, a removal leaves claims that can be replaced.
-    pub(in crate::store::redis) async fn alter_user(
-        &self,
-        realm: &str,
-        id: UserId,
-        change: &UserChange,
-        (now, revoked_until): (Timestamp, Timestamp),
-    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
-        let mut revocations: Vec<Revocation> = Vec::new();
-        let (mut is_behind, mut has_waited) = (false, false);
-        for _ in 0..ATTEMPTS {
-            let found = match self.user_record(realm, id).await {
-                Err(StoreError::Corrupt(_)) if matches!(change, UserChange::Remove) => {
-                    self.remains(realm, id).await?
-                }
-                found => found?,
-            };
-            let Some(UserRecord { user: before, version, .. }) = found else { return Ok(None) };
-            // Once the tokens are revoked, the sessions end and the generation follows, even where
-            // somebody else's change has made this one needless.
-            let is_begun = !revocations.is_empty();
-            let applied = change.applied_to(&before).or_else(|| is_begun.then(|| before.clone()));
-            let Some(mut after) = applied else {
-                return Ok(Some((before, revocations)));
-            };
-            if change.ends_tokens(&before) {
-                let floor = self.floor_of(realm, id).await?;
-                // One that an attempt before has recorded says nothing of the sessions.
-                let own = revocations.first().map_or(0, |it| it.revoked.floor());
-                let is_above = floor > before.generation && floor != own;
-                if is_above && !has_waited {
-                    has_waited = true;
-                    self.await_change(realm, id, floor).await?;
-                    continue;
-                }
-                is_behind |= is_above;
-                after.generation = above(before.generation.max(floor), now);
-                let (realm, generation) = (realm.to_owned(), after.generation);
-                let revoked = Revoked::User { realm, user: id, generation };
-                revocations = vec![Revocation { revoked, expires_at: revoked_until }];
-                self.append(&revocations).await?;
-            }
-            let is_removal = matches!(change, UserChange::Remove);
-            let mut script = CHANGE.prepare_invoke();
-            script.key(self.keys.user(realm, id)).key(self.keys.sessions(realm, id));
-            script.arg(version).arg(if is_removal { "remove" } else { "keep" });
-            script.arg(u8::from(change.ends_sessions() || is_behind));
-            // An account that stays as it is has no field to set, and HSET wants one.
-            script.arg("id").arg(id.0).arg(fields_changed(&before, &after)?);
-            let outcome: String = self.script(&script).await?;
-            match (outcome.as_str(), is_removal) {
-                ("done", false) => return Ok(Some((after, revocations))),
-                // Absent: removed by another, or by this step itself, whose answer was lost.
-                ("done" | "absent", true) => {
-                    self.forget_names(&before).await?;
-                    return Ok(Some((before, revocations)));
-                }
-                ("absent", false) => return Ok(None),
-                ("changed", _) => {}
-                _ => return Err(corrupt("change", &outcome)),
-            }
-        }
-        Err(Fault::Contended(ATTEMPTS).into())
     }
 
     /// What is left of an account whose record does not read, for its removal.

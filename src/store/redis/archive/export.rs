@@ -46,7 +46,7 @@ impl From<StoreError> for End {
     }
 }
 
-struct Export<'a> {
+pub(super) struct Export<'a> {
     store: &'a RedisStore,
     now: Timestamp,
     gathered: Pages,
@@ -56,19 +56,6 @@ struct Export<'a> {
 }
 
 impl RedisStore {
-    pub(in crate::store::redis) async fn export_all(
-        &self,
-        now: Timestamp,
-        pages: mpsc::Sender<Page>,
-    ) -> Result<(), StoreError> {
-        let gathered = Pages::default();
-        let mut export = Export { store: self, now, gathered, pages, sessions: HashMap::new() };
-        match export.run().await {
-            Ok(()) | Err(End::Closed) => Ok(()),
-            Err(End::Failed(error)) => Err(error),
-        }
-    }
-
     /// The keys that begin with the prefix and this, each once: for kinds of which there are few.
     pub(in crate::store::redis) async fn find_keys(
         &self,
@@ -101,7 +88,7 @@ impl RedisStore {
         let mut page = redis::cmd("ZRANGE");
         page.arg(self.keys.roster(realm)).arg(from).arg(from + PAGE - 1);
         let work = self.command::<Vec<i64>>(&page);
-        let ids = self.within(self.deadlines.command, work).await?;
+        let ids = self.in_time(work).await?;
         Ok(ids.into_iter().map(UserId).collect())
     }
 
@@ -126,8 +113,20 @@ impl RedisStore {
     }
 }
 
-impl Export<'_> {
-    async fn run(&mut self) -> Result<(), End> {
+impl<'a> Export<'a> {
+    pub(super) fn new(store: &'a RedisStore, now: Timestamp, pages: mpsc::Sender<Page>) -> Self {
+        Self { store, now, gathered: Pages::default(), pages, sessions: HashMap::new() }
+    }
+
+    /// Sends everything, for as long as somebody listens.
+    pub(super) async fn run(mut self) -> Result<(), StoreError> {
+        match self.send_all().await {
+            Ok(()) | Err(End::Closed) => Ok(()),
+            Err(End::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn send_all(&mut self) -> Result<(), End> {
         let numbers = self.store.keys.user_numbers();
         let highest: Option<i64> = self.ask(redis::cmd("GET").arg(numbers)).await?;
         let highest = highest.unwrap_or(0);
@@ -153,7 +152,7 @@ impl Export<'_> {
         for key in self.store.find_keys("{k:").await? {
             let issuer = name_in(&begin, &key, "}")?;
             let work = self.store.keys_of_site(&issuer);
-            match self.store.within(self.store.deadlines.command, work).await {
+            match self.store.in_time(work).await {
                 Ok(keys) => {
                     for key in keys {
                         self.send(Record::Key { issuer: issuer.clone(), key }).await?;
@@ -199,7 +198,7 @@ impl Export<'_> {
                 }
                 let read = ids.iter().map(|id| {
                     let work = store.kept_sessions(realm, *id);
-                    store.within(store.deadlines.command, work)
+                    store.in_time(work)
                 });
                 let mut sessions = Vec::new();
                 for (id, found) in ids.iter().zip(join_all(read).await) {
@@ -226,9 +225,9 @@ impl Export<'_> {
             .map(|kept| RevocationKey::of_session(&kept.session.issuer, kept.session.id))
             .collect();
         let work = self.store.recorded(&keys);
-        let recorded = self.store.within(self.store.deadlines.command, work).await?;
+        let recorded = self.store.in_time(work).await?;
         for (kept, recorded) in sessions.into_iter().zip(recorded) {
-            if !recorded.stands(self.now) {
+            if !recorded.is_active(self.now) {
                 self.sessions.insert(kept.session.id.0, kept.session.ends_at);
                 self.send(Record::Session(Box::new(kept))).await?;
             }
@@ -362,7 +361,7 @@ impl Export<'_> {
 
     async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, End> {
         let work = self.store.command(command);
-        Ok(self.store.within(self.store.deadlines.command, work).await?)
+        Ok(self.store.in_time(work).await?)
     }
 
     /// Sends a record, or what it is that does not read.

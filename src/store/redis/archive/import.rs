@@ -1,18 +1,22 @@
 //! Everything in keys, written: names and index entries first, then what they lead to.
 
+use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::store::redis::accounts::record;
 use crate::store::redis::accounts::user::names_of;
+use crate::store::redis::archive::export::Export;
 use crate::store::redis::code::code_text;
 use crate::store::redis::revocations::revocation::score;
 use crate::store::redis::sessions::expiry::end_member;
 use crate::store::redis::sessions::record::{Owner, SessionRecord};
 use crate::store::redis::sessions::session::kept_for;
 use crate::store::{
-    KeptMail, KeptRefresh, KeptSession, NewCode, Page, Record, RedisStore, StoreError, User,
+    Archive, KeptMail, KeptRefresh, KeptSession, NewCode, Page, Record, RedisStore, StoreError,
+    User,
 };
 
 /// How many records are written at once.
@@ -21,12 +25,13 @@ const AT_ONCE: usize = 32;
 /// Added to how long Redis keeps what is taken in, so that nothing goes while it is compared.
 const MARGIN: u64 = 3_600_000;
 
-impl RedisStore {
-    pub(in crate::store::redis) async fn import_all(
-        &self,
-        page: Page,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+#[async_trait]
+impl Archive for RedisStore {
+    async fn export(&self, now: Timestamp, pages: mpsc::Sender<Page>) -> Result<(), StoreError> {
+        Export::new(self, now, pages).run().await
+    }
+
+    async fn import(&self, page: Page, now: Timestamp) -> Result<(), StoreError> {
         let mut revocations = Vec::new();
         let mut others = Vec::new();
         for record in page {
@@ -37,10 +42,7 @@ impl RedisStore {
         }
         self.restore_revocations(&revocations, &[], None).await?;
         stream::iter(others)
-            .map(|record| async move {
-                let work = self.import_one(record, now);
-                self.within(self.deadlines.command, work).await
-            })
+            .map(|record| self.in_time(self.import_one(record, now)))
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await
@@ -48,7 +50,7 @@ impl RedisStore {
 
     /// Whether there is no key but those that any node that looks leaves behind, and what waits for
     /// the audit trail.
-    pub(in crate::store::redis) async fn holds_nothing(&self) -> Result<bool, StoreError> {
+    async fn is_empty(&self) -> Result<bool, StoreError> {
         let revocations = self.keys.revocations();
         let beats = self.keys.beat("");
         let left = [self.keys.schema(), revocations.generation];
@@ -63,14 +65,9 @@ impl RedisStore {
         }
         Ok(true)
     }
+}
 
-    /// When what is here was saved, where it came out of a backup.
-    pub(in crate::store::redis) async fn saved_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        let saved_at: Option<i64> =
-            self.command(redis::cmd("GET").arg(self.keys.backup_mark())).await?;
-        Ok(saved_at.map(Timestamp::from_millis))
-    }
-
+impl RedisStore {
     pub(in crate::store::redis) async fn set_saved_at(
         &self,
         saved_at: Option<Timestamp>,

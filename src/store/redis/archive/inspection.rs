@@ -93,7 +93,7 @@ impl RedisStore {
             for some in ids.chunks(AT_ONCE) {
                 let found = some.iter().map(|id| {
                     let work = self.faults_of_user(realm, *id, now);
-                    self.within(self.deadlines.command, work)
+                    self.in_time(work)
                 });
                 faults.extend(try_join_all(found).await?.into_iter().flatten());
             }
@@ -183,6 +183,6 @@ impl RedisStore {
     }
 
     async fn look<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, StoreError> {
-        self.within(self.deadlines.command, self.command(command)).await
+        self.in_time(self.command(command)).await
     }
 }

@@ -23,7 +23,7 @@ impl RedisStore {
         Ok(Scan {
             store: self,
             pattern: format!("{}*", self.keys.beginning(begin)),
-            holders: self.within(self.deadlines.command, work).await?,
+            holders: self.in_time(work).await?,
             cursor: "0".to_owned(),
         })
     }
@@ -38,8 +38,7 @@ impl Scan<'_> {
         let mut step = redis::cmd("SCAN");
         step.arg(&self.cursor).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(STEP);
         let work = async { Ok(holder.link().ask(Call::command(&step)).await?) };
-        let (next, keys): (String, Vec<String>) =
-            self.store.within(self.store.deadlines.command, work).await?;
+        let (next, keys): (String, Vec<String>) = self.store.in_time(work).await?;
         if next == "0" {
             self.holders.pop();
         }

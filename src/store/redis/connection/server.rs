@@ -22,7 +22,7 @@ impl RedisStore {
     /// # Errors
     /// As [`RedisStore::connect`].
     pub async fn examine(&self) -> Result<Examination, StoreError> {
-        self.within(self.deadlines.command, self.look_at_servers()).await
+        self.in_time(self.look_at_servers()).await
     }
 
     /// Refuses servers that would lose what is acknowledged, and warns where they might.

@@ -29,7 +29,7 @@ impl RedisStore {
             let (generation, process) = self.script::<(String, String)>(&script).await?;
             Ok(lineage_of(&generation, &process))
         };
-        self.within(self.deadlines.command, work).await
+        self.in_time(work).await
     }
 
     /// Records entries whose names are not known any more, but for those of `sites`; answers how
@@ -53,7 +53,7 @@ impl RedisStore {
             });
             let script = self.batch(Told::ByList { lost_until }, named);
             let work = self.script::<usize>(&script);
-            restored += self.within(self.deadlines.command, work).await?;
+            restored += self.in_time(work).await?;
         }
         Ok(restored)
     }
@@ -73,7 +73,7 @@ impl RedisStore {
             }
             Ok(())
         };
-        self.within(self.deadlines.command, work).await
+        self.in_time(work).await
     }
 
     /// Sees to it that no account is given a number up to this one.
@@ -83,7 +83,7 @@ impl RedisStore {
     pub async fn raise_user_numbers(&self, highest: UserId) -> Result<(), StoreError> {
         let mut script = RAISE.prepare_invoke();
         script.key(self.keys.user_numbers()).arg(highest.0).arg("");
-        self.within(self.deadlines.command, self.script(&script)).await
+        self.in_time(self.script(&script)).await
     }
 
     /// Raises a site's generation to at least this one.
@@ -97,7 +97,7 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         let mut script = RAISE.prepare_invoke();
         script.key(self.keys.revocations().sites).arg(generation).arg(issuer);
-        self.within(self.deadlines.command, self.script(&script)).await
+        self.in_time(self.script(&script)).await
     }
 }
 

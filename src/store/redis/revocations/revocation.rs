@@ -6,11 +6,15 @@
 
 use std::sync::LazyLock;
 
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
 use crate::clock::Timestamp;
 use crate::operation::{Revocation, RevocationKey, Revoked};
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::connection::script::{Invocation, Script};
-use crate::store::{FeedEntry, RedisStore, StoreError};
+use crate::store::redis::revocations::feed::Feed;
+use crate::store::{FeedEntry, FeedEvent, RedisStore, Revocations, StoreError};
 
 static APPEND: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/append.lua")));
@@ -53,8 +57,35 @@ pub(in crate::store::redis) struct Recorded {
 
 impl Recorded {
     /// Whether it refuses at `now`.
-    pub(in crate::store::redis) fn stands(&self, now: Timestamp) -> bool {
+    pub(in crate::store::redis) fn is_active(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|expires_at| expires_at > now)
+    }
+}
+
+#[async_trait]
+impl Revocations for RedisStore {
+    async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
+        self.in_time(self.append(revocations)).await
+    }
+
+    async fn find_revocation(
+        &self,
+        key: RevocationKey,
+        now: Timestamp,
+    ) -> Result<Option<u64>, StoreError> {
+        let found = self.in_time(self.recorded(&[key])).await?;
+        Ok(found.first().filter(|entry| entry.is_active(now)).map(|entry| entry.floor))
+    }
+
+    async fn site_generation(&self, issuer: &str) -> Result<u64, StoreError> {
+        let mut ask = redis::cmd("HGET");
+        ask.arg(self.keys.revocations().sites).arg(issuer);
+        Ok(self.in_time(self.command::<Option<u64>>(&ask)).await?.unwrap_or(0))
+    }
+
+    async fn follow(&self, events: mpsc::Sender<FeedEvent>) {
+        let waiting = self.waiting.as_ref().map(|(route, _)| route);
+        Feed::new(&self.route, waiting, &self.keys, self.deadlines.command).run(&events).await;
     }
 }
 
@@ -72,7 +103,7 @@ impl RedisStore {
                 };
                 (FeedEntry::from(revocation), site)
             });
-            self.lasting_script::<usize>(&self.batch(Told::ByAsker, entries)).await?;
+            self.replicated_script::<usize>(&self.batch(Told::ByAsker, entries)).await?;
         }
         // In another slot. Cut short before, a key is left that is refused all the same; whoever
         // finds one there revokes it again.
@@ -130,24 +161,6 @@ impl RedisStore {
         answer.into_iter().map(read).collect()
     }
 
-    pub(in crate::store::redis) async fn standing_floor(
-        &self,
-        key: RevocationKey,
-        now: Timestamp,
-    ) -> Result<Option<u64>, StoreError> {
-        let found = self.recorded(&[key]).await?;
-        Ok(found.first().filter(|entry| entry.stands(now)).map(|entry| entry.floor))
-    }
-
-    pub(in crate::store::redis) async fn generation_of_site(
-        &self,
-        issuer: &str,
-    ) -> Result<u64, StoreError> {
-        let mut ask = redis::cmd("HGET");
-        ask.arg(self.keys.revocations().sites).arg(issuer);
-        Ok(self.command::<Option<u64>>(&ask).await?.unwrap_or(0))
-    }
-
     pub(in crate::store::redis) async fn purge_revocations(
         &self,
         now: Timestamp,
@@ -157,7 +170,7 @@ impl RedisStore {
         script.key(&keys.set).key(&keys.floors).arg(now.as_millis()).arg(BATCH);
         loop {
             let work = self.script::<usize>(&script);
-            if self.within(self.deadlines.command, work).await? < BATCH {
+            if self.in_time(work).await? < BATCH {
                 return Ok(());
             }
         }

@@ -32,10 +32,10 @@ impl RedisStore {
             // Each one that is looked at leaves, or is put back as due later.
             loop {
                 let work = self.command::<Vec<String>>(&due);
-                let members = self.within(self.deadlines.command, work).await?;
+                let members = self.in_time(work).await?;
                 for member in &members {
                     let work = self.expire_member(&key, member, now);
-                    self.within(self.deadlines.command, work).await?;
+                    self.in_time(work).await?;
                 }
                 if members.len() < BATCH {
                     break;

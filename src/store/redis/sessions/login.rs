@@ -24,7 +24,7 @@ impl RedisStore {
     /// sessions that the user wanted to be replaced; refresh refuses those sessions, and ends them.
     /// The script opens only if every session that it ends was revoked before; otherwise one was
     /// opened meanwhile, and the others are read again.
-    pub(in crate::store::redis) async fn log_in(
+    pub(in crate::store::redis) async fn open_in_steps(
         &self,
         new: &NewSession,
         revoked_until: Timestamp,

@@ -35,7 +35,7 @@ static ROTATE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/rotate.lua")));
 
 impl RedisStore {
-    pub(in crate::store::redis) async fn exchange(
+    pub(in crate::store::redis) async fn rotate_in_steps(
         &self,
         session: SessionId,
         presented: &RefreshHash,
@@ -53,7 +53,7 @@ impl RedisStore {
             RevocationKey::of_user(&owner.realm, owner.user),
         ];
         let recorded = self.recorded(&wanted).await?;
-        if recorded.first().is_some_and(|entry| entry.stands(successor.now)) {
+        if recorded.first().is_some_and(|entry| entry.is_active(successor.now)) {
             self.delete_session(session, &owner).await?;
             return Ok(Rotation::Refused);
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::future::try_join;
 
 use crate::clock::Timestamp;
@@ -10,13 +11,107 @@ use crate::operation::{RefreshHash, Revocation, RevocationKey, Revoked, SessionI
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::sessions::expiry::end_member;
 use crate::store::redis::sessions::record::{Owner, SessionRecord};
-use crate::store::{RedisStore, Session, StoreError};
+use crate::store::{NewSession, RedisStore, Rotation, Session, Sessions, StoreError, Successor};
 
 /// Index entries outlive their session by this, and never stand in for its own expiry.
 const SLACK: Duration = Duration::from_secs(60);
 
 /// The longest that Redis is told to keep an index entry: beyond, it may overflow.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+#[async_trait]
+impl Sessions for RedisStore {
+    async fn open_session(
+        &self,
+        session: NewSession,
+        revoked_until: Timestamp,
+    ) -> Result<Option<Vec<Revocation>>, StoreError> {
+        self.in_time(self.open_in_steps(&session, revoked_until)).await
+    }
+
+    async fn find_session_by_refresh(
+        &self,
+        issuer: &str,
+        presented: &RefreshHash,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        self.in_time(async {
+            let Some(id) = self.session_of_index(presented).await? else { return Ok(None) };
+            let Some(owner) = self.owner(id).await?.filter(|owner| owner.issuer == issuer) else {
+                return Ok(None);
+            };
+            let Some(record) = self.record(id, &owner).await? else { return Ok(None) };
+            let session = record.session(&owner.realm, owner.user, id)?;
+            Ok(self.active(vec![session], now).await?.pop())
+        })
+        .await
+    }
+
+    async fn is_newest_refresh(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+    ) -> Result<bool, StoreError> {
+        self.in_time(async {
+            let Some(owner) = self.owner(session).await? else { return Ok(false) };
+            let record = self.record(session, &owner).await?;
+            Ok(record.is_some_and(|record| record.is_newest(presented)))
+        })
+        .await
+    }
+
+    async fn rotate(
+        &self,
+        session: SessionId,
+        presented: &RefreshHash,
+        successor: Successor,
+        grace: Duration,
+        revoked_until: Timestamp,
+    ) -> Result<Rotation, StoreError> {
+        let work = self.rotate_in_steps(session, presented, &successor, grace, revoked_until);
+        self.in_time(work).await
+    }
+
+    async fn list_sessions(
+        &self,
+        realm: &str,
+        user: UserId,
+        issuer: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.in_time(async {
+            let mut sessions = self.recorded_sessions(realm, user).await?;
+            sessions.retain(|session| issuer.is_none_or(|issuer| session.issuer == issuer));
+            let mut sessions = self.active(sessions, now).await?;
+            sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
+            Ok(sessions)
+        })
+        .await
+    }
+
+    /// Revocations, then the session: cut short between, refresh refuses the session and ends it.
+    ///
+    /// A refresh may do so as well while this is under way: whether there was a session is read
+    /// before. Whatever comes of that, the revocations are recorded.
+    async fn end_session(
+        &self,
+        session: SessionId,
+        revocations: &[Revocation],
+    ) -> Result<bool, StoreError> {
+        self.in_time(async {
+            let found = self.owner_of_recorded(session).await;
+            self.append(revocations).await?;
+            match found? {
+                Some(owner) => {
+                    self.delete_session(session, &owner).await?;
+                    Ok(true)
+                }
+                None => Ok(false),
+            }
+        })
+        .await
+    }
+}
 
 impl RedisStore {
     /// Notes which session a refresh token belongs to, for as long as the session may last.
@@ -51,35 +146,6 @@ impl RedisStore {
         found.map(|text| Owner::read(&text)).transpose()
     }
 
-    pub(in crate::store::redis) async fn session_of_refresh(
-        &self,
-        issuer: &str,
-        presented: &RefreshHash,
-        now: Timestamp,
-    ) -> Result<Option<Session>, StoreError> {
-        let Some(id) = self.session_of_index(presented).await? else {
-            return Ok(None);
-        };
-        let Some(owner) = self.owner(id).await?.filter(|owner| owner.issuer == issuer) else {
-            return Ok(None);
-        };
-        let Some(record) = self.record(id, &owner).await? else {
-            return Ok(None);
-        };
-        let session = record.session(&owner.realm, owner.user, id)?;
-        Ok(self.that_stand(vec![session], now).await?.pop())
-    }
-
-    pub(in crate::store::redis) async fn is_newest(
-        &self,
-        session: SessionId,
-        presented: &RefreshHash,
-    ) -> Result<bool, StoreError> {
-        let Some(owner) = self.owner(session).await? else { return Ok(false) };
-        let record = self.record(session, &owner).await?;
-        Ok(record.is_some_and(|record| record.is_newest(presented)))
-    }
-
     async fn record(
         &self,
         session: SessionId,
@@ -91,22 +157,8 @@ impl RedisStore {
         found.map(|text| SessionRecord::read(&text)).transpose()
     }
 
-    pub(in crate::store::redis) async fn sessions_of_user(
-        &self,
-        realm: &str,
-        user: UserId,
-        issuer: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Vec<Session>, StoreError> {
-        let mut sessions = self.recorded_sessions(realm, user).await?;
-        sessions.retain(|session| issuer.is_none_or(|issuer| session.issuer == issuer));
-        let mut sessions = self.that_stand(sessions, now).await?;
-        sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
-        Ok(sessions)
-    }
-
     /// Those that have neither expired nor are revoked: one may be revoked and not yet deleted.
-    async fn that_stand(
+    async fn active(
         &self,
         mut sessions: Vec<Session>,
         now: Timestamp,
@@ -115,7 +167,7 @@ impl RedisStore {
         let keys: Vec<_> =
             sessions.iter().map(|it| RevocationKey::of_session(&it.issuer, it.id)).collect();
         let mut recorded = self.recorded(&keys).await?.into_iter();
-        sessions.retain(|_| !recorded.next().is_some_and(|entry| entry.stands(now)));
+        sessions.retain(|_| !recorded.next().is_some_and(|entry| entry.is_active(now)));
         Ok(sessions)
     }
 
@@ -145,26 +197,6 @@ impl RedisStore {
             Ok((parse_session_id(&id)?, SessionRecord::read(&text)?))
         };
         Ok(records.into_iter().map(read).collect())
-    }
-
-    /// Revocations, then the session: cut short between, refresh refuses the session and ends it.
-    ///
-    /// A refresh may do so as well while this is under way: whether there was a session is read
-    /// before. Whatever comes of that, the revocations are recorded.
-    pub(in crate::store::redis) async fn log_out(
-        &self,
-        session: SessionId,
-        revocations: &[Revocation],
-    ) -> Result<bool, StoreError> {
-        let found = self.owner_of_recorded(session).await;
-        self.append(revocations).await?;
-        match found? {
-            Some(owner) => {
-                self.delete_session(session, &owner).await?;
-                Ok(true)
-            }
-            None => Ok(false),
-        }
     }
 
     async fn owner_of_recorded(&self, session: SessionId) -> Result<Option<Owner>, StoreError> {

@@ -1,12 +1,30 @@
 //! Signing keys in SQL.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
 use crate::clock::Timestamp;
 use crate::config::Algorithm;
 use crate::secret::Secret;
-use crate::store::StoreError;
+use crate::store::{SigningKeys, SqliteStore, StoreError};
 use crate::token::StoredKey;
+
+#[async_trait]
+impl SigningKeys for SqliteStore {
+    async fn signing_keys(&self, issuer: &str) -> Result<Vec<StoredKey>, StoreError> {
+        let issuer = issuer.to_owned();
+        self.read(move |connection| list(connection, &issuer)).await
+    }
+
+    async fn add_signing_key(
+        &self,
+        issuer: &str,
+        key: StoredKey,
+    ) -> Result<Vec<StoredKey>, StoreError> {
+        let issuer = issuer.to_owned();
+        self.write(move |connection| add_first(connection, &issuer, &key)).await
+    }
+}
 
 /// The keys of a site, oldest first.
 pub(super) fn list(connection: &Connection, issuer: &str) -> Result<Vec<StoredKey>, StoreError> {
