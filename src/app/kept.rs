@@ -85,7 +85,7 @@ fn upstreams(config: &Config, running: Option<(&Config, &Upstreams)>) -> Result<
         });
         let upstream = match kept {
             Some(upstream) => upstream,
-            None => Upstream::new(&name(&route.upstream), &settings)
+            None => Upstream::new(&route.upstream.to_string(), &settings)
                 .map(Arc::new)
                 .map_err(|error| blame(config, route, &error))?,
         };
@@ -112,12 +112,5 @@ fn upstream_settings(config: &Config, upstream: &UpstreamRef) -> Option<Upstream
     match upstream {
         UpstreamRef::Named(name) => config.upstreams.get(name).cloned(),
         UpstreamRef::Url(url) => Some(UpstreamConfig::at(url.clone())),
-    }
-}
-
-fn name(upstream: &UpstreamRef) -> String {
-    match upstream {
-        UpstreamRef::Named(name) => name.clone(),
-        UpstreamRef::Url(url) => url.to_string(),
     }
 }

@@ -1,14 +1,13 @@
 //! `[mail]`: how mails are sent.
 
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use lettre::Address;
 use lettre::message::Mailbox;
 
-use crate::config::host::is_host_name;
+use crate::config::HostPort;
 use crate::config::percent::percent_decode;
 use crate::document::{Expected, Item, Table};
 use crate::secret::Secret;
@@ -59,10 +58,8 @@ pub enum MailUrl {
 pub struct SmtpServer {
     /// `smtps://`: TLS from the first byte; `smtp://`: STARTTLS.
     pub implicit_tls: bool,
-    /// Name or address; IPv6 without brackets.
-    pub host: String,
-    /// Port; default 587 (RFC 6409), 465 for `smtps://` (RFC 8314).
-    pub port: u16,
+    /// Host and port; default 587 (RFC 6409), 465 for `smtps://` (RFC 8314).
+    pub address: HostPort,
     /// User and password, percent-decoded, where the URL has them.
     pub credentials: Option<(String, Secret<String>)>,
 }
@@ -124,20 +121,9 @@ impl SmtpServer {
             None => (None, authority),
         };
         let credentials = credentials.map(parse_credentials).transpose()?;
-        let (host, port) = match server.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-            _ => (server, Some(if implicit_tls { 465 } else { 587 })),
-        };
-        let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(address) => address.parse::<Ipv6Addr>().ok().map(|address| address.to_string()),
-            None => is_host_name(host).then(|| host.to_ascii_lowercase()),
-        };
-        match (host, port) {
-            (Some(host), Some(port)) if port != 0 => {
-                Ok(Self { implicit_tls, host, port, credentials })
-            }
-            _ => Err(Expected::new(EXPECTED)),
-        }
+        let address = HostPort::parse(server, if implicit_tls { 465 } else { 587 });
+        let address = address.ok_or_else(|| Expected::new(EXPECTED))?;
+        Ok(Self { implicit_tls, address, credentials })
     }
 }
 
@@ -145,10 +131,7 @@ impl fmt::Display for SmtpServer {
     /// Without credentials: for logs.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.implicit_tls { "smtps" } else { "smtp" };
-        match self.host.contains(':') {
-            true => write!(formatter, "{scheme}://[{}]:{}", self.host, self.port),
-            false => write!(formatter, "{scheme}://{}:{}", self.host, self.port),
-        }
+        write!(formatter, "{scheme}://{}", self.address)
     }
 }
 

@@ -1,10 +1,8 @@
 //! Where a Redis is: `redis://…` and its kin for Sentinel and Cluster.
 
-use std::fmt;
-use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use crate::config::host::is_host_name;
+use crate::config::HostPort;
 use crate::document::Expected;
 
 /// The address of a Redis, without credentials.
@@ -24,21 +22,12 @@ pub enum RedisWay {
     /// A master that sentinels watch: `redis+sentinel://HOST:PORT,HOST:PORT/NAME`.
     Sentinel {
         /// The sentinels.
-        sentinels: Vec<ServerAddress>,
+        sentinels: Vec<HostPort>,
         /// What they call the master.
         master: String,
     },
     /// Nodes that share the keys: `redis+cluster://HOST:PORT,HOST:PORT`.
-    Cluster(Vec<ServerAddress>),
-}
-
-/// A host and a port.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerAddress {
-    /// A name or an IP address, without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
+    Cluster(Vec<HostPort>),
 }
 
 impl RedisUrl {
@@ -88,42 +77,6 @@ impl FromStr for RedisUrl {
     }
 }
 
-impl FromStr for ServerAddress {
-    type Err = Expected;
-
-    /// `HOST`, `HOST:PORT`, `[IPV6]:PORT`; without a port it is that of a Redis.
-    fn from_str(text: &str) -> Result<Self, Expected> {
-        Self::parse(text, PORT).ok_or_else(|| Expected::new("expected HOST:PORT"))
-    }
-}
-
-impl fmt::Display for ServerAddress {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(formatter, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(formatter, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
-impl ServerAddress {
-    fn parse(text: &str, default_port: u16) -> Option<Self> {
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-            _ => (text, default_port),
-        };
-        let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(address) => {
-                address.parse::<Ipv6Addr>().ok()?;
-                address
-            }
-            None => Some(host).filter(|host| is_host_name(host))?,
-        };
-        (port != 0).then(|| Self { host: host.to_owned(), port })
-    }
-}
-
 fn standalone(text: &str, scheme: &str, server: &str, tail: &str) -> Result<RedisWay, Expected> {
     if server.contains(',') {
         return Err(Expected::new(format!(
@@ -133,19 +86,15 @@ fn standalone(text: &str, scheme: &str, server: &str, tail: &str) -> Result<Redi
     let database = tail.split('?').next().unwrap_or_default().trim_start_matches('/');
     let is_number = database.bytes().all(|byte| byte.is_ascii_digit());
     // redis-rs reads `#insecure` as leave to skip the check of the certificate.
-    if ServerAddress::parse(server, PORT).is_none() || !is_number || tail.contains('#') {
+    if HostPort::parse(server, PORT).is_none() || !is_number || tail.contains('#') {
         return Err(Expected::new(format!("expected {scheme}://HOST:PORT, then /DATABASE if any")));
     }
     Ok(RedisWay::Standalone(text.to_owned()))
 }
 
-fn addresses(
-    scheme: &str,
-    servers: &str,
-    default_port: u16,
-) -> Result<Vec<ServerAddress>, Expected> {
+fn addresses(scheme: &str, servers: &str, default_port: u16) -> Result<Vec<HostPort>, Expected> {
     let read = |server| {
-        ServerAddress::parse(server, default_port)
+        HostPort::parse(server, default_port)
             .ok_or_else(|| Expected::new(format!("expected {scheme}://HOST:PORT,HOST:PORT")))
     };
     servers.split(',').map(read).collect()
@@ -172,10 +121,11 @@ const SENTINEL_PORT: u16 = 26379;
 
 #[cfg(test)]
 mod tests {
-    use super::{RedisUrl, RedisWay, ServerAddress};
+    use super::{RedisUrl, RedisWay};
+    use crate::config::HostPort;
 
-    fn at(host: &str, port: u16) -> ServerAddress {
-        ServerAddress { host: host.to_owned(), port }
+    fn at(host: &str, port: u16) -> HostPort {
+        HostPort { host: host.to_owned(), port }
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! `[upstream.NAME]`: where requests are forwarded to, and how long that may take.
 
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::config::host::is_host_name;
+use crate::config::HostPort;
 use crate::document::parse_duration;
 use crate::document::{Expected, Item, Table};
 
@@ -42,10 +41,8 @@ pub struct UpstreamConfig {
 pub struct UpstreamUrl {
     /// TLS or not.
     pub tls: bool,
-    /// Name or address; IPv6 without brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
+    /// Host and port.
+    pub address: HostPort,
 }
 
 /// What a route forwards to.
@@ -123,27 +120,22 @@ impl FromStr for UpstreamUrl {
         if authority.contains('@') {
             return Err(Expected::new("an upstream's URL holds no user and password"));
         }
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-            _ => (authority, Some(if tls { 443 } else { 80 })),
-        };
-        let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(address) => address.parse::<Ipv6Addr>().ok().map(|address| address.to_string()),
-            None => is_host_name(host).then(|| host.to_ascii_lowercase()),
-        };
-        match (host, port) {
-            (Some(host), Some(port)) if port != 0 => Ok(Self { tls, host, port }),
-            _ => Err(Expected::new(EXPECTED)),
-        }
+        let address = HostPort::parse(authority, if tls { 443 } else { 80 });
+        address.map(|address| Self { tls, address }).ok_or_else(|| Expected::new(EXPECTED))
     }
 }
 
 impl fmt::Display for UpstreamUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        match self.host.contains(':') {
-            true => write!(formatter, "{scheme}://[{}]:{}", self.host, self.port),
-            false => write!(formatter, "{scheme}://{}:{}", self.host, self.port),
+        write!(formatter, "{}://{}", if self.tls { "https" } else { "http" }, self.address)
+    }
+}
+
+impl fmt::Display for UpstreamRef {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => formatter.write_str(name),
+            Self::Url(url) => url.fmt(formatter),
         }
     }
 }

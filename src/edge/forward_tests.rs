@@ -412,7 +412,7 @@ async fn an_https_upstream_needs_a_certificate_that_its_ca_vouches_for() {
     for (trusted, status) in [(Some(ca), 200), (None, 502)] {
         let mut settings = Settings::new(backend.address);
         settings.upstream.targets[0].tls = true;
-        settings.upstream.targets[0].host = "localhost".to_owned();
+        settings.upstream.targets[0].address.host = "localhost".to_owned();
         settings.upstream.ca = trusted;
         let rig = Rig::start(settings);
 

@@ -64,7 +64,7 @@ pub(super) struct Settings {
 impl Settings {
     /// The defaults, in front of a backend.
     pub(super) fn new(backend: SocketAddr) -> Self {
-        let host = backend.ip().to_string();
+        let target: UpstreamUrl = format!("http://{backend}").parse().unwrap();
         Self {
             limits: crate::gateway::body::reply::tests::limits(),
             upstream: UpstreamConfig {
@@ -74,7 +74,7 @@ impl Settings {
                 max_inflight: 1024,
                 max_streams: 100,
                 queue_timeout: Duration::from_millis(100),
-                ..UpstreamConfig::at(UpstreamUrl { tls: false, host, port: backend.port() })
+                ..UpstreamConfig::at(target)
             },
             max_connections: 100,
         }

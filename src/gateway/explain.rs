@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::auth::scrutiny::{Scrutiny, Standing};
 use crate::clock::Now;
-use crate::config::{HostHeader, RouteAuth, RouteConfig, UpstreamRef, WhenStale};
+use crate::config::{HostHeader, RouteAuth, RouteConfig, WhenStale};
 use crate::gateway::access::authenticate::examine;
 use crate::gateway::site::{Destination, Route, Site};
 use crate::gateway::snapshot::Snapshot;
@@ -184,7 +184,7 @@ impl Explainer<'_> {
                 let (verified, open) = self.bearer(rules.auth, &scrutiny, explanation)?;
                 let identity = admit(self.site, route, verified.as_deref())?;
                 explanation.forwarded = Some(self.forwarded(route, &path, identity)?);
-                Ok(format!("forwarded to {}{open}", upstream(&rules.upstream)))
+                Ok(format!("forwarded to {}{open}", rules.upstream))
             }
         }
     }
@@ -233,7 +233,7 @@ impl Explainer<'_> {
             file: self.snapshot.config.source.path.display().to_string(),
             line: route.config.spot.line,
             rule: rule(&route.config),
-            upstream: upstream(&route.config.upstream),
+            upstream: route.config.upstream.to_string(),
         }
     }
 
@@ -283,18 +283,6 @@ fn rule(route: &RouteConfig) -> String {
     parts.join("; ")
 }
 
-fn upstream(upstream: &UpstreamRef) -> String {
-    match upstream {
-        UpstreamRef::Named(name) => name.clone(),
-        UpstreamRef::Url(url) => {
-            let scheme = if url.tls { "https" } else { "http" };
-            let colons = url.host.contains(':');
-            let (open, close) = if colons { ("[", "]") } else { ("", "") };
-            format!("{scheme}://{open}{}{close}:{}", url.host, url.port)
-        }
-    }
-}
-
 #[cfg(test)]
 #[path = "explain_tests.rs"]
 mod requests;
@@ -303,8 +291,8 @@ mod requests;
 mod tests {
     use serde_json::json;
 
-    use super::{rule, upstream};
-    use crate::config::{UpstreamRef, UpstreamUrl};
+    use super::rule;
+    use crate::config::{HostPort, UpstreamRef, UpstreamUrl};
     use crate::gateway::fixtures::route;
 
     #[test]
@@ -325,14 +313,17 @@ mod tests {
 
     #[test]
     fn an_upstream_reads_as_it_is_written() {
-        let url = |host: &str, tls| UpstreamUrl { tls, host: host.to_owned(), port: 3000 };
+        let url = |host: &str, tls| UpstreamUrl {
+            tls,
+            address: HostPort { host: host.to_owned(), port: 3000 },
+        };
         let rows = [
             (UpstreamRef::Named("orders".to_owned()), "orders"),
             (UpstreamRef::Url(url("127.0.0.1", false)), "http://127.0.0.1:3000"),
             (UpstreamRef::Url(url("::1", true)), "https://[::1]:3000"),
         ];
         for (given, shown) in rows {
-            assert_eq!(upstream(&given), shown);
+            assert_eq!(given.to_string(), shown);
         }
     }
 }

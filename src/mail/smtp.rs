@@ -46,12 +46,12 @@ enum Protection {
 
 impl Smtp {
     pub(super) fn new(server: SmtpServer, config: &MailConfig) -> Result<Self, MailError> {
-        let local_tls = TlsParameters::builder(server.host.clone())
+        let local_tls = TlsParameters::builder(server.address.host.clone())
             .dangerous_accept_invalid_certs(true)
             .dangerous_accept_invalid_hostnames(true)
             .build()
             .map_err(MailError::Tls)?;
-        let mut tls = TlsParameters::builder(server.host.clone());
+        let mut tls = TlsParameters::builder(server.address.host.clone());
         for certificate in config.ca.as_deref().map(certificates).transpose()?.into_iter().flatten()
         {
             tls = tls.add_root_certificate(certificate);
@@ -95,10 +95,10 @@ impl Smtp {
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
-        let address = (self.server.host.as_str(), self.server.port);
+        let address = (self.server.address.host.as_str(), self.server.address.port);
         if self.server.implicit_tls {
             // A name may lead anywhere, but for the one that means this machine (RFC 6761 §6.3).
-            let host = self.server.host.as_str();
+            let host = self.server.address.host.as_str();
             let is_local = host == "localhost"
                 || host.parse::<IpAddr>().is_ok_and(|it| it.to_canonical().is_loopback());
             let is_lenient = self.policy == MailTls::Auto && is_local;

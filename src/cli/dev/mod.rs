@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::auth::password::PasswordPool;
 use crate::clock::Timestamp;
 use crate::config;
-use crate::config::{Config, Origin, UpstreamUrl};
+use crate::config::{Config, HostPort, Origin, UpstreamUrl};
 use crate::drain::Drain;
 use crate::edge::dev_certificate;
 use crate::operation::{Identifier, Input, Operation, Password};
@@ -139,7 +139,8 @@ async fn start_whoami(port: u16, beside: &Drain) -> anyhow::Result<String> {
 /// Where an edited file has the built-in backend.
 fn whoami_port(config: &Config) -> Option<u16> {
     let target = config.upstreams.get(WHOAMI)?.targets.first()?;
-    (target.host == "127.0.0.1").then_some(target.port)
+    let HostPort { host, port } = &target.address;
+    (host == "127.0.0.1").then_some(*port)
 }
 
 /// Writes the configuration (unless nothing is to be kept) and reads it as any other.

@@ -87,7 +87,7 @@ claims = { X-Plan = "plan" }
     assert_eq!(route.keeps, keeps);
     assert_eq!(route.when_stale, Some(WhenStale::Ask));
     assert_eq!(config.upstreams["orders"].ca, Some("ca.pem".into()));
-    assert_eq!(config.upstreams["orders"].targets[0].port, 443);
+    assert_eq!(config.upstreams["orders"].targets[0].address.port, 443);
 }
 
 #[test]

@@ -87,11 +87,11 @@ impl Redirects<'_> {
         let port = port.unwrap_or(default_port);
         let (client_host, client_port) = split_authority(self.client)?;
         let is_public = host.eq_ignore_ascii_case(client_host);
-        if port != self.upstream.port || (is_public && port == client_port.unwrap_or(443)) {
+        if port != self.upstream.address.port || (is_public && port == client_port.unwrap_or(443)) {
             return None;
         }
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        (is_public || bare.eq_ignore_ascii_case(&self.upstream.host)).then_some(path)
+        (is_public || bare.eq_ignore_ascii_case(&self.upstream.address.host)).then_some(path)
     }
 
     /// An absolute path with the prefix that it lacks.

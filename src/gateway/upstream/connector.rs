@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
-use crate::config::{UpstreamConfig, UpstreamUrl};
+use crate::config::{HostPort, UpstreamConfig, UpstreamUrl};
 use crate::gateway::upstream::race::Race;
 use crate::gateway::upstream::stream::Stream;
 use crate::gateway::upstream::{Failure, UpstreamError};
@@ -29,17 +29,15 @@ impl Connector {
     /// Prepares to connect to the first target.
     pub(super) fn new(config: &UpstreamConfig) -> Result<Self, UpstreamError> {
         let target = config.targets.first().ok_or(UpstreamError::Target)?.clone();
-        let host = if target.host.contains(':') {
-            format!("[{}]", target.host)
-        } else {
-            target.host.clone()
+        let address = &target.address;
+        let authority = match (target.tls, address.port) {
+            (true, 443) | (false, 80) => HeaderValue::try_from(address.url_host().as_ref()),
+            _ => HeaderValue::try_from(address.to_string()),
         };
-        let authority = match (target.tls, target.port) {
-            (true, 443) | (false, 80) => HeaderValue::try_from(host),
-            (_, port) => HeaderValue::try_from(format!("{host}:{port}")),
+        let Ok(authority) = authority else {
+            return Err(UpstreamError::Name(target.address.host));
         };
-        let Ok(authority) = authority else { return Err(UpstreamError::Name(target.host)) };
-        let tls = if target.tls { Some(tls(&target.host, config.ca.as_deref())?) } else { None };
+        let tls = if target.tls { Some(tls(&address.host, config.ca.as_deref())?) } else { None };
         Ok(Self { target, authority, timeout: config.connect_timeout, tls, race: Race::default() })
     }
 
@@ -63,7 +61,8 @@ impl Connector {
     }
 
     async fn open(&self) -> io::Result<Stream> {
-        let tcp = self.race.connect(&self.target.host, self.target.port).await?;
+        let HostPort { host, port } = &self.target.address;
+        let tcp = self.race.connect(host, *port).await?;
         tcp.set_nodelay(true)?;
         match &self.tls {
             None => Ok(Stream::plain(tcp)),

@@ -152,8 +152,7 @@ mod tests {
     async fn small_writes_to_an_upstream_do_not_wait_for_each_other() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let target =
-            UpstreamUrl { tls: false, host: address.ip().to_string(), port: address.port() };
+        let target: UpstreamUrl = format!("http://{address}").parse().unwrap();
         let connector = Connector::new(&UpstreamConfig::at(target)).unwrap();
 
         let stream = connector.connect().await.unwrap();

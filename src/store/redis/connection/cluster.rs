@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value};
 
-use crate::config::ServerAddress;
+use crate::config::HostPort;
 use crate::store::pause::Pause;
 use crate::store::redis::connection::call::Call;
 use crate::store::redis::connection::dialer::Dialer;
@@ -33,7 +33,7 @@ const LAST_PAUSE: Duration = Duration::from_millis(100);
 /// The nodes of a cluster.
 pub(in crate::store::redis) struct Cluster {
     dialer: Dialer,
-    seeds: Vec<ServerAddress>,
+    seeds: Vec<HostPort>,
     silence: Duration,
     /// Held over no wait.
     nodes: Mutex<Nodes>,
@@ -43,7 +43,7 @@ pub(in crate::store::redis) struct Cluster {
 
 #[derive(Default)]
 struct Nodes {
-    links: HashMap<ServerAddress, Arc<Link>>,
+    links: HashMap<HostPort, Arc<Link>>,
     map: SlotMap,
     /// Counts readings of the map.
     edition: u64,
@@ -53,7 +53,7 @@ struct Nodes {
 
 /// A node as one question is put to it.
 struct Node {
-    server: ServerAddress,
+    server: HostPort,
     link: Arc<Link>,
     /// The edition of the map that led here.
     edition: u64,
@@ -62,9 +62,9 @@ struct Node {
 /// What to do with an error.
 enum Next {
     /// The slot is there now.
-    Moved(ServerAddress),
+    Moved(HostPort),
     /// The slot is on its way there; this one question goes there.
-    Ask(ServerAddress),
+    Ask(HostPort),
     /// Not now.
     Later,
     /// The node is away or takes no writes: another may have its slots.
@@ -82,7 +82,7 @@ impl fmt::Debug for Cluster {
 impl Cluster {
     pub(in crate::store::redis) fn new(
         dialer: Dialer,
-        seeds: Vec<ServerAddress>,
+        seeds: Vec<HostPort>,
         silence: Duration,
     ) -> Self {
         let nodes = Mutex::new(Nodes::default());
@@ -153,7 +153,7 @@ impl Cluster {
     /// The nodes that have slots, and how many slots nobody has, by a map that was just read.
     pub(in crate::store::redis) async fn masters(
         &self,
-    ) -> Result<(Vec<(ServerAddress, Arc<Link>)>, u16), RedisError> {
+    ) -> Result<(Vec<(HostPort, Arc<Link>)>, u16), RedisError> {
         let edition = self.nodes().edition;
         self.read_map(edition).await?;
         let (owners, orphans) = {
@@ -211,12 +211,12 @@ impl Cluster {
         }
     }
 
-    fn node(&self, server: &ServerAddress) -> Result<Node, RedisError> {
+    fn node(&self, server: &HostPort) -> Result<Node, RedisError> {
         let link = self.link(server)?;
         Ok(Node { server: server.clone(), link, edition: self.nodes().edition })
     }
 
-    fn link(&self, server: &ServerAddress) -> Result<Arc<Link>, RedisError> {
+    fn link(&self, server: &HostPort) -> Result<Arc<Link>, RedisError> {
         if let Some(link) = self.nodes().links.get(server) {
             return Ok(Arc::clone(link));
         }
@@ -226,7 +226,7 @@ impl Cluster {
     }
 
     /// One slot that moved is one of many, mostly: the map is read again with the next question.
-    fn note_move(&self, slot: u16, server: &ServerAddress) {
+    fn note_move(&self, slot: u16, server: &HostPort) {
         let mut nodes = self.nodes();
         nodes.map.note(slot, server.clone());
         nodes.is_doubtful = true;
@@ -252,7 +252,7 @@ impl Cluster {
     /// Asks all nodes at once and takes the first map of one that sees the cluster whole; else,
     /// once all have answered or half the patience is over, any.
     async fn ask_for_map(&self) -> Result<SlotMap, RedisError> {
-        let known: Vec<ServerAddress> = {
+        let known: Vec<HostPort> = {
             let nodes = self.nodes();
             nodes.map.owners().into_iter().chain(&self.seeds).cloned().collect()
         };
@@ -285,10 +285,7 @@ impl Cluster {
     }
 
     /// The map as a node has it, and whether that node sees a cluster that works.
-    async fn ask_node_for_map(
-        &self,
-        server: &ServerAddress,
-    ) -> Result<(SlotMap, bool), RedisError> {
+    async fn ask_node_for_map(&self, server: &HostPort) -> Result<(SlotMap, bool), RedisError> {
         let link = self.link(server)?;
         let mut slots = redis::cmd("CLUSTER");
         slots.arg("SLOTS");
@@ -312,7 +309,7 @@ impl Cluster {
     }
 }
 
-fn next(error: &RedisError, asked: &ServerAddress) -> Next {
+fn next(error: &RedisError, asked: &HostPort) -> Next {
     let server = || {
         let (_, server) = read_redirection(error.detail()?, asked)?;
         Some(server)

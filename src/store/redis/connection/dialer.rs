@@ -14,7 +14,7 @@ use redis::{
     RedisConnectionInfo, RedisError, TlsCertificates,
 };
 
-use crate::config::ServerAddress;
+use crate::config::HostPort;
 use crate::secret::Secret;
 use crate::store::redis::connection::fault::Fault;
 use crate::store::{RedisOptions, StoreError};
@@ -86,23 +86,20 @@ impl Dialer {
         };
         let settings = self.settings.clone().set_db(named.redis_settings().db());
         let settings = settings.set_protocol(named.redis_settings().protocol());
-        self.client_with(ServerAddress { host, port }, settings)
+        self.client_with(HostPort { host, port }, settings)
     }
 
     /// A client of one server.
-    pub(in crate::store::redis) fn client(
-        &self,
-        server: ServerAddress,
-    ) -> Result<Client, RedisError> {
+    pub(in crate::store::redis) fn client(&self, server: HostPort) -> Result<Client, RedisError> {
         self.client_with(server, self.settings.clone())
     }
 
     fn client_with(
         &self,
-        server: ServerAddress,
+        server: HostPort,
         settings: RedisConnectionInfo,
     ) -> Result<Client, RedisError> {
-        let ServerAddress { host, port } = server;
+        let HostPort { host, port } = server;
         let address = match &self.like {
             ConnectionAddr::TcpTls { tls_params, .. } => {
                 let tls_params = tls_params.clone();

@@ -17,7 +17,7 @@ use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{Client, ErrorKind, RedisError, ServerErrorKind};
 use tokio::sync::watch;
 
-use crate::config::ServerAddress;
+use crate::config::HostPort;
 use crate::store::pause::Pause;
 use crate::store::redis::connection::dialer::{Dial, Dialer, Dialing, connect};
 use crate::store::redis::connection::fault::is_passing;
@@ -40,7 +40,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// The master of a name, whoever that is.
 pub(in crate::store::redis) struct Master {
     name: String,
-    sentinels: Vec<(ServerAddress, Client)>,
+    sentinels: Vec<(HostPort, Client)>,
     dialer: Dialer,
     /// How long the sentinels' answers are waited for.
     patience: Duration,
@@ -53,7 +53,7 @@ pub(in crate::store::redis) struct Master {
 #[derive(Clone, Debug, Default)]
 pub(in crate::store::redis) struct Found {
     turn: u64,
-    server: Option<ServerAddress>,
+    server: Option<HostPort>,
 }
 
 /// What SENTINEL MASTER answers.
@@ -61,7 +61,7 @@ type Facts = HashMap<String, String>;
 
 /// What a sentinel says of the master.
 struct Word {
-    server: ServerAddress,
+    server: HostPort,
     /// Higher at every fail-over.
     epoch: u64,
 }
@@ -99,7 +99,7 @@ impl Dial for Master {
 impl Master {
     pub(in crate::store::redis) fn new(
         name: String,
-        sentinels: Vec<(ServerAddress, Client)>,
+        sentinels: Vec<(HostPort, Client)>,
         dialer: Dialer,
         patience: Duration,
     ) -> Self {
@@ -159,7 +159,7 @@ impl Master {
         }
     }
 
-    fn note(&self, server: ServerAddress) {
+    fn note(&self, server: HostPort) {
         self.found.send_if_modified(|found| {
             if found.server.as_ref() == Some(&server) {
                 return false;
@@ -176,7 +176,7 @@ impl Master {
 
     /// Asks all sentinels, and believes the one that knows of the latest fail-over: one that was
     /// cut off, or has just started, may name the master of before.
-    async fn resolve(&self) -> Result<ServerAddress, RedisError> {
+    async fn resolve(&self) -> Result<HostPort, RedisError> {
         let answers = join_all(self.sentinels.iter().map(|(_, client)| self.ask_one(client))).await;
         let mut best: Option<Word> = None;
         let mut refusals = Vec::new();
@@ -202,7 +202,7 @@ impl Master {
 
     /// The server of a word, or of a later one that was heard not long ago: the sentinel that led a
     /// fail-over may be slow to answer just then, and the others know nothing of it yet.
-    fn unless_outdated(&self, word: Word) -> ServerAddress {
+    fn unless_outdated(&self, word: Word) -> HostPort {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((later, heard)) = &*latest
             && later.epoch > word.epoch
@@ -246,7 +246,7 @@ fn read_word((place, facts): (Option<(String, u16)>, Facts)) -> Result<Word, Red
         return Err((ErrorKind::Client, "the sentinel does not know the master").into());
     };
     let epoch = facts.get("config-epoch").and_then(|text| text.parse().ok());
-    Ok(Word { server: ServerAddress { host, port }, epoch: epoch.unwrap_or(0) })
+    Ok(Word { server: HostPort { host, port }, epoch: epoch.unwrap_or(0) })
 }
 
 /// `master`, `replica` or `sentinel`: HELLO, for ROLE is often forbidden.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redis::Value;
 
-use crate::config::ServerAddress;
+use crate::config::HostPort;
 
 /// How many there are.
 const SLOTS: u16 = 16384;
@@ -33,14 +33,14 @@ fn crc16(bytes: &[u8]) -> u16 {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::store::redis) struct SlotMap {
     /// First slot of a range → last slot, and who has them.
-    ranges: BTreeMap<u16, (u16, ServerAddress)>,
+    ranges: BTreeMap<u16, (u16, HostPort)>,
     /// Slots that have moved since.
-    moved: BTreeMap<u16, ServerAddress>,
+    moved: BTreeMap<u16, HostPort>,
 }
 
 impl SlotMap {
     /// Reads the answer to CLUSTER SLOTS; `asked` is who gave it, which may not know its own name.
-    pub(in crate::store::redis) fn read(answer: &Value, asked: &ServerAddress) -> Option<Self> {
+    pub(in crate::store::redis) fn read(answer: &Value, asked: &HostPort) -> Option<Self> {
         let Value::Array(rows) = answer else { return None };
         let mut ranges = BTreeMap::new();
         for row in rows {
@@ -56,11 +56,11 @@ impl SlotMap {
     }
 
     /// Notes what a redirection says.
-    pub(in crate::store::redis) fn note(&mut self, slot: u16, server: ServerAddress) {
+    pub(in crate::store::redis) fn note(&mut self, slot: u16, server: HostPort) {
         self.moved.insert(slot, server);
     }
 
-    pub(in crate::store::redis) fn owner(&self, slot: u16) -> Option<&ServerAddress> {
+    pub(in crate::store::redis) fn owner(&self, slot: u16) -> Option<&HostPort> {
         self.moved.get(&slot).or_else(|| {
             let (_, (last, owner)) = self.ranges.range(..=slot).next_back()?;
             (slot <= *last).then_some(owner)
@@ -68,7 +68,7 @@ impl SlotMap {
     }
 
     /// All that have slots.
-    pub(in crate::store::redis) fn owners(&self) -> BTreeSet<&ServerAddress> {
+    pub(in crate::store::redis) fn owners(&self) -> BTreeSet<&HostPort> {
         self.ranges.values().map(|(_, owner)| owner).chain(self.moved.values()).collect()
     }
 
@@ -80,7 +80,7 @@ impl SlotMap {
     }
 }
 
-fn read_node(node: &[Value], asked: &ServerAddress) -> Option<ServerAddress> {
+fn read_node(node: &[Value], asked: &HostPort) -> Option<HostPort> {
     let [host, Value::Int(port), ..] = node else { return None };
     let host = match host {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?,
@@ -90,18 +90,18 @@ fn read_node(node: &[Value], asked: &ServerAddress) -> Option<ServerAddress> {
     };
     // A node without a name is reached as the one that was asked.
     let host = if host.is_empty() || host == "?" { &asked.host } else { host };
-    Some(ServerAddress { host: host.to_owned(), port: u16::try_from(*port).ok()? })
+    Some(HostPort { host: host.to_owned(), port: u16::try_from(*port).ok()? })
 }
 
 /// The slot and the node of a redirection's words: `3999 127.0.0.1:6381`.
 pub(in crate::store::redis) fn read_redirection(
     words: &str,
-    asked: &ServerAddress,
-) -> Option<(u16, ServerAddress)> {
+    asked: &HostPort,
+) -> Option<(u16, HostPort)> {
     let (slot, place) = words.split_once(' ')?;
     let (host, port) = place.rsplit_once(':')?;
     let host = if host.is_empty() || host == "?" { &asked.host } else { host };
-    let server = ServerAddress { host: host.to_owned(), port: port.parse().ok()? };
+    let server = HostPort { host: host.to_owned(), port: port.parse().ok()? };
     Some((slot.parse().ok().filter(|slot| *slot < SLOTS)?, server))
 }
 
@@ -110,10 +110,10 @@ mod tests {
     use redis::Value;
 
     use super::{SlotMap, read_redirection, slot_of};
-    use crate::config::ServerAddress;
+    use crate::config::HostPort;
 
-    fn at(host: &str, port: u16) -> ServerAddress {
-        ServerAddress { host: host.to_owned(), port }
+    fn at(host: &str, port: u16) -> HostPort {
+        HostPort { host: host.to_owned(), port }
     }
 
     fn range(first: i64, last: i64, host: Value, port: i64) -> Value {
