@@ -1,4 +1,5 @@
-//! Holds `field.toml`, the table of what was found in the field, to the tests that it names.
+//! Holds tables to the tests that they name: `field.toml`, what was found in the field, and
+//! `codec.toml`, what HTTP/1.1 towards backends has to do.
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -17,18 +18,18 @@ fn the_table_has_every_row_and_each_has_a_test() {
         .collect();
     rows.sort();
 
-    let named: Vec<String> = table().into_keys().collect();
+    let named: Vec<String> = table("field").into_keys().collect();
 
     assert_eq!(named, rows);
     let untested: Vec<String> =
-        table().into_iter().filter(|row| row.1.is_empty()).map(|row| row.0).collect();
+        table("field").into_iter().filter(|row| row.1.is_empty()).map(|row| row.0).collect();
     assert!(untested.is_empty(), "{untested:?}");
 }
 
 #[test]
 fn each_row_names_tests_that_exist() {
     let mut wrong = Vec::new();
-    for (row, tests) in table() {
+    for (row, tests) in table("field").into_iter().chain(table("codec")) {
         for test in tests {
             let Some((file, function)) = test.split_once("::") else {
                 wrong.push(format!("{row}: `{test}` is not FILE::FUNCTION"));
@@ -43,8 +44,9 @@ fn each_row_names_tests_that_exist() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn table() -> BTreeMap<String, Vec<String>> {
-    toml::from_str(&fs::read_to_string(root().join("tests/field.toml")).unwrap()).unwrap()
+fn table(name: &str) -> BTreeMap<String, Vec<String>> {
+    let path = root().join("tests").join(name).with_extension("toml");
+    toml::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
 fn root() -> &'static Path {

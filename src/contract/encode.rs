@@ -23,7 +23,7 @@ pub(super) fn encode(
     let mut response = respond(endpoint.status, bytes, &contract.success_type);
     for (name, text) in &endpoint.headers {
         // What a header may hold was checked when the file was loaded.
-        if let Ok(value) = HeaderValue::try_from(text.render(&facts)) {
+        if let Ok(value) = HeaderValue::from_bytes(text.render(&facts).as_bytes()) {
             response.headers_mut().insert(name, value);
         }
     }

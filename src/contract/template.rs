@@ -3,6 +3,7 @@
 //! A tree is written member by member in the order of the contract's file; nothing is built in
 //! between. What a slot stands for keeps its type.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -108,7 +109,10 @@ impl Template {
 
 impl Text {
     /// The text, its slots filled; one without a value leaves nothing.
-    pub(super) fn render(&self, facts: &Facts<'_>) -> String {
+    pub(super) fn render(&self, facts: &Facts<'_>) -> Cow<'_, str> {
+        if let [Piece::Words(words)] = self.pieces.as_slice() {
+            return Cow::Borrowed(words);
+        }
         let mut text = String::new();
         for piece in &self.pieces {
             match piece {
@@ -116,7 +120,7 @@ impl Text {
                 Piece::Slot(slot) => slot.append(facts, &mut text),
             }
         }
-        text
+        Cow::Owned(text)
     }
 }
 

@@ -190,6 +190,22 @@ async fn an_answer_may_have_as_many_header_lines_as_the_operator_says() {
     }
 }
 
+#[tokio::test]
+async fn a_head_without_end_is_502() {
+    let backend = Backend::start(|mut stream, _| async move {
+        read_head(&mut stream).await;
+        let line = format!("x: {}\r\n", "y".repeat(4000));
+        stream.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+        while stream.write_all(line.as_bytes()).await.is_ok() {}
+    })
+    .await;
+    let rig = Rig::start(Settings::new(backend.address));
+
+    let sent = rig.h1().await.send_request(request("GET", "/", "")).await.unwrap();
+
+    assert_eq!(sent.status(), 502);
+}
+
 /// RFC 9112 §4: a phrase may be empty, and is the one that everybody knows otherwise.
 #[tokio::test]
 async fn a_status_line_has_the_canonical_phrase_or_none() {

@@ -31,7 +31,8 @@ use crate::gateway::body::reply::{ReplyBody, read_input, settle};
 use crate::gateway::body::request::RequestBody;
 use crate::gateway::body::sent::Sent;
 use crate::gateway::headers::reserved::Reserved;
-use crate::gateway::proxy::forward::{Plan, forward};
+use crate::gateway::proxy::forward::forward;
+use crate::gateway::proxy::plan::Plan;
 use crate::gateway::request::framing;
 use crate::gateway::upstream::Upstream;
 use crate::operation::Rejection;
@@ -304,7 +305,8 @@ async fn handle(
                 limits: &limits,
                 watch: None,
             };
-            match forward(request, &plan, &mut Sent::new()).await {
+            let (mut parts, body) = request.into_parts();
+            match forward(&mut parts, body, &plan, &mut Sent::new()).await {
                 Ok(forwarded) => forwarded.response,
                 Err(failed) => {
                     let reply = render(&failed.rejection);

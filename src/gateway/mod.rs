@@ -111,7 +111,7 @@ impl Gateway {
         let host = request::framing::host(&request);
         // HTTP/1.0 need not name a host: that is nobody's but the site's for every host.
         let site = snapshot.site(host.as_deref().unwrap_or_default());
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let proxies = &snapshot.config.server.trusted_proxies;
         let client = Client::of(connection.peer.ip(), &parts.headers, proxies);
         let context = Context::new(&parts, client, now, started, || self.make_request_id(site));
@@ -131,7 +131,7 @@ impl Gateway {
                 let visit = Visit { gateway: &self, snapshot: &snapshot, site, context };
                 // Boxed, so that a connection without a request holds no room for one; and before
                 // it is wrapped, because each wrapper would move all of it.
-                let walk = Box::pin(visit.walk(parts, &mut unread, record));
+                let walk = Box::pin(visit.walk(&mut parts, &mut unread, record));
                 caught(walk).await.map_err(|refused| {
                     endpoint = refused.endpoint;
                     Refusal::Walk(refused.rejection)

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::auth::scrutiny::Scrutiny;
 use crate::config::{RouteAuth, WhenStale};
@@ -18,7 +18,8 @@ use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::context::{Context, RequestRecord, Unread, Who};
 use crate::gateway::endpoint::serve;
 use crate::gateway::headers::redirects::Redirects;
-use crate::gateway::proxy::forward::{Plan, Unforwarded, forward};
+use crate::gateway::proxy::forward::{Unforwarded, forward};
+use crate::gateway::proxy::plan::Plan;
 use crate::gateway::site::{Destination, Route, Site};
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::{Gateway, reply};
@@ -61,7 +62,7 @@ impl<'a> Visit<'a> {
     /// Every refusal, of whatever step.
     pub(crate) async fn walk(
         self,
-        parts: Parts,
+        parts: &mut Parts,
         unread: &mut Unread,
         record: &mut RequestRecord,
     ) -> Result<Response<ReplyBody>, Refused<'a>> {
@@ -78,7 +79,7 @@ impl<'a> Visit<'a> {
             Destination::Endpoint(endpoint, meter) => {
                 record.meter = Arc::clone(meter);
                 // Boxed, so that a request that is forwarded need not hold room for it.
-                let serving = serve::serve(self, endpoint, &path, &parts, unread, record);
+                let serving = serve::serve(self, endpoint, &path, parts, unread, record);
                 match Box::pin(serving).await {
                     Ok(answer) => Ok(reply(answer, method)),
                     Err(rejection) => Err(Refused { rejection, endpoint: Some(endpoint) }),
@@ -145,7 +146,7 @@ impl<'a> Visit<'a> {
         self,
         route: &'a Route,
         path: &Canonical<'_>,
-        parts: Parts,
+        parts: &mut Parts,
         unread: &mut Unread,
         record: &mut RequestRecord,
     ) -> Result<Response<ReplyBody>, Rejection> {
@@ -184,7 +185,7 @@ impl<'a> Visit<'a> {
             return Err(Rejection::new(ErrorCode::Internal, "the body was taken before"));
         };
         record.upstream = Some(Arc::clone(&route.upstream));
-        match forward(Request::from_parts(parts, body), &plan, &mut record.sent).await {
+        match forward(parts, body, &plan, &mut record.sent).await {
             Ok(forwarded) => {
                 record.upstream_time = Some(forwarded.upstream_time);
                 let mut response = forwarded.response;

@@ -11,7 +11,6 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use crate::config::{ByteSize, LimitsConfig};
@@ -242,19 +241,20 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-impl Body for ClientBody {
-    type Data = Bytes;
-    type Error = Fault;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
+impl ClientBody {
+    /// Reads the next part.
+    ///
+    /// # Errors
+    /// What is wrong with it; [`Upload::fault`] says it as well.
+    pub(crate) fn poll_data(
+        &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        let streaming = match &mut *self {
+    ) -> Poll<Option<Result<Bytes, Fault>>> {
+        let streaming = match self {
             Self::Streaming(streaming) => streaming,
             whole => {
                 return Poll::Ready(match std::mem::replace(whole, Self::Empty) {
-                    Self::Whole(bytes) => Some(Ok(Frame::data(bytes))),
+                    Self::Whole(bytes) => Some(Ok(bytes)),
                     _ => None,
                 });
             }
@@ -263,10 +263,11 @@ impl Body for ClientBody {
         if let Some(Err(fault)) = &data {
             streaming.upload.lock().fault = Some(fault.clone());
         }
-        Poll::Ready(data.map(|data| data.map(Frame::data)))
+        Poll::Ready(data)
     }
 
-    fn is_end_stream(&self) -> bool {
+    /// Whether nothing of it is to come.
+    pub(crate) fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
             Self::Whole(_) => false,
@@ -274,16 +275,15 @@ impl Body for ClientBody {
         }
     }
 
-    fn size_hint(&self) -> SizeHint {
+    /// How many bytes are to come, where that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Whole(bytes) => {
-                SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
-            }
-            Self::Streaming(streaming) => {
-                let left = streaming.body.as_ref().map(RequestBody::size_hint);
-                left.unwrap_or_else(|| SizeHint::with_exact(0))
-            }
+            Self::Empty => Some(0),
+            Self::Whole(bytes) => u64::try_from(bytes.len()).ok(),
+            Self::Streaming(streaming) => match &streaming.body {
+                Some(body) => body.size_hint().exact(),
+                None => Some(0),
+            },
         }
     }
 }

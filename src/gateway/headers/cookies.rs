@@ -3,28 +3,25 @@
 //! A contract's cookie holds a refresh token: it is between the browser and the gateway. What else
 //! stands in `Cookie` goes out byte for byte and in its order (RFC 6265 §5.4 splits at `;` alone).
 
+use std::borrow::Cow;
+
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-/// Takes every cookie of these names away, and joins what is left in one line: HTTP/2 may split
-/// `Cookie` into crumbs, HTTP/1.1 may not (RFC 9113 §8.2.3).
-pub(crate) fn keep_foreign(headers: &mut HeaderMap, own: &[String]) {
+/// The `Cookie` line without the cookies of these names; `None` where nothing is left.
+///
+/// It is one line: HTTP/2 may split `Cookie` into crumbs, HTTP/1.1 may not (RFC 9113 §8.2.3).
+pub(crate) fn foreign<'h>(headers: &'h HeaderMap, own: &[String]) -> Option<Cow<'h, HeaderValue>> {
     let mut lines = headers.get_all(COOKIE).iter();
-    let (first, second) = (lines.next(), lines.next());
-    if first.is_none() || (second.is_none() && own.is_empty()) {
-        return;
+    let (first, second) = (lines.next()?, lines.next());
+    if second.is_none() && own.is_empty() {
+        return Some(Cow::Borrowed(first));
     }
     let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
     let left: Vec<Vec<u8>> = lines.filter_map(|line| without(line, own)).collect();
-    match HeaderValue::from_bytes(&left.join(&b"; "[..])) {
-        Ok(cookie) if !left.is_empty() => {
-            headers.insert(COOKIE, cookie);
-        }
-        // What is left is of the client's own bytes; were it ever refused, none of it goes out.
-        Ok(_) | Err(_) => {
-            headers.remove(COOKIE);
-        }
-    }
+    // What is left is of the client's own bytes; were it ever refused, none of it goes out.
+    let cookie = HeaderValue::from_bytes(&left.join(&b"; "[..])).ok();
+    cookie.filter(|_| !left.is_empty()).map(Cow::Owned)
 }
 
 /// A line without some cookies; `None` where nothing is left.
@@ -50,7 +47,7 @@ fn has_name(pair: &[u8], name: &str) -> bool {
 mod tests {
     use http::{HeaderMap, HeaderValue};
 
-    use super::keep_foreign;
+    use super::foreign;
 
     fn kept(lines: &[&str], own: &[&str]) -> Vec<String> {
         let mut headers = HeaderMap::new();
@@ -58,9 +55,8 @@ mod tests {
             headers.append("cookie", HeaderValue::try_from(*line).unwrap());
         }
         let own: Vec<String> = own.iter().map(|name| (*name).to_owned()).collect();
-        keep_foreign(&mut headers, &own);
-        let left = headers.get_all("cookie").iter();
-        left.map(|line| line.to_str().unwrap().to_owned()).collect()
+        let left = foreign(&headers, &own);
+        left.iter().map(|line| line.to_str().unwrap().to_owned()).collect()
     }
 
     #[test]
@@ -107,8 +103,8 @@ mod tests {
         let line = HeaderValue::from_bytes(b"name=\xed\x95\x9c; refresh=t; b=\xff").unwrap();
         headers.append("cookie", line);
 
-        keep_foreign(&mut headers, &["refresh".to_owned()]);
+        let left = foreign(&headers, &["refresh".to_owned()]).unwrap();
 
-        assert_eq!(headers["cookie"].as_bytes(), b"name=\xed\x95\x9c; b=\xff");
+        assert_eq!(left.as_bytes(), b"name=\xed\x95\x9c; b=\xff");
     }
 }

@@ -4,11 +4,11 @@
 //! `Forwarded` goes even then, because it is not continued, and a proxy that does not know it
 //! passes on what its client made up; so do the names by which other gateways say who asks.
 
-use std::fmt::Write;
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
+use crate::gateway::headers::head::RequestHead;
 use crate::gateway::text::write_address;
 
 /// What is stated.
@@ -72,28 +72,87 @@ pub(crate) fn is_claim(name: &str, trusted_peer: bool) -> bool {
     CLAIMS.contains(&name) || (!trusted_peer && is_forwarded())
 }
 
-/// States the facts, once [`is_claim`] has been applied.
-pub(crate) fn state(headers: &mut HeaderMap, facts: &Facts<'_>) {
-    let client = address_value(facts.client);
-    let chain = if facts.trusted_peer { continued(headers, facts.peer) } else { client.clone() };
-    headers.insert(FORWARDED_FOR, chain);
-    headers.insert(REAL_IP, client);
-    if !facts.trusted_peer || !headers.contains_key(FORWARDED_PROTO) {
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
+/// What a trusted proxy said of the request: it is continued.
+#[derive(Debug, Default)]
+pub(crate) struct Outer<'h> {
+    /// `X-Forwarded-For`, each value followed by a comma.
+    chain: Vec<u8>,
+    has_proto: bool,
+    has_host: bool,
+    prefix: Option<&'h str>,
+}
+
+impl<'h> Outer<'h> {
+    /// Takes note of a trusted proxy's field; says whether it is written anew, and not passed on.
+    pub(crate) fn note(
+        &mut self,
+        name: &HeaderName,
+        value: &'h HeaderValue,
+        facts: &Facts<'_>,
+    ) -> bool {
+        match name.as_str() {
+            "x-forwarded-for" => {
+                if let Some(text) = value.to_str().ok().filter(|text| !text.is_empty()) {
+                    self.chain.extend_from_slice(text.as_bytes());
+                    self.chain.extend_from_slice(b", ");
+                }
+                true
+            }
+            "x-forwarded-prefix" => {
+                self.prefix = self.prefix.or_else(|| value.to_str().ok());
+                facts.prefix.is_some()
+            }
+            "x-forwarded-proto" => {
+                self.has_proto = true;
+                false
+            }
+            "x-forwarded-host" => {
+                self.has_host = true;
+                false
+            }
+            _ => false,
+        }
     }
-    if !facts.trusted_peer || !headers.contains_key(FORWARDED_HOST) {
-        headers.insert(FORWARDED_HOST, facts.authority.clone());
+
+    /// The address of the connection's other end, after those that the proxy named.
+    fn continued(self, peer: IpAddr) -> HeaderValue {
+        let mut chain = self.chain;
+        write_address(&mut chain, peer);
+        HeaderValue::try_from(chain).unwrap_or_else(|_| address_value(peer))
+    }
+}
+
+/// Writes the facts, but for names that are set otherwise.
+pub(crate) fn write(
+    head: &mut RequestHead,
+    outer: Outer<'_>,
+    facts: &Facts<'_>,
+    is_set: impl Fn(&HeaderName) -> bool,
+) {
+    let mut write = |name: HeaderName, value: &HeaderValue| {
+        if !is_set(&name) {
+            head.field(&name, value);
+        }
+    };
+    let client = address_value(facts.client);
+    write(REAL_IP, &client);
+    write(REQUEST_ID, facts.request_id);
+    if !outer.has_proto {
+        write(FORWARDED_PROTO, &HeaderValue::from_static("https"));
+    }
+    if !outer.has_host {
+        write(FORWARDED_HOST, facts.authority);
     }
     if let Some(prefix) = facts.prefix {
         // A trusted proxy cut its own part off before.
-        let outer = headers.get(FORWARDED_PREFIX).and_then(|outer| outer.to_str().ok());
-        let outer = outer.filter(|outer| outer.starts_with('/')).unwrap_or_default();
+        let outer = outer.prefix.filter(|outer| outer.starts_with('/')).unwrap_or_default();
         let whole = format!("{}{prefix}", outer.trim_end_matches('/'));
         if let Ok(whole) = HeaderValue::try_from(whole) {
-            headers.insert(FORWARDED_PREFIX, whole);
+            write(FORWARDED_PREFIX, &whole);
         }
     }
-    headers.insert(REQUEST_ID, facts.request_id.clone());
+    let chain = if facts.trusted_peer { &outer.continued(facts.peer) } else { &client };
+    write(FORWARDED_FOR, chain);
 }
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -115,49 +174,41 @@ fn address_value(address: IpAddr) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
-fn continued(headers: &HeaderMap, peer: IpAddr) -> HeaderValue {
-    let mut chain = String::new();
-    for value in headers.get_all(FORWARDED_FOR) {
-        if let Ok(text) = value.to_str()
-            && !text.is_empty()
-        {
-            chain.push_str(text);
-            chain.push_str(", ");
-        }
-    }
-    match write!(chain, "{peer}").map(|()| HeaderValue::try_from(chain)) {
-        Ok(Ok(value)) => value,
-        _ => address_value(peer),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderName, HeaderValue};
+    use http::uri::PathAndQuery;
+    use http::{HeaderName, HeaderValue, Method};
 
-    use super::{Facts, is_claim, state};
+    use super::{Facts, Outer, is_claim, write};
+    use crate::gateway::headers::head::RequestHead;
 
     fn stated(lines: &[(&'static str, &'static str)], trusted_peer: bool) -> Vec<(String, String)> {
         let authority = HeaderValue::from_static("api.example.com");
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines.iter().filter(|line| !is_claim(line.0, trusted_peer)) {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
-        state(
-            &mut headers,
-            &Facts {
-                client: [192, 0, 2, 7].into(),
-                peer: [10, 0, 0, 1].into(),
-                trusted_peer,
-                authority: &authority,
-                prefix: trusted_peer.then_some("/shop"),
-                request_id: &HeaderValue::from_static("req-1"),
-            },
-        );
-        let line = |(name, value): (&HeaderName, &HeaderValue)| {
-            (name.as_str().to_owned(), value.to_str().unwrap().to_owned())
+        let facts = Facts {
+            client: [192, 0, 2, 7].into(),
+            peer: [10, 0, 0, 1].into(),
+            trusted_peer,
+            authority: &authority,
+            prefix: trusted_peer.then_some("/shop"),
+            request_id: &HeaderValue::from_static("req-1"),
         };
-        let mut lines: Vec<_> = headers.iter().map(line).collect();
+        let fields: Vec<_> = lines.iter().filter(|line| !is_claim(line.0, trusted_peer)).collect();
+        let fields = fields
+            .into_iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let fields: Vec<_> = fields.collect();
+        let mut head = RequestHead::new(&Method::GET, &PathAndQuery::from_static("/"));
+        let mut outer = Outer::default();
+        for (name, value) in &fields {
+            if !outer.note(name, value, &facts) {
+                head.field(name, value);
+            }
+        }
+        write(&mut head, outer, &facts, |_| false);
+        let text = String::from_utf8(head.end().to_vec()).unwrap();
+        let lines = text.lines().filter_map(|line| line.split_once(": "));
+        let mut lines: Vec<_> =
+            lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         lines.sort();
         lines
     }

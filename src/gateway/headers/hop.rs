@@ -1,43 +1,31 @@
-//! Takes away what belongs to one connection only (RFC 9110 §7.6.1), in both directions.
+//! The header fields that belong to one connection (RFC 9110 §7.6.1), in both directions.
 //!
-//! A peer may name headers of its own in `Connection`, but not those that carry meaning past the
+//! A peer may name fields of its own in `Connection`, but not those that carry meaning past the
 //! hop: naming `Host`, `Authorization` or `Content-Length` there takes nothing away.
 
-use http::header::CONNECTION;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderName, HeaderValue};
 
-/// Removes the hop-by-hop headers and every header that `Connection` names.
-pub(crate) fn strip(headers: &mut HeaderMap) {
-    strip_and(headers, |_| false);
+/// The fields that `Connection` names, each of which goes no further.
+pub(crate) fn named<'v>(connection: impl IntoIterator<Item = &'v HeaderValue>) -> Vec<HeaderName> {
+    let names = options(connection).filter(|option| !is_option(option));
+    let names = names.filter_map(|name| HeaderName::from_bytes(name).ok());
+    names.filter(|name| !is_end_to_end(name.as_str())).collect()
 }
 
-/// As [`strip`], and every other header that is not to go on, in one pass.
-pub(crate) fn strip_and(headers: &mut HeaderMap, also: impl Fn(&HeaderName) -> bool) {
-    let mut doomed: Vec<HeaderName> = Vec::new();
-    for value in headers.get_all(CONNECTION) {
-        let named = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        for name in named.filter(|name| !is_option(name)) {
-            if let Ok(name) = HeaderName::from_bytes(name)
-                && !is_end_to_end(name.as_str())
-            {
-                doomed.push(name);
-            }
-        }
-    }
-    let goes = |name: &&HeaderName| is_hop_by_hop(name.as_str()) || also(name);
-    doomed.extend(headers.keys().filter(goes).cloned());
-    for name in doomed {
-        headers.remove(name);
-    }
+/// Says whether `Connection` holds an option.
+pub(crate) fn says<'v>(
+    connection: impl IntoIterator<Item = &'v HeaderValue>,
+    option: &str,
+) -> bool {
+    options(connection).any(|said| said.eq_ignore_ascii_case(option.as_bytes()))
 }
 
-/// Says whether `Connection` holds a token.
-pub(crate) fn connection_says(headers: &HeaderMap, token: &str) -> bool {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+fn options<'v>(
+    connection: impl IntoIterator<Item = &'v HeaderValue>,
+) -> impl Iterator<Item = &'v [u8]> {
+    let parts =
+        connection.into_iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    parts.map(<[u8]>::trim_ascii)
 }
 
 /// The commonest options, which name no header worth a look-up.
@@ -45,7 +33,8 @@ fn is_option(token: &[u8]) -> bool {
     token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close")
 }
 
-fn is_hop_by_hop(name: &str) -> bool {
+/// Says whether a field belongs to one connection whatever `Connection` says.
+pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,
         "connection"
@@ -79,7 +68,7 @@ fn is_end_to_end(name: &str) -> bool {
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{connection_says, strip};
+    use super::{is_hop_by_hop, named, says};
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         let line = |(name, value): &(&'static str, &'static str)| {
@@ -120,9 +109,10 @@ mod tests {
         ];
 
         for (row, lines, expected) in rows {
-            let mut map = headers(lines);
-            strip(&mut map);
-            let mut left: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
+            let map = headers(lines);
+            let named = named(map.get_all("connection"));
+            let stays = |name: &&HeaderName| !is_hop_by_hop(name.as_str()) && !named.contains(name);
+            let mut left: Vec<&str> = map.keys().filter(stays).map(HeaderName::as_str).collect();
             left.sort_unstable();
             assert_eq!(&left, expected, "{row}");
         }
@@ -132,7 +122,7 @@ mod tests {
     fn a_token_is_found_whatever_its_case_and_line() {
         let map = headers(&[("connection", "keep-alive"), ("connection", "x, Upgrade")]);
 
-        assert!(connection_says(&map, "upgrade"));
-        assert!(!connection_says(&map, "close"));
+        assert!(says(map.get_all("connection"), "upgrade"));
+        assert!(!says(map.get_all("connection"), "close"));
     }
 }

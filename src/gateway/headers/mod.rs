@@ -2,6 +2,7 @@
 
 pub(crate) mod cookies;
 pub(crate) mod forwarded;
+pub(crate) mod head;
 pub(crate) mod hop;
 pub(crate) mod identity;
 pub(crate) mod redirects;

@@ -1,69 +1,26 @@
 //! Sends a request to its upstream and streams the answer back.
 
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
+use http::header::{CONNECTION, EXPECT};
+use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode, Version};
 use tokio::time::Instant;
 
-use crate::config::{ByteSize, HostHeader, LimitsConfig};
 use crate::gateway::access::watch::Watch;
 use crate::gateway::body::reply::{CLOSE, ReplyBody, read_whole};
 use crate::gateway::body::request::RequestBody;
 use crate::gateway::body::sent::Sent;
 use crate::gateway::body::upload::{ClientBody, Fault, SHORT, Upload};
-use crate::gateway::headers::hop;
-use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::proxy::outgoing;
-use crate::gateway::upstream::{Answer, Exchange, Failure, Upstream};
+use crate::gateway::proxy::plan::Plan;
+use crate::gateway::upstream::{Answer, AnswerHead, Exchange, Failure, Upstream};
 use crate::gateway::websocket::tunnel::Handshake;
 use crate::operation::Rejection;
 use crate::revocation::StreamGuard;
-
-/// Where a request goes, and what is changed on the way.
-#[derive(Debug)]
-pub(crate) struct Plan<'a> {
-    /// The backend.
-    pub(crate) upstream: &'a Arc<Upstream>,
-    /// The canonical path, prefix already stripped, and the query byte for byte.
-    pub(crate) target: PathAndQuery,
-    /// Identity headers to set, after everything of the client's that looks like one went.
-    pub(crate) identity: &'a [(HeaderName, HeaderValue)],
-    /// The names that no client's header may have.
-    pub(crate) reserved: &'a Reserved,
-    /// Names of the contract's own cookies: what must go of `Cookie`.
-    pub(crate) cookie_names: &'a [String],
-    /// What was cut from the path, for `X-Forwarded-Prefix`.
-    pub(crate) prefix: Option<&'a str>,
-    /// Set last.
-    pub(crate) set_headers: &'a [(HeaderName, HeaderValue)],
-    /// Whether `Authorization` goes along: the token where that is wanted, others' credentials.
-    pub(crate) forward_authorization: bool,
-    /// Which `Host` the upstream sees.
-    pub(crate) host: HostHeader,
-    /// The client's authority as sent (host and port).
-    pub(crate) authority: &'a str,
-    /// The client's address, for `X-Forwarded-For` and `X-Real-IP`.
-    pub(crate) client: IpAddr,
-    /// The address of the connection's other end: the client, or the proxy that it came by.
-    pub(crate) peer: IpAddr,
-    /// Whether the peer is a trusted proxy, whose `X-Forwarded-*` are added to, not replaced.
-    pub(crate) trusted_peer: bool,
-    /// `X-Request-Id`.
-    pub(crate) request_id: &'a HeaderValue,
-    /// Longest body.
-    pub(crate) most_body: ByteSize,
-    /// Body deadlines.
-    pub(crate) limits: &'a LimitsConfig,
-    /// By what streams are ended before their time; `None`: by nothing.
-    pub(crate) watch: Option<Watch<'a>>,
-}
 
 /// An upstream's answer, and how long it took to come.
 #[derive(Debug)]
@@ -90,14 +47,12 @@ pub(crate) struct Unforwarded {
 /// # Errors
 /// 413 and 408 for the client's body, 502 and 504 for the upstream, 503 when it is full.
 pub(crate) async fn forward(
-    mut request: Request<RequestBody>,
+    parts: &mut Parts,
+    body: RequestBody,
     plan: &Plan<'_>,
     record: &mut Sent,
 ) -> Result<Forwarded, Unforwarded> {
-    let handshake = Handshake::of(&mut request);
-    let method = request.method().clone();
-    let version = request.version();
-    let (parts, body) = request.into_parts();
+    let handshake = Handshake::of(parts, &body);
     let refused = |rejection, body| Unforwarded { rejection, body: Some(body), untouched: true };
     if body.size_hint().lower() > plan.most_body.0 {
         return Err(refused(Fault::TooLarge.rejection(), body));
@@ -134,28 +89,27 @@ pub(crate) async fn forward(
     let sent = upstream.send(request, upload.as_deref()).await;
     let upstream_time = start.elapsed();
     let upload_rest = upload.clone();
-    let (link, response) = match sent {
+    let (link, head) = match sent {
         Ok(answered) => answered,
         Err(failure) => return Err(unforwarded(upstream, failure, upload_rest)),
     };
     upstream.answered(upstream_time);
 
-    let reusable = !has_two_lengths(response.headers());
-    let exchange = Exchange { link, upstream: Arc::clone(upstream), place, reusable };
+    let exchange = Exchange { link, upstream: Arc::clone(upstream), place };
     let of_upload = || upload_rest.as_ref().and_then(|upload| upload.take_guard());
     let guard = || of_upload().or_else(|| watch.map(Watch::register));
-    let response = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    let response = if head.status == StatusCode::SWITCHING_PROTOCOLS {
         let switched = match handshake {
-            Some(handshake) => Box::pin(handshake.open(response, exchange, guard(), stream)).await,
+            Some(handshake) => Box::pin(handshake.open(head, exchange, guard(), stream)).await,
             None => Err(Failure::Switched),
         };
         switched.map_err(|failure| unforwarded(upstream, failure, upload_rest))?
     } else {
-        let answer = reply(response, exchange, &method, upload.clone());
+        let answer = reply(head, exchange, upload.clone());
         let answer = answer.await.and_then(|answer| hold(answer, guard));
         let mut response = answer.map_err(|failure| unforwarded(upstream, failure, upload_rest))?;
         if let Some(upload) = upload {
-            settle_upload(&mut response, upload, version);
+            settle_upload(&mut response, upload, parts.version);
         }
         response
     };
@@ -215,29 +169,13 @@ fn unforwarded(upstream: &Upstream, failure: Failure, upload: Option<Arc<Upload>
     Unforwarded { rejection: refuse(upstream, failure), body, untouched }
 }
 
-/// RFC 9112 §6.3: such an answer may be an attempt at response splitting, and hyper keeps its
-/// connection (hyper#4181).
-fn has_two_lengths(headers: &HeaderMap) -> bool {
-    headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH)
-}
-
 /// Makes the client's answer of the upstream's.
 async fn reply(
-    response: Response<Incoming>,
+    head: AnswerHead,
     exchange: Exchange,
-    method: &Method,
     upload: Option<Arc<Upload>>,
 ) -> Result<Response<ReplyBody>, Failure> {
-    let (mut parts, body) = response.into_parts();
-    hop::strip(&mut parts.headers);
-    // The length is written anew from the body, except where there is a length and no body.
-    if !exchange.reusable || *method != Method::HEAD {
-        parts.headers.remove(CONTENT_LENGTH);
-    }
-    parts.extensions.clear();
-    parts.version = Version::HTTP_11;
-
-    let mut answer = Answer::new(body, exchange, upload);
+    let mut answer = Answer::new(exchange, upload);
     // A small body has come with its head: it is written with it, and frees the connection now.
     let body = match poll_fn(|context| Poll::Ready(answer.poll_data(context))).await {
         Poll::Ready(None) => ReplyBody::empty(),
@@ -249,7 +187,10 @@ async fn reply(
         }
         Poll::Pending => ReplyBody::stream(Box::new(answer)),
     };
-    Ok(Response::from_parts(parts, body))
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    Ok(response)
 }
 
 /// Ties a body that is still to come to its guard; a whole one needs none.

@@ -2,3 +2,4 @@
 
 pub mod forward;
 pub(crate) mod outgoing;
+pub(crate) mod plan;

@@ -1,40 +1,35 @@
-//! Makes the head that a backend sees of the head that the client sent.
+//! Writes the head that a backend sees of the head that the client sent.
 //!
-//! The order is what makes it safe: first the client's hop-by-hop set goes, with everything it
-//! names; then every header that could be taken for one of ours; then ours are set. So nothing a
-//! client writes can remove or double an identity header (CVE-2024-45410, CVE-2025-64484).
+//! The order is what makes it safe: what is hop-by-hop stays behind, with everything that it names;
+//! then every field that could be taken for one of ours; what is left is the client's, and ours
+//! follow. So nothing a client writes can remove or double an identity header (CVE-2024-45410,
+//! CVE-2025-64484).
 
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use std::borrow::Cow;
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
-use http_body::Body;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::config::HostHeader;
-use crate::gateway::headers::forwarded::Facts;
+use crate::gateway::body::upload::ClientBody;
+use crate::gateway::headers::forwarded::{Facts, Outer};
+use crate::gateway::headers::head::RequestHead;
 use crate::gateway::headers::{cookies, forwarded, hop};
-use crate::gateway::proxy::forward::Plan;
+use crate::gateway::proxy::plan::Plan;
+use crate::gateway::upstream::Outgoing;
 
 /// Makes the request to send: origin-form, HTTP/1.1, its framing written anew.
-pub(crate) fn request<B: Body>(
-    parts: Parts,
-    body: B,
+pub(crate) fn request(
+    parts: &Parts,
+    body: ClientBody,
     plan: &Plan<'_>,
     websocket: bool,
-) -> Request<B> {
-    let Parts { method, mut headers, .. } = parts;
-    let client_host = headers.remove(HOST);
-    hop::strip_and(&mut headers, |name| {
-        plan.reserved.has(name, plan.trusted_peer)
-            || (name == AUTHORIZATION && !plan.forward_authorization)
-    });
-    cookies::keep_foreign(&mut headers, plan.cookie_names);
-
-    let authority = match client_host {
-        Some(host) if host == plan.authority => host,
-        _ if plan.authority.is_empty() => plan.upstream.authority().clone(),
-        _ => HeaderValue::from_str(plan.authority)
-            .unwrap_or_else(|_| plan.upstream.authority().clone()),
-    };
+) -> Outgoing {
+    let Parts { method, headers, .. } = parts;
+    let authority = authority(headers, plan);
     let facts = Facts {
         client: plan.client,
         peer: plan.peer,
@@ -43,38 +38,85 @@ pub(crate) fn request<B: Body>(
         prefix: plan.prefix,
         request_id: plan.request_id,
     };
-    forwarded::state(&mut headers, &facts);
-    for (name, value) in plan.identity.iter().chain(plan.set_headers) {
-        headers.insert(name.clone(), value.clone());
-    }
+    let mut head = RequestHead::new(method, &plan.target);
     let host = match plan.host {
-        HostHeader::Client => authority,
-        HostHeader::Upstream => plan.upstream.authority().clone(),
+        HostHeader::Client => &authority,
+        HostHeader::Upstream => plan.upstream.authority(),
     };
-    headers.insert(HOST, host);
-    frame(&mut headers, &method, &body);
-    if websocket {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    head.field(&HOST, host);
+    let outer = write_clients(&mut head, headers, plan, &facts);
+    let own = plan.identity.iter().chain(plan.set_headers);
+    forwarded::write(&mut head, outer, &facts, |name| own.clone().any(|(set, _)| set == name));
+    for (index, (name, value)) in own.clone().enumerate() {
+        // What is set last stands alone.
+        if !own.clone().skip(index + 1).any(|(later, _)| later == name) {
+            head.field(name, value);
+        }
     }
-
-    let mut request = Request::new(body);
-    *request.method_mut() = method;
-    *request.uri_mut() = Uri::from(plan.target.clone());
-    *request.version_mut() = Version::HTTP_11;
-    *request.headers_mut() = headers;
-    request
+    let length = body.length();
+    write_framing(&mut head, method, length);
+    if websocket {
+        head.field(&CONNECTION, &HeaderValue::from_static("upgrade"));
+        head.field(&UPGRADE, &HeaderValue::from_static("websocket"));
+    }
+    let repeats = method.is_idempotent() && *method != Method::CONNECT;
+    Outgoing {
+        head: head.end(),
+        body,
+        length,
+        may_repeat: repeats && length == Some(0) && !websocket,
+        is_head: *method == Method::HEAD,
+    }
 }
 
-/// hyper frames a body by its length; it takes a GET of unknown length for one without a body,
-/// and says nothing of an empty POST.
-fn frame<B: Body>(headers: &mut HeaderMap, method: &Method, body: &B) {
-    if body.is_end_stream() {
-        if matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+/// The authority that the client asked for.
+fn authority<'a>(headers: &'a HeaderMap, plan: &Plan<'a>) -> Cow<'a, HeaderValue> {
+    match headers.get(HOST) {
+        Some(host) if host == plan.authority => Cow::Borrowed(host),
+        _ if plan.authority.is_empty() => Cow::Borrowed(plan.upstream.authority()),
+        _ => HeaderValue::from_str(plan.authority)
+            .map_or(Cow::Borrowed(plan.upstream.authority()), Cow::Owned),
+    }
+}
+
+/// Writes what passes of the client's fields; gives what a trusted proxy said among them.
+fn write_clients<'h>(
+    head: &mut RequestHead,
+    headers: &'h HeaderMap,
+    plan: &Plan<'_>,
+    facts: &Facts<'_>,
+) -> Outer<'h> {
+    let named = hop::named(headers.get_all(CONNECTION));
+    let stays_behind = |name: &HeaderName| {
+        hop::is_hop_by_hop(name.as_str())
+            || named.contains(name)
+            || plan.reserved.has(name, plan.trusted_peer)
+            || (name == AUTHORIZATION && !plan.forward_authorization)
+    };
+    let mut outer = Outer::default();
+    let mut has_cookie = false;
+    for (name, value) in headers {
+        if name == HOST || stays_behind(name) {
+            continue;
         }
-    } else if body.size_hint().exact().is_none() {
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        if name == COOKIE {
+            has_cookie = true;
+        } else if !plan.trusted_peer || !outer.note(name, value, facts) {
+            head.field(name, value);
+        }
+    }
+    if has_cookie && let Some(cookie) = cookies::foreign(headers, plan.cookie_names) {
+        head.field(&COOKIE, &cookie);
+    }
+    outer
+}
+
+/// Says how the body is framed. An empty POST says that it is empty (RFC 9110 §8.6).
+fn write_framing(head: &mut RequestHead, method: &Method, length: Option<u64>) {
+    match length {
+        Some(0) if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {}
+        Some(length) => head.field(&CONTENT_LENGTH, &length.into()),
+        None => head.field(&TRANSFER_ENCODING, &HeaderValue::from_static("chunked")),
     }
 }
 

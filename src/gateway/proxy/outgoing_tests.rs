@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
-use http_body_util::Empty;
 use proptest::prelude::*;
 
 use super::request;
 use crate::config::{HostHeader, LimitsConfig, UpstreamConfig};
+use crate::gateway::body::upload::ClientBody;
 use crate::gateway::headers::reserved::Reserved;
-use crate::gateway::proxy::forward::Plan;
+use crate::gateway::proxy::plan::Plan;
 use crate::gateway::upstream::Upstream;
 
 const IDENTITY: [&str; 3] = ["x-user-id", "x-user-email", "x-user-roles"];
@@ -82,7 +82,18 @@ fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
         watch: None,
     };
     let (parts, ()) = asked.into_parts();
-    request(parts, Empty::<bytes::Bytes>::new(), &plan, false).headers().clone()
+    let head = request(&parts, ClientBody::Empty, &plan, false).head;
+    let mut lines = [httparse::EMPTY_HEADER; 64];
+    let mut seen = httparse::Request::new(&mut lines);
+    assert_eq!(seen.parse(&head), Ok(httparse::Status::Complete(head.len())));
+    let lines = seen.headers.iter().map(|line| {
+        (HeaderName::try_from(line.name).unwrap(), HeaderValue::from_bytes(line.value).unwrap())
+    });
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.append(name, value);
+    }
+    headers
 }
 
 fn identity_in(headers: &HeaderMap) -> Vec<(String, HeaderValue)> {

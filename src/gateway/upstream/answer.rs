@@ -11,22 +11,22 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::SizeHint;
 use tokio::time::{Instant, Sleep};
 
 use crate::gateway::body::upload::{Stage, Upload};
 use crate::gateway::open_request::End;
+use crate::gateway::upstream::link::Part;
 use crate::gateway::upstream::{Delayed, Link, Place, Upstream};
 use crate::revocation::{EndFlag, StreamGuard};
 
 /// A body, and what ends with it.
 pub(crate) struct Answer {
-    body: Incoming,
     /// A part that was read ahead.
     first: Option<Bytes>,
+    /// How many bytes are to come besides, where that is known.
+    left: Option<u64>,
     course: Course,
-    has_trailers: bool,
     /// How long the upstream may be silent.
     idle: Duration,
     upload: Option<Arc<Upload>>,
@@ -79,25 +79,23 @@ pub(crate) struct Exchange {
     pub(crate) upstream: Arc<Upstream>,
     /// The place among `max_inflight`.
     pub(crate) place: Place,
-    /// Whether the connection may be used again.
-    pub(crate) reusable: bool,
 }
 
 impl Answer {
     /// Begins to read a body.
-    pub(crate) fn new(body: Incoming, exchange: Exchange, upload: Option<Arc<Upload>>) -> Self {
+    pub(crate) fn new(exchange: Exchange, upload: Option<Arc<Upload>>) -> Self {
+        let is_over = exchange.link.is_over();
         let mut answer = Self {
-            body,
             first: None,
+            left: exchange.link.left(),
             idle: exchange.upstream.idle_timeout(),
             course: Course::Own(exchange),
-            has_trailers: false,
             upload,
             guard: None,
             waiting_since: None,
             timer: None,
         };
-        if answer.body.is_end_stream() {
+        if is_over {
             answer.end();
         }
         answer
@@ -110,13 +108,8 @@ impl Answer {
 
     /// The bytes still to come.
     pub(crate) fn size_hint(&self) -> SizeHint {
-        match (&self.first, self.body.size_hint().exact()) {
-            (_, None) => SizeHint::default(),
-            (first, Some(left)) => {
-                let ahead = first.as_ref().map_or(0, Bytes::len);
-                SizeHint::with_exact(left + u64::try_from(ahead).unwrap_or(0))
-            }
-        }
+        let ahead = self.first.as_ref().map_or(0, |first| first.len() as u64);
+        self.left.map_or_else(SizeHint::default, |left| SizeHint::with_exact(left + ahead))
     }
 
     /// Puts a part back that was read ahead.
@@ -155,38 +148,33 @@ impl Answer {
             self.await_client();
             return Poll::Ready(Some(Ok(data)));
         }
-        loop {
-            let frame = match &mut self.course {
-                Course::Over => return Poll::Ready(None),
-                Course::Own(exchange) => poll_frame(&mut self.body, &mut exchange.link, context),
-                Course::Shared(shared) => match shared.poll_frame(&mut self.body, context) {
-                    Some(frame) => frame,
-                    None => return Poll::Ready(Some(Err(self.cut(End::TooSlow, GIVEN_UP)))),
-                },
-            };
-            let Poll::Ready(frame) = frame else { return self.poll_patience(context).map(Some) };
-            match frame.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) if data.is_empty() => {}
-                Some(Ok(Ok(data))) => {
-                    self.waiting_since = None;
-                    if self.body.is_end_stream() {
-                        self.end();
-                    } else {
-                        self.await_client();
-                    }
-                    return Poll::Ready(Some(Ok(data)));
-                }
-                // Trailers are dropped: they come after the head was decided on. Where they end can
-                // be read two ways, as with a request's, so nothing follows them.
-                Some(Ok(Err(_trailers))) => self.has_trailers = true,
-                Some(Err(error)) => {
-                    self.course = Course::Over;
-                    return Poll::Ready(Some(Err(io::Error::other(error))));
-                }
-                None => {
+        let part = match &mut self.course {
+            Course::Over => return Poll::Ready(None),
+            Course::Own(exchange) => exchange.link.poll_data(context),
+            Course::Shared(shared) => match shared.poll_data(context) {
+                Some(part) => part,
+                None => return Poll::Ready(Some(Err(self.cut(End::TooSlow, GIVEN_UP)))),
+            },
+        };
+        match part {
+            Poll::Pending => self.poll_patience(context).map(Some),
+            Poll::Ready(Ok(Some(Part { data, is_last }))) => {
+                self.waiting_since = None;
+                self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+                if is_last {
                     self.end();
-                    return Poll::Ready(None);
+                } else {
+                    self.await_client();
                 }
+                Poll::Ready(Some(Ok(data)))
+            }
+            Poll::Ready(Ok(None)) => {
+                self.end();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Err(error)) => {
+                self.course = Course::Over;
+                Poll::Ready(Some(Err(error)))
             }
         }
     }
@@ -219,13 +207,9 @@ impl Answer {
             Course::Shared(shared) => shared.lock().exchange.take(),
             Course::Over => None,
         };
-        let Some(Exchange { mut link, upstream, place, reusable }) = exchange else {
-            return;
-        };
+        let Some(Exchange { mut link, upstream, place }) = exchange else { return };
         drop(place);
-        // An upload that is not done leaves its tail on the connection (hyper#2646).
-        let sent = self.upload.as_ref().is_none_or(|upload| upload.is_done());
-        if reusable && !self.has_trailers && sent && link.is_fit() {
+        if link.is_fit() {
             upstream.keep(link);
         }
     }
@@ -255,19 +239,6 @@ impl Answer {
     }
 }
 
-/// What has come already is taken first: a small body came with its head.
-fn poll_frame(
-    body: &mut Incoming,
-    link: &mut Link,
-    context: &mut Context<'_>,
-) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-    if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) {
-        return Poll::Ready(frame);
-    }
-    link.drive(context);
-    Pin::new(body).poll_frame(context)
-}
-
 /// Why an answer was given up.
 const GIVEN_UP: &str = "its client took nothing while others waited for its place";
 
@@ -284,15 +255,11 @@ impl Shared {
     }
 
     /// Reads on; `None` once the exchange was taken.
-    fn poll_frame(
-        &self,
-        body: &mut Incoming,
-        context: &mut Context<'_>,
-    ) -> Option<Poll<Option<hyper::Result<Frame<Bytes>>>>> {
+    fn poll_data(&self, context: &mut Context<'_>) -> Option<Poll<io::Result<Option<Part>>>> {
         let mut share = self.lock();
         share.since = None;
         let exchange = share.exchange.as_mut()?;
-        Some(poll_frame(body, &mut exchange.link, context))
+        Some(exchange.link.poll_data(context))
     }
 
     // A panic under it ends the request whose it is, and with it the exchange.

@@ -27,10 +27,10 @@ pub(crate) enum Failure {
     ConnectTimeout,
     /// The connection ended before any byte of an answer.
     #[error("the connection ended before the answer began: {0}")]
-    Closed(#[source] hyper::Error),
+    Closed(#[source] io::Error),
     /// What came is no HTTP, or ended in its midst.
     #[error("the answer cannot be read: {0}")]
-    Garbled(#[source] hyper::Error),
+    Garbled(#[source] io::Error),
     /// The answer broke off.
     #[error("the answer broke off: {0}")]
     Cut(#[source] io::Error),

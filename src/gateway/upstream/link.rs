@@ -2,99 +2,104 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use std::{fmt, io};
 
-use http::{HeaderMap, HeaderName, Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
+use bytes::{Buf, Bytes, BytesMut};
 use metrics::Gauge;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use crate::gateway::body::upload::{ClientBody, Stage, Upload};
-use crate::gateway::request::framing::HYPER_HEADERS;
+use crate::gateway::body::upload::{Stage, Upload};
 use crate::gateway::upstream::stream::Stream;
+use crate::gateway::upstream::wire::answer_head::{AnswerHead, Reading};
+use crate::gateway::upstream::wire::decoder::Decoder;
+use crate::gateway::upstream::wire::outbox::{Outbox, Outgoing};
 use crate::gateway::upstream::{Failure, Waits};
 
-/// A connection: what sends on it, and what moves its bytes.
+/// A connection: one request and its answer at a time.
+///
+/// After an upgrade it is a stream of bytes.
 pub(crate) struct Link {
-    sender: SendRequest<ClientBody>,
-    /// `None` once the connection has ended. (hyper does not name the type.)
-    driver: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
-    heard: Arc<AtomicBool>,
+    stream: Stream,
+    /// `None` before the first request.
+    outbox: Option<Outbox>,
+    /// What came and was not taken.
+    came: BytesMut,
+    /// How many bytes are read at once.
+    room: usize,
+    /// Whether anything came since the request was taken.
+    heard: bool,
+    /// How many of the bytes that came are known to be no whole head.
+    parsed: usize,
+    /// What is to come of the answer's body.
+    body: Decoder,
+    /// Whether another answer may follow.
+    persists: bool,
     /// How long the other end keeps it while it idles, where that was said.
     kept_for: Option<Duration>,
+    /// Most header lines of an answer.
+    header_count: usize,
     open: Gauge,
+}
+
+/// A part of an answer's body.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) data: Bytes,
+    /// Whether nothing follows it.
+    pub(super) is_last: bool,
 }
 
 /// A request that got no answer.
 pub(super) struct Unanswered {
     /// Why.
     pub(super) failure: Failure,
-    /// The request, where nothing of it was sent.
-    pub(super) unsent: Option<Request<ClientBody>>,
-}
-
-/// A stream that notes whether anything was heard from the other end.
-struct Watched {
-    stream: Stream,
-    heard: Arc<AtomicBool>,
+    /// The request, where it may be sent once more.
+    pub(super) again: Option<Outgoing>,
 }
 
 impl Link {
     /// Begins HTTP/1.1 on a stream, whose answers have at most so many header lines.
-    pub(super) async fn open(
-        stream: Stream,
-        header_count: usize,
-        open: Gauge,
-    ) -> Result<Box<Self>, Failure> {
-        let heard = Arc::new(AtomicBool::new(false));
-        let io = TokioIo::new(Watched { stream, heard: Arc::clone(&heard) });
-        let mut builder = http1::Builder::new();
-        builder.max_buf_size(BUFFER);
-        if header_count != HYPER_HEADERS {
-            builder.max_headers(header_count);
-        }
-        let (sender, driver) = builder.handshake(io).await.map_err(Failure::Closed)?;
+    pub(super) fn open(stream: Stream, header_count: usize, open: Gauge) -> Box<Self> {
         open.increment(1.0);
-        let driver = Box::pin(driver.with_upgrades());
-        Ok(Box::new(Self { sender, driver: Some(driver), heard, kept_for: None, open }))
+        Box::new(Self {
+            stream,
+            outbox: None,
+            came: BytesMut::new(),
+            room: ROOM,
+            heard: false,
+            parsed: 0,
+            body: Decoder::Over,
+            persists: true,
+            kept_for: None,
+            header_count,
+            open,
+        })
     }
 
-    /// Sends a request, and drives the connection until the head of the answer is there.
+    /// Sends a request, and waits until the head of its answer is there.
     ///
     /// `response_timeout` begins when all of the request was sent; until then the upstream may
     /// take `idle_timeout` for each part of the body.
     pub(super) async fn send(
         &mut self,
-        request: Request<ClientBody>,
+        request: Outgoing,
         waits: Waits,
         upload: Option<&Upload>,
-    ) -> Result<Response<Incoming>, Box<Unanswered>> {
-        self.heard.store(false, Ordering::Relaxed);
+    ) -> Result<AnswerHead, Box<Unanswered>> {
+        let reading = Reading { is_to_head: request.is_head, most_lines: self.header_count };
+        self.outbox = Some(Outbox::new(request));
+        (self.heard, self.parsed) = (false, 0);
         let start = Instant::now();
-        let mut answer = pin!(self.sender.try_send_request(request));
         let mut timer = pin!(tokio::time::sleep_until(start + waits.response));
-        poll_fn(|context| {
-            self.drive(context);
-            if let Poll::Ready(result) = answer.as_mut().poll(context) {
-                if let Ok(answer) = &result {
-                    self.kept_for = kept_for(answer.headers()).or(self.kept_for);
-                }
-                return Poll::Ready(result.map_err(|mut error| {
-                    let unsent = error.take_message();
-                    let failure = self.failure(error.into_error(), upload);
-                    Box::new(Unanswered { failure, unsent })
-                }));
+        let answer = poll_fn(|context| {
+            if let Poll::Ready(answer) = self.poll_head(reading, context) {
+                return Poll::Ready(answer.map_err(|error| self.failure(error, upload)));
             }
             if let Some(Poll::Ready(failure)) = upload.map(|upload| upload.poll_failed(context)) {
-                return Poll::Ready(Err(Box::new(Unanswered { failure, unsent: None })));
+                return Poll::Ready(Err(failure));
             }
             while timer.as_mut().poll(context).is_ready() {
                 let now = Instant::now();
@@ -107,31 +112,123 @@ impl Link {
                     Some(Some(Stage::Client)) => (now + waits.idle, Failure::Stalled),
                 };
                 if until <= now {
-                    return Poll::Ready(Err(Box::new(Unanswered { failure, unsent: None })));
+                    return Poll::Ready(Err(failure));
                 }
                 timer.as_mut().reset(until);
             }
             Poll::Pending
+        });
+        answer.await.map_err(|failure| {
+            let outbox = self.outbox.take().filter(|_| matches!(failure, Failure::Closed(_)));
+            Box::new(Unanswered { failure, again: outbox.and_then(Outbox::into_again) })
         })
-        .await
     }
 
-    /// Moves what can be moved; the result shows in the answer.
-    pub(super) fn drive(&mut self, context: &mut Context<'_>) {
-        if let Some(driver) = &mut self.driver
-            && driver.as_mut().poll(context).is_ready()
-        {
-            self.driver = None;
+    fn poll_head(
+        &mut self,
+        reading: Reading,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<AnswerHead>> {
+        self.poll_write(context)?;
+        loop {
+            if ready!(self.poll_read_some(context))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.heard = true;
+            // A line at a time, at most: a head that trickles in is not parsed for every byte.
+            let is_line = self.came.get(self.parsed..).is_none_or(|came| came.contains(&b'\n'));
+            if (self.parsed == 0 || is_line)
+                && let Some(head) = AnswerHead::take(&mut self.came, reading)?
+            {
+                self.begin_answer(&head);
+                return Poll::Ready(Ok(head));
+            }
+            self.parsed = self.came.len();
+            if self.came.len() >= LONGEST_HEAD {
+                return Poll::Ready(Err(io::Error::other("the answer's head is too long")));
+            }
         }
+    }
+
+    fn begin_answer(&mut self, head: &AnswerHead) {
+        self.body = head.body.clone();
+        self.persists = head.persists;
+        self.kept_for = head.kept_for.or(self.kept_for);
+        self.outbox.take_if(|outbox| outbox.is_done());
+    }
+
+    /// Reads the next part of the answer's body; `None` after its end.
+    ///
+    /// # Errors
+    /// When the body is not whole, or breaks its framing.
+    pub(super) fn poll_data(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Part>>> {
+        // What has come already is taken first: a small body came with its head.
+        loop {
+            if let Some(data) = self.body.decode(&mut self.came)? {
+                return Poll::Ready(Ok(Some(Part { data, is_last: self.body.is_over() })));
+            }
+            if self.body.is_over() {
+                return Poll::Ready(Ok(None));
+            }
+            self.poll_write(context)?;
+            if ready!(self.poll_read_some(context))? == 0 {
+                self.body.closed()?;
+            }
+        }
+    }
+
+    /// Whether nothing of the answer's body is to come.
+    pub(super) const fn is_over(&self) -> bool {
+        self.body.is_over()
+    }
+
+    /// How many bytes of the answer's body are to come, where that is known.
+    pub(super) const fn left(&self) -> Option<u64> {
+        self.body.left()
+    }
+
+    /// Goes on with the request. What happens meanwhile shows in the answer.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let Some(outbox) = &mut self.outbox else { return Ok(()) };
+        match outbox.poll_write(&mut self.stream, context) {
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Reads once; 0 is the end.
+    fn poll_read_some(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.came.reserve(self.room);
+        let reading = pin!(self.stream.read_buf(&mut self.came));
+        let read = ready!(reading.poll(context))?;
+        if read >= self.room {
+            self.room = (2 * self.room).min(MOST_ROOM);
+        }
+        Poll::Ready(Ok(read))
     }
 
     /// Says whether another request can be sent, having looked at what came meanwhile.
     ///
     /// A connection that was closed, or on which bytes came that nobody asked for, ends here, and
-    /// so its bytes reach no other request.
+    /// so its bytes reach no other request. An upload that is not done leaves its tail on it.
     pub(super) fn is_fit(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
-        self.driver.is_some() && self.sender.is_ready()
+        let is_sent = self.outbox.as_ref().is_none_or(Outbox::is_done);
+        is_sent
+            && self.persists
+            && self.body == Decoder::Over
+            && self.came.is_empty()
+            && self.poll_read_some(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+
+    /// Lets go of what only a request needs.
+    pub(super) fn rest(&mut self) {
+        self.outbox = None;
+        if self.room > ROOM {
+            (self.room, self.came) = (ROOM, BytesMut::new());
+        }
     }
 
     /// How long it may idle before it is used again: the other end must not close it meanwhile.
@@ -139,14 +236,11 @@ impl Link {
         self.kept_for.map_or(IDLE_FOR, |kept_for| kept_for.saturating_sub(MARGIN))
     }
 
-    fn failure(&self, error: hyper::Error, upload: Option<&Upload>) -> Failure {
+    fn failure(&self, error: io::Error, upload: Option<&Upload>) -> Failure {
         if let Some(fault) = upload.and_then(Upload::fault) {
             return Failure::Upload(fault);
         }
-        if error.is_parse() || self.heard.load(Ordering::Relaxed) {
-            return Failure::Garbled(error);
-        }
-        Failure::Closed(error)
+        if self.heard { Failure::Garbled(error) } else { Failure::Closed(error) }
     }
 }
 
@@ -155,18 +249,12 @@ const IDLE_FOR: Duration = Duration::from_secs(55);
 /// How much earlier than the other end a connection is given up.
 const MARGIN: Duration = Duration::from_secs(4);
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-
-/// What `Keep-Alive: timeout=5` says (RFC 2068 §19.7.1.1).
-fn kept_for(headers: &HeaderMap) -> Option<Duration> {
-    let parameters = headers.get(KEEP_ALIVE)?.to_str().ok()?.split(',');
-    let mut pairs = parameters.filter_map(|parameter| parameter.split_once('='));
-    let (_, seconds) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;
-    seconds.trim().parse().ok().map(|seconds: u32| Duration::from_secs(seconds.into()))
-}
-
-/// How many bytes hyper buffers of one connection: a head, or a part of a body.
-const BUFFER: usize = 64 << 10;
+/// Bytes that are read at once, at first; the double each time that they were not enough.
+const ROOM: usize = 8 << 10;
+/// Bytes that are read at once, at most.
+const MOST_ROOM: usize = 64 << 10;
+/// The longest head of an answer, in bytes.
+const LONGEST_HEAD: usize = 64 << 10;
 
 impl Drop for Link {
     fn drop(&mut self) {
@@ -176,26 +264,28 @@ impl Drop for Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Link").field("open", &self.driver.is_some()).finish_non_exhaustive()
+        formatter.debug_struct("Link").field("body", &self.body).finish_non_exhaustive()
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for Link {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.heard.store(true, Ordering::Relaxed);
+        if self.came.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
         }
-        result
+        // The first bytes may have come with the head that upgraded it.
+        let length = self.came.len().min(buffer.remaining());
+        buffer.put_slice(self.came.get(..length).unwrap_or_default());
+        self.came.advance(length);
+        Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for Link {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -210,17 +300,5 @@ impl AsyncWrite for Watched {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

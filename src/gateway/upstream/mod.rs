@@ -1,4 +1,4 @@
-//! Connections to backends: an own sharded pool over `hyper::client::conn`.
+//! Connections to backends: an own sharded pool over an own HTTP/1.1 (`wire`).
 //!
 //! A connection has no task of its own: whoever uses it drives it, so that a request crosses no
 //! task on its way (a third of a proxy's own time goes there otherwise). It returns to the pool
@@ -11,32 +11,31 @@ mod link;
 mod places;
 mod pool;
 mod race;
-mod spare;
 mod stream;
+mod wire;
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
 use metrics::{Gauge, Histogram};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::{UpstreamConfig, UpstreamUrl};
-use crate::gateway::body::upload::{ClientBody, Upload};
+use crate::gateway::body::upload::Upload;
 use crate::telemetry::metric;
 
 pub(crate) use answer::{Answer, Exchange};
 pub(crate) use failure::Failure;
 pub(crate) use link::Link;
 pub(crate) use places::{Delayed, Place};
+pub(crate) use wire::answer_head::AnswerHead;
+pub(crate) use wire::outbox::Outgoing;
 
 use connector::Connector;
 use link::Unanswered;
 use places::Places;
 use pool::Pool;
-use spare::Spare;
 
 /// A backend and its pooled connections; lives across reloads while its configuration stays.
 #[derive(Debug)]
@@ -151,32 +150,27 @@ impl Upstream {
     /// Sends a request, and waits for the head of its answer.
     ///
     /// A pooled connection that fails before a byte of an answer is made up for once by a fresh
-    /// one, if the request was not sent, or has no body and may be sent twice (RFC 9110 §9.2.2).
+    /// one, if the request may be sent twice (RFC 9110 §9.2.2).
     ///
     /// # Errors
     /// Why there is no answer.
     pub(crate) async fn send(
         self: &Arc<Self>,
-        mut request: Request<ClientBody>,
+        mut request: Outgoing,
         upload: Option<&Upload>,
-    ) -> Result<(Box<Link>, Response<Incoming>), Failure> {
+    ) -> Result<(Box<Link>, AnswerHead), Failure> {
         if let Some(mut link) = self.pool.take() {
-            let spare = Spare::of(&request);
-            let Unanswered { failure, unsent } = match link.send(request, self.waits, upload).await
-            {
-                Ok(response) => return Ok((link, response)),
-                Err(unanswered) => *unanswered,
-            };
-            let again = match failure {
-                Failure::Closed(_) => unsent.or_else(|| spare.and_then(Spare::request)),
-                _ => unsent,
-            };
-            let Some(again) = again else { return Err(failure) };
-            request = again;
+            match link.send(request, self.waits, upload).await {
+                Ok(head) => return Ok((link, head)),
+                Err(unanswered) => {
+                    let Unanswered { failure, again } = *unanswered;
+                    request = again.ok_or(failure)?;
+                }
+            }
         }
         let mut link = Box::pin(self.connect()).await?;
         match link.send(request, self.waits, upload).await {
-            Ok(response) => Ok((link, response)),
+            Ok(head) => Ok((link, head)),
             Err(unanswered) => Err(unanswered.failure),
         }
     }
@@ -194,10 +188,11 @@ impl Upstream {
 
     async fn connect(&self) -> Result<Box<Link>, Failure> {
         let stream = self.connector.connect().await?;
-        Link::open(stream, self.header_count, self.meters().open.clone()).await
+        Ok(Link::open(stream, self.header_count, self.meters().open.clone()))
     }
 
-    fn keep(self: &Arc<Self>, link: Box<Link>) {
+    fn keep(self: &Arc<Self>, mut link: Box<Link>) {
+        link.rest();
         let idle_for = self.keep_alive.unwrap_or_else(|| link.may_idle_for());
         Pool::put(self, link, idle_for);
     }

@@ -18,9 +18,9 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
-use hyper::body::Incoming;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, Version};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -29,9 +29,9 @@ use tokio::time::Instant;
 use crate::drain::Guard;
 use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::body::request::RequestBody;
-use crate::gateway::headers::hop;
+use crate::gateway::headers::{hop, only};
 use crate::gateway::open_request::{End, OpenRequest};
-use crate::gateway::upstream::{Exchange, Failure};
+use crate::gateway::upstream::{AnswerHead, Exchange, Failure};
 use crate::gateway::websocket::frame::FrameCourse;
 use crate::revocation::{EndReason, StreamGuard};
 
@@ -55,17 +55,16 @@ pub(crate) struct Handshake {
 
 impl Handshake {
     /// Reads the wish from a request: HTTP/1.1, GET, no body, `Upgrade: websocket` alone.
-    pub(crate) fn of(request: &mut Request<RequestBody>) -> Option<Self> {
-        if !request.headers().contains_key(UPGRADE) {
-            return None;
-        }
-        let asks = request.version() == Version::HTTP_11
-            && request.method() == Method::GET
-            && request.body().is_end_stream()
-            && says_websocket(request.headers())
-            && hop::connection_says(request.headers(), "upgrade");
-        let lifeline = request.extensions_mut().remove::<Lifeline>()?;
-        asks.then(|| Self { client: hyper::upgrade::on(request), lifeline })
+    pub(crate) fn of(parts: &mut Parts, body: &RequestBody) -> Option<Self> {
+        let upgrade = only(&parts.headers, &UPGRADE)?;
+        let asks = parts.version == Version::HTTP_11
+            && parts.method == Method::GET
+            && body.is_end_stream()
+            && upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")
+            && hop::says(parts.headers.get_all(CONNECTION), "upgrade");
+        let lifeline = parts.extensions.remove::<Lifeline>()?;
+        let client = parts.extensions.remove::<OnUpgrade>()?;
+        asks.then_some(Self { client, lifeline })
     }
 
     /// Joins both sides for as long as the token is accepted; gives the 101 for the client.
@@ -74,7 +73,7 @@ impl Handshake {
     /// When the upstream switched to something else, or the token is refused meanwhile.
     pub(crate) async fn open(
         self,
-        response: Response<Incoming>,
+        head: AnswerHead,
         exchange: Exchange,
         mut stream_guard: Option<StreamGuard>,
         stream: Option<OwnedSemaphorePermit>,
@@ -82,19 +81,15 @@ impl Handshake {
         if let Some(ended) = stream_guard.as_mut().and_then(StreamGuard::has_ended) {
             return Err(Failure::Ended(ended));
         }
-        if !says_websocket(response.headers()) {
+        if !head.is_websocket {
             return Err(Failure::Switched);
         }
-        let (parts, body) = response.into_parts();
-        let mut headers = parts.headers.clone();
-        let response = Response::from_parts(parts, body);
-        let upstream = hyper::upgrade::on(response).await.map_err(Failure::Garbled)?;
-        hop::strip(&mut headers);
+        let AnswerHead { mut headers, .. } = head;
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         // Bounded by the idle timeout and the stop signal; waited for by way of the guard.
         let (tunnel, request) = oneshot::channel();
-        tokio::spawn(self.join(upstream, exchange, stream_guard, (request, stream)));
+        tokio::spawn(self.join(exchange, stream_guard, (request, stream)));
         let mut switching = Response::new(ReplyBody::switching(tunnel));
         *switching.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
         *switching.headers_mut() = headers;
@@ -103,13 +98,12 @@ impl Handshake {
 
     async fn join(
         self,
-        upstream: Upgraded,
         exchange: Exchange,
         mut stream_guard: Option<StreamGuard>,
         (request, stream): (oneshot::Receiver<Box<OpenRequest>>, Option<OwnedSemaphorePermit>),
     ) {
         let Self { client, lifeline: Lifeline { mut guard, hold } } = self;
-        let Exchange { link, upstream: backend, place, .. } = exchange;
+        let Exchange { link, upstream: backend, place } = exchange;
         // What goes on from here is a stream, not a request that the backend is busy with.
         drop(place);
         let idle = backend.idle_timeout();
@@ -117,8 +111,8 @@ impl Handshake {
         // The edge has attached it to the answer that the upgrade waited for.
         let mut request = request.await.ok();
         let course = Arc::new(Course::now());
-        let mut client = Side::new(client, &course, Role::Client);
-        let mut upstream = Side::new(upstream, &course, Role::Upstream);
+        let mut client = Side::new(TokioIo::new(client), &course, Role::Client);
+        let mut upstream = Side::new(link, &course, Role::Upstream);
         let (end, goodbye) = {
             let mut copying = pin!(copy_bidirectional(&mut client, &mut upstream));
             let (end, goodbye) = tokio::select! {
@@ -152,7 +146,7 @@ impl Handshake {
             let dismissed = client.dismiss(goodbye, upstream.as_mut());
             drop(tokio::time::timeout(patience(end), dismissed).await);
         }
-        drop((link, stream, request, hold, guard));
+        drop((stream, request, hold, guard));
     }
 }
 
@@ -178,14 +172,6 @@ async fn end_of(stream_guard: &mut Option<StreamGuard>) -> EndReason {
     match stream_guard {
         Some(stream_guard) => stream_guard.ended().await,
         None => std::future::pending().await,
-    }
-}
-
-fn says_websocket(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(UPGRADE).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => value.as_bytes().eq_ignore_ascii_case(b"websocket"),
-        _ => false,
     }
 }
 
@@ -268,8 +254,8 @@ impl Course {
 }
 
 /// One side of a tunnel.
-struct Side {
-    stream: TokioIo<Upgraded>,
+struct Side<S> {
+    stream: S,
     course: Arc<Course>,
     role: Role,
     /// Of what is written to it.
@@ -284,9 +270,9 @@ enum Role {
     Upstream,
 }
 
-impl Side {
-    fn new(stream: Upgraded, course: &Arc<Course>, role: Role) -> Self {
-        let (stream, course) = (TokioIo::new(stream), Arc::clone(course));
+impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
+    fn new(stream: S, course: &Arc<Course>, role: Role) -> Self {
+        let course = Arc::clone(course);
         Self { stream, course, role, frames: FrameCourse::default(), read: 0, written: 0 }
     }
 
@@ -302,10 +288,10 @@ impl Side {
     /// Says goodbye where a frame may stand, hears the client out, for the backend where there is
     /// one, and closes: a connection that is dropped while the client still sends is reset, and the
     /// goodbye lost.
-    async fn dismiss(
+    async fn dismiss<B: AsyncWrite + Unpin>(
         &mut self,
         goodbye: [u8; 4],
-        mut backend: Option<&mut Self>,
+        mut backend: Option<&mut Side<B>>,
     ) -> io::Result<()> {
         if !self.frames.is_between_frames() {
             return Ok(());
@@ -342,7 +328,7 @@ impl Side {
     }
 }
 
-impl AsyncRead for Side {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Side<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -363,7 +349,7 @@ impl AsyncRead for Side {
     }
 }
 
-impl AsyncWrite for Side {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Side<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

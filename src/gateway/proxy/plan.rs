@@ -1,0 +1,51 @@
+//! Where a request goes, and what is changed on the way.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue};
+
+use crate::config::{ByteSize, HostHeader, LimitsConfig};
+use crate::gateway::access::watch::Watch;
+use crate::gateway::headers::reserved::Reserved;
+use crate::gateway::upstream::Upstream;
+
+/// Where a request goes, and what is changed on the way.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    /// The backend.
+    pub(crate) upstream: &'a Arc<Upstream>,
+    /// The canonical path, prefix already stripped, and the query byte for byte.
+    pub(crate) target: PathAndQuery,
+    /// Identity headers to set, after everything of the client's that looks like one went.
+    pub(crate) identity: &'a [(HeaderName, HeaderValue)],
+    /// The names that no client's header may have.
+    pub(crate) reserved: &'a Reserved,
+    /// Names of the contract's own cookies: what must go of `Cookie`.
+    pub(crate) cookie_names: &'a [String],
+    /// What was cut from the path, for `X-Forwarded-Prefix`.
+    pub(crate) prefix: Option<&'a str>,
+    /// Set last.
+    pub(crate) set_headers: &'a [(HeaderName, HeaderValue)],
+    /// Whether `Authorization` goes along: the token where that is wanted, others' credentials.
+    pub(crate) forward_authorization: bool,
+    /// Which `Host` the upstream sees.
+    pub(crate) host: HostHeader,
+    /// The client's authority as sent (host and port).
+    pub(crate) authority: &'a str,
+    /// The client's address, for `X-Forwarded-For` and `X-Real-IP`.
+    pub(crate) client: IpAddr,
+    /// The address of the connection's other end: the client, or the proxy that it came by.
+    pub(crate) peer: IpAddr,
+    /// Whether the peer is a trusted proxy, whose `X-Forwarded-*` are added to, not replaced.
+    pub(crate) trusted_peer: bool,
+    /// `X-Request-Id`.
+    pub(crate) request_id: &'a HeaderValue,
+    /// Longest body.
+    pub(crate) most_body: ByteSize,
+    /// Body deadlines.
+    pub(crate) limits: &'a LimitsConfig,
+    /// By what streams are ended before their time; `None`: by nothing.
+    pub(crate) watch: Option<Watch<'a>>,
+}
