@@ -1,8 +1,8 @@
 //! The account behind a token.
 
-use crate::auth::{Auth, AuthSite, store_failure};
+use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
-use crate::operation::{ErrorCode, Identifier, Outcome, Principal, Rejection, UserId, UserView};
+use crate::operation::{Identifier, Outcome, Principal, Rejection, UserId, UserView};
 use crate::store::{Lookup, User, UserChange};
 
 impl Auth {
@@ -24,8 +24,7 @@ impl Auth {
         now: Timestamp,
         revoked_until: Timestamp,
     ) -> Result<Option<User>, Rejection> {
-        let changed = self.store.change_user(&site.realm, user, change, now, revoked_until).await;
-        let changed = changed.map_err(|error| store_failure(&error))?;
+        let changed = self.store.change_user(&site.realm, user, change, now, revoked_until).await?;
         Ok(changed.map(|(user, ended)| {
             self.revocations.record(&ended);
             user
@@ -41,10 +40,10 @@ impl Auth {
     ) -> Result<User, Rejection> {
         let user = user_of(principal).ok_or_else(no_account)?;
         let who = Identifier::Id(user);
-        let user = self.store.find_user(&site.realm, &who, lookup).await;
-        user.map_err(|error| store_failure(&error))?
-            .filter(|user| user.enabled && !is_older(principal, user))
-            .ok_or_else(|| refusal("the token's user is disabled, gone, or another by now"))
+        let user = self.store.find_user(&site.realm, &who, lookup).await?;
+        user.filter(|user| user.enabled && !is_older(principal, user)).ok_or_else(|| {
+            Rejection::invalid_token("the token's user is disabled, gone, or another by now")
+        })
     }
 }
 
@@ -64,11 +63,7 @@ pub(super) fn user_of(principal: &Principal) -> Option<UserId> {
 
 /// What is answered to a token whose subject is no account's number.
 pub(super) fn no_account() -> Rejection {
-    refusal("the token's subject is no account's number")
-}
-
-fn refusal(reason: &'static str) -> Rejection {
-    Rejection::new(ErrorCode::InvalidToken, reason)
+    Rejection::invalid_token("the token's subject is no account's number")
 }
 
 impl From<&User> for UserView {

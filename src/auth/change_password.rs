@@ -37,12 +37,13 @@ impl Auth {
         let own_end = Self::revoked_until(site, principal.expires_at);
         let until = Self::users_revoked_until(site, now).max(own_end);
         let Some(user) = self.change_account(site, user.id, change, now, until).await? else {
-            return Err(Rejection::new(ErrorCode::InvalidToken, "the token's user is gone"));
+            return Err(Rejection::invalid_token("the token's user is gone"));
         };
         self.forget_failures(&user).await;
-        let opened = self.open_session(site, caller, &user, now).await?.ok_or_else(|| {
-            Rejection::new(ErrorCode::InvalidToken, "the account changed once more meanwhile")
-        })?;
+        let opened = self
+            .open_session(site, caller, &user, now)
+            .await?
+            .ok_or_else(|| Rejection::invalid_token("the account changed once more meanwhile"))?;
         let (user, tokens) = opened;
         Ok(Outcome::TokensIssued { user, tokens, is_new_user: false })
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::auth::random::Alphabet;
 use crate::auth::throttle::turned_away;
-use crate::auth::{Auth, AuthSite, store_failure};
+use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::config::Rate;
 use crate::mail::{Letter, MailError, Outbox};
@@ -56,8 +56,8 @@ impl Auth {
     ) -> Result<Outcome, Rejection> {
         let mails = outbox(site)?;
         let mailed = TrySubject::mails(&site.realm, &email);
-        let taken = self.store.take_try(&mailed, &*MAILS, now).await;
-        if let Taking::UsedUp { .. } = taken.map_err(|error| store_failure(&error))? {
+        let taken = self.store.take_try(&mailed, &*MAILS, now).await?;
+        if let Taking::UsedUp { .. } = taken {
             metrics::counter!(metric::THROTTLED, "kind" => "mail").increment(1);
             return Ok(Outcome::CodeRequested);
         }
@@ -75,7 +75,7 @@ impl Auth {
         let hash = self.hash_code(site, purpose, &email, &code);
         let realm = site.realm.clone();
         let code = NewCode { purpose, realm, email, hash, expires_at, guesses: GUESSES };
-        self.store.put_code(code, mail).await.map_err(|error| store_failure(&error))?;
+        self.store.put_code(code, mail).await?;
         mails.nudge();
         Ok(Outcome::CodeRequested)
     }
@@ -95,17 +95,16 @@ impl Auth {
     ) -> Result<User, Rejection> {
         let tried = TrySubject::codes(&site.realm, email);
         // Before the guess is judged: no number of guesses at once gets past the bound.
-        let taken = self.store.take_try(&tried, &*WRONG, now).await;
-        if let Taking::UsedUp { wait } = taken.map_err(|error| store_failure(&error))? {
+        let taken = self.store.take_try(&tried, &*WRONG, now).await?;
+        if let Taking::UsedUp { wait } = taken {
             return Err(turned_away("code", "too many wrong codes of this address", wait));
         }
         let hash = self.hash_code(site, purpose, email, code);
-        let right = self.store.try_code(purpose, &site.realm, email, &hash, now).await;
-        if !right.map_err(|error| store_failure(&error))? {
+        let right = self.store.try_code(purpose, &site.realm, email, &hash, now).await?;
+        if !right {
             return Err(refusal("wrong, used, expired, or guessed too often"));
         }
-        let forgotten = self.store.forget_tries(&tried, None).await;
-        forgotten.map_err(|error| store_failure(&error))?;
+        self.store.forget_tries(&tried, None).await?;
         let user = self.find_by_address(site, email).await?;
         user.filter(|user| user.enabled).ok_or_else(no_account)
     }
@@ -116,8 +115,7 @@ impl Auth {
         email: &Email,
     ) -> Result<Option<User>, Rejection> {
         let who = Identifier::Email(email.clone());
-        let user = self.store.find_user(&site.realm, &who, Lookup::Routine).await;
-        user.map_err(|error| store_failure(&error))
+        Ok(self.store.find_user(&site.realm, &who, Lookup::Routine).await?)
     }
 
     fn hash_code(
@@ -143,7 +141,7 @@ pub(super) fn outbox(site: &AuthSite) -> Result<&Outbox, Rejection> {
 
 /// What a client is told when a mail could not be written.
 pub(super) fn mail_failure(error: &MailError) -> Rejection {
-    Rejection::new(ErrorCode::Internal, format!("a mail could not be written: {error}"))
+    Rejection::internal(format!("a mail could not be written: {error}"))
 }
 
 /// What is answered where a code was right and its account is not there any more.

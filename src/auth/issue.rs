@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::auth::{Auth, AuthSite, COME_AGAIN, key_failure, store_failure};
+use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
-use crate::operation::{
-    Caller, ErrorCode, Generations, Identifier, Rejection, SessionId, TokenSet, UserView,
-};
+use crate::operation::{Caller, Generations, Identifier, Rejection, SessionId, TokenSet, UserView};
 use crate::store::{Lookup, NewSession, Session, User};
 use crate::token::{AccessToken, Grant};
 
@@ -33,8 +31,7 @@ impl Auth {
         let id = SessionId(Uuid::new_v4());
         let ends_at = now.plus(policy.session_ttl);
         let access = self.issue_access(site, (user, &shown.attributes), (id, ends_at), now).await?;
-        let refresh =
-            site.tokens.issue_refresh(user.id, id, now).map_err(|error| key_failure(&error))?;
+        let refresh = site.tokens.issue_refresh(user.id, id, now)?;
         let refresh_ends = refresh.as_ref().map(|refresh| refresh.expires_at.min(ends_at));
         let session = Session {
             id,
@@ -55,8 +52,7 @@ impl Auth {
             replaces_others: site.one_session,
         };
         let until = Self::sessions_revoked_until(site, now);
-        let opened = self.store.open_session(opened, until).await;
-        let Some(replaced) = opened.map_err(|error| store_failure(&error))? else {
+        let Some(replaced) = self.store.open_session(opened, until).await? else {
             return Ok(None);
         };
         self.revocations.record(&replaced);
@@ -78,9 +74,8 @@ impl Auth {
         user: &User,
         now: Timestamp,
     ) -> Result<Option<UserView>, Rejection> {
-        let whole =
-            self.store.find_user(&site.realm, &Identifier::Id(user.id), Lookup::Whole).await;
-        let whole = whole.map_err(|error| store_failure(&error))?;
+        let who = Identifier::Id(user.id);
+        let whole = self.store.find_user(&site.realm, &who, Lookup::Whole).await?;
         Ok(whole.map(|User { attributes, .. }| UserView {
             attributes,
             last_login_at: Some(now),
@@ -96,7 +91,7 @@ impl Auth {
             return Ok(());
         }
         let reason = "the site's signing key is revoked, and the new one is not in use yet";
-        Err(Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(COME_AGAIN))
+        Err(Rejection::unavailable(reason))
     }
 
     /// Makes an access token, for a user with these attributes, of a session that ends at the given
@@ -110,11 +105,8 @@ impl Auth {
     ) -> Result<AccessToken, Rejection> {
         self.check_signer(site, now)?;
         let issuer = &site.tokens.policy().issuer;
-        let generation = self.store.site_generation(issuer).await;
-        let generations = Generations {
-            user: user.generation,
-            site: generation.map_err(|error| store_failure(&error))?,
-        };
+        let site_generation = self.store.site_generation(issuer).await?;
+        let generations = Generations { user: user.generation, site: site_generation };
         let grant = Grant {
             user: user.id,
             session,
@@ -126,6 +118,6 @@ impl Auth {
             attributes: Some(attributes),
             not_after: Some(ends_at),
         };
-        site.tokens.issue_access(grant, now).map_err(|error| key_failure(&error))
+        Ok(site.tokens.issue_access(grant, now)?)
     }
 }

@@ -4,7 +4,7 @@ use futures_util::future::join;
 
 use crate::auth::password::Proof;
 use crate::auth::throttle::Account;
-use crate::auth::{Auth, AuthSite, store_failure};
+use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::operation::{Caller, ErrorCode, Identifier, Outcome, Password, Rejection};
 use crate::store::{Lookup, StoreError, User, UserChange};
@@ -38,7 +38,7 @@ impl Auth {
                 .store
                 .find_user(&site.realm, identifier, Lookup::Login)
                 .await
-                .map_err(|error| look_up_failure(&error))?;
+                .map_err(look_up_failure)?;
             let account =
                 user.as_ref().map_or(Account::Unknown(identifier), |user| Account::Known(user.id));
             let id = user.as_ref().map(|user| user.id);
@@ -77,7 +77,7 @@ impl Auth {
             Ok(to) => {
                 let change = UserChange::UpgradeVerifier { from, to };
                 let changed = self.store.change_user(&site.realm, user.id, change, now, now).await;
-                changed.map(|_| ()).map_err(|error| store_failure(&error))
+                changed.map(|_| ()).map_err(Rejection::from)
             }
             Err(rejection) => Err(rejection),
         };
@@ -94,11 +94,13 @@ pub(super) fn count(site: &AuthSite, outcome: &Result<Outcome, Rejection>) {
     metrics::counter!(metric::LOGINS, "site" => issuer, "result" => result).increment(1);
 }
 
-pub(super) fn look_up_failure(error: &StoreError) -> Rejection {
-    let failure = store_failure(error);
+/// The refusal of a login whose account could not be looked up.
+pub(super) fn look_up_failure(error: StoreError) -> Rejection {
     match error {
-        StoreError::TimedOut(_) => Rejection { code: ErrorCode::LookupTimeout, ..failure },
-        _ => failure,
+        StoreError::TimedOut(_) => {
+            Rejection { code: ErrorCode::LookupTimeout, ..Rejection::from(error) }
+        }
+        _ => error.into(),
     }
 }
 
@@ -130,11 +132,12 @@ mod tests {
             (StoreError::Corrupt("user 7".to_owned()), ErrorCode::Internal, false),
         ];
         for (error, code, come_again) in rows {
-            let rejection = look_up_failure(&error);
+            let case = error.to_string();
+            let rejection = look_up_failure(error);
 
-            assert_eq!(rejection.code, code, "{error}");
-            assert_eq!(rejection.retry_after.is_some(), come_again, "{error}");
+            assert_eq!(rejection.code, code, "{case}");
+            assert_eq!(rejection.retry_after.is_some(), come_again, "{case}");
         }
-        assert!(look_up_failure(&away()).reason.ends_with("connection refused"));
+        assert!(look_up_failure(away()).reason.ends_with("connection refused"));
     }
 }

@@ -2,7 +2,7 @@
 //! without the access tokens of the others.
 
 use crate::auth::account::user_of;
-use crate::auth::{Auth, AuthSite, store_failure};
+use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::operation::{LogoutScope, Outcome, Principal, Rejection, Revocation, Revoked};
 use crate::store::{StoreError, UserChange};
@@ -19,7 +19,7 @@ impl Auth {
         let stored = self.store_logout(site, principal, scope, &own, now).await;
         // Whatever the store did: who asked to be logged out is logged out here at least.
         self.revocations.record(&own);
-        self.revocations.record(&stored.map_err(|error| store_failure(&error))?);
+        self.revocations.record(&stored?);
         Ok(Outcome::LoggedOut)
     }
 

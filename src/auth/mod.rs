@@ -31,12 +31,11 @@ use std::time::Duration;
 use crate::clock::{Now, Timestamp};
 use crate::config::{SocialJoin, WhenStale};
 use crate::mail::Outbox;
-use crate::operation::{Caller, Command, ErrorCode, Language, Outcome, Rejection, Revocation};
+use crate::operation::{Caller, Command, Language, Outcome, Rejection, Revocation};
 use crate::revocation::RevocationList;
 use crate::social::Social;
-use crate::store::{CodePurpose, Store, StoreError};
-use crate::telemetry::causes;
-use crate::token::{KeyError, SiteTokens};
+use crate::store::{CodePurpose, Store};
+use crate::token::SiteTokens;
 use crate::vault::Vault;
 
 use password::PasswordPool;
@@ -101,9 +100,6 @@ pub struct AuthSettings {
     /// whatever site.
     pub user_revocation_ttl: Duration,
 }
-
-/// When a client that met a store that is away is told to come again.
-const COME_AGAIN: Duration = Duration::from_secs(1);
 
 impl std::fmt::Debug for Auth {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -222,25 +218,6 @@ const fn is_limited(command: &Command) -> bool {
         | Command::EndSession { .. }
         | Command::CheckToken { .. } => false,
     }
-}
-
-/// What a client is told when the store did not do what it was asked.
-fn store_failure(error: &StoreError) -> Rejection {
-    let reason = causes(error);
-    match error {
-        StoreError::TimedOut(_) | StoreError::Unavailable(_) | StoreError::Full => {
-            Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(COME_AGAIN)
-        }
-        StoreError::Taken => Rejection::new(ErrorCode::AccountExists, reason),
-        StoreError::Corrupt(_) | StoreError::Newer { .. } => {
-            Rejection::new(ErrorCode::Internal, reason)
-        }
-    }
-}
-
-/// What a client is told when a token could not be made.
-fn key_failure(error: &KeyError) -> Rejection {
-    Rejection::new(ErrorCode::Internal, error.to_string())
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::auth::verifier;
 use crate::auth::verifier::{Digest, Verifiers};
 use crate::config::PasswordConfig;
 use crate::operation::precis::opaque;
-use crate::operation::{ErrorCode, Input, Password, Problem, ProblemKind, Rejection};
+use crate::operation::{Input, Password, Problem, ProblemKind, Rejection};
 use crate::telemetry::metric;
 
 /// The pool.
@@ -61,9 +61,6 @@ pub enum PasswordError {
 
 /// The longest that a login waits for a place.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
-/// When a login that found no place is told to come again.
-const COME_AGAIN: Duration = Duration::from_secs(1);
 
 impl PasswordPool {
     /// Makes a pool.
@@ -147,7 +144,7 @@ impl PasswordPool {
     async fn make(&self, digest: Digest) -> Result<String, Rejection> {
         self.run(move |verifiers| verifiers.make(&digest))
             .await?
-            .map_err(|error| Rejection::new(ErrorCode::Internal, error.to_string()))
+            .map_err(|error| Rejection::internal(error.to_string()))
     }
 
     async fn run<T: Send + 'static>(
@@ -170,9 +167,8 @@ impl PasswordPool {
             drop((running, place, ticket));
             result
         });
-        task.await.map_err(|error| {
-            Rejection::new(ErrorCode::Internal, format!("a password hash did not end: {error}"))
-        })
+        task.await
+            .map_err(|error| Rejection::internal(format!("a password hash did not end: {error}")))
     }
 }
 
@@ -193,7 +189,7 @@ impl Drop for Counted {
 }
 
 fn busy(reason: &'static str) -> Rejection {
-    Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(COME_AGAIN)
+    Rejection::unavailable(reason)
 }
 
 fn wrong_length(input: Input) -> Rejection {

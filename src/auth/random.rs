@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::operation::{ErrorCode, Rejection};
+use crate::operation::Rejection;
 use crate::secret::Secret;
 
 /// The characters that a text is drawn from.
@@ -29,7 +29,7 @@ impl Alphabet {
         while text.len() < length {
             if aws_lc_rs::rand::fill(&mut *bytes).is_err() {
                 let reason = "the system gave no random bytes";
-                return Err(Rejection::new(ErrorCode::Internal, reason));
+                return Err(Rejection::internal(reason));
             }
             let fitting = bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair);
             let drawn = fitting.filter_map(|byte| characters.get(byte % characters.len()));

@@ -15,7 +15,7 @@ use std::slice;
 use std::time::Duration;
 
 use crate::auth::account::user_of;
-use crate::auth::{Auth, AuthSite, key_failure, store_failure};
+use crate::auth::{Auth, AuthSite};
 use crate::clock::{Now, Timestamp};
 use crate::operation::{
     Caller, ErrorCode, Identifier, Outcome, Principal, RefreshHash, Rejection, Revocation,
@@ -51,34 +51,37 @@ impl Auth {
         let Refreshable { presented, hash, session, user } =
             self.choose(site, caller, presented, clocks).await?;
         if previous.is_some_and(|previous| !is_of(&previous, &session)) {
-            return Err(refusal("the access token is of another user or session"));
+            return Err(Rejection::invalid_grant("the access token is of another user or session"));
         }
         let successor = site
             .tokens
-            .issue_refresh(user.id, session.id, now)
-            .map_err(|error| key_failure(&error))?
-            .ok_or_else(|| refusal("this site has no refresh tokens"))?;
-        let sealed = successor.seal(presented).map_err(|error| key_failure(&error))?;
+            .issue_refresh(user.id, session.id, now)?
+            .ok_or_else(|| Rejection::invalid_grant("this site has no refresh tokens"))?;
+        let sealed = successor.seal(presented)?;
         let offered =
             Successor { hash: successor.hash, sealed, now, expires_at: successor.expires_at };
         let grace = grace(site, &session);
         let until = Self::sessions_revoked_until(site, now);
-        let rotation = self.store.rotate(session.id, &hash, offered, grace, until).await;
-        match rotation.map_err(|error| store_failure(&error))? {
+        let rotation = self.store.rotate(session.id, &hash, offered, grace, until).await?;
+        match rotation {
             Rotation::Rotated(session) => {
                 self.renewed(site, &user, &session, successor.text, now).await
             }
             Rotation::Repeated { session, sealed } => {
                 let text = RefreshToken::unseal(&sealed, presented)
-                    .ok_or_else(|| refusal("the kept successor does not open"))?;
+                    .ok_or_else(|| Rejection::invalid_grant("the kept successor does not open"))?;
                 self.renewed(site, &user, &session, text, now).await
             }
             Rotation::Reused(revocations) => {
                 self.revocations.record(&revocations);
                 tell_reused(site, caller, &session);
-                Err(refusal("the token was rotated before: theft; the session was ended"))
+                Err(Rejection::invalid_grant(
+                    "the token was rotated before: theft; the session was ended",
+                ))
             }
-            Rotation::Refused => Err(refusal("unknown, expired, or of a session that ended")),
+            Rotation::Refused => {
+                Err(Rejection::invalid_grant("unknown, expired, or of a session that ended"))
+            }
         }
     }
 
@@ -92,7 +95,7 @@ impl Auth {
         let verified = site.tokens.verify_expired(token.expose(), now.wall);
         let verified = verified.map_err(|error| self.unsound(site, "access", &error, now))?;
         if self.revocations.holds(&verified.revocation.key, now.wall) {
-            return Err(refusal("the access token's key is revoked"));
+            return Err(Rejection::invalid_grant("the access token's key is revoked"));
         }
         Ok(verified.principal)
     }
@@ -101,7 +104,7 @@ impl Auth {
     fn unsound(&self, site: &AuthSite, name: &str, error: &TokenError, now: Now) -> Rejection {
         let scrutiny = site.scrutiny(Some(&self.revocations), None);
         let reason = || format!("the {name} token: {error}");
-        let invalid = || Rejection::new(ErrorCode::InvalidGrant, reason());
+        let invalid = || Rejection::invalid_grant(reason());
         scrutiny.cannot_know(error, now).unwrap_or_else(invalid)
     }
 
@@ -119,12 +122,13 @@ impl Auth {
             return self.find_refreshable(site, only, clocks).await;
         }
         let (mut live, mut exchanged) = (Vec::new(), None);
-        let mut refused = refusal("no refresh token");
+        let mut refused = Rejection::invalid_grant("no refresh token");
         for token in presented {
             match self.find_refreshable(site, token, clocks).await {
                 Ok(found) => {
-                    let newest = self.store.is_newest_refresh(found.session.id, &found.hash).await;
-                    if newest.map_err(|error| store_failure(&error))? {
+                    let newest =
+                        self.store.is_newest_refresh(found.session.id, &found.hash).await?;
+                    if newest {
                         live.push(found);
                     } else {
                         exchanged.get_or_insert(found);
@@ -159,7 +163,7 @@ impl Auth {
             if let Err(error) =
                 self.store.end_session(session.id, slice::from_ref(revocation)).await
             {
-                return store_failure(&error);
+                return error.into();
             }
             tell_reused(site, caller, session);
         }
@@ -180,20 +184,18 @@ impl Auth {
             .map_err(|error| self.unsound(site, "refresh", &error, clocks))?;
         let hash = RefreshHash::of(presented.expose());
         let issuer = &site.tokens.policy().issuer;
-        let session = self.store.find_session_by_refresh(issuer, &hash, now).await;
+        let session = self.store.find_session_by_refresh(issuer, &hash, now).await?;
         let session = session
-            .map_err(|error| store_failure(&error))?
             .filter(|session| session.issuer == *issuer && session.realm == site.realm)
-            .ok_or_else(|| refusal("unknown, or of a session that ended"))?;
+            .ok_or_else(|| Rejection::invalid_grant("unknown, or of a session that ended"))?;
         if self.revocations.holds(&RevocationKey::of_session(issuer, session.id), now) {
-            return Err(refusal("the session is revoked"));
+            return Err(Rejection::invalid_grant("the session is revoked"));
         }
         let who = Identifier::Id(session.user);
-        let user = self.store.find_user(&site.realm, &who, Lookup::Whole).await;
+        let user = self.store.find_user(&site.realm, &who, Lookup::Whole).await?;
         let user = user
-            .map_err(|error| store_failure(&error))?
             .filter(|user| user.enabled)
-            .ok_or_else(|| refusal("the user is disabled or gone"))?;
+            .ok_or_else(|| Rejection::invalid_grant("the user is disabled or gone"))?;
         Ok(Refreshable { presented, hash, session, user })
     }
 
@@ -241,8 +243,4 @@ fn tell_reused(site: &AuthSite, caller: &Caller, session: &Session) {
 
 fn is_of(previous: &Principal, session: &Session) -> bool {
     previous.session_id() == Some(session.id) && user_of(previous) == Some(session.user)
-}
-
-fn refusal(reason: &'static str) -> Rejection {
-    Rejection::new(ErrorCode::InvalidGrant, reason)
 }

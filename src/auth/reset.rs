@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::auth::code::{mail_failure, no_account, outbox};
 use crate::auth::random::Alphabet;
-use crate::auth::{Auth, AuthSite, store_failure};
+use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::mail::Letter;
 use crate::operation::{Email, Input, Outcome, Password, Rejection};
@@ -77,10 +77,9 @@ impl Auth {
             .write(letter, Some(email), site.language, &site.host, times)
             .map_err(|error| mail_failure(&error))?;
         self.set_password(site, user, &password, now).await?;
-        self.store.queue_mail(mail).await.map_err(|error| {
+        self.store.queue_mail(mail).await.inspect_err(|_| {
             let user = user.id;
             tracing::error!(%user, "a password was reset, and its mail could not be queued");
-            store_failure(&error)
         })?;
         mails.nudge();
         Ok(())

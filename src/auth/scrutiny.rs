@@ -12,14 +12,11 @@ use crate::auth::AuthSite;
 use crate::auth::seen::SeenSessions;
 use crate::clock::{Now, Timestamp};
 use crate::config::WhenStale;
-use crate::operation::{ErrorCode, Operation, Rejection, RevocationKey};
+use crate::operation::{Operation, Rejection, RevocationKey};
 use crate::revocation::{Freshness, RevocationList};
 use crate::store::Store;
 use crate::telemetry::metric;
 use crate::token::{RevocationKeys, RevokedBy, SiteTokens, TokenError, Verified};
-
-/// How long a client is told to wait when revocation is stale.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What a token is held against.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +87,7 @@ impl Scrutiny<'_> {
         let freshness = revocations.freshness(now.boot, self.max_staleness);
         let stale = staleness(freshness, self.when_stale)?;
         if let Some(revoked) = revocations.check(&verified.revocation, now.wall) {
-            return Err(Rejection::new(ErrorCode::InvalidToken, reason(revoked)));
+            return Err(Rejection::invalid_token(reason(revoked)));
         }
         Ok(match stale {
             None => Standing::Known(verified),
@@ -119,7 +116,7 @@ impl Scrutiny<'_> {
         let freshness = self.revocations?.freshness(now.boot, self.max_staleness);
         (freshness != Freshness::Fresh).then(|| {
             let reason = format!("{error}, and there is no news of the store");
-            Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(RETRY_AFTER)
+            Rejection::unavailable(reason)
         })
     }
 }
@@ -163,7 +160,7 @@ enum Stale {
 fn staleness(freshness: Freshness, when_stale: WhenStale) -> Result<Option<Stale>, Rejection> {
     let unavailable = |reason: String| {
         metrics::counter!(metric::STALE_DECISIONS, "action" => "reject").increment(1);
-        Err(Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(RETRY_AFTER))
+        Err(Rejection::unavailable(reason))
     };
     let age = match freshness {
         Freshness::Fresh => return Ok(None),
@@ -196,7 +193,7 @@ async fn ask(store: &dyn Store, keys: &RevocationKeys, now: Timestamp) -> Result
     let revoked = try_join_all(answers).await?.into_iter().flatten().next();
     match revoked {
         None => Ok(()),
-        Some(by) => Err(Rejection::new(ErrorCode::InvalidToken, reason(by))),
+        Some(by) => Err(Rejection::invalid_token(reason(by))),
     }
 }
 
@@ -207,7 +204,7 @@ async fn find(
 ) -> Result<Option<u64>, Rejection> {
     store.find_revocation(key, now).await.map_err(|error| {
         let reason = format!("no news of revocations, and the store was asked: {error}");
-        Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(RETRY_AFTER)
+        Rejection::unavailable(reason)
     })
 }
 
@@ -219,7 +216,7 @@ fn invalid(error: &TokenError) -> Rejection {
         }
         _ => error.to_string(),
     };
-    Rejection::new(ErrorCode::InvalidToken, reason)
+    Rejection::invalid_token(reason)
 }
 
 const fn reason(revoked: RevokedBy) -> &'static str {

@@ -1,7 +1,7 @@
 //! A user's sessions of this site: listed, and ended by name.
 
 use crate::auth::account::{no_account, user_of};
-use crate::auth::{Auth, AuthSite, store_failure};
+use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::operation::{
     ErrorCode, Outcome, Principal, Rejection, Revocation, Revoked, SessionId, SessionView,
@@ -46,7 +46,8 @@ impl Auth {
         let ended = self.store.end_session(id, &revocations).await;
         // Whatever the store did: the session is refused here at least.
         self.revocations.record(&revocations);
-        ended.map(|_| Outcome::SessionEnded).map_err(|error| store_failure(&error))
+        ended?;
+        Ok(Outcome::SessionEnded)
     }
 
     async fn living_sessions(
@@ -57,7 +58,6 @@ impl Auth {
     ) -> Result<Vec<Session>, Rejection> {
         let user = user_of(principal).ok_or_else(no_account)?;
         let issuer = Some(site.tokens.policy().issuer.as_str());
-        let sessions = self.store.list_sessions(&site.realm, user, issuer, now).await;
-        sessions.map_err(|error| store_failure(&error))
+        Ok(self.store.list_sessions(&site.realm, user, issuer, now).await?)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::auth::{Auth, AuthSite, store_failure};
+use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::operation::{
     Email, ErrorCode, Input, Outcome, Password, Problem, ProblemKind, Rejection, UserView, Username,
@@ -50,7 +50,7 @@ impl Auth {
             attributes: account.attributes,
             created_at: now,
         };
-        let user = self.store.create_user(user).await.map_err(|error| store_failure(&error))?;
+        let user = self.store.create_user(user).await?;
         Ok(Outcome::SignedUp { user: UserView::from(&user) })
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::auth::login::{count, look_up_failure};
-use crate::auth::{Auth, AuthSite, store_failure};
+use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::config::SocialJoin;
 use crate::operation::{
@@ -60,7 +60,7 @@ impl Auth {
         // Again for a login that raced another first login, or a change of the account.
         for _ in 0..LOOKS {
             let found = self.store.find_user(&site.realm, &identifier, Lookup::Login).await;
-            let user = match found.map_err(|error| look_up_failure(&error))? {
+            let user = match found.map_err(look_up_failure)? {
                 Some(user) if !user.enabled => return Err(refusal("the account is disabled")),
                 Some(user) => self.admit(site, provider, &address, user, now).await?,
                 None => {
@@ -91,9 +91,9 @@ impl Auth {
                     hash.iter().take(STAND_IN_BYTES).map(|byte| format!("{byte:02x}")).collect();
                 let email: Result<Email, IdentityError> =
                     format!("{name}_{hash}@{}", Email::STAND_IN_DOMAIN).parse();
-                email.map(Address::StandIn).map_err(|error| {
-                    Rejection::new(ErrorCode::Internal, format!("the user's address: {error}"))
-                })
+                email
+                    .map(Address::StandIn)
+                    .map_err(|error| Rejection::internal(format!("the user's address: {error}")))
             }
         }
     }
@@ -118,7 +118,7 @@ impl Auth {
         let (change, until) =
             (UserChange::JoinSocial { email }, Self::users_revoked_until(site, now));
         let joined = self.store.change_user(&site.realm, user.id, change, now, until).await;
-        let Some((user, revocations)) = joined.map_err(|error| store_failure(&error))? else {
+        let Some((user, revocations)) = joined? else {
             return Ok(None);
         };
         if !user.email_verified {
@@ -163,7 +163,7 @@ impl Auth {
         match self.store.create_user(user).await {
             Ok(user) => Ok(Some(user)),
             Err(StoreError::Taken) => Ok(None),
-            Err(error) => Err(store_failure(&error)),
+            Err(error) => Err(error.into()),
         }
     }
 }

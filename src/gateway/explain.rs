@@ -203,7 +203,7 @@ impl Explainer<'_> {
         let mut headers = HeaderMap::new();
         if let Some(token) = self.token {
             let line = HeaderValue::try_from(format!("Bearer {token}"))
-                .map_err(|error| Rejection::new(ErrorCode::InvalidToken, error.to_string()))?;
+                .map_err(|error| Rejection::invalid_token(error.to_string()))?;
             headers.insert(header::AUTHORIZATION, line);
         }
         let bare_tokens = self.site.contract.tokens().bare_tokens;

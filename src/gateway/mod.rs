@@ -242,9 +242,7 @@ fn reply(response: Response<Bytes>, method: &Method) -> Response<ReplyBody> {
 /// A fault of ours ends one request, not the connection and all its streams.
 async fn caught<T, E: From<Rejection>>(walk: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let walked = AssertUnwindSafe(walk).catch_unwind().await;
-    walked.unwrap_or_else(|_panic| {
-        Err(Rejection::new(ErrorCode::Internal, "a panic ended the walk").into())
-    })
+    walked.unwrap_or_else(|_panic| Err(Rejection::internal("a panic ended the walk").into()))
 }
 
 #[cfg(test)]

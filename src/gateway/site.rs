@@ -14,7 +14,7 @@ use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::log::meter::Meter;
 use crate::gateway::request::router::{Router, Target};
 use crate::gateway::upstream::Upstream;
-use crate::operation::{ErrorCode, Rejection};
+use crate::operation::Rejection;
 use crate::path::canonical::{Canonical, decode_segment};
 use crate::path::{PathError, PathForms};
 
@@ -115,9 +115,8 @@ impl Site {
                 .zip(self.endpoints.get(index))
                 .map(|(endpoint, meter)| Destination::Endpoint(endpoint, meter)),
         };
-        destination.ok_or_else(|| {
-            Rejection::new(ErrorCode::Internal, "the router names what the site does not have")
-        })
+        destination
+            .ok_or_else(|| Rejection::internal("the router names what the site does not have"))
     }
 }
 

@@ -182,7 +182,7 @@ impl<'a> Visit<'a> {
             watch: verified.as_deref().and_then(|verified| self.watch(verified)),
         };
         let Some(body) = unread.body.take() else {
-            return Err(Rejection::new(ErrorCode::Internal, "the body was taken before"));
+            return Err(Rejection::internal("the body was taken before"));
         };
         record.upstream = Some(Arc::clone(&route.upstream));
         match forward(parts, body, &plan, &mut record.sent).await {

@@ -178,7 +178,7 @@ async fn tell(
             None => store.drop_mail(id).await,
         };
         match told {
-            Err(StoreError::TimedOut(_) | StoreError::Unavailable(_))
+            Err(StoreError::TimedOut(_) | StoreError::Outage(_) | StoreError::Unavailable(_))
                 if begun.elapsed() + AGAIN < patience =>
             {
                 tokio::time::sleep(AGAIN).await;

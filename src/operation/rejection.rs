@@ -227,6 +227,26 @@ impl Rejection {
         }
     }
 
+    /// Makes an [`ErrorCode::ServiceUnavailable`] that asks the client to come again soon.
+    pub fn unavailable(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::ServiceUnavailable, reason).retry_after(Duration::from_secs(1))
+    }
+
+    /// Makes an [`ErrorCode::Internal`].
+    pub fn internal(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::Internal, reason)
+    }
+
+    /// Makes an [`ErrorCode::InvalidToken`].
+    pub fn invalid_token(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::InvalidToken, reason)
+    }
+
+    /// Makes an [`ErrorCode::InvalidGrant`].
+    pub fn invalid_grant(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::InvalidGrant, reason)
+    }
+
     /// Makes an [`ErrorCode::InvalidInput`] that names the input.
     pub fn invalid_input(problem: Problem) -> Self {
         let reason = format!("input `{}`: {:?}", problem.field, problem.kind);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::store::redis;
+use crate::operation::{ErrorCode, Rejection};
+use crate::telemetry::causes;
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +17,10 @@ pub enum StoreError {
     /// No answer within the deadline; the step may or may not have happened.
     #[error("the store did not answer within {0:?}")]
     TimedOut(Duration),
-    /// The store cannot be reached, or refuses to work.
+    /// Nobody was there to answer, or may do it now: another time the same may be done.
+    #[error("the store is unavailable")]
+    Outage(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store refuses to work, or cannot.
     #[error("the store is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A record does not read as what it should be.
@@ -35,11 +39,21 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the store is only away: the same may succeed another time, without anybody's help.
     #[must_use]
-    pub fn is_outage(&self) -> bool {
-        match self {
-            Self::TimedOut(_) => true,
-            Self::Unavailable(source) => redis::is_outage(source.as_ref()),
-            Self::Taken | Self::Full | Self::Corrupt(_) | Self::Newer { .. } => false,
+    pub const fn is_outage(&self) -> bool {
+        matches!(self, Self::TimedOut(_) | Self::Outage(_))
+    }
+}
+
+impl From<StoreError> for Rejection {
+    fn from(error: StoreError) -> Self {
+        let reason = causes(&error);
+        match error {
+            StoreError::TimedOut(_)
+            | StoreError::Outage(_)
+            | StoreError::Unavailable(_)
+            | StoreError::Full => Self::unavailable(reason),
+            StoreError::Taken => Self::new(ErrorCode::AccountExists, reason),
+            StoreError::Corrupt(_) | StoreError::Newer { .. } => Self::internal(reason),
         }
     }
 }

@@ -18,6 +18,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::Timestamp;
 use crate::config::{Algorithm, KeyConfig, KeyUse};
+use crate::operation::Rejection;
 use crate::secret::Secret;
 use crate::token::TokenError;
 use crate::token::material::{Material, MaterialError};
@@ -98,6 +99,12 @@ pub enum KeyError {
     /// The system gave no random bytes.
     #[error("the system gave no random bytes")]
     Random,
+}
+
+impl From<KeyError> for Rejection {
+    fn from(error: KeyError) -> Self {
+        Self::internal(error.to_string())
+    }
 }
 
 impl StoredKey {

@@ -82,7 +82,7 @@ async fn a_server_of_another_ca_is_refused() {
         let refused = RedisStore::connect(options).await;
 
         let error = refused.expect_err("a refusal");
-        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        assert!(matches!(error, StoreError::Outage(_)), "{error:?}");
         assert!(told(&error).contains("certificate"), "{}", told(&error));
     }
 }
@@ -105,7 +105,7 @@ async fn a_server_that_asks_for_a_certificate_gets_it() {
         [("none", without.clone()), ("another CA's", with(&Certificates::make()))]
     {
         let refused = RedisStore::connect(options).await;
-        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{what}: {refused:?}");
+        assert!(matches!(refused, Err(StoreError::Outage(_))), "{what}: {refused:?}");
     }
     let half = RedisOptions { key: None, ..with(&certificates) };
     let text = told(&RedisStore::connect(half).await.expect_err("a refusal"));

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::auth::{Auth, AuthSite, store_failure};
+use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::config::LoginConfig;
 use crate::operation::{ErrorCode, Identifier, Rejection, UserId};
@@ -54,9 +54,6 @@ struct Counted<'a> {
 
 /// The longest that a try waits for others of its count.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
-/// When a try that waited in vain is told to come again.
-const COME_AGAIN: Duration = Duration::from_secs(1);
 
 impl Throttle {
     /// Bounds tries as configured.
@@ -135,7 +132,7 @@ impl Auth {
         loop {
             let place = throttle.lines.enter(&key);
             let taking = self.store.take_try(&subject, std::slice::from_ref(&bound), now).await;
-            let wait = match taking.map_err(|error| store_failure(&error))? {
+            let wait = match taking? {
                 Taking::Taken { left } => {
                     let store = self.store.as_ref();
                     let counted =
@@ -235,5 +232,5 @@ pub(super) fn turned_away(kind: &'static str, reason: &'static str, wait: Durati
 
 fn crowded() -> Rejection {
     let reason = "too many tries of this account from this address at once";
-    Rejection::new(ErrorCode::ServiceUnavailable, reason).retry_after(COME_AGAIN)
+    Rejection::unavailable(reason)
 }

@@ -61,10 +61,9 @@ fn presented(headers: &HeaderMap, bare_tokens: bool) -> Result<Option<&str>, Rej
     if lines.next().is_some() {
         return Err(Rejection::new(ErrorCode::BadRequest, "two Authorization lines"));
     }
-    let malformed = || Rejection::new(ErrorCode::InvalidToken, "Authorization holds no token");
-    let text = std::str::from_utf8(line.as_bytes()).map_err(|error| {
-        Rejection::new(ErrorCode::InvalidToken, format!("Authorization: {error}"))
-    })?;
+    let malformed = || Rejection::invalid_token("Authorization holds no token");
+    let text = std::str::from_utf8(line.as_bytes())
+        .map_err(|error| Rejection::invalid_token(format!("Authorization: {error}")))?;
     let token = match text.split_at_checked("bearer ".len()) {
         // RFC 9110 §11.4: one space or more.
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => {

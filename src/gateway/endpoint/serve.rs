@@ -12,7 +12,7 @@ use crate::gateway::context::{RequestRecord, Unread, Who};
 use crate::gateway::endpoint::audit::Audited;
 use crate::gateway::site;
 use crate::gateway::walk::Visit;
-use crate::operation::{Caller, ErrorCode, Outcome, Rejection, UserView};
+use crate::operation::{Caller, Outcome, Rejection, UserView};
 use crate::path::canonical::Canonical;
 
 /// Longest `User-Agent` that a session remembers, in bytes.
@@ -48,7 +48,7 @@ pub(crate) async fn serve(
     unread.untouched = false;
     let bytes = match &mut unread.body {
         Some(body) => reply::read_input(body, &visit.snapshot.config.limits).await?,
-        None => return Err(Rejection::new(ErrorCode::Internal, "the body was taken before")),
+        None => return Err(Rejection::internal("the body was taken before")),
     };
     unread.body = None;
     record.received = u64::try_from(bytes.len()).unwrap_or(u64::MAX);

@@ -1,7 +1,6 @@
 //! Why an upstream gave no answer, and what the client is told of it.
 
 use std::io;
-use std::time::Duration;
 
 use crate::gateway::body::upload::Fault;
 use crate::operation::{ErrorCode, Rejection};
@@ -85,11 +84,10 @@ impl Failure {
             | Self::Switched => ErrorCode::UpstreamUnavailable,
             Self::ConnectTimeout | Self::Silent | Self::Stalled => ErrorCode::UpstreamTimeout,
         };
-        let rejection = Rejection::new(code, format!("upstream `{upstream}`: {self}"));
-        if code == ErrorCode::ServiceUnavailable {
-            rejection.retry_after(Duration::from_secs(1))
-        } else {
-            rejection
+        let reason = format!("upstream `{upstream}`: {self}");
+        match code {
+            ErrorCode::ServiceUnavailable => Rejection::unavailable(reason),
+            code => Rejection::new(code, reason),
         }
     }
 }

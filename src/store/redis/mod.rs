@@ -35,8 +35,6 @@ use crate::store::redis::connection::wrong_type::wrong_types;
 use crate::store::redis::keyspace::Keyspace;
 use crate::store::{Deadlines, Store, StoreError};
 
-pub(super) use connection::fault::is_outage;
-
 /// How a Redis is reached.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {

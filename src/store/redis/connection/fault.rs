@@ -60,6 +60,7 @@ impl From<RedisError> for StoreError {
         match error.kind() {
             ErrorKind::UnexpectedReturnType => Self::Corrupt(error.to_string()),
             _ if is_wrong_type(&error) => Self::Corrupt(error.to_string()),
+            _ if is_passing(&error) => Self::Outage(Box::new(error)),
             _ => Self::Unavailable(Box::new(error)),
         }
     }
@@ -70,11 +71,6 @@ impl From<RedisError> for StoreError {
 pub(in crate::store::redis) fn is_wrong_type(error: &RedisError) -> bool {
     const CODE: &str = "WRONGTYPE";
     error.code() == Some(CODE) || error.detail().is_some_and(|detail| detail.contains(CODE))
-}
-
-/// Whether nobody was there to answer: another time the same may be done.
-pub(in crate::store) fn is_outage(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<RedisError>().is_some_and(is_passing)
 }
 
 /// Whether whoever should answer is away, or may not do it now.
