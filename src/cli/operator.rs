@@ -51,7 +51,7 @@ fn warn(text: &str, why: &str) {
 
 fn by_whom(entry: Entry) -> Entry {
     let name = name();
-    let sudo_by = config::invoker().filter(|invoker| *invoker != name);
+    let sudo_by = config::sudo_user().filter(|invoker| *invoker != name);
     Entry { by: Some(name), sudo_by, ..entry }
 }
 

@@ -4,37 +4,12 @@
 //! [`Config`] or every fault with its place ([`Faults`]). Only this module reads the environment.
 //! Relative paths are relative to the file's folder.
 
-mod algorithm;
-mod cors;
-mod header;
-mod host;
-mod host_port;
-mod identity;
-mod invoker;
-mod key;
-mod limits;
-mod log;
-mod login;
-mod mail;
-mod password;
-mod percent;
-mod rate;
-mod redis_url;
-mod restart;
-mod revocation;
-mod route;
-mod secret_format;
-mod server;
-mod site;
-mod size;
-mod social;
-mod store;
+mod restart_only;
+mod sections;
+mod sudo_user;
 #[cfg(test)]
 mod tests;
-mod tls;
-mod tokens;
-mod ui;
-mod upstream;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -42,37 +17,37 @@ use std::path::{Path, PathBuf};
 pub use crate::document::{Expected, Fault, Faults, Source, Spot};
 use crate::document::{Reader, Table};
 
-pub use algorithm::Algorithm;
-pub use cors::{CorsConfig, Origin, SameSite};
-pub(crate) use header::folded as folded_name;
-pub use host::HostPattern;
-pub use host_port::HostPort;
-pub use identity::IdentityConfig;
-pub use invoker::invoker;
-pub use key::{KeyConfig, KeyUse};
-pub use limits::LimitsConfig;
-pub use log::{LogConfig, LogFormat};
-pub use login::LoginConfig;
-pub use mail::{MailConfig, MailTls, MailUrl, SmtpServer};
-pub use password::PasswordConfig;
-pub(crate) use percent::percent_decode;
-pub use rate::Rate;
-pub use redis_url::{RedisUrl, RedisWay};
-pub use restart::restart_only_changes;
-pub use revocation::{CloseStreams, RevocationConfig, WhenStale};
-pub(crate) use route::COMMON_METHODS;
-pub use route::{HostHeader, RouteAuth, RouteConfig};
-pub(crate) use secret_format::decode_hex;
-pub use secret_format::{SecretFormat, looks_like_base64};
-pub use server::ServerConfig;
-pub use site::{ContractName, SignupConfig, SiteConfig};
-pub use size::{ByteRate, ByteSize};
-pub use social::{ProviderConfig, SocialConfig, SocialJoin};
-pub use store::{StoreConfig, StoreUrl};
-pub use tls::{CertConfig, TlsConfig, TlsVersion};
-pub use tokens::{Audience, TokensConfig};
-pub use ui::UiConfig;
-pub use upstream::{UpstreamConfig, UpstreamRef, UpstreamUrl};
+pub use restart_only::restart_only_changes;
+pub use sections::cors::{CorsConfig, Origin, SameSite};
+pub use sections::identity::IdentityConfig;
+pub use sections::key::{KeyConfig, KeyUse};
+pub use sections::limits::LimitsConfig;
+pub use sections::log::{LogConfig, LogFormat};
+pub use sections::login::LoginConfig;
+pub use sections::mail::{MailConfig, MailTls, MailUrl, SmtpServer};
+pub use sections::password::PasswordConfig;
+pub use sections::revocation::{CloseStreams, RevocationConfig, WhenStale};
+pub(crate) use sections::route::COMMON_METHODS;
+pub use sections::route::{HostHeader, RouteAuth, RouteConfig};
+pub use sections::server::ServerConfig;
+pub use sections::site::{ContractName, SignupConfig, SiteConfig};
+pub use sections::social::{ProviderConfig, SocialConfig, SocialJoin};
+pub use sections::store::{StoreConfig, StoreUrl};
+pub use sections::tls::{CertConfig, TlsConfig, TlsVersion};
+pub use sections::tokens::{Audience, TokensConfig};
+pub use sections::ui::UiConfig;
+pub use sections::upstream::{UpstreamConfig, UpstreamRef, UpstreamUrl};
+pub use sudo_user::sudo_user;
+pub use values::algorithm::Algorithm;
+pub(crate) use values::header::folded as folded_name;
+pub use values::host::HostPattern;
+pub use values::host_port::HostPort;
+pub(crate) use values::percent::percent_decode;
+pub use values::rate::Rate;
+pub use values::redis_url::{RedisUrl, RedisWay};
+pub(crate) use values::secret_format::decode_hex;
+pub use values::secret_format::{SecretFormat, looks_like_base64};
+pub use values::size::{ByteRate, ByteSize};
 
 /// A whole, checked configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -231,7 +206,7 @@ fn upstreams(root: &Table<'_>) -> (BTreeMap<String, UpstreamConfig>, BTreeSet<St
     let table = root.table("upstream", "[upstream]");
     for (name, item) in table.iter().flat_map(Table::entries) {
         names.insert(name.text.to_owned());
-        let checked = name.parse(upstream::check_name);
+        let checked = name.parse(sections::upstream::check_name);
         let config = item.table("[upstream]").map(|table| UpstreamConfig::read(&table));
         upstreams.extend(checked.zip(config));
     }

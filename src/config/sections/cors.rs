@@ -7,8 +7,8 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use crate::config::HostPattern;
-use crate::config::header::header_name;
-use crate::config::host::is_host_name;
+use crate::config::values::header::header_name;
+use crate::config::values::host::is_host_name;
 use crate::document::{Expected, Table};
 
 /// `cors = { … }`: who may read the site's answers in a browser. A reload applies it.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::{HeaderName, HeaderValue, Method};
 
-use crate::config::header::route_header;
+use crate::config::values::header::route_header;
 use crate::config::{ByteSize, UpstreamRef, WhenStale};
 use crate::document::{Expected, Item, Spot, Table};
 use crate::path::{PathForms, PathPattern, PatternError};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use crate::config::host::is_host_name;
+use crate::config::values::host::is_host_name;
 
 /// Where a server is reached.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::RedisUrl;
-use crate::config::percent::percent_decode;
+use crate::config::values::percent::percent_decode;
 use crate::document::{Expected, Item, Table};
 use crate::secret::Secret;
 

@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-use crate::config::header::{folded, identity_header};
+use crate::config::values::header::{folded, identity_header};
 use crate::document::{Expected, Item, Table};
 
 /// `[site.X.identity]`: header names, `None` (written `""`): not sent. A reload applies them.

@@ -8,7 +8,7 @@ use lettre::Address;
 use lettre::message::Mailbox;
 
 use crate::config::HostPort;
-use crate::config::percent::percent_decode;
+use crate::config::values::percent::percent_decode;
 use crate::document::{Expected, Item, Table};
 use crate::secret::Secret;
 
