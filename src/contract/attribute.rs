@@ -3,9 +3,8 @@
 use toml::Spanned;
 
 use crate::config::ByteSize;
-use crate::contract::section::Section;
-use crate::contract::slot::USER_FIELDS;
-use crate::document::{Report, suggestion};
+use crate::contract::answer::slot::USER_FIELDS;
+use crate::document::{NodeTable, Report, suggestion};
 use crate::operation::{Input, Operation};
 
 /// A value of the user's own, with its limit.
@@ -33,7 +32,7 @@ impl Attribute {
     }
 
     /// Reads the section.
-    pub(super) fn read_all(section: Option<Section<'_>>, report: &mut Report) -> Vec<Self> {
+    pub(super) fn read_all(section: Option<NodeTable<'_>>, report: &mut Report) -> Vec<Self> {
         let Some(section) = section else { return Vec::new() };
         let mut attributes = Vec::new();
         for (key, node) in section.rest() {
@@ -41,14 +40,14 @@ impl Attribute {
                 let title = format!("`{}` is no attribute's name", key.name);
                 report.fault(&key.span, title, "every account has that one already");
             }
-            let kind = Section::of(node, report).and_then(|own| read_kind(own, report));
+            let kind = NodeTable::of(node, report).and_then(|own| read_kind(own, report));
             attributes.extend(kind.map(|kind| Self { name: key.name.clone(), kind }));
         }
         attributes
     }
 }
 
-fn read_kind(mut section: Section<'_>, report: &mut Report) -> Option<AttributeKind> {
+fn read_kind(mut section: NodeTable<'_>, report: &mut Report) -> Option<AttributeKind> {
     let name = section.needed_text("type", report)?;
     if section.find("max").is_none() {
         let hint = "the most characters of a text, or bytes of base64, that it may have";

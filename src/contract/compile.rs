@@ -7,16 +7,15 @@ use http::{HeaderName, HeaderValue};
 use toml::Spanned;
 
 use crate::contract::address::Address;
+use crate::contract::answer::compose::Vocabulary;
+use crate::contract::answer::errors::{ErrorEnvelope, ErrorTable, ProblemWords};
+use crate::contract::answer::time_format::TimeFormats;
 use crate::contract::attribute::Attribute;
-use crate::contract::compose::Vocabulary;
 use crate::contract::cookie::Cookie;
 use crate::contract::endpoint::Shared;
-use crate::contract::refusal::{ErrorTable, ProblemWords, RefusalForm};
 use crate::contract::request_id::RequestIdForm;
-use crate::contract::section::Section;
-use crate::contract::time_format::TimeFormats;
 use crate::contract::{Contract, ContractTokens, Endpoint};
-use crate::document::{Faults, Node, NodeValue, Report, Source, suggestion};
+use crate::document::{Faults, Node, NodeTable, NodeValue, Report, Source, suggestion};
 use crate::operation::{Language, Operation};
 
 /// Reads and checks a file.
@@ -28,7 +27,7 @@ pub(super) fn compile(text: &str, path: &Path) -> Result<Contract, Faults> {
     }
     let contract = if errors.is_empty() {
         check_values(&tree, &mut report);
-        Section::of(&tree, &mut report).and_then(|root| read(root, &mut report))
+        NodeTable::of(&tree, &mut report).and_then(|root| read(root, &mut report))
     } else {
         None
     };
@@ -57,7 +56,7 @@ fn check_values(node: &Node, report: &mut Report) {
     }
 }
 
-fn read(mut root: Section<'_>, report: &mut Report) -> Option<Contract> {
+fn read(mut root: NodeTable<'_>, report: &mut Report) -> Option<Contract> {
     let name = root.needed_text("name", report).map(Spanned::into_inner);
     let about = root.needed_text("about", report).map(Spanned::into_inner);
     let language = language(root.text("language", report), report);
@@ -83,8 +82,8 @@ fn read(mut root: Section<'_>, report: &mut Report) -> Option<Contract> {
     let Envelope { success, error, success_type, error_type } = envelope;
     // Stands in for an envelope that is missing, so that the rest can be checked.
     let nothing = Node { span: 0..0, value: NodeValue::Table(Vec::new()) };
-    let form = RefusalForm { envelope: error.unwrap_or(&nothing), vocabulary: &vocabulary };
-    let refusals = errors.complete(form, report);
+    let form = ErrorEnvelope { envelope: error.unwrap_or(&nothing), vocabulary: &vocabulary };
+    let error_answers = errors.complete(form, report);
     let shared = Shared { envelope: success, cookies: &cookies, errors: &errors, form };
     let spans: Vec<_> = endpoints.iter().map(|section| section.span.clone()).collect();
     let endpoints: Vec<_> =
@@ -110,7 +109,7 @@ fn read(mut root: Section<'_>, report: &mut Report) -> Option<Contract> {
         exposed_headers,
         text_attributes,
         endpoints: endpoints.into_iter().collect::<Option<_>>()?,
-        refusals,
+        error_answers,
         problems,
         success_type: success_type?,
         error_type: error_type?,
@@ -128,14 +127,14 @@ fn language(tag: Option<Spanned<String>>, report: &mut Report) -> Language {
     language.unwrap_or_default()
 }
 
-fn tokens(section: Option<Section<'_>>, report: &mut Report) -> Option<ContractTokens> {
+fn tokens(section: Option<NodeTable<'_>>, report: &mut Report) -> Option<ContractTokens> {
     if section.is_none() {
         report.fault(&(0..0), "`[tokens]` is missing", "it names `algorithm` and `access_ttl`");
     }
     ContractTokens::read(section?, report)
 }
 
-fn errors<'n>(section: Option<Section<'n>>, report: &mut Report) -> ErrorTable<'n> {
+fn errors<'n>(section: Option<NodeTable<'n>>, report: &mut Report) -> ErrorTable<'n> {
     match section {
         Some(section) => ErrorTable::read(section, report),
         None => {
@@ -146,7 +145,7 @@ fn errors<'n>(section: Option<Section<'n>>, report: &mut Report) -> ErrorTable<'
 }
 
 /// `[cors] expose`
-fn exposed_headers(section: Option<Section<'_>>, report: &mut Report) -> Vec<HeaderName> {
+fn exposed_headers(section: Option<NodeTable<'_>>, report: &mut Report) -> Vec<HeaderName> {
     let Some(mut section) = section else { return Vec::new() };
     let names = section.texts("expose", report);
     section.finish(report);
@@ -178,7 +177,7 @@ struct Envelope<'n> {
 }
 
 impl<'n> Envelope<'n> {
-    fn read(section: Option<Section<'n>>, report: &mut Report) -> Self {
+    fn read(section: Option<NodeTable<'n>>, report: &mut Report) -> Self {
         let Some(mut section) = section else {
             report.fault(&(0..0), "`[envelope]` is missing", "it gives at least `error`");
             return Self::default();
@@ -206,10 +205,10 @@ fn media_type(text: Option<Spanned<String>>, report: &mut Report) -> Option<Head
     value
 }
 
-fn sections<'n>(node: Option<&'n Node>, report: &mut Report) -> Vec<Section<'n>> {
+fn sections<'n>(node: Option<&'n Node>, report: &mut Report) -> Vec<NodeTable<'n>> {
     match node.map(|node| (&node.value, &node.span)) {
         Some((NodeValue::List(items), _)) => {
-            items.iter().filter_map(|item| Section::of(item, report)).collect()
+            items.iter().filter_map(|item| NodeTable::of(item, report)).collect()
         }
         Some((_, span)) => {
             report.fault(span, "no list of endpoints", "write `[[endpoint]]`");

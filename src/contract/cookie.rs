@@ -11,11 +11,10 @@ use http::{HeaderMap, HeaderValue};
 use toml::Spanned;
 
 use crate::config::SameSite;
-use crate::contract::compose::Composer;
-use crate::contract::facts::Facts;
-use crate::contract::section::Section;
-use crate::contract::template::{Piece, Text};
-use crate::document::{Report, suggestion};
+use crate::contract::answer::compose::Composer;
+use crate::contract::answer::slot_values::SlotValues;
+use crate::contract::answer::template::{Piece, Text};
+use crate::document::{NodeTable, Report, suggestion};
 
 /// A cookie of the contract's own.
 #[derive(Clone, Debug)]
@@ -72,7 +71,7 @@ enum Does {
 
 impl Cookie {
     /// Reads `[cookies]`.
-    pub(super) fn read_all(section: Option<Section<'_>>, report: &mut Report) -> Vec<Self> {
+    pub(super) fn read_all(section: Option<NodeTable<'_>>, report: &mut Report) -> Vec<Self> {
         let Some(section) = section else { return Vec::new() };
         let mut cookies = Vec::new();
         for (key, node) in section.rest() {
@@ -80,7 +79,7 @@ impl Cookie {
                 let title = format!("`{}` is no cookie's name", key.name);
                 report.fault(&key.span, title, "letters, digits and !#$%&'*+-.^_`|~");
             }
-            let Some(mut own) = Section::of(node, report) else { continue };
+            let Some(mut own) = NodeTable::of(node, report) else { continue };
             let value = own.needed_text("value", report);
             let attributes = own.needed_text("attributes", report);
             own.finish(report);
@@ -164,7 +163,7 @@ impl Cookie {
 impl CookieChange {
     /// Reads `set_cookies` and `clear_cookies` of an endpoint.
     pub(super) fn read_all(
-        section: &mut Section<'_>,
+        section: &mut NodeTable<'_>,
         cookies: &[Cookie],
         composer: &Composer<'_>,
         report: &mut Report,
@@ -210,10 +209,10 @@ impl CookieChange {
     }
 
     /// The headers of one answer; the cookie itself last.
-    pub(super) fn headers(&self, facts: &Facts<'_>, same_site: SameSite) -> Vec<HeaderValue> {
+    pub(super) fn headers(&self, values: &SlotValues<'_>, same_site: SameSite) -> Vec<HeaderValue> {
         match self {
             Self::Set(cookie, value) => {
-                let set = cookie.header(&value.render(facts), same_site, Does::Set);
+                let set = cookie.header(&value.render(values), same_site, Does::Set);
                 cookie.twin_cleared(same_site).into_iter().chain(set).collect()
             }
             Self::Clear(cookie) => cookie.cleared(same_site).collect(),

@@ -4,16 +4,15 @@ use http::{HeaderName, Method, StatusCode, header};
 use toml::Spanned;
 
 use crate::contract::address::Address;
-use crate::contract::body::Accept;
-use crate::contract::compose::Composer;
+use crate::contract::answer::compose::Composer;
+use crate::contract::answer::errors::{ErrorAnswers, ErrorEnvelope, ErrorTable};
+use crate::contract::answer::slot::Place;
+use crate::contract::answer::template::{Piece, Template, Text};
 use crate::contract::cookie::{Cookie, CookieChange};
+use crate::contract::input::body::Accept;
+use crate::contract::input::source::InputSource;
 use crate::contract::input::{InputRule, Target};
-use crate::contract::refusal::{ErrorTable, RefusalForm, Refusals};
-use crate::contract::section::Section;
-use crate::contract::slot::Place;
-use crate::contract::source::Source;
-use crate::contract::template::{Piece, Template, Text};
-use crate::document::{Node, NodeValue, Report, suggestion};
+use crate::document::{Node, NodeTable, NodeValue, Report, suggestion};
 use crate::operation::{Input, Operation};
 use crate::path::PathPattern;
 
@@ -35,7 +34,7 @@ pub struct Endpoint {
     /// `None`: the answer has no body.
     pub(super) body: Option<Template>,
     /// Where it differs from the contract's.
-    pub(super) refusals: Refusals,
+    pub(super) error_answers: ErrorAnswers,
 }
 
 /// What the endpoints of a contract share.
@@ -48,7 +47,7 @@ pub(super) struct Shared<'c> {
     /// `[errors]`.
     pub(super) errors: &'c ErrorTable<'c>,
     /// How refusals are made.
-    pub(super) form: RefusalForm<'c>,
+    pub(super) form: ErrorEnvelope<'c>,
 }
 
 impl Endpoint {
@@ -89,7 +88,7 @@ impl Endpoint {
 
     /// Reads an `[[endpoint]]`.
     pub(super) fn read(
-        mut section: Section<'_>,
+        mut section: NodeTable<'_>,
         shared: Shared<'_>,
         report: &mut Report,
     ) -> Option<Self> {
@@ -120,12 +119,12 @@ impl Endpoint {
         let status = read_status(&mut section, report);
         let place = operation.map(Place::Answer);
         let answer = Answer::read(&mut section, place, status, shared, report);
-        let refusals = match section.section("errors", report) {
+        let error_answers = match section.section("errors", report) {
             Some(own) => {
                 let own = ErrorTable::read(own, report);
                 shared.errors.override_with(&own, shared.form, report)
             }
-            None => Refusals::new(),
+            None => ErrorAnswers::new(),
         };
         section.finish(report);
         let Answer { headers, cookies, message, body } = answer?;
@@ -140,7 +139,7 @@ impl Endpoint {
             reads,
             message,
             body,
-            refusals,
+            error_answers,
         })
     }
 }
@@ -155,7 +154,7 @@ struct Answer {
 
 impl Answer {
     fn read(
-        section: &mut Section<'_>,
+        section: &mut NodeTable<'_>,
         place: Option<Place>,
         status: StatusCode,
         shared: Shared<'_>,
@@ -228,7 +227,7 @@ fn read_operation(name: &Spanned<String>, report: &mut Report) -> Option<Operati
     operation
 }
 
-fn read_accept(section: &mut Section<'_>, report: &mut Report) -> Vec<Accept> {
+fn read_accept(section: &mut NodeTable<'_>, report: &mut Report) -> Vec<Accept> {
     let names = section.texts("accept", report);
     let mut accept = Vec::new();
     for name in &names {
@@ -247,7 +246,7 @@ fn read_accept(section: &mut Section<'_>, report: &mut Report) -> Vec<Accept> {
     accept
 }
 
-fn read_status(section: &mut Section<'_>, report: &mut Report) -> StatusCode {
+fn read_status(section: &mut NodeTable<'_>, report: &mut Report) -> StatusCode {
     let Some(number) = section.count("status", report) else { return StatusCode::OK };
     let status = u16::try_from(*number.get_ref()).ok();
     let status = status.and_then(|status| StatusCode::from_u16(status).ok());
@@ -262,7 +261,7 @@ fn read_status(section: &mut Section<'_>, report: &mut Report) -> StatusCode {
 }
 
 fn read_headers(
-    section: &Section<'_>,
+    section: &NodeTable<'_>,
     composer: &Composer<'_>,
     report: &mut Report,
 ) -> Vec<(HeaderName, Text)> {
@@ -294,7 +293,7 @@ fn read_headers(
 
 fn read_cookies(inputs: &[InputRule], cookies: &[Cookie], report: &mut Report) -> Vec<Cookie> {
     let named = inputs.iter().flat_map(|rule| {
-        let names = rule.sources.iter().filter_map(Source::as_cookie);
+        let names = rule.sources.iter().filter_map(InputSource::as_cookie);
         names.map(|name| (name, &rule.span))
     });
     let mut reads: Vec<Cookie> = Vec::new();
@@ -310,11 +309,11 @@ fn check_sources(inputs: &[InputRule], address: &Address, report: &mut Report) {
     for rule in inputs {
         for source in &rule.sources {
             match source {
-                Source::Path(name) if !address.path.has_parameter(name) => {
+                InputSource::Path(name) if !address.path.has_parameter(name) => {
                     let title = format!("no `{{{name}}}` in `{}`", address.path.as_str());
                     report.fault(&rule.span, title, format!("`{source}` names a segment of it"));
                 }
-                Source::Body(_) if address.method == Method::GET => {
+                InputSource::Body(_) if address.method == Method::GET => {
                     let hint = "a GET has no body: use `query:…` or another method";
                     report.fault(&rule.span, format!("`{source}` in a GET"), hint);
                 }

@@ -5,29 +5,15 @@
 //! Nothing here branches on a contract's name.
 
 mod address;
+mod answer;
 mod attribute;
-mod body;
 mod built_in;
 mod compile;
-mod compose;
-mod constraint;
 mod cookie;
-mod decode;
-mod encode;
 mod endpoint;
 mod example;
-mod facts;
-mod form;
-mod given;
 mod input;
-mod members;
-mod refusal;
 mod request_id;
-mod section;
-mod slot;
-mod source;
-mod template;
-mod time_format;
 mod tokens;
 
 #[cfg(test)]
@@ -41,8 +27,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::clock::Timestamp;
 use crate::config::SameSite;
+use crate::contract::answer::errors::{ErrorAnswers, ProblemWords};
 use crate::contract::cookie::Cookie;
-use crate::contract::refusal::{ProblemWords, Refusals};
 use crate::contract::request_id::RequestIdForm;
 use crate::document::{Fault, Faults};
 use crate::operation::{Command, Language, Outcome, Principal, Rejection};
@@ -63,7 +49,7 @@ pub struct Contract {
     exposed_headers: Vec<HeaderName>,
     text_attributes: Vec<String>,
     endpoints: Vec<Endpoint>,
-    refusals: Refusals,
+    error_answers: ErrorAnswers,
     problems: ProblemWords,
     success_type: HeaderValue,
     error_type: HeaderValue,
@@ -209,7 +195,7 @@ impl Contract {
         endpoint: &Endpoint,
         request: EndpointRequest<'_>,
     ) -> Result<Command, Rejection> {
-        decode::decode(endpoint, request)
+        input::decode::decode(endpoint, request)
     }
 
     /// Encodes an answer.
@@ -220,7 +206,7 @@ impl Contract {
         outcome: &Outcome,
         context: ReplyContext<'_>,
     ) -> Response<Bytes> {
-        encode::encode(self, endpoint, outcome, context)
+        answer::encode::encode(self, endpoint, outcome, context)
     }
 
     /// Encodes a refusal: of an endpoint, or of the proxy itself (`None`).
@@ -233,7 +219,7 @@ impl Contract {
         rejection: &Rejection,
         context: ReplyContext<'_>,
     ) -> Response<Bytes> {
-        encode::refuse(self, endpoint, rejection, context)
+        answer::encode::refuse(self, endpoint, rejection, context)
     }
 }
 

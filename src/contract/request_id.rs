@@ -2,8 +2,7 @@
 
 use uuid::{Builder, Uuid};
 
-use crate::contract::section::Section;
-use crate::document::Report;
+use crate::document::{NodeTable, Report};
 
 /// How a request id is made from random bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +19,7 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 6..=2 * HALF;
 
 impl RequestIdForm {
     /// Reads `[request_id]`; without it, ids are UUIDs.
-    pub(super) fn read(section: Option<Section<'_>>, report: &mut Report) -> Self {
+    pub(super) fn read(section: Option<NodeTable<'_>>, report: &mut Report) -> Self {
         let mut form = Self { prefix: String::new(), length: None };
         let Some(mut section) = section else { return form };
         if let Some(prefix) = section.text("prefix", report) {

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::config::Algorithm;
-use crate::contract::section::Section;
-use crate::document::{Report, suggestion};
+use crate::document::{NodeTable, Report, suggestion};
 use crate::token::RefreshFormat;
 
 /// The token settings that a contract brings; a site's own settings win.
@@ -31,7 +30,7 @@ const REFRESH_FORMATS: [(&str, RefreshFormat); 3] =
 
 impl ContractTokens {
     /// Reads the section; it must name an algorithm and a lifetime.
-    pub(super) fn read(mut section: Section<'_>, report: &mut Report) -> Option<Self> {
+    pub(super) fn read(mut section: NodeTable<'_>, report: &mut Report) -> Option<Self> {
         let algorithm = section.needed_text("algorithm", report).and_then(|name| {
             let algorithm = Algorithm::from_name(name.get_ref());
             if algorithm.is_none() {

@@ -147,7 +147,7 @@ impl Endpoint {
     /// The kinds of error that it may answer besides those of every path.
     #[must_use]
     pub fn refusal_kinds(&self) -> Vec<ErrorCode> {
-        let mut kinds: BTreeSet<_> = self.refusals.keys().copied().collect();
+        let mut kinds: BTreeSet<_> = self.error_answers.keys().copied().collect();
         kinds.extend(response::kinds_of(self.operation));
         if self.reads_cookie() {
             kinds.extend(response::KINDS_OF_COOKIES);

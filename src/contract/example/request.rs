@@ -4,10 +4,10 @@ use http::{HeaderName, Method, header};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use crate::contract::body::Accept;
 use crate::contract::example::{ATTRIBUTE, ExampleValues, SESSION};
+use crate::contract::input::body::Accept;
+use crate::contract::input::source::InputSource;
 use crate::contract::input::{InputRule, Target};
-use crate::contract::source::Source;
 use crate::contract::{Contract, Endpoint};
 use crate::operation::{Input, Provider};
 
@@ -46,17 +46,17 @@ impl RequestExample {
         for rule in needed(endpoint) {
             let value = sample(contract, rule, values);
             match rule.sources.first() {
-                None | Some(Source::Fixed(_)) => {}
-                Some(Source::Body(place)) => body.push((place.as_str(), value)),
-                Some(Source::Query(name)) => query.push((name.as_str(), value)),
-                Some(Source::Path(name)) => {
+                None | Some(InputSource::Fixed(_)) => {}
+                Some(InputSource::Body(place)) => body.push((place.as_str(), value)),
+                Some(InputSource::Query(name)) => query.push((name.as_str(), value)),
+                Some(InputSource::Path(name)) => {
                     path = path.replace(&format!("{{{name}}}"), &encoded(&value));
                 }
-                Some(Source::Header(name)) => headers.push((name.clone(), value)),
-                Some(Source::Cookie(name)) => {
+                Some(InputSource::Header(name)) => headers.push((name.clone(), value)),
+                Some(InputSource::Cookie(name)) => {
                     headers.push((header::COOKIE, format!("{name}={value}")));
                 }
-                Some(Source::Bearer) => {
+                Some(InputSource::Bearer) => {
                     headers.push((header::AUTHORIZATION, format!("Bearer {value}")));
                 }
             }

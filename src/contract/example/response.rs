@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::contract::example::request::needed;
 use crate::contract::example::{ExampleValues, INSTANT, SESSION};
 use crate::contract::input::InputRule;
-use crate::contract::source::Source;
+use crate::contract::input::source::InputSource;
 use crate::contract::{Contract, Endpoint};
 use crate::operation::{
     ErrorCode, Operation, Outcome, Problem, ProblemKind, Rejection, SessionId, SessionView,
@@ -133,7 +133,7 @@ pub(super) const fn kinds_of(operation: Operation) -> &'static [ErrorCode] {
 /// The first input that a request may lack.
 pub(super) fn first_to_be_missed(endpoint: &Endpoint) -> Option<&InputRule> {
     needed(endpoint).find(|rule| match rule.sources.first() {
-        Some(Source::Body(_) | Source::Query(_) | Source::Header(_)) => true,
+        Some(InputSource::Body(_) | InputSource::Query(_) | InputSource::Header(_)) => true,
         // Without its cookie a refresh is refused in another way; a path always has its segment.
         _ => false,
     })

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::contract::Contract;
-use crate::contract::slot::{Place, Slot};
+use crate::contract::answer::slot::{Place, Slot};
 use crate::operation::{ErrorCode, Operation};
 
 const GOOD: &str = r#"name = "own"

@@ -5,30 +5,30 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use crate::contract::facts::{Facts, InputFault};
-use crate::contract::template::{Template, Text};
+use crate::contract::answer::slot_values::{InputFault, SlotValues};
+use crate::contract::answer::template::{Template, Text};
 use crate::contract::{Contract, Endpoint, ReplyContext};
 use crate::operation::{ErrorCode, Outcome, Problem, Rejection};
 
 /// Encodes an answer.
-pub(super) fn encode(
+pub(crate) fn encode(
     contract: &Contract,
     endpoint: &Endpoint,
     outcome: &Outcome,
     context: ReplyContext<'_>,
 ) -> Response<Bytes> {
-    let facts = Facts::of_outcome(outcome, endpoint.status, context);
+    let values = SlotValues::of_outcome(outcome, endpoint.status, context);
     let body = endpoint.body.as_ref();
-    let bytes = body.map(|body| render(body, endpoint.message.as_ref(), facts));
+    let bytes = body.map(|body| render(body, endpoint.message.as_ref(), values));
     let mut response = respond(endpoint.status, bytes, &contract.success_type);
     for (name, text) in &endpoint.headers {
         // What a header may hold was checked when the file was loaded.
-        if let Ok(value) = HeaderValue::from_bytes(text.render(&facts).as_bytes()) {
+        if let Ok(value) = HeaderValue::from_bytes(text.render(&values).as_bytes()) {
             response.headers_mut().insert(name, value);
         }
     }
     for change in &endpoint.cookies {
-        for value in change.headers(&facts, context.same_site) {
+        for value in change.headers(&values, context.same_site) {
             response.headers_mut().append(header::SET_COOKIE, value);
         }
     }
@@ -36,14 +36,14 @@ pub(super) fn encode(
 }
 
 /// Encodes a refusal.
-pub(super) fn refuse(
+pub(crate) fn refuse(
     contract: &Contract,
     endpoint: Option<&Endpoint>,
     rejection: &Rejection,
     context: ReplyContext<'_>,
 ) -> Response<Bytes> {
-    let own = endpoint.and_then(|endpoint| endpoint.refusals.get(&rejection.code));
-    let mut response = match own.or_else(|| contract.refusals.get(&rejection.code)) {
+    let own = endpoint.and_then(|endpoint| endpoint.error_answers.get(&rejection.code));
+    let mut response = match own.or_else(|| contract.error_answers.get(&rejection.code)) {
         Some(refusal) => {
             let problem = rejection.problem.as_ref();
             let words = problem.map(|problem| in_clients_words(endpoint, problem));
@@ -51,10 +51,10 @@ pub(super) fn refuse(
                 field,
                 problem: contract.problems.of(problem.kind),
             });
-            let facts = Facts::of_refusal(rejection.code, fault, refusal.status, context);
+            let values = SlotValues::of_refusal(rejection.code, fault, refusal.status, context);
             let bytes = match words.and_then(|(_, message)| message) {
-                Some(message) => write(&refusal.body, facts.with_message(Some(message))),
-                None => render(&refusal.body, refusal.message.as_ref(), facts),
+                Some(message) => write(&refusal.body, values.with_message(Some(message))),
+                None => render(&refusal.body, refusal.message.as_ref(), values),
             };
             respond(refusal.status, Some(bytes), &contract.error_type)
         }
@@ -121,14 +121,14 @@ fn set_refusal_headers(
     }
 }
 
-fn render(body: &Template, message: Option<&Text>, facts: Facts<'_>) -> Bytes {
-    let message = message.map(|text| text.render(&facts));
-    write(body, facts.with_message(message.as_deref()))
+fn render(body: &Template, message: Option<&Text>, values: SlotValues<'_>) -> Bytes {
+    let message = message.map(|text| text.render(&values));
+    write(body, values.with_message(message.as_deref()))
 }
 
-fn write(body: &Template, facts: Facts<'_>) -> Bytes {
+fn write(body: &Template, values: SlotValues<'_>) -> Bytes {
     let mut bytes = Vec::with_capacity(512);
-    body.write(&facts, &mut bytes);
+    body.write(&values, &mut bytes);
     bytes.into()
 }
 

@@ -1,14 +1,14 @@
 //! The body of a request to an endpoint: JSON or a form, as its media type says.
 
-use crate::contract::members::Member;
-use crate::contract::{form, members};
+use crate::contract::input::json::JsonMember;
+use crate::contract::input::{form, json};
 use crate::operation::{Problem, ProblemKind, Rejection};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
 /// A form of body that an endpoint takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Accept {
+pub(crate) enum Accept {
     /// A JSON object.
     Json,
     /// `application/x-www-form-urlencoded`.
@@ -19,13 +19,13 @@ pub(super) enum Accept {
 
 /// What was wanted of a body: places and what stands there, as far as there is anything.
 #[derive(Debug, Default)]
-pub(super) struct Body {
-    members: Vec<(String, Member)>,
+pub(crate) struct Body {
+    members: Vec<(String, JsonMember)>,
 }
 
 /// What stands at a place of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found<'a> {
+pub(crate) enum Found<'a> {
     /// Nothing, `null`, or blank text.
     Nothing,
     /// No text.
@@ -36,7 +36,7 @@ pub(super) enum Found<'a> {
 
 impl Accept {
     /// Every form with its name in a contract file.
-    pub(super) const ALL: [(&'static str, Self); 3] =
+    pub(crate) const ALL: [(&'static str, Self); 3] =
         [("json", Self::Json), ("form", Self::Form), ("json-in-form", Self::JsonInForm)];
 }
 
@@ -44,7 +44,7 @@ impl Body {
     /// Reads what stands at some places of a body, in one of the forms that are taken.
     ///
     /// A place is a path of names joined by dots in JSON, and the name of a field in a form.
-    pub(super) fn read(
+    pub(crate) fn read(
         bytes: &[u8],
         headers: &HeaderMap,
         accept: &[Accept],
@@ -80,11 +80,11 @@ impl Body {
     }
 
     /// What stands at one of the places.
-    pub(super) fn find(&self, place: &str) -> Found<'_> {
+    pub(crate) fn find(&self, place: &str) -> Found<'_> {
         match self.members.iter().find(|(own, _)| own == place) {
-            None | Some((_, Member::Nothing)) => Found::Nothing,
-            Some((_, Member::Mistyped)) => Found::Mistyped,
-            Some((_, Member::Text(text))) => Found::of(text),
+            None | Some((_, JsonMember::Nothing)) => Found::Nothing,
+            Some((_, JsonMember::Mistyped)) => Found::Mistyped,
+            Some((_, JsonMember::Text(text))) => Found::of(text),
         }
     }
 }
@@ -93,13 +93,13 @@ const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 impl<'a> Found<'a> {
     /// Text that is there, unless it is blank.
-    pub(super) fn of(text: &'a str) -> Self {
+    pub(crate) fn of(text: &'a str) -> Self {
         if text.trim().is_empty() { Self::Nothing } else { Self::Text(text) }
     }
 }
 
 /// What stands in the field of a name.
-pub(super) fn find_field<'a>(fields: &'a [(String, String)], name: &str) -> Found<'a> {
+pub(crate) fn find_field<'a>(fields: &'a [(String, String)], name: &str) -> Found<'a> {
     let field = fields.iter().find(|(own, _)| own == name);
     field.map_or(Found::Nothing, |(_, value)| Found::of(value))
 }
@@ -125,7 +125,7 @@ fn is_json(media_type: &str) -> bool {
 fn json(bytes: &[u8], places: &[&str]) -> Result<Body, Rejection> {
     // Members that nobody reads are skipped unseen: their text is checked here.
     let Ok(text) = std::str::from_utf8(bytes) else { return Err(refuse("JSON that is no UTF-8")) };
-    match members::read(text, places) {
+    match json::read(text, places) {
         Ok(found) => {
             let places = places.iter().map(|place| (*place).to_owned());
             Ok(Body { members: places.zip(found).collect() })
@@ -142,7 +142,7 @@ fn form(bytes: &[u8], places: &[&str]) -> Result<Body, Rejection> {
     let Some(fields) = form::parse(bytes, places) else {
         return Err(refuse("a form that is no UTF-8"));
     };
-    let text = |(name, value)| (name, Member::Text(value));
+    let text = |(name, value)| (name, JsonMember::Text(value));
     Ok(Body { members: fields.into_iter().map(text).collect() })
 }
 

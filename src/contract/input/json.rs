@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 /// What stands at one path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Member {
+pub(crate) enum JsonMember {
     /// Nothing, or `null`.
     #[default]
     Nothing,
@@ -20,8 +20,8 @@ pub(super) enum Member {
 }
 
 /// Reads an object; the members come in the order of `paths`, names joined by dots.
-pub(super) fn read(text: &str, paths: &[&str]) -> Result<Vec<Member>, serde_json::Error> {
-    let mut members = vec![Member::Nothing; paths.len()];
+pub(crate) fn read(text: &str, paths: &[&str]) -> Result<Vec<JsonMember>, serde_json::Error> {
+    let mut members = vec![JsonMember::Nothing; paths.len()];
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let paths = paths.iter().enumerate().map(|(index, path)| (index, Some(*path))).collect();
     deserializer.deserialize_map(Value { paths, members: &mut members })?;
@@ -32,14 +32,14 @@ pub(super) fn read(text: &str, paths: &[&str]) -> Result<Vec<Member>, serde_json
 /// A value and the paths that end in it (`None`) or lead through it.
 struct Value<'p, 'm> {
     paths: Vec<(usize, Option<&'p str>)>,
-    members: &'m mut [Member],
+    members: &'m mut [JsonMember],
 }
 
 impl Value<'_, '_> {
     /// Sets what ends here, and forgets what an earlier member of the same name held below.
     ///
     /// The text is not copied again (it may be a picture): of a path given twice the first has it.
-    fn set(&mut self, own: Member) {
+    fn set(&mut self, own: JsonMember) {
         let mut own = Some(own);
         for (index, rest) in &self.paths {
             if let Some(member) = self.members.get_mut(*index) {
@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        self.set(Member::Mistyped);
+        self.set(JsonMember::Mistyped);
         while let Some(key) = map.next_key::<String>()? {
             let below = |(index, rest): &(usize, Option<_>)| {
                 let (name, rest) = split(rest.unwrap_or_default());
@@ -82,23 +82,23 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        self.set(Member::Mistyped);
+        self.set(JsonMember::Mistyped);
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
     }
 
     fn visit_str<E: Error>(mut self, text: &str) -> Result<(), E> {
-        self.set(Member::Text(text.to_owned()));
+        self.set(JsonMember::Text(text.to_owned()));
         Ok(())
     }
 
     fn visit_unit<E: Error>(mut self) -> Result<(), E> {
-        self.set(Member::Nothing);
+        self.set(JsonMember::Nothing);
         Ok(())
     }
 
     fn visit_bool<E: Error>(mut self, _: bool) -> Result<(), E> {
-        self.set(Member::Mistyped);
+        self.set(JsonMember::Mistyped);
         Ok(())
     }
 
@@ -124,23 +124,35 @@ fn split(path: &str) -> (&str, Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Member, read};
+    use super::{JsonMember, read};
 
     #[test]
     fn the_mapped_members_are_read_and_the_last_of_a_name_wins() {
-        let text = |text: &str| Member::Text(text.to_owned());
+        let text = |text: &str| JsonMember::Text(text.to_owned());
         let rows = [
             (
                 r#"{"a":"1","b":{"c":"2"},"x":[{"a":"3"}]}"#,
-                [text("1"), Member::Mistyped, text("2")],
+                [text("1"), JsonMember::Mistyped, text("2")],
             ),
-            (r#"{"a":"1","a":"2"}"#, [text("2"), Member::Nothing, Member::Nothing]),
-            (r#"{"a":"1","a":null}"#, [Member::Nothing, Member::Nothing, Member::Nothing]),
-            (r#"{"b":{"c":"1"},"b":"2"}"#, [Member::Nothing, text("2"), Member::Nothing]),
-            (r#"{"b":{"c":"1"},"b":{}}"#, [Member::Nothing, Member::Mistyped, Member::Nothing]),
-            (r#"{"a":1,"b":[],"b.c":"x"}"#, [Member::Mistyped, Member::Mistyped, Member::Nothing]),
-            (r#"{"":"x","a":-1.5e300}"#, [Member::Mistyped, Member::Nothing, Member::Nothing]),
-            (r#"{"\u0061":"\ud55c"}"#, [text("한"), Member::Nothing, Member::Nothing]),
+            (r#"{"a":"1","a":"2"}"#, [text("2"), JsonMember::Nothing, JsonMember::Nothing]),
+            (
+                r#"{"a":"1","a":null}"#,
+                [JsonMember::Nothing, JsonMember::Nothing, JsonMember::Nothing],
+            ),
+            (r#"{"b":{"c":"1"},"b":"2"}"#, [JsonMember::Nothing, text("2"), JsonMember::Nothing]),
+            (
+                r#"{"b":{"c":"1"},"b":{}}"#,
+                [JsonMember::Nothing, JsonMember::Mistyped, JsonMember::Nothing],
+            ),
+            (
+                r#"{"a":1,"b":[],"b.c":"x"}"#,
+                [JsonMember::Mistyped, JsonMember::Mistyped, JsonMember::Nothing],
+            ),
+            (
+                r#"{"":"x","a":-1.5e300}"#,
+                [JsonMember::Mistyped, JsonMember::Nothing, JsonMember::Nothing],
+            ),
+            (r#"{"\u0061":"\ud55c"}"#, [text("한"), JsonMember::Nothing, JsonMember::Nothing]),
         ];
         for (json, expected) in rows {
             assert_eq!(read(json, &["a", "b", "b.c"]).unwrap(), expected, "{json}");

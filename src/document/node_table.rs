@@ -1,4 +1,4 @@
-//! A table of a contract file, read key by key; what nobody asked for is a fault.
+//! A table of a tree, read key by key; keys that were not asked for are faults.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use crate::document::{Member, Node, NodeValue, Report, parse_duration_above_zero
 
 /// A table while it is read.
 #[derive(Debug)]
-pub(super) struct Section<'n> {
+pub(crate) struct NodeTable<'n> {
     /// Where it stands.
-    pub(super) span: Range<usize>,
+    pub(crate) span: Range<usize>,
     members: &'n [Member],
     known: Vec<&'static str>,
 }
 
-impl<'n> Section<'n> {
+impl<'n> NodeTable<'n> {
     /// Takes a value as a table.
-    pub(super) fn of(node: &'n Node, report: &mut Report) -> Option<Self> {
+    pub(crate) fn of(node: &'n Node, report: &mut Report) -> Option<Self> {
         match &node.value {
             NodeValue::Table(members) => {
                 Some(Self { span: node.span.clone(), members, known: Vec::new() })
@@ -28,38 +28,38 @@ impl<'n> Section<'n> {
     }
 
     /// The value of a key, which is known from then on.
-    pub(super) fn find(&mut self, key: &'static str) -> Option<&'n Node> {
+    pub(crate) fn find(&mut self, key: &'static str) -> Option<&'n Node> {
         self.known.push(key);
         self.members.iter().find(|(name, _)| name.name == key).map(|(_, node)| node)
     }
 
     /// The members whose keys the file chooses.
-    pub(super) fn rest(&self) -> impl Iterator<Item = &'n Member> {
+    pub(crate) fn rest(&self) -> impl Iterator<Item = &'n Member> {
         self.members.iter().filter(|(key, _)| !self.known.contains(&key.name.as_str()))
     }
 
     /// A table in it.
-    pub(super) fn section(&mut self, key: &'static str, report: &mut Report) -> Option<Self> {
+    pub(crate) fn section(&mut self, key: &'static str, report: &mut Report) -> Option<Self> {
         self.find(key).and_then(|node| Self::of(node, report))
     }
 
     /// A string that is not empty.
-    pub(super) fn text(
+    pub(crate) fn text(
         &mut self,
         key: &'static str,
         report: &mut Report,
     ) -> Option<Spanned<String>> {
-        text(self.find(key)?, report)
+        self.find(key)?.text(report)
     }
 
     /// A string that must be there.
-    pub(super) fn needed_text(
+    pub(crate) fn needed_text(
         &mut self,
         key: &'static str,
         report: &mut Report,
     ) -> Option<Spanned<String>> {
         match self.find(key) {
-            Some(node) => text(node, report),
+            Some(node) => node.text(report),
             None => {
                 report.fault(&self.span, format!("`{key}` is missing"), "it must be given here");
                 None
@@ -68,12 +68,12 @@ impl<'n> Section<'n> {
     }
 
     /// A string, or a list of strings.
-    pub(super) fn texts(&mut self, key: &'static str, report: &mut Report) -> Vec<Spanned<String>> {
-        self.find(key).map(|node| texts(node, report)).unwrap_or_default()
+    pub(crate) fn texts(&mut self, key: &'static str, report: &mut Report) -> Vec<Spanned<String>> {
+        self.find(key).map(|node| node.texts(report)).unwrap_or_default()
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&mut self, key: &'static str, report: &mut Report) -> Option<bool> {
+    pub(crate) fn flag(&mut self, key: &'static str, report: &mut Report) -> Option<bool> {
         let node = self.find(key)?;
         match node.value {
             NodeValue::Boolean(value) => Some(value),
@@ -82,7 +82,7 @@ impl<'n> Section<'n> {
     }
 
     /// A whole number from zero up.
-    pub(super) fn count(
+    pub(crate) fn count(
         &mut self,
         key: &'static str,
         report: &mut Report,
@@ -98,7 +98,7 @@ impl<'n> Section<'n> {
     }
 
     /// A duration above zero, such as `"15m"`.
-    pub(super) fn duration(&mut self, key: &'static str, report: &mut Report) -> Option<Duration> {
+    pub(crate) fn duration(&mut self, key: &'static str, report: &mut Report) -> Option<Duration> {
         let text = self.text(key, report)?;
         match parse_duration_above_zero(text.get_ref()) {
             Ok(duration) => Some(duration),
@@ -111,7 +111,7 @@ impl<'n> Section<'n> {
     }
 
     /// Ends the reading: any other key is a fault.
-    pub(super) fn finish(self, report: &mut Report) {
+    pub(crate) fn finish(self, report: &mut Report) {
         for (key, _) in self.rest() {
             let hint = suggestion(&key.name, self.known.iter().copied());
             report.fault(&key.span, format!("unknown key `{}`", key.name), hint);
@@ -119,23 +119,25 @@ impl<'n> Section<'n> {
     }
 }
 
-/// Takes a value as a string that is not empty.
-pub(super) fn text(node: &Node, report: &mut Report) -> Option<Spanned<String>> {
-    match node.as_text() {
-        Some("") => {
-            report.fault(&node.span, "an empty string", "leave the key out instead");
-            None
+impl Node {
+    /// Takes the value as a string that is not empty.
+    fn text(&self, report: &mut Report) -> Option<Spanned<String>> {
+        match self.as_text() {
+            Some("") => {
+                report.fault(&self.span, "an empty string", "leave the key out instead");
+                None
+            }
+            Some(text) => Some(Spanned::new(self.span.clone(), text.to_owned())),
+            None => mistyped(self, "a string", report),
         }
-        Some(text) => Some(Spanned::new(node.span.clone(), text.to_owned())),
-        None => mistyped(node, "a string", report),
     }
-}
 
-/// Takes a value as a string or a list of strings.
-pub(super) fn texts(node: &Node, report: &mut Report) -> Vec<Spanned<String>> {
-    match &node.value {
-        NodeValue::List(items) => items.iter().filter_map(|item| text(item, report)).collect(),
-        _ => text(node, report).into_iter().collect(),
+    /// Takes the value as a string or a list of strings.
+    pub(crate) fn texts(&self, report: &mut Report) -> Vec<Spanned<String>> {
+        match &self.value {
+            NodeValue::List(items) => items.iter().filter_map(|item| item.text(report)).collect(),
+            _ => self.text(report).into_iter().collect(),
+        }
     }
 }
 

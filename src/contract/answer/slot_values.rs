@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::contract::ReplyContext;
-use crate::contract::slot::Slot;
+use crate::contract::answer::slot::Slot;
 use crate::operation::{ErrorCode, Outcome, SessionView, TokenSet, UserView};
 use crate::secret::Secret;
 
 /// Everything that one answer may draw from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Facts<'a> {
+pub(crate) struct SlotValues<'a> {
     now: Timestamp,
     request_id: &'a str,
     status: StatusCode,
@@ -35,16 +35,16 @@ enum Subject<'a> {
 
 /// An input at fault, in the client's words.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct InputFault<'a> {
+pub(crate) struct InputFault<'a> {
     /// The input's name as the client knows it.
-    pub(super) field: &'a str,
+    pub(crate) field: &'a str,
     /// What is wrong with it.
-    pub(super) problem: &'a str,
+    pub(crate) problem: &'a str,
 }
 
 /// The value of a slot.
 #[derive(Debug, PartialEq)]
-pub(super) enum SlotValue<'a> {
+pub(crate) enum SlotValue<'a> {
     Nothing,
     Boolean(bool),
     Integer(i64),
@@ -55,9 +55,9 @@ pub(super) enum SlotValue<'a> {
     Sessions(&'a [SessionView]),
 }
 
-impl<'a> Facts<'a> {
-    /// The facts of an operation's answer.
-    pub(super) const fn of_outcome(
+impl<'a> SlotValues<'a> {
+    /// The values of an operation's answer.
+    pub(crate) const fn of_outcome(
         outcome: &'a Outcome,
         status: StatusCode,
         context: ReplyContext<'a>,
@@ -80,8 +80,8 @@ impl<'a> Facts<'a> {
         Self::new(subject, status, context)
     }
 
-    /// The facts of a refusal.
-    pub(super) const fn of_refusal(
+    /// The values of a refusal.
+    pub(crate) const fn of_refusal(
         kind: ErrorCode,
         fault: Option<InputFault<'a>>,
         status: StatusCode,
@@ -95,17 +95,17 @@ impl<'a> Facts<'a> {
     }
 
     /// The same, with what `{message}` stands for.
-    pub(super) const fn with_message(self, message: Option<&'a str>) -> Self {
+    pub(crate) const fn with_message(self, message: Option<&'a str>) -> Self {
         Self { message, ..self }
     }
 
-    /// The facts of one session of a list.
-    pub(super) const fn about(self, session: &'a SessionView) -> Self {
+    /// The values of one session of a list.
+    pub(crate) const fn about(self, session: &'a SessionView) -> Self {
         Self { subject: Subject::Session(session), ..self }
     }
 
     /// The value of a slot; nothing where it has none here.
-    pub(super) fn value(&self, slot: &'a Slot) -> SlotValue<'a> {
+    pub(crate) fn value(&self, slot: &'a Slot) -> SlotValue<'a> {
         match slot {
             Slot::Null => SlotValue::Nothing,
             Slot::Now => SlotValue::Time(self.now),

@@ -6,7 +6,7 @@ use crate::operation::Operation;
 
 /// What a `{name}` in a template stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Slot {
+pub(crate) enum Slot {
     Null,
     Now,
     RequestId,
@@ -47,7 +47,7 @@ pub(super) enum Slot {
 
 /// Where a template stands, which decides what it may draw from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// The answer of an operation.
     Answer(Operation),
     /// One item of a list of sessions.
@@ -57,7 +57,7 @@ pub(super) enum Place {
 }
 
 /// The fields of `{user.…}` that every account has.
-pub(super) const USER_FIELDS: [&str; 9] = [
+pub(crate) const USER_FIELDS: [&str; 9] = [
     "id",
     "email",
     "email_verified",
@@ -107,17 +107,17 @@ static SLOTS: [(&str, Slot); 33] = [
 
 impl Slot {
     /// The slot of a name that no contract chooses.
-    pub(super) fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         SLOTS.iter().find(|(own, _)| *own == name).map(|(_, slot)| slot.clone())
     }
 
     /// The names of all slots that have a value in a place.
-    pub(super) fn names(place: Place) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn names(place: Place) -> impl Iterator<Item = &'static str> {
         SLOTS.iter().filter(move |(_, slot)| slot.has_value(place)).map(|(name, _)| *name)
     }
 
     /// Whether it can stand in a place.
-    pub(super) const fn has_value(&self, place: Place) -> bool {
+    pub(crate) const fn has_value(&self, place: Place) -> bool {
         match self {
             Self::Null | Self::Now | Self::RequestId | Self::Status | Self::StatusText => true,
             Self::Message => !matches!(place, Place::Item),
@@ -155,7 +155,7 @@ impl Slot {
     }
 
     /// Whether it is an instant, so that a format may follow it.
-    pub(super) const fn is_time(&self) -> bool {
+    pub(crate) const fn is_time(&self) -> bool {
         matches!(
             self,
             Self::Now
@@ -171,7 +171,7 @@ impl Slot {
     }
 
     /// Whether its value is visible ASCII whatever a user chose, so that a header can carry it.
-    pub(super) const fn fits_header(&self) -> bool {
+    pub(crate) const fn fits_header(&self) -> bool {
         matches!(
             self,
             Self::RequestId
@@ -185,7 +185,7 @@ impl Slot {
     }
 
     /// Whether its value is made here of letters, digits and `-_.`, so that a cookie can carry it.
-    pub(super) const fn fits_cookie(&self) -> bool {
+    pub(crate) const fn fits_cookie(&self) -> bool {
         matches!(
             self,
             Self::UserId
@@ -197,7 +197,7 @@ impl Slot {
     }
 
     /// Whether a contract without refresh tokens has no value for it.
-    pub(super) const fn needs_refresh(&self) -> bool {
+    pub(crate) const fn needs_refresh(&self) -> bool {
         matches!(self, Self::RefreshToken | Self::RefreshExpiresAt)
     }
 }

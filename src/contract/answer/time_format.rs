@@ -6,12 +6,11 @@ use std::fmt::Write;
 use time::{OffsetDateTime, UtcOffset};
 
 use crate::clock::Timestamp;
-use crate::contract::section::Section;
-use crate::document::{Report, suggestion};
+use crate::document::{NodeTable, Report, suggestion};
 
 /// One way to write an instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum TimeFormat {
+pub(crate) enum TimeFormat {
     /// Milliseconds since the epoch, as a number.
     EpochMillis,
     /// Seconds since the epoch, as a number.
@@ -27,7 +26,7 @@ pub(super) enum TimeFormat {
 
 /// A part of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum TimePiece {
+pub(crate) enum TimePiece {
     /// A field of the date or time, with leading zeros.
     Field(Field),
     /// Text that stands as it is.
@@ -36,7 +35,7 @@ pub(super) enum TimePiece {
 
 /// A field of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Field {
+pub(crate) enum Field {
     Year,
     Month,
     Day,
@@ -48,14 +47,14 @@ pub(super) enum Field {
 
 /// The formats of a contract: `[time]`.
 #[derive(Clone, Debug)]
-pub(super) struct TimeFormats {
+pub(crate) struct TimeFormats {
     named: Vec<(String, TimeFormat)>,
     default: TimeFormat,
 }
 
 /// A number or a text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum WrittenTime {
+pub(crate) enum WrittenTime {
     Number(i64),
     Text(String),
 }
@@ -74,7 +73,7 @@ const FIELDS: [(&str, Field); 7] = [
 
 impl TimeFormats {
     /// Reads `[time]`; without it, times are RFC 3339.
-    pub(super) fn read(section: Option<Section<'_>>, report: &mut Report) -> Self {
+    pub(crate) fn read(section: Option<NodeTable<'_>>, report: &mut Report) -> Self {
         let rfc_3339 =
             TimeFormat::pattern(RFC_3339, UtcOffset::UTC).unwrap_or(TimeFormat::EpochSeconds);
         let mut formats = Self {
@@ -88,7 +87,7 @@ impl TimeFormats {
         let Some(mut section) = section else { return formats };
         let default = section.text("default", report);
         for (key, node) in section.rest() {
-            let format = Section::of(node, report).and_then(|own| read_pattern(own, report));
+            let format = NodeTable::of(node, report).and_then(|own| read_pattern(own, report));
             if formats.named.iter().any(|(name, _)| *name == key.name) {
                 let title = format!("`{}` is a time format already", key.name);
                 report.fault(&key.span, title, "choose another name");
@@ -109,7 +108,7 @@ impl TimeFormats {
     }
 
     /// The format of a name, or what to write instead.
-    pub(super) fn find(&self, name: &str) -> Result<TimeFormat, String> {
+    pub(crate) fn find(&self, name: &str) -> Result<TimeFormat, String> {
         match self.named.iter().find(|(own, _)| own == name) {
             Some((_, format)) => Ok(format.clone()),
             None => Err(suggestion(name, self.named.iter().map(|(name, _)| name.as_str()))),
@@ -117,7 +116,7 @@ impl TimeFormats {
     }
 
     /// The format where a slot names none.
-    pub(super) const fn default(&self) -> &TimeFormat {
+    pub(crate) const fn default(&self) -> &TimeFormat {
         &self.default
     }
 }
@@ -149,7 +148,7 @@ impl TimeFormat {
     }
 
     /// Writes an instant.
-    pub(super) fn write(&self, instant: Timestamp) -> WrittenTime {
+    pub(crate) fn write(&self, instant: Timestamp) -> WrittenTime {
         match self {
             Self::EpochMillis => WrittenTime::Number(instant.as_millis()),
             Self::EpochSeconds => WrittenTime::Number(instant.as_seconds()),
@@ -160,7 +159,7 @@ impl TimeFormat {
 
 impl WrittenTime {
     /// The same as text.
-    pub(super) fn into_text(self) -> Cow<'static, str> {
+    pub(crate) fn into_text(self) -> Cow<'static, str> {
         match self {
             Self::Number(number) => Cow::Owned(number.to_string()),
             Self::Text(text) => Cow::Owned(text),
@@ -194,7 +193,7 @@ fn fill(pieces: &[TimePiece], instant: Timestamp, offset: UtcOffset) -> String {
     text
 }
 
-fn read_pattern(mut section: Section<'_>, report: &mut Report) -> Option<TimeFormat> {
+fn read_pattern(mut section: NodeTable<'_>, report: &mut Report) -> Option<TimeFormat> {
     let pattern = section.needed_text("pattern", report);
     let offset = section.text("offset", report);
     section.finish(report);

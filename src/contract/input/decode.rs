@@ -3,16 +3,17 @@
 //! Inputs are looked at in the order of the contract's file, so that the first one at fault is
 //! the first one that its document names.
 
-use crate::contract::body::{Body, Found, find_field};
 use crate::contract::cookie::Cookie;
-use crate::contract::given::Given;
+use crate::contract::input::body::{Body, Found, find_field};
+use crate::contract::input::decoded::DecodedInputs;
+use crate::contract::input::form;
+use crate::contract::input::source::InputSource;
 use crate::contract::input::{InputRule, Target};
-use crate::contract::source::Source;
-use crate::contract::{Endpoint, EndpointRequest, form};
+use crate::contract::{Endpoint, EndpointRequest};
 use crate::operation::{Command, ErrorCode, Input, Problem, ProblemKind, Rejection};
 
 /// Decodes a request.
-pub(super) fn decode(
+pub(crate) fn decode(
     endpoint: &Endpoint,
     mut request: EndpointRequest<'_>,
 ) -> Result<Command, Rejection> {
@@ -25,7 +26,7 @@ pub(super) fn decode(
     let somebody = found
         .iter()
         .any(|(rule, found)| rule.is_one_of(endpoint.operation) && *found != Found::Nothing);
-    let mut given = Given::by(principal);
+    let mut inputs = DecodedInputs::by(principal);
     for (rule, found) in found {
         let nobody = !somebody && rule.is_one_of(endpoint.operation);
         match found {
@@ -33,21 +34,21 @@ pub(super) fn decode(
                 return Err(absent(rule));
             }
             Found::Nothing => {}
-            Found::Mistyped => return Err(at_fault(rule, ProblemKind::Malformed)),
+            Found::Mistyped => return Err(invalid_input(rule, ProblemKind::Malformed)),
             Found::Text(text) => {
                 let texts = request.values(rule, text)?;
                 let take = |text: &str| {
                     let text = rule.as_meant(text);
                     let checked = rule.constraint.check(&text);
-                    checked.and_then(|()| given.take(rule, endpoint.operation, &text))
+                    checked.and_then(|()| inputs.take(rule, endpoint.operation, &text))
                 };
                 if let Some(Err(kind)) = texts.into_iter().map(take).reduce(Result::or) {
-                    return Err(unfit(rule, kind));
+                    return Err(malformed_input(rule, kind));
                 }
             }
         }
     }
-    given.command(endpoint.operation)
+    inputs.command(endpoint.operation)
 }
 
 /// A request, read as far as its endpoint needs.
@@ -67,11 +68,11 @@ impl<'a> Request<'a> {
         let cookies = endpoint.reads.iter().flat_map(values).collect();
         let sources = || endpoint.inputs.iter().flat_map(|rule| &rule.sources);
         let mut body = Body::default();
-        let places: Vec<_> = sources().filter_map(Source::as_body).collect();
+        let places: Vec<_> = sources().filter_map(InputSource::as_body).collect();
         if !places.is_empty() {
             body = Body::read(parts.body, parts.headers, &endpoint.accept, &places)?;
         }
-        let wanted: Vec<_> = sources().filter_map(Source::as_query).collect();
+        let wanted: Vec<_> = sources().filter_map(InputSource::as_query).collect();
         let text = parts.query.filter(|_| !wanted.is_empty()).unwrap_or_default();
         let query = form::parse(text.as_bytes(), &wanted).ok_or_else(|| {
             let (field, kind) = ("query".to_owned(), ProblemKind::Malformed);
@@ -84,7 +85,7 @@ impl<'a> Request<'a> {
     /// that other paths or domains left behind. Each may be the refresh token that is meant.
     fn values<'s>(&'s self, rule: &'s InputRule, text: &'s str) -> Result<Vec<&'s str>, Rejection> {
         let source = rule.sources.iter().find(|source| self.look(source) != Found::Nothing);
-        let Some(name) = source.and_then(Source::as_cookie) else { return Ok(vec![text]) };
+        let Some(name) = source.and_then(InputSource::as_cookie) else { return Ok(vec![text]) };
         let named = self.cookies.iter().filter(|(own, _)| own == name);
         let values: Vec<&str> = named.map(|(_, value)| value.as_str()).collect();
         if values.len() > 1 && rule.target != Target::Input(Input::RefreshToken) {
@@ -100,14 +101,14 @@ impl<'a> Request<'a> {
         places.find(|found| *found != Found::Nothing).unwrap_or(Found::Nothing)
     }
 
-    fn look<'s>(&'s self, source: &'s Source) -> Found<'s> {
+    fn look<'s>(&'s self, source: &'s InputSource) -> Found<'s> {
         match source {
-            Source::Cookie(name) => find_field(&self.cookies, name),
-            Source::Fixed(text) => Found::Text(text),
-            Source::Body(path) => self.body.find(path),
-            Source::Query(name) => find_field(&self.query, name),
-            Source::Path(name) => find_field(self.parts.path, name),
-            Source::Header(name) => {
+            InputSource::Cookie(name) => find_field(&self.cookies, name),
+            InputSource::Fixed(text) => Found::Text(text),
+            InputSource::Body(path) => self.body.find(path),
+            InputSource::Query(name) => find_field(&self.query, name),
+            InputSource::Path(name) => find_field(self.parts.path, name),
+            InputSource::Header(name) => {
                 let mut values = self.parts.headers.get_all(name).iter();
                 match (
                     values.next().map(|value| std::str::from_utf8(value.as_bytes())),
@@ -119,7 +120,7 @@ impl<'a> Request<'a> {
                 }
             }
             // The principal stands for it.
-            Source::Bearer => Found::Text("bearer"),
+            InputSource::Bearer => Found::Text("bearer"),
         }
     }
 }
@@ -130,21 +131,21 @@ fn absent(rule: &InputRule) -> Rejection {
     if rule.target == Target::Input(Input::RefreshToken) && in_cookies {
         return Rejection::new(ErrorCode::RefreshMissing, "no cookie with a refresh token");
     }
-    at_fault(rule, ProblemKind::Missing)
+    invalid_input(rule, ProblemKind::Missing)
 }
 
 /// An input whose text does not do.
-fn unfit(rule: &InputRule, kind: ProblemKind) -> Rejection {
+fn malformed_input(rule: &InputRule, kind: ProblemKind) -> Rejection {
     match rule.malformed {
         Some(code) if kind == ProblemKind::Malformed => {
             let reason = format!("input `{}` is malformed", rule.client_name());
             Rejection::new(code, reason)
         }
-        _ => at_fault(rule, kind),
+        _ => invalid_input(rule, kind),
     }
 }
 
-fn at_fault(rule: &InputRule, kind: ProblemKind) -> Rejection {
+fn invalid_input(rule: &InputRule, kind: ProblemKind) -> Rejection {
     let field = rule.client_name().to_owned();
     Rejection::invalid_input(Problem { field, kind, message: rule.message.clone() })
 }

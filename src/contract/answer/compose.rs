@@ -3,28 +3,28 @@
 use std::cell::Cell;
 use std::ops::Range;
 
+use crate::contract::answer::slot::{Place, Slot};
+use crate::contract::answer::template::{Piece, SlotUse, Template, Text, json};
+use crate::contract::answer::time_format::TimeFormats;
 use crate::contract::attribute::Attribute;
-use crate::contract::slot::{Place, Slot};
-use crate::contract::template::{Piece, SlotUse, Template, Text, json};
-use crate::contract::time_format::TimeFormats;
 use crate::document::{Key, Node, NodeValue, Report, suggestion};
 
 /// What a contract adds to the slots that every contract has.
 #[derive(Clone, Debug)]
-pub(super) struct Vocabulary {
+pub(crate) struct Vocabulary {
     /// `{user.NAME}`
-    pub(super) attributes: Vec<Attribute>,
+    pub(crate) attributes: Vec<Attribute>,
     /// `{slot:NAME}`
-    pub(super) times: TimeFormats,
+    pub(crate) times: TimeFormats,
     /// Whether there are refresh tokens.
-    pub(super) refresh: bool,
+    pub(crate) refresh: bool,
     /// What `{user.role}` says of an account without any.
-    pub(super) default_role: Option<String>,
+    pub(crate) default_role: Option<String>,
 }
 
 /// Composes the templates of one place.
 #[derive(Debug)]
-pub(super) struct Composer<'v> {
+pub(crate) struct Composer<'v> {
     vocabulary: &'v Vocabulary,
     place: Place,
     /// Names that stand for templates of the file itself: `data`, `error.code`.
@@ -48,29 +48,29 @@ enum Resolved {
 
 impl<'v> Composer<'v> {
     /// Starts with the slots of a place.
-    pub(super) const fn new(vocabulary: &'v Vocabulary, place: Place) -> Self {
+    pub(crate) const fn new(vocabulary: &'v Vocabulary, place: Place) -> Self {
         let message_used = Cell::new(false);
         Self { vocabulary, place, parts: Vec::new(), has_message: false, message_used }
     }
 
     /// Lets `{name}` stand for a template.
-    pub(super) fn part(&mut self, name: impl Into<String>, template: &'v Template) {
+    pub(crate) fn part(&mut self, name: impl Into<String>, template: &'v Template) {
         self.parts.push(Part { name: name.into(), template, used: Cell::new(false) });
     }
 
     /// Lets `{message}` stand for a message that is known when the answer is made.
-    pub(super) const fn message(&mut self) {
+    pub(crate) const fn message(&mut self) {
         self.has_message = true;
     }
 
     /// Whether a template has named this part or `message`.
-    pub(super) fn has_used(&self, name: &str) -> bool {
+    pub(crate) fn has_used(&self, name: &str) -> bool {
         let used = |part: &Part<'_>| part.name == name && part.used.get();
         name == "message" && self.message_used.get() || self.parts.iter().any(used)
     }
 
     /// Composes a tree.
-    pub(super) fn template(&self, node: &Node, report: &mut Report) -> Option<Template> {
+    pub(crate) fn template(&self, node: &Node, report: &mut Report) -> Option<Template> {
         match &node.value {
             NodeValue::Integer(number) => number.as_ref().map(fixed),
             NodeValue::Datetime => None,
@@ -101,7 +101,7 @@ impl<'v> Composer<'v> {
     }
 
     /// Composes text that cannot be another value: messages, headers.
-    pub(super) fn text(
+    pub(crate) fn text(
         &self,
         text: &str,
         span: &Range<usize>,

@@ -1,4 +1,4 @@
-//! Value trees with slots, written as JSON with the facts of one answer.
+//! Value trees with slots, written as JSON with the values of one answer.
 //!
 //! A tree is written member by member in the order of the contract's file; nothing is built in
 //! between. What a slot stands for keeps its type.
@@ -8,13 +8,13 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::contract::facts::{Facts, SlotValue};
-use crate::contract::slot::Slot;
-use crate::contract::time_format::{TimeFormat, WrittenTime};
+use crate::contract::answer::slot::Slot;
+use crate::contract::answer::slot_values::{SlotValue, SlotValues};
+use crate::contract::answer::time_format::{TimeFormat, WrittenTime};
 
 /// A value with slots.
 #[derive(Clone, Debug)]
-pub(super) enum Template {
+pub(crate) enum Template {
     /// A value without slots, as JSON.
     Fixed(String),
     /// A slot alone: its value, typed.
@@ -31,14 +31,14 @@ pub(super) enum Template {
 
 /// Text with slots in it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Text {
+pub(crate) struct Text {
     /// What stands one after the other.
-    pub(super) pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<Piece>,
 }
 
 /// A part of a text.
 #[derive(Clone, Debug)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// Text that stands as it is.
     Words(String),
     /// A slot.
@@ -47,47 +47,47 @@ pub(super) enum Piece {
 
 /// A slot as a template names it.
 #[derive(Clone, Debug)]
-pub(super) struct SlotUse {
+pub(crate) struct SlotUse {
     /// Which.
-    pub(super) slot: Slot,
+    pub(crate) slot: Slot,
     /// `{name?}`: without a value, the member or item it stands in is left out.
-    pub(super) optional: bool,
+    pub(crate) optional: bool,
     /// How an instant is written.
-    pub(super) time: TimeFormat,
+    pub(crate) time: TimeFormat,
 }
 
 impl Template {
     /// Writes it as JSON.
-    pub(super) fn write(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, values: &SlotValues<'_>, out: &mut Vec<u8>) {
         match self {
             Self::Fixed(json) => out.extend_from_slice(json.as_bytes()),
-            Self::Slot(slot) => slot.write(facts, out),
-            Self::Text(text) => json(&text.render(facts), out),
+            Self::Slot(slot) => slot.write(values, out),
+            Self::Text(text) => json(&text.render(values), out),
             Self::Object(members) => {
                 out.push(b'{');
-                let present = members.iter().filter(|(_, value)| !value.is_left_out(facts));
+                let present = members.iter().filter(|(_, value)| !value.is_left_out(values));
                 for (index, (name, value)) in present.enumerate() {
                     separate(index, out);
                     out.extend_from_slice(name.as_bytes());
-                    value.write(facts, out);
+                    value.write(values, out);
                 }
                 out.push(b'}');
             }
             Self::List(items) => {
                 out.push(b'[');
-                let present = items.iter().filter(|item| !item.is_left_out(facts));
+                let present = items.iter().filter(|item| !item.is_left_out(values));
                 for (index, item) in present.enumerate() {
                     separate(index, out);
-                    item.write(facts, out);
+                    item.write(values, out);
                 }
                 out.push(b']');
             }
             Self::EachSession(item) => {
                 out.push(b'[');
-                if let SlotValue::Sessions(sessions) = facts.value(&Slot::Sessions) {
+                if let SlotValue::Sessions(sessions) = values.value(&Slot::Sessions) {
                     for (index, session) in sessions.iter().enumerate() {
                         separate(index, out);
-                        item.write(&facts.about(session), out);
+                        item.write(&values.about(session), out);
                     }
                 }
                 out.push(b']');
@@ -95,12 +95,12 @@ impl Template {
         }
     }
 
-    fn is_left_out(&self, facts: &Facts<'_>) -> bool {
+    fn is_left_out(&self, values: &SlotValues<'_>) -> bool {
         match self {
-            Self::Slot(slot) => slot.is_left_out(facts),
+            Self::Slot(slot) => slot.is_left_out(values),
             Self::Text(text) => text.pieces.iter().any(|piece| match piece {
                 Piece::Words(_) => false,
-                Piece::Slot(slot) => slot.is_left_out(facts),
+                Piece::Slot(slot) => slot.is_left_out(values),
             }),
             Self::Fixed(_) | Self::Object(_) | Self::List(_) | Self::EachSession(_) => false,
         }
@@ -109,7 +109,7 @@ impl Template {
 
 impl Text {
     /// The text, its slots filled; one without a value leaves nothing.
-    pub(super) fn render(&self, facts: &Facts<'_>) -> Cow<'_, str> {
+    pub(crate) fn render(&self, values: &SlotValues<'_>) -> Cow<'_, str> {
         if let [Piece::Words(words)] = self.pieces.as_slice() {
             return Cow::Borrowed(words);
         }
@@ -117,7 +117,7 @@ impl Text {
         for piece in &self.pieces {
             match piece {
                 Piece::Words(words) => text.push_str(words),
-                Piece::Slot(slot) => slot.append(facts, &mut text),
+                Piece::Slot(slot) => slot.append(values, &mut text),
             }
         }
         Cow::Owned(text)
@@ -125,12 +125,12 @@ impl Text {
 }
 
 impl SlotUse {
-    fn is_left_out(&self, facts: &Facts<'_>) -> bool {
-        self.optional && facts.value(&self.slot) == SlotValue::Nothing
+    fn is_left_out(&self, values: &SlotValues<'_>) -> bool {
+        self.optional && values.value(&self.slot) == SlotValue::Nothing
     }
 
-    fn write(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
-        match facts.value(&self.slot) {
+    fn write(&self, values: &SlotValues<'_>, out: &mut Vec<u8>) {
+        match values.value(&self.slot) {
             SlotValue::Nothing | SlotValue::Sessions(_) => out.extend_from_slice(b"null"),
             SlotValue::Boolean(value) => json(&value, out),
             SlotValue::Integer(number) => json(&number, out),
@@ -144,8 +144,8 @@ impl SlotUse {
         }
     }
 
-    fn append(&self, facts: &Facts<'_>, text: &mut String) {
-        match facts.value(&self.slot) {
+    fn append(&self, values: &SlotValues<'_>, text: &mut String) {
+        match values.value(&self.slot) {
             SlotValue::Nothing | SlotValue::Sessions(_) => {}
             SlotValue::Text(value) => text.push_str(&value),
             SlotValue::Texts(values) => text.push_str(&values.join(" ")),
@@ -158,7 +158,7 @@ impl SlotUse {
 }
 
 /// A value as JSON.
-pub(super) fn json<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+pub(crate) fn json<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     #[expect(clippy::let_underscore_must_use, reason = "text and numbers into memory cannot fail")]
     let _ = serde_json::to_writer(out, value);
 }

@@ -2,26 +2,25 @@
 
 use toml::Spanned;
 
-use crate::contract::section::Section;
-use crate::document::Report;
+use crate::document::{NodeTable, Report};
 use crate::operation::ProblemKind;
 
 /// Limits of one input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Constraint {
+pub(crate) struct Constraint {
     /// Characters at least.
     min: Option<usize>,
     /// Characters at most.
-    pub(super) max: Option<usize>,
+    pub(crate) max: Option<usize>,
     /// Base64 (RFC 4648 §4) of so many bytes at most.
-    pub(super) base64_max: Option<usize>,
+    pub(crate) base64_max: Option<usize>,
     /// The only texts that are taken; empty: any.
-    pub(super) one_of: Vec<String>,
+    pub(crate) one_of: Vec<String>,
 }
 
 impl Constraint {
     /// Reads `min`, `max` and `one_of`.
-    pub(super) fn read(section: &mut Section<'_>, report: &mut Report) -> Self {
+    pub(crate) fn read(section: &mut NodeTable<'_>, report: &mut Report) -> Self {
         let min = section.count("min", report);
         let max = section.count("max", report);
         if let (Some(min), Some(max)) = (&min, &max)
@@ -39,7 +38,7 @@ impl Constraint {
     }
 
     /// Checks a text.
-    pub(super) fn check(&self, text: &str) -> Result<(), ProblemKind> {
+    pub(crate) fn check(&self, text: &str) -> Result<(), ProblemKind> {
         let within = |length: usize| {
             self.min.is_none_or(|min| length >= min) && self.max.is_none_or(|max| length <= max)
         };
@@ -58,7 +57,7 @@ impl Constraint {
     }
 
     /// A text that is taken: the proposed one, made to fit.
-    pub(super) fn sample(&self, proposed: &str) -> String {
+    pub(crate) fn sample(&self, proposed: &str) -> String {
         if let Some(first) = self.one_of.first() {
             let known = self.one_of.iter().find(|own| *own == proposed);
             return known.unwrap_or(first).clone();

@@ -7,54 +7,53 @@ use std::ops::Range;
 
 use http::StatusCode;
 
-use crate::contract::compose::{Composer, Vocabulary};
-use crate::contract::section::Section;
-use crate::contract::slot::Place;
-use crate::contract::template::{Template, Text};
-use crate::document::{Node, Report, suggestion};
+use crate::contract::answer::compose::{Composer, Vocabulary};
+use crate::contract::answer::slot::Place;
+use crate::contract::answer::template::{Template, Text};
+use crate::document::{Node, NodeTable, Report, suggestion};
 use crate::operation::{ErrorCode, ProblemKind};
 
 /// The refusals of a contract, or those that an endpoint has of its own.
-pub(super) type Refusals = BTreeMap<ErrorCode, Refusal>;
+pub(crate) type ErrorAnswers = BTreeMap<ErrorCode, ErrorAnswer>;
 
 /// How one kind of error is told.
 #[derive(Clone, Debug)]
-pub(super) struct Refusal {
+pub(crate) struct ErrorAnswer {
     /// The status.
-    pub(super) status: StatusCode,
+    pub(crate) status: StatusCode,
     /// `{message}`, unless the input at fault has its own.
-    pub(super) message: Option<Text>,
+    pub(crate) message: Option<Text>,
     /// The body.
-    pub(super) body: Template,
+    pub(crate) body: Template,
 }
 
 /// `[errors]`, as read.
 #[derive(Debug)]
-pub(super) struct ErrorTable<'n> {
+pub(crate) struct ErrorTable<'n> {
     span: Range<usize>,
-    default: Option<Entry<'n>>,
-    kinds: BTreeMap<ErrorCode, Entry<'n>>,
+    default: Option<ErrorEntry<'n>>,
+    kinds: BTreeMap<ErrorCode, ErrorEntry<'n>>,
 }
 
 /// One entry: `{ status = 404, code = "…", message = "…", … }`.
 #[derive(Clone, Debug, Default)]
-struct Entry<'n> {
+struct ErrorEntry<'n> {
     status: Option<StatusCode>,
     members: Vec<(&'n str, &'n Node)>,
 }
 
 /// What refusals are made with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RefusalForm<'c> {
+pub(crate) struct ErrorEnvelope<'c> {
     /// `[envelope] error`.
-    pub(super) envelope: &'c Node,
+    pub(crate) envelope: &'c Node,
     /// Slots.
-    pub(super) vocabulary: &'c Vocabulary,
+    pub(crate) vocabulary: &'c Vocabulary,
 }
 
 /// `[problems]`: what is wrong with an input, in the contract's words.
 #[derive(Clone, Debug)]
-pub(super) struct ProblemWords {
+pub(crate) struct ProblemWords {
     missing: String,
     malformed: String,
     length: String,
@@ -63,13 +62,15 @@ pub(super) struct ProblemWords {
 
 impl<'n> ErrorTable<'n> {
     /// Reads `[errors]`, or the `errors` of an endpoint.
-    pub(super) fn read(mut section: Section<'n>, report: &mut Report) -> Self {
-        let default = section.find("default").and_then(|node| Entry::read(None, node, report));
+    pub(crate) fn read(mut section: NodeTable<'n>, report: &mut Report) -> Self {
+        let default = section.find("default").and_then(|node| ErrorEntry::read(None, node, report));
         let mut kinds = BTreeMap::new();
         for (key, node) in section.rest() {
             match ErrorCode::ALL.into_iter().find(|kind| kind.name() == key.name) {
                 Some(kind) => {
-                    kinds.extend(Entry::read(Some(kind), node, report).map(|entry| (kind, entry)));
+                    kinds.extend(
+                        ErrorEntry::read(Some(kind), node, report).map(|entry| (kind, entry)),
+                    );
                 }
                 None => {
                     let known = ErrorCode::ALL.iter().map(|kind| kind.name());
@@ -82,14 +83,14 @@ impl<'n> ErrorTable<'n> {
     }
 
     /// Stands in for a table that is missing, so that the rest can be checked.
-    pub(super) const fn absent() -> Self {
-        let default = Entry { status: None, members: Vec::new() };
+    pub(crate) const fn absent() -> Self {
+        let default = ErrorEntry { status: None, members: Vec::new() };
         Self { span: 0..0, default: Some(default), kinds: BTreeMap::new() }
     }
 
     /// Every kind's refusal.
-    pub(super) fn complete(&self, form: RefusalForm<'_>, report: &mut Report) -> Refusals {
-        let mut refusals = Refusals::new();
+    pub(crate) fn complete(&self, form: ErrorEnvelope<'_>, report: &mut Report) -> ErrorAnswers {
+        let mut answers = ErrorAnswers::new();
         for kind in ErrorCode::ALL {
             let own = self.kinds.get(&kind);
             if own.is_none() && self.default.is_none() {
@@ -98,34 +99,34 @@ impl<'n> ErrorTable<'n> {
                 continue;
             }
             let chain: Vec<_> = own.into_iter().chain(&self.default).collect();
-            refusals.extend(compile(kind, &chain, form, report).map(|refusal| (kind, refusal)));
+            answers.extend(compile(kind, &chain, form, report).map(|answer| (kind, answer)));
         }
-        refusals
+        answers
     }
 
     /// The refusals of an endpoint that has entries of its own.
-    pub(super) fn override_with(
+    pub(crate) fn override_with(
         &self,
         endpoint: &Self,
-        form: RefusalForm<'_>,
+        form: ErrorEnvelope<'_>,
         report: &mut Report,
-    ) -> Refusals {
+    ) -> ErrorAnswers {
         if endpoint.default.is_some() {
             report.fault(&endpoint.span, "`default` in an endpoint", "name the error kinds");
         }
-        let mut refusals = Refusals::new();
+        let mut answers = ErrorAnswers::new();
         for (kind, entry) in &endpoint.kinds {
             let chain: Vec<_> =
                 [entry].into_iter().chain(self.kinds.get(kind)).chain(&self.default).collect();
-            refusals.extend(compile(*kind, &chain, form, report).map(|refusal| (*kind, refusal)));
+            answers.extend(compile(*kind, &chain, form, report).map(|answer| (*kind, answer)));
         }
-        refusals
+        answers
     }
 }
 
-impl<'n> Entry<'n> {
+impl<'n> ErrorEntry<'n> {
     fn read(kind: Option<ErrorCode>, node: &'n Node, report: &mut Report) -> Option<Self> {
-        let mut section = Section::of(node, report)?;
+        let mut section = NodeTable::of(node, report)?;
         let status = section.count("status", report).and_then(|status| {
             let read = u16::try_from(*status.get_ref()).ok();
             let read = read.and_then(|code| StatusCode::from_u16(code).ok());
@@ -152,7 +153,7 @@ impl<'n> Entry<'n> {
 
 impl ProblemWords {
     /// Reads the section; what is not in it is said in English.
-    pub(super) fn read(section: Option<Section<'_>>, report: &mut Report) -> Self {
+    pub(crate) fn read(section: Option<NodeTable<'_>>, report: &mut Report) -> Self {
         let mut words = Self {
             missing: "is required".to_owned(),
             malformed: "is malformed".to_owned(),
@@ -175,7 +176,7 @@ impl ProblemWords {
     }
 
     /// The words for a problem.
-    pub(super) fn of(&self, kind: ProblemKind) -> &str {
+    pub(crate) fn of(&self, kind: ProblemKind) -> &str {
         match kind {
             ProblemKind::Missing => &self.missing,
             ProblemKind::Malformed => &self.malformed,
@@ -188,10 +189,10 @@ impl ProblemWords {
 /// Composes one kind's refusal; the first entry of the chain that has a member gives it.
 fn compile(
     kind: ErrorCode,
-    chain: &[&Entry<'_>],
-    form: RefusalForm<'_>,
+    chain: &[&ErrorEntry<'_>],
+    form: ErrorEnvelope<'_>,
     report: &mut Report,
-) -> Option<Refusal> {
+) -> Option<ErrorAnswer> {
     let mut members: Vec<(&str, &Node)> = Vec::new();
     for (name, node) in chain.iter().flat_map(|entry| &entry.members) {
         if !members.iter().any(|(own, _)| own == name) {
@@ -228,7 +229,7 @@ fn compile(
     let body = composer.template(form.envelope, report)?;
     let own = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let status = chain.iter().find_map(|entry| entry.status).unwrap_or(own);
-    Some(Refusal { status, message, body })
+    Some(ErrorAnswer { status, message, body })
 }
 
 /// Whose fault an error is does not depend on the contract; a slow look-up is either's.

@@ -7,7 +7,7 @@ use http::HeaderName;
 
 /// A place in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum InputSource {
     /// A member of JSON, names joined by dots, or the field of a form of that very name.
     Body(String),
     /// A parameter of the query.
@@ -26,9 +26,9 @@ pub(super) enum Source {
 
 const KINDS: [&str; 7] = ["body", "query", "path", "header", "cookie", "fixed", "bearer"];
 
-impl Source {
+impl InputSource {
     /// Reads a source, or says what to write instead.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (kind, name) = text.split_once(':').unwrap_or((text, ""));
         match (kind, name) {
             ("bearer", "") if text == "bearer" => Ok(Self::Bearer),
@@ -49,7 +49,7 @@ impl Source {
     }
 
     /// The place in the body.
-    pub(super) fn as_body(&self) -> Option<&str> {
+    pub(crate) fn as_body(&self) -> Option<&str> {
         match self {
             Self::Body(path) => Some(path),
             _ => None,
@@ -57,7 +57,7 @@ impl Source {
     }
 
     /// The parameter of the query.
-    pub(super) fn as_query(&self) -> Option<&str> {
+    pub(crate) fn as_query(&self) -> Option<&str> {
         match self {
             Self::Query(name) => Some(name),
             _ => None,
@@ -65,7 +65,7 @@ impl Source {
     }
 
     /// The cookie's name.
-    pub(super) fn as_cookie(&self) -> Option<&str> {
+    pub(crate) fn as_cookie(&self) -> Option<&str> {
         match self {
             Self::Cookie(name) => Some(name),
             _ => None,
@@ -73,7 +73,7 @@ impl Source {
     }
 
     /// The constant.
-    pub(super) fn as_fixed(&self) -> Option<&str> {
+    pub(crate) fn as_fixed(&self) -> Option<&str> {
         match self {
             Self::Fixed(text) => Some(text),
             _ => None,
@@ -81,7 +81,7 @@ impl Source {
     }
 
     /// The name that a client knows it by.
-    pub(super) fn client_name(&self) -> &str {
+    pub(crate) fn client_name(&self) -> &str {
         match self {
             Self::Body(name)
             | Self::Query(name)
@@ -94,7 +94,7 @@ impl Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for InputSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self {
             Self::Body(_) => "body",

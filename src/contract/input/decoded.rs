@@ -14,7 +14,7 @@ use crate::secret::Secret;
 
 /// What a request gave.
 #[derive(Default)]
-pub(super) struct Given {
+pub(crate) struct DecodedInputs {
     principal: Option<Principal>,
     email: Option<Email>,
     username: Option<Username>,
@@ -33,16 +33,16 @@ pub(super) struct Given {
     attributes: BTreeMap<String, serde_json::Value>,
 }
 
-impl Given {
+impl DecodedInputs {
     /// Starts with who asks.
-    pub(super) fn by(principal: Option<Principal>) -> Self {
+    pub(crate) fn by(principal: Option<Principal>) -> Self {
         Self { principal, ..Self::default() }
     }
 
     /// Takes the text of an input, whose limits have been checked.
     ///
     /// Whoever logs in may do so by a name that no account gets any more.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         rule: &InputRule,
         operation: Operation,
@@ -85,7 +85,7 @@ impl Given {
     }
 
     /// The command of an operation.
-    pub(super) fn command(self, operation: Operation) -> Result<Command, Rejection> {
+    pub(crate) fn command(self, operation: Operation) -> Result<Command, Rejection> {
         let who = |principal| needed(principal, Input::AccessToken);
         Ok(match operation {
             Operation::SignUp => Command::SignUp {

@@ -3,7 +3,7 @@
 /// The fields of the wanted names, each once; `None` where any is no UTF-8.
 ///
 /// Of several fields of one name the last counts, as the last member of a JSON object does.
-pub(super) fn parse(text: &[u8], wanted: &[&str]) -> Option<Vec<(String, String)>> {
+pub(crate) fn parse(text: &[u8], wanted: &[&str]) -> Option<Vec<(String, String)>> {
     let mut fields: Vec<(String, String)> = Vec::new();
     for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         let mut halves = pair.splitn(2, |byte| *byte == b'=');

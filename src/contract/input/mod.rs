@@ -1,4 +1,12 @@
-//! One input of an endpoint: where it comes from, whether it must be there, its limits and words.
+//! Inputs of an endpoint: where each comes from, its limits, and the command that they make.
+
+pub(super) mod body;
+mod constraint;
+pub(super) mod decode;
+mod decoded;
+mod form;
+mod json;
+pub(super) mod source;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -6,36 +14,35 @@ use std::ops::Range;
 use toml::Spanned;
 
 use crate::contract::attribute::{Attribute, AttributeKind};
-use crate::contract::constraint::Constraint;
-use crate::contract::section::{Section, texts};
-use crate::contract::source::Source;
-use crate::document::{Node, NodeValue, Report, suggestion};
+use crate::contract::input::constraint::Constraint;
+use crate::contract::input::source::InputSource;
+use crate::document::{Node, NodeTable, NodeValue, Report, suggestion};
 use crate::operation::{ErrorCode, Input, InputKind, Operation, Provider, trim_blanks};
 
 /// How an input of an endpoint is read.
 #[derive(Clone, Debug)]
-pub(super) struct InputRule {
+pub(crate) struct InputRule {
     /// What it is to the operation.
-    pub(super) target: Target,
+    pub(crate) target: Target,
     /// Where it may stand; the first place with a value wins.
-    pub(super) sources: Vec<Source>,
+    pub(crate) sources: Vec<InputSource>,
     /// Whether a request without it is at fault.
-    pub(super) required: bool,
+    pub(crate) required: bool,
     /// Whether 64 hex digits may stand for the SHA-256 of a password.
-    pub(super) may_be_hashed: bool,
+    pub(crate) may_be_hashed: bool,
     /// What text of another form is answered as, unless as invalid input.
-    pub(super) malformed: Option<ErrorCode>,
+    pub(crate) malformed: Option<ErrorCode>,
     /// The contract's message when it is at fault.
-    pub(super) message: Option<String>,
+    pub(crate) message: Option<String>,
     /// Its limits.
-    pub(super) constraint: Constraint,
+    pub(crate) constraint: Constraint,
     /// Where the rule stands in the file.
-    pub(super) span: Range<usize>,
+    pub(crate) span: Range<usize>,
 }
 
 /// What an input is to the operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// One of the operation's own.
     Input(Input),
     /// An attribute of the account.
@@ -46,8 +53,8 @@ pub(super) enum Target {
 
 impl InputRule {
     /// Reads the members of `input`, in the order of the file.
-    pub(super) fn read_all(
-        section: &Section<'_>,
+    pub(crate) fn read_all(
+        section: &NodeTable<'_>,
         operation: Operation,
         attributes: &[Attribute],
         report: &mut Report,
@@ -87,7 +94,7 @@ impl InputRule {
     }
 
     /// Reads the items of `require`: checked, where they are there, then dropped.
-    pub(super) fn read_checks(node: Option<&Node>, report: &mut Report) -> Vec<Self> {
+    pub(crate) fn read_checks(node: Option<&Node>, report: &mut Report) -> Vec<Self> {
         match node.map(|node| (&node.value, &node.span)) {
             None => Vec::new(),
             Some((NodeValue::List(items), _)) => {
@@ -117,7 +124,7 @@ impl InputRule {
         };
         let from = match &node.value {
             NodeValue::Table(_) => {
-                let Some(mut section) = Section::of(node, report) else { return rule };
+                let Some(mut section) = NodeTable::of(node, report) else { return rule };
                 let from = section.texts("from", report);
                 rule.required = section.flag("required", report).unwrap_or(rule.required);
                 if rule.target != Target::Check {
@@ -129,13 +136,13 @@ impl InputRule {
                 section.finish(report);
                 from
             }
-            _ => texts(node, report),
+            _ => node.texts(report),
         };
         if from.is_empty() {
             report.fault(&node.span, "an input from nowhere", "such as \"body:email\"");
         }
         for text in from {
-            match Source::parse(text.get_ref()) {
+            match InputSource::parse(text.get_ref()) {
                 Ok(source) => rule.sources.push(source),
                 Err(hint) => {
                     let title = format!("`{}` is no place of a request", text.get_ref());
@@ -149,7 +156,8 @@ impl InputRule {
 
     fn check(&self, report: &mut Report) {
         let is_token = self.target == Target::Input(Input::AccessToken);
-        if is_token != self.sources.contains(&Source::Bearer) || is_token && self.sources.len() > 1
+        if is_token != self.sources.contains(&InputSource::Bearer)
+            || is_token && self.sources.len() > 1
         {
             let hint = "`access_token = \"bearer\"`: it is verified before the contract reads on";
             report.fault(&self.span, "`bearer` is the place of `access_token` alone", hint);
@@ -165,7 +173,7 @@ impl InputRule {
             let hint = "`fixed:…` is always there: let it be the last";
             report.fault(&self.span, "places after a `fixed:…`", hint);
         }
-        for text in self.sources.iter().filter_map(Source::as_fixed) {
+        for text in self.sources.iter().filter_map(InputSource::as_fixed) {
             let (fits, hint) = match self.target {
                 Target::Input(Input::Scope) => (SCOPES.contains(&text), suggestion(text, SCOPES)),
                 Target::Input(Input::Provider) => {
@@ -182,7 +190,7 @@ impl InputRule {
 
     /// What was typed, without what people and keyboards put around it: blanks around a name, and
     /// between the digits of a code whatever groups them; wide digits are digits.
-    pub(super) fn as_meant<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    pub(crate) fn as_meant<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match self.target {
             Target::Input(Input::Email | Input::Username | Input::Identifier) => {
                 Cow::Borrowed(trim_blanks(text))
@@ -193,12 +201,12 @@ impl InputRule {
     }
 
     /// The name that a client knows it by.
-    pub(super) fn client_name(&self) -> &str {
-        self.sources.first().map_or("", Source::client_name)
+    pub(crate) fn client_name(&self) -> &str {
+        self.sources.first().map_or("", InputSource::client_name)
     }
 
     /// The name that the operation knows it by.
-    pub(super) fn own_name(&self) -> &str {
+    pub(crate) fn own_name(&self) -> &str {
         match &self.target {
             Target::Input(input) => input.name(),
             Target::Attribute(name) => name,
@@ -207,7 +215,7 @@ impl InputRule {
     }
 
     /// Whether the operation needs it, or another of its kind.
-    pub(super) fn is_one_of(&self, operation: Operation) -> bool {
+    pub(crate) fn is_one_of(&self, operation: Operation) -> bool {
         let one_of = |(input, kind): &(Input, InputKind)| {
             *kind == InputKind::OneOf && self.target == Target::Input(*input)
         };
@@ -231,7 +239,7 @@ const SCOPES: [&str; 3] = ["session", "refresh_tokens", "global"];
 /// What an operation does without, unless the contract asks for it.
 const NEEDED_IF_MAPPED: [Input; 2] = [Input::PreviousAccessToken, Input::NewPassword];
 
-fn read_malformed(section: &mut Section<'_>, report: &mut Report) -> Option<ErrorCode> {
+fn read_malformed(section: &mut NodeTable<'_>, report: &mut Report) -> Option<ErrorCode> {
     let name = section.text("malformed", report)?;
     let own = |code: &ErrorCode| code.status() < 500;
     let code = ErrorCode::ALL.into_iter().filter(own).find(|code| code.name() == name.get_ref());
