@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// An instant of the wall clock: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
@@ -38,6 +40,26 @@ impl Timestamp {
     #[must_use]
     pub const fn as_seconds(self) -> i64 {
         self.0.div_euclid(1000)
+    }
+
+    /// This instant without its milliseconds.
+    #[must_use]
+    pub const fn to_second(self) -> Self {
+        Self::from_seconds(self.as_seconds())
+    }
+
+    /// Writes the instant in UTC (RFC 3339); `None` for one outside the calendar.
+    #[must_use]
+    pub fn to_rfc3339(self) -> Option<String> {
+        let nanos = i128::from(self.0) * 1_000_000;
+        OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?.format(&Rfc3339).ok()
+    }
+
+    /// Reads an instant (RFC 3339).
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let nanos = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
+        i64::try_from(nanos / 1_000_000).ok().map(Self)
     }
 
     /// This instant, later by `duration`; saturates.

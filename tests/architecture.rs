@@ -7,7 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each may use only those above it.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 25] = [
+    "lock",
+    "encoding",
     "secret",
     "vault",
     "clock",

@@ -6,11 +6,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use serde_json::json;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::admin::text;
-use crate::clock::Timestamp;
 use crate::gateway::Gateway;
 use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::body::request::RequestBody;
@@ -90,15 +87,11 @@ fn found(user: &User) -> Response<ReplyBody> {
         "permissions": user.permissions,
         "enabled": user.enabled,
         "attributes": user.attributes,
-        "created_at": rfc3339(user.created_at),
-        "last_login_at": user.last_login_at.map(rfc3339),
+        "created_at": user.created_at.to_second().to_rfc3339(),
+        "last_login_at": user.last_login_at.map(|at| at.to_second().to_rfc3339()),
     });
     let mut response = text(StatusCode::OK, Bytes::from(format!("{body}\n")));
     let kind = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
-}
-
-fn rfc3339(instant: Timestamp) -> Option<String> {
-    OffsetDateTime::from_unix_timestamp(instant.as_seconds()).ok()?.format(&Rfc3339).ok()
 }

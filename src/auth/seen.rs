@@ -7,10 +7,11 @@
 //! The table is bounded. What it had to forget counts as seen, so that a full one is strict.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::{fmt, mem};
 
 use crate::clock::Timestamp;
+use crate::lock::IgnorePoison;
 use crate::operation::SessionId;
 
 /// Parts with a lock of their own, each held for one look-up or one change.
@@ -59,7 +60,7 @@ impl SeenSessions {
         let [byte, ..] = session.0.into_bytes();
         let shard = self.shards.get(usize::from(byte).checked_rem(SHARDS)?)?;
         // A holder that panicked left a whole table.
-        Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(shard.lock().ignore_poison())
     }
 }
 

@@ -11,6 +11,7 @@ use crate::auth::login::{count, look_up_failure};
 use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::config::SocialJoin;
+use crate::encoding::hex;
 use crate::operation::{
     Caller, Email, ErrorCode, Identifier, IdentityError, Outcome, Provider, Rejection,
 };
@@ -87,8 +88,7 @@ impl Auth {
                 let name = profile.provider.name();
                 let parts = [site.realm.as_bytes(), profile.id.as_bytes()];
                 let hash = self.vault.hash(name, &parts);
-                let hash: String =
-                    hash.iter().take(STAND_IN_BYTES).map(|byte| format!("{byte:02x}")).collect();
+                let hash = hex(hash.get(..STAND_IN_BYTES).unwrap_or(&hash));
                 let email: Result<Email, IdentityError> =
                     format!("{name}_{hash}@{}", Email::STAND_IN_DOMAIN).parse();
                 email

@@ -2,8 +2,6 @@
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::clock::Timestamp;
 use crate::store::Session;
@@ -82,6 +80,5 @@ impl Shown {
 
 /// An instant in RFC 3339, whole seconds; empty for one outside the calendar.
 pub(crate) fn rfc3339(instant: Timestamp) -> String {
-    let instant = OffsetDateTime::from_unix_timestamp(instant.as_seconds()).ok();
-    instant.and_then(|instant| instant.format(&Rfc3339).ok()).unwrap_or_default()
+    instant.to_second().to_rfc3339().unwrap_or_default()
 }

@@ -42,10 +42,8 @@ pub use values::algorithm::Algorithm;
 pub(crate) use values::header::folded as folded_name;
 pub use values::host::HostPattern;
 pub use values::host_port::HostPort;
-pub(crate) use values::percent::percent_decode;
 pub use values::rate::Rate;
 pub use values::redis_url::{RedisUrl, RedisWay};
-pub(crate) use values::secret_format::decode_hex;
 pub use values::secret_format::{SecretFormat, looks_like_base64};
 pub use values::size::{ByteRate, ByteSize};
 

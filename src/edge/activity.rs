@@ -4,7 +4,7 @@
 //! and HTTP/2 has none; so one clock of our own watches a connection, whatever its protocol.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::drain::Guard;
 use crate::edge::unsent::Unsent;
 use crate::gateway::body::pace::Pace;
 use crate::gateway::open_request::End;
+use crate::lock::IgnorePoison;
 use crate::revocation::EndFlag;
 use crate::telemetry::metric;
 
@@ -289,7 +290,7 @@ impl Activity {
 
     // The lock guards one field, and is held over no call that can panic.
     fn end_flag(&self) -> MutexGuard<'_, Option<EndFlag>> {
-        self.end_flag.lock().unwrap_or_else(PoisonError::into_inner)
+        self.end_flag.lock().ignore_poison()
     }
 
     fn instant(&self, millis: &AtomicU64) -> Instant {

@@ -4,8 +4,10 @@
 //! upstream waits, so that the backend does.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+
+use crate::lock::IgnorePoison;
 
 /// The unsent bytes of one connection.
 #[derive(Debug)]
@@ -100,7 +102,7 @@ impl Unsent {
 
 // Guards one list, and is held over no call that can panic.
 fn lock(waiting: &Mutex<Vec<Waker>>) -> MutexGuard<'_, Vec<Waker>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    waiting.lock().ignore_poison()
 }
 
 #[cfg(test)]

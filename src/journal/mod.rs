@@ -20,13 +20,14 @@ mod writer;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{BootId, Now};
+use crate::lock::IgnorePoison;
 use crate::revocation::RevocationList;
 use crate::store::{Examination, FeedEntry, disk};
 use crate::telemetry::metric;
@@ -216,7 +217,7 @@ impl Journal {
             // Nothing is sent: that the other side is dropped is what is waited for.
             drop(tokio::time::timeout(PATIENCE, closed).await);
         }
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().ignore_poison().take();
         if thread.is_some_and(|thread| thread.is_finished() && thread.join().is_err()) {
             tracing::error!("the journal's thread panicked");
         }
@@ -299,7 +300,7 @@ impl Journal {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock().ignore_poison()
 }
 
 /// Reads a journal that is there.

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use http::uri::{InvalidUri, PathAndQuery};
 
+use crate::encoding::hex_pair;
 use crate::operation::{ErrorCode, Rejection};
 
 /// A path that has one reading.
@@ -422,12 +423,6 @@ const fn is_unreserved(byte: u8) -> bool {
 
 const fn is_hex(byte: u8) -> bool {
     byte.is_ascii_hexdigit()
-}
-
-fn hex_pair(high: u8, low: u8) -> Option<u8> {
-    let high = char::from(high).to_digit(16)?;
-    let low = char::from(low).to_digit(16)?;
-    u8::try_from(high * 16 + low).ok()
 }
 
 /// Decodes a segment of a canonical path; what is encoded there is valid UTF-8, as no endpoint

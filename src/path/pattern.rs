@@ -5,6 +5,7 @@
 
 use std::str::FromStr;
 
+use crate::encoding::percent_encode;
 use crate::path::PathForms;
 use crate::path::canonical::{Canonical, PathError};
 
@@ -164,8 +165,7 @@ fn check_literal(segment: &str) -> Result<(), PatternError> {
             _ if character.is_ascii_alphanumeric() || "%-._~!$&'()+,;=:@".contains(character) => {}
             _ => {
                 let written = character.to_string();
-                let encoded: String = written.bytes().map(|byte| format!("%{byte:02X}")).collect();
-                return not_canonical(&written, &encoded);
+                return not_canonical(&written, &percent_encode(&written, b""));
             }
         }
     }

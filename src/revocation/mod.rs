@@ -16,12 +16,13 @@ mod streams;
 mod table;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::clock::{BootTime, Timestamp};
+use crate::lock::IgnorePoison;
 use crate::operation::{Revocation, RevocationKey};
 use crate::store::{FeedEntry, FeedInterruption};
 use crate::telemetry::metric;
@@ -212,11 +213,11 @@ impl RevocationList {
     /// Why there is no news, where the feed was interrupted and has not gone on since.
     #[must_use]
     pub fn interruption(&self) -> Option<FeedInterruption> {
-        self.interruption.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.interruption.lock().ignore_poison().clone()
     }
 
     fn note_interruption(&self, cause: Option<FeedInterruption>) {
-        *self.interruption.lock().unwrap_or_else(PoisonError::into_inner) = cause;
+        *self.interruption.lock().ignore_poison() = cause;
     }
 
     /// Waits until the list was read completely once.
@@ -324,11 +325,11 @@ impl RevocationList {
 
 // A shard is whole after every step of its methods, so a panic elsewhere leaves nothing half done.
 fn read(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
-    shard.read().unwrap_or_else(PoisonError::into_inner)
+    shard.read().ignore_poison()
 }
 
 fn write(shard: &RwLock<Shard>) -> RwLockWriteGuard<'_, Shard> {
-    shard.write().unwrap_or_else(PoisonError::into_inner)
+    shard.write().ignore_poison()
 }
 
 #[cfg(test)]

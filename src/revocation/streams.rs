@@ -14,12 +14,13 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
+use crate::lock::IgnorePoison;
 use crate::operation::RevocationKey;
 use crate::store::FeedEntry;
 use crate::telemetry::metric;
@@ -266,7 +267,7 @@ impl Shard {
 
     // A register is whole after every step of its methods.
     fn lock(&self) -> MutexGuard<'_, Register> {
-        self.register.lock().unwrap_or_else(PoisonError::into_inner)
+        self.register.lock().ignore_poison()
     }
 }
 

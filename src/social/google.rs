@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::ProviderConfig;
+use crate::encoding::percent_encode;
 use crate::operation::Provider;
 use crate::secret::Secret;
 use crate::social::client::Client;
@@ -70,18 +71,9 @@ fn with_token(uri: &Uri, token: &Secret<String>) -> Result<Uri, SocialError> {
     Uri::from_parts(parts).or(Err(SocialError::Refused(Refusal::NoToken)))
 }
 
-/// RFC 3986 §2.3: everything but the unreserved is encoded.
+/// Everything but the unreserved characters (RFC 3986 §2.3) is encoded.
 fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
+    percent_encode(text, b"-._~")
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! A count is one number and the instant from which it says nothing any more. Counts of one subject
 //! lie together: they are taken from in one step, listed and forgotten together.
 
-use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::config::Rate;
+use crate::encoding::hex;
 use crate::operation::{Email, UserId};
 use crate::store::StoreError;
 
@@ -120,12 +120,7 @@ impl TrySubject {
     /// A keyed hash of what was typed where there is no account: it may be a password.
     #[must_use]
     pub fn nobody(hash: &[u8; 32]) -> Self {
-        let hex = hash.iter().fold(String::from("nobody:"), |mut hex, byte| {
-            // Writing to a String does not fail.
-            write!(hex, "{byte:02x}").unwrap_or_default();
-            hex
-        });
-        Self(hex)
+        Self(format!("nobody:{}", hex(hash)))
     }
 
     /// The mails to an address, whether or not an account has it.

@@ -7,13 +7,14 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::{fmt, mem};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use metrics::Counter;
 
 use crate::clock::Timestamp;
+use crate::lock::IgnorePoison;
 use crate::telemetry::metric;
 use crate::token::key::random;
 use crate::token::{KeyError, Verified};
@@ -189,5 +190,5 @@ impl Hasher for Identity {
 
 /// A holder that panicked left at most one entry out, which is no harm.
 fn lock(shard: &Mutex<Shard>) -> std::sync::MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+    shard.lock().ignore_poison()
 }

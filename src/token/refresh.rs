@@ -185,8 +185,10 @@ mod tests {
     fn the_hash_is_sha_256_of_the_text() {
         let hash = RefreshHash::of("abc");
 
-        let hex: String = hash.0.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            crate::encoding::hex(&hash.0),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 
     #[test]

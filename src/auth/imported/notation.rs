@@ -7,7 +7,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, alphabet};
 
 use crate::auth::imported::{BcryptOver, Form, HashFault, Pbkdf2Digest};
-use crate::config::decode_hex;
+use crate::encoding::decode_hex;
 
 /// Padded or not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

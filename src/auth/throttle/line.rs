@@ -4,10 +4,12 @@
 //! password gives its place back. It waits in a line, and the first of the line alone asks again.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
+
+use crate::lock::IgnorePoison;
 
 /// The lines of a gateway.
 #[derive(Debug, Default)]
@@ -74,7 +76,7 @@ impl Lines {
 
     /// A line is whole after every step here: a panic elsewhere leaves nothing half done.
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().ignore_poison()
     }
 }
 

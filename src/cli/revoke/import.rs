@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::cli::context::{Context, Opened};
 use crate::cli::operator;
@@ -62,11 +60,8 @@ enum Until {
 }
 
 fn until(text: &str) -> Result<Until, String> {
-    if let Ok(instant) = OffsetDateTime::parse(text, &Rfc3339) {
-        let millis = i64::try_from(instant.unix_timestamp_nanos() / 1_000_000);
-        return millis
-            .map(|millis| Until::At(Timestamp::from_millis(millis)))
-            .map_err(|error| error.to_string());
+    if let Some(instant) = Timestamp::from_rfc3339(text) {
+        return Ok(Until::At(instant));
     }
     let duration = parse_duration_above_zero(text);
     duration.map(Until::In).map_err(|_expected| {

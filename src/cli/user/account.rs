@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::auth::imported::{HashFault, ImportedHash};
 use crate::auth::password::fault_of_verifier;
@@ -182,7 +180,7 @@ impl Record {
             email_verified: Some(user.email_verified),
             enabled: Some(user.enabled),
             attributes: user.attributes,
-            created_at: written(user.created_at),
+            created_at: user.created_at.to_rfc3339(),
         }
     }
 }
@@ -220,15 +218,7 @@ fn flag(column: &'static str, value: &str) -> Result<bool, RowFault> {
 }
 
 fn instant(text: &str) -> Result<Timestamp, RowFault> {
-    let instant = OffsetDateTime::parse(text, &Rfc3339).or(Err(RowFault::Instant))?;
-    let millis = i64::try_from(instant.unix_timestamp_nanos() / 1_000_000);
-    millis.map(Timestamp::from_millis).or(Err(RowFault::Instant))
-}
-
-/// An instant in RFC 3339, to the millisecond.
-fn written(instant: Timestamp) -> Option<String> {
-    let nanos = i128::from(instant.as_millis()) * 1_000_000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?.format(&Rfc3339).ok()
+    Timestamp::from_rfc3339(text).ok_or(RowFault::Instant)
 }
 
 #[cfg(test)]

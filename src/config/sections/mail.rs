@@ -8,8 +8,8 @@ use lettre::Address;
 use lettre::message::Mailbox;
 
 use crate::config::HostPort;
-use crate::config::values::percent::percent_decode;
 use crate::document::{Expected, Item, Table};
+use crate::encoding::percent_decode;
 use crate::secret::Secret;
 
 /// `[mail]`

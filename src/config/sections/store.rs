@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::RedisUrl;
-use crate::config::values::percent::percent_decode;
 use crate::document::{Expected, Item, Table};
+use crate::encoding::percent_decode;
 use crate::secret::Secret;
 
 /// `[store]`

@@ -4,7 +4,6 @@ pub(super) mod algorithm;
 pub(super) mod header;
 pub(super) mod host;
 pub(super) mod host_port;
-pub(super) mod percent;
 pub(super) mod rate;
 pub(super) mod redis_url;
 pub(super) mod secret_format;

@@ -9,6 +9,7 @@ use crate::contract::input::body::Accept;
 use crate::contract::input::source::InputSource;
 use crate::contract::input::{InputRule, Target};
 use crate::contract::{Contract, Endpoint};
+use crate::encoding::percent_encode;
 use crate::operation::{Input, Provider};
 
 /// A request to send.
@@ -163,15 +164,7 @@ fn form(fields: &[(&str, String)]) -> String {
 
 /// Percent-encodes what may not stand in a form, a query or a segment; `@` and `$` may.
 fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'-' | b'.' | b'_' | b'~' | b'@' | b'$' => out.push(char::from(byte)),
-            byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            byte => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+    percent_encode(text, b"-._~@$")
 }
 
 /// An object whose members keep their order, so that an example reads as the contract does.

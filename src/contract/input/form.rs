@@ -1,5 +1,7 @@
 //! Reads `application/x-www-form-urlencoded` text: form bodies and queries.
 
+use crate::encoding::hex_pair;
+
 /// The fields of the wanted names, each once; `None` where any is no UTF-8.
 ///
 /// Of several fields of one name the last counts, as the last member of a JSON object does.
@@ -28,21 +30,17 @@ fn decode(text: &[u8]) -> Option<String> {
         rest = after;
         match (first, after) {
             (b'+', _) => bytes.push(b' '),
-            (b'%', [high, low, beyond @ ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => {
-                    bytes.push(high * 16 + low);
+            (b'%', [high, low, beyond @ ..]) => match hex_pair(*high, *low) {
+                Some(byte) => {
+                    bytes.push(byte);
                     rest = beyond;
                 }
-                _ => bytes.push(b'%'),
+                None => bytes.push(b'%'),
             },
             (byte, _) => bytes.push(*byte),
         }
     }
     String::from_utf8(bytes).ok()
-}
-
-fn hex(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

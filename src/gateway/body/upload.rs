@@ -6,7 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::gateway::access::watch::{LaterGuard, Watch};
 use crate::gateway::body::pace::{Pace, TooSlow};
 use crate::gateway::body::request::RequestBody;
 use crate::gateway::upstream::{Delayed, Failure};
+use crate::lock::IgnorePoison;
 use crate::operation::{ErrorCode, Rejection};
 use crate::revocation::StreamGuard;
 
@@ -186,7 +187,7 @@ impl Upload {
     // Held over no call that can panic, and hardly ever contended: both sides run in the request's
     // own task, and only who waits for a place looks in from outside.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().ignore_poison()
     }
 }
 

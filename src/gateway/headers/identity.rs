@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use crate::config::{IdentityConfig, folded_name};
+use crate::encoding::push_percent;
 use crate::gateway::text::all_bytes;
 use crate::operation::Principal;
 use crate::token::{ATTRIBUTES_CLAIM, IdentityHeaders};
@@ -148,8 +149,7 @@ fn percent_encode(encoded: &mut String, text: &str, in_list: bool) {
         if stands_for_itself(byte, in_list) && !blank_at_end {
             encoded.push(char::from(byte));
         } else {
-            encoded.push('%');
-            encoded.extend(hex_digits(byte));
+            push_percent(encoded, byte);
         }
     }
 }
@@ -162,11 +162,6 @@ fn is_plain(text: &str, in_list: bool) -> bool {
 
 const fn stands_for_itself(byte: u8, in_list: bool) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'%' && !(in_list && byte == b',')
-}
-
-fn hex_digits(byte: u8) -> [char; 2] {
-    [byte >> 4, byte & 15]
-        .map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0').to_ascii_uppercase())
 }
 
 #[cfg(test)]

@@ -6,13 +6,14 @@
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 use std::{fmt, io};
 
 use crate::drain::Guard;
 use crate::gateway::log::line;
 use crate::gateway::log::line::Entry;
+use crate::lock::IgnorePoison;
 use crate::telemetry::log::Shape;
 
 /// Most bytes that wait to be written.
@@ -104,11 +105,7 @@ impl AccessLog {
         sink.filled.notify_one();
         let pending =
             |buffer: &mut Buffer| buffer.writer == Writer::Writing || !buffer.lines.is_empty();
-        drop(
-            sink.emptied
-                .wait_timeout_while(buffer, FLUSH, pending)
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        drop(sink.emptied.wait_timeout_while(buffer, FLUSH, pending).ignore_poison());
     }
 
     /// Tells of one request.
@@ -159,7 +156,7 @@ impl fmt::Debug for AccessLog {
 
 impl Sink {
     fn lock(&self) -> MutexGuard<'_, Buffer> {
-        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.buffer.lock().ignore_poison()
     }
 
     fn push(&self, line: &[u8]) {
@@ -208,15 +205,12 @@ impl Sink {
                 return None;
             }
             buffer.writer = Writer::Idle;
-            buffer = self.filled.wait(buffer).unwrap_or_else(PoisonError::into_inner);
+            buffer = self.filled.wait(buffer).ignore_poison();
         }
         buffer.writer = Writer::Gathering;
         let more =
             |buffer: &mut Buffer| buffer.lines.len() < ENOUGH && !buffer.hurried && !buffer.closed;
-        (buffer, _) = self
-            .filled
-            .wait_timeout_while(buffer, GATHER, more)
-            .unwrap_or_else(PoisonError::into_inner);
+        (buffer, _) = self.filled.wait_timeout_while(buffer, GATHER, more).ignore_poison();
         std::mem::swap(&mut buffer.lines, lines);
         buffer.writer = Writer::Writing;
         Some(std::mem::take(&mut buffer.dropped))

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{fmt, io};
@@ -18,6 +18,7 @@ use crate::gateway::body::upload::{Stage, Upload};
 use crate::gateway::open_request::End;
 use crate::gateway::upstream::link::Part;
 use crate::gateway::upstream::{Delayed, Link, Place, Upstream};
+use crate::lock::IgnorePoison;
 use crate::revocation::{EndFlag, StreamGuard};
 
 /// A body, and what ends with it.
@@ -264,7 +265,7 @@ impl Shared {
 
     // A panic under it ends the request whose it is, and with it the exchange.
     fn lock(&self) -> MutexGuard<'_, Share> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().ignore_poison()
     }
 }
 

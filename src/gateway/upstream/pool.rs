@@ -5,12 +5,13 @@
 //! looked at when it is taken, and by a sweep that lives while there are idle connections.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::gateway::upstream::{Link, Upstream};
+use crate::lock::IgnorePoison;
 
 /// Idle connections.
 #[derive(Debug)]
@@ -115,5 +116,5 @@ thread_local! {
 
 // The lock guards one list and is held for a push or a pop; a panic cannot leave it half-changed.
 fn lock(shard: &Mutex<Vec<Idle>>) -> MutexGuard<'_, Vec<Idle>> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+    shard.lock().ignore_poison()
 }

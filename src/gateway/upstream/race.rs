@@ -6,13 +6,15 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::Instant;
+
+use crate::lock::IgnorePoison;
 
 /// What is known of a target's addresses.
 #[derive(Debug, Default)]
@@ -102,7 +104,7 @@ impl Race {
 
     // The lock guards one list, and is held over no call that can panic.
     fn lock(&self) -> MutexGuard<'_, Vec<(SocketAddr, Instant)>> {
-        self.dead.lock().unwrap_or_else(PoisonError::into_inner)
+        self.dead.lock().ignore_poison()
     }
 }
 

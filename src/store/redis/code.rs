@@ -2,8 +2,8 @@
 //! [`super::mail`].
 
 use crate::clock::Timestamp;
+use crate::encoding::{decode_hex, hex};
 use crate::store::NewCode;
-use crate::store::redis::keyspace::{hex, parse_hex};
 
 /// A code as its record holds it: guesses left, end, hash.
 pub(super) fn code_text(code: &NewCode) -> String {
@@ -15,5 +15,5 @@ pub(super) fn parse_code(text: &str) -> Option<(u32, Timestamp, [u8; 32])> {
     let (guesses, rest) = text.split_once(':')?;
     let (expires_at, hash) = rest.split_once(':')?;
     let expires_at = Timestamp::from_millis(expires_at.parse().ok()?);
-    Some((guesses.parse().ok()?, expires_at, parse_hex(hash)?))
+    Some((guesses.parse().ok()?, expires_at, decode_hex(hash)?.try_into().ok()?))
 }

@@ -5,8 +5,7 @@
 //! waits for the audit trail a fourth, and each index entry has its own. A
 //! script touches one slot.
 
-use std::fmt::Write;
-
+use crate::encoding::{hex, percent_encode};
 use crate::operation::{Email, RefreshHash, SessionId, UserId};
 use crate::store::{CodePurpose, TrySubject};
 
@@ -198,37 +197,9 @@ impl Keyspace {
     }
 }
 
-/// Lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-        // Writing to a String does not fail.
-        write!(hex, "{byte:02x}").unwrap_or_default();
-        hex
-    })
-}
-
-/// As many bytes as [`hex`] wrote.
-pub(super) fn parse_hex<const LENGTH: usize>(hex: &str) -> Option<[u8; LENGTH]> {
-    let digits: Option<Vec<u8>> = hex
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect();
-    digits?.try_into().ok()
-}
-
 /// A name without the colons and braces that keys are made with, so that no two read alike.
 fn escaped(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~@+".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            // Writing to a String does not fail.
-            write!(text, "%{byte:02X}").unwrap_or_default();
-        }
-    }
-    text
+    percent_encode(name, b"-._~@+")
 }
 
 #[cfg(test)]

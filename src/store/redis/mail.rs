@@ -10,11 +10,12 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::encoding::hex;
 use crate::operation::Email;
 use crate::store::redis::code::code_text;
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::connection::script::{Invocation, Script};
-use crate::store::redis::keyspace::{QueueKeys, hex};
+use crate::store::redis::keyspace::QueueKeys;
 use crate::store::redis::revocations::revocation::score;
 use crate::store::redis::sessions::session::kept_for;
 use crate::store::{

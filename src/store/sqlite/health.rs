@@ -1,8 +1,9 @@
 //! Whether writes succeed: how the latest one ended, and when it is time to try one.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::lock::IgnorePoison;
 use crate::store::StoreError;
 use crate::telemetry::causes;
 
@@ -91,7 +92,7 @@ impl Health {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().ignore_poison()
     }
 }
 

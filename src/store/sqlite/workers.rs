@@ -1,12 +1,13 @@
 //! Threads that own connections, behind a queue with a bound.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::lock::IgnorePoison;
 use crate::store::StoreError;
 use crate::store::sqlite::database::Link;
 use crate::store::sqlite::fault::Fault;
@@ -71,12 +72,12 @@ impl<J> Drop for Workers<J> {
 impl<J> Jobs<J> {
     /// Waits for a job; `None` when the queue was closed and is empty.
     pub(super) fn next(&self) -> Option<J> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+        self.0.lock().ignore_poison().recv().ok()
     }
 
     /// A job that waits already.
     pub(super) fn waiting(&self) -> Option<J> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).try_recv().ok()
+        self.0.lock().ignore_poison().try_recv().ok()
     }
 }
 

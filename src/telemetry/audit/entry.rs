@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::TARGET;
 use crate::clock::Timestamp;
@@ -181,7 +179,7 @@ impl Entry {
 
     /// The same, which happened now unless it says when.
     pub(super) fn stamped(mut self, now: Timestamp) -> Self {
-        self.at.get_or_insert_with(|| instant(now));
+        self.at.get_or_insert_with(|| now.to_rfc3339().unwrap_or_default());
         self
     }
 
@@ -215,13 +213,6 @@ impl Entry {
             "{}", self.event.message()
         );
     }
-}
-
-/// An instant in RFC 3339, to the millisecond; empty for one outside the calendar.
-fn instant(now: Timestamp) -> String {
-    let nanos = i128::from(now.as_millis()) * 1_000_000;
-    let instant = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
-    instant.and_then(|instant| instant.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -12,12 +12,13 @@ mod file;
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::clock::Now;
+use crate::lock::IgnorePoison;
 use crate::telemetry::metric;
 
 pub use entry::{Entry, Event};
@@ -113,9 +114,7 @@ pub fn tell(entry: Entry) {
 #[must_use]
 pub fn held() -> Vec<Entry> {
     match TRAIL.get() {
-        Some(Trail::Held(held)) => {
-            std::mem::take(&mut *held.lock().unwrap_or_else(PoisonError::into_inner))
-        }
+        Some(Trail::Held(held)) => std::mem::take(&mut *held.lock().ignore_poison()),
         _ => Vec::new(),
     }
 }
@@ -161,7 +160,7 @@ impl Trail {
             }
             Self::Held(held) => {
                 let entry = entry.stamped(Now::read().wall);
-                held.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+                held.lock().ignore_poison().push(entry);
             }
         }
     }

@@ -10,13 +10,12 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::config::percent_decode;
+use crate::encoding::{decode_hex, percent_decode};
 use crate::operation::{Email, RefreshHash, RevocationKey, UserId};
 use crate::store::archive::Pages;
 use crate::store::redis::accounts::record::UserRecord;
 use crate::store::redis::code::parse_code;
 use crate::store::redis::connection::fault::corrupt;
-use crate::store::redis::keyspace::parse_hex;
 use crate::store::redis::revocations::revocation::{parse_entry, parse_expiry};
 use crate::store::redis::sessions::session::parse_session_id;
 use crate::store::{
@@ -399,7 +398,10 @@ pub(in crate::store::redis) fn name_in(
 
 fn hash_in(begin: &str, key: &str) -> Result<RefreshHash, StoreError> {
     let hex = key.strip_prefix(begin).and_then(|rest| rest.strip_suffix('}'));
-    hex.and_then(parse_hex).map(RefreshHash).ok_or_else(|| corrupt("refresh token", key))
+    hex.and_then(decode_hex)
+        .and_then(|hash| hash.try_into().ok())
+        .map(RefreshHash)
+        .ok_or_else(|| corrupt("refresh token", key))
 }
 
 /// Purpose, realm and address.

@@ -7,7 +7,7 @@
 //! attempt. An attempt that failed is its answer to those that come in the pause after it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -15,6 +15,7 @@ use futures_util::future::Shared;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 
+use crate::lock::IgnorePoison;
 use crate::store::pause::Pause;
 use crate::store::redis::connection::call::Call;
 use crate::store::redis::connection::dialer::{Dial, Dialing};
@@ -231,7 +232,7 @@ impl Link {
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slot.lock().ignore_poison()
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -18,6 +18,7 @@ use redis::{Client, ErrorKind, RedisError, ServerErrorKind};
 use tokio::sync::watch;
 
 use crate::config::HostPort;
+use crate::lock::IgnorePoison;
 use crate::store::pause::Pause;
 use crate::store::redis::connection::dialer::{Dial, Dialer, Dialing, connect};
 use crate::store::redis::connection::fault::is_passing;
@@ -203,7 +204,7 @@ impl Master {
     /// The server of a word, or of a later one that was heard not long ago: the sentinel that led a
     /// fail-over may be slow to answer just then, and the others know nothing of it yet.
     fn unless_outdated(&self, word: Word) -> HostPort {
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = self.latest.lock().ignore_poison();
         if let Some((later, heard)) = &*latest
             && later.epoch > word.epoch
             && heard.elapsed() < REMEMBERED
