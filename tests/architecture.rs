@@ -36,7 +36,7 @@ const ORDER: [&str; 25] = [
 ];
 
 /// The rooms of `src/gateway/`: each may use its own row and those above it.
-const GATEWAY_ROOMS: [&[&str]; 11] = [
+const GATEWAY_ROOMS: [&[&str]; 13] = [
     &["text"],
     &["request"],
     &["headers"],
@@ -47,7 +47,9 @@ const GATEWAY_ROOMS: [&[&str]; 11] = [
     &["proxy"],
     &["site"],
     &["snapshot"],
-    &["walk", "endpoint"],
+    &["scope"],
+    &["endpoint"],
+    &["walk"],
     &["in_the_clear", "explain"],
 ];
 

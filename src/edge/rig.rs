@@ -33,6 +33,7 @@ use crate::gateway::body::sent::Sent;
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::proxy::forward::forward;
 use crate::gateway::proxy::plan::Plan;
+use crate::gateway::request::client_address::Client;
 use crate::gateway::request::framing;
 use crate::gateway::upstream::Upstream;
 use crate::operation::Rejection;
@@ -282,7 +283,8 @@ async fn handle(
             settle(reply, body, version, false)
         }
         _ => {
-            let target = request.uri().path_and_query().unwrap().clone();
+            let (mut parts, body) = request.into_parts();
+            let target = parts.uri.path_and_query().unwrap().clone();
             let name = HeaderName::from_static("x-user-id");
             let identity = [(name, HeaderValue::from_static("7"))];
             let reserved = Reserved::new(["x-user-id", "x-user-roles"].into_iter());
@@ -297,15 +299,12 @@ async fn handle(
                 forward_authorization: false,
                 host: HostHeader::Client,
                 authority: "localhost",
-                client: connection.peer.ip(),
-                peer: connection.peer.ip(),
-                trusted_peer: false,
+                client: Client::of(connection.peer.ip(), &parts.headers, &[]),
                 request_id: &HeaderValue::from_static("req-1"),
                 most_body: limits.body,
                 limits: &limits,
                 watch: None,
             };
-            let (mut parts, body) = request.into_parts();
             match forward(&mut parts, body, &plan, &mut Sent::new()).await {
                 Ok(forwarded) => forwarded.response,
                 Err(failed) => {

@@ -12,9 +12,9 @@ use crate::auth::scrutiny::{Scrutiny, Standing};
 use crate::clock::Now;
 use crate::config::{HostHeader, RouteAuth, RouteConfig, WhenStale};
 use crate::gateway::access::authenticate::examine;
+use crate::gateway::access::authorize::authorize;
 use crate::gateway::site::{Destination, Route, Site};
 use crate::gateway::snapshot::Snapshot;
-use crate::gateway::walk::admit;
 use crate::operation::{ErrorCode, Rejection};
 use crate::path::canonical::Canonical;
 use crate::revocation::RevocationList;
@@ -182,7 +182,10 @@ impl Explainer<'_> {
                 let rules = &route.config;
                 let scrutiny = self.scrutiny(rules.when_stale);
                 let (verified, open) = self.bearer(rules.auth, &scrutiny, explanation)?;
-                let identity = admit(self.site, route, verified.as_deref())?;
+                let verified = verified.as_deref();
+                authorize(rules, verified.map(|verified| &verified.principal))?;
+                let identity = verified.map(|verified| self.site.identity_of(verified));
+                let identity = identity.unwrap_or_default();
                 explanation.forwarded = Some(self.forwarded(route, &path, identity)?);
                 Ok(format!("forwarded to {}{open}", rules.upstream))
             }

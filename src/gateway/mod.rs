@@ -17,6 +17,7 @@ pub mod log;
 pub mod open_request;
 pub mod proxy;
 pub mod request;
+mod scope;
 mod site;
 pub mod snapshot;
 mod text;
@@ -47,9 +48,9 @@ use log::meter::Meter;
 use log::writer::AccessLog;
 use open_request::OpenRequest;
 use request::client_address::Client;
+use scope::RequestScope;
 use site::Site;
 use snapshot::Snapshot;
-use walk::Visit;
 
 /// The gateway: everything that a connection needs to have its requests answered.
 #[derive(Debug)]
@@ -128,10 +129,10 @@ impl Gateway {
             (Err(rejection), _) => Err(Refusal::Framing(rejection)),
             (Ok(()), None) => Err(Refusal::UnknownHost),
             (Ok(()), Some(site)) => {
-                let visit = Visit { gateway: &self, snapshot: &snapshot, site, context };
+                let scope = RequestScope { gateway: &self, snapshot: &snapshot, site, context };
                 // Boxed, so that a connection without a request holds no room for one; and before
                 // it is wrapped, because each wrapper would move all of it.
-                let walk = Box::pin(visit.walk(&mut parts, &mut unread, record));
+                let walk = Box::pin(scope.walk(&mut parts, &mut unread, record));
                 caught(walk).await.map_err(|refused| {
                     endpoint = refused.endpoint;
                     Refusal::Walk(refused.rejection)

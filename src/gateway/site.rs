@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, header};
+use http::{HeaderName, HeaderValue, Method, Response, header};
 
 use crate::auth::AuthSite;
 use crate::config::{RouteConfig, SameSite};
@@ -17,6 +17,7 @@ use crate::gateway::upstream::Upstream;
 use crate::operation::Rejection;
 use crate::path::canonical::{Canonical, decode_segment};
 use crate::path::{PathError, PathForms};
+use crate::token::Verified;
 
 /// A site, compiled.
 #[derive(Debug)]
@@ -71,6 +72,14 @@ pub(crate) enum Destination<'a> {
 }
 
 impl Site {
+    /// The identity headers for a bearer.
+    pub(crate) fn identity_of<'v>(
+        &self,
+        verified: &'v Verified,
+    ) -> &'v [(HeaderName, HeaderValue)] {
+        verified.identity(|principal| self.identity.headers(principal))
+    }
+
     /// Finds what a request is for.
     ///
     /// # Errors

@@ -1,44 +1,28 @@
 //! The walk of one request through its site: the only place that knows the order of the steps.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, Response};
 
-use crate::auth::scrutiny::Scrutiny;
-use crate::config::{RouteAuth, WhenStale};
+use crate::config::RouteAuth;
 use crate::contract::Endpoint;
-use crate::gateway::access::authenticate::{examine, presents_token};
+use crate::gateway::access::authenticate::presents_token;
 use crate::gateway::access::authorize::authorize;
 use crate::gateway::access::cors;
-use crate::gateway::access::watch::Watch;
 use crate::gateway::body::reply::ReplyBody;
-use crate::gateway::context::{Context, RequestRecord, Unread, Who};
+use crate::gateway::context::{RequestRecord, Unread};
 use crate::gateway::endpoint::serve;
 use crate::gateway::headers::redirects::Redirects;
 use crate::gateway::proxy::forward::{Unforwarded, forward};
 use crate::gateway::proxy::plan::Plan;
-use crate::gateway::site::{Destination, Route, Site};
-use crate::gateway::snapshot::Snapshot;
-use crate::gateway::{Gateway, reply};
+use crate::gateway::reply;
+use crate::gateway::scope::RequestScope;
+use crate::gateway::site::{Destination, Route};
 use crate::operation::{ErrorCode, Rejection};
 use crate::path::canonical::Canonical;
 use crate::token::Verified;
-
-/// A request at its site.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Visit<'a> {
-    /// The gateway.
-    pub(crate) gateway: &'a Gateway,
-    /// The configuration from start to end.
-    pub(crate) snapshot: &'a Snapshot,
-    /// The site for the request's host.
-    pub(crate) site: &'a Site,
-    /// What the head says.
-    pub(crate) context: &'a Context,
-}
 
 /// A refusal, and the endpoint whose error table it uses.
 #[derive(Debug)]
@@ -55,7 +39,7 @@ impl From<Rejection> for Refused<'_> {
     }
 }
 
-impl<'a> Visit<'a> {
+impl<'a> RequestScope<'a> {
     /// Answers the request. What is left in `unread` is to be settled.
     ///
     /// # Errors
@@ -87,7 +71,15 @@ impl<'a> Visit<'a> {
             }
             Destination::Route(route) => {
                 record.meter = Arc::clone(&route.meter);
-                Ok(self.pass(route, &path, parts, unread, record).await?)
+                let rules = &route.config;
+                let scrutiny = self.scrutiny(rules.when_stale);
+                let verified =
+                    self.authenticate(&parts.headers, rules.auth, scrutiny, record).await?;
+                let verified = verified.as_deref();
+                authorize(rules, verified.map(|verified| &verified.principal))?;
+                let plan = self.plan(route, &path, verified, &parts.headers)?;
+                // Boxed, so that a request that is refused need not hold room for it.
+                Ok(Box::pin(self.proxy(route, plan, parts, unread, record)).await?)
             }
         }
     }
@@ -101,70 +93,28 @@ impl<'a> Visit<'a> {
         Some(preflight.answer(served))
     }
 
-    /// Finds out who asks, and notes it.
-    ///
-    /// # Errors
-    /// As [`examine`], and 503 when the store was asked and did not answer.
-    pub(crate) async fn authenticate(
-        self,
-        headers: &HeaderMap,
-        auth: RouteAuth,
-        scrutiny: Scrutiny<'_>,
-        record: &mut RequestRecord,
-    ) -> Result<Option<Arc<Verified>>, Rejection> {
-        if auth == RouteAuth::None {
-            return Ok(None);
-        }
-        let started = Instant::now();
-        let now = self.context.now;
-        let bare_tokens = self.site.contract.tokens().bare_tokens;
-        let Some(standing) = examine(headers, auth, bare_tokens, &scrutiny, now)? else {
-            return Ok(None);
-        };
-        record.stale = standing.stale();
-        let verified = standing.settle(&*self.gateway.auth.store, now.wall).await?;
-        record.verify_time = Some(started.elapsed());
-        record.who = Who::Bearer(Arc::clone(&verified));
-        Ok(Some(verified))
-    }
-
-    /// What the request's token is held against.
-    pub(crate) fn scrutiny(self, when_stale: Option<WhenStale>) -> Scrutiny<'a> {
-        self.site.auth.scrutiny(Some(&self.gateway.auth.revocations), when_stale)
-    }
-
-    /// How the streams of this request are ended.
-    fn watch<'b>(self, verified: &'b Verified) -> Option<Watch<'b>>
-    where
-        'a: 'b,
-    {
-        let close = self.snapshot.config.revocation.close_streams;
-        Watch::of(verified, &self.gateway.auth.revocations, close, self.context.now.wall)
-    }
-
-    async fn pass(
+    /// Says where a request that is let in goes, and what is changed on the way.
+    fn plan<'b>(
         self,
         route: &'a Route,
         path: &Canonical<'_>,
-        parts: &mut Parts,
-        unread: &mut Unread,
-        record: &mut RequestRecord,
-    ) -> Result<Response<ReplyBody>, Rejection> {
+        verified: Option<&'b Verified>,
+        headers: &HeaderMap,
+    ) -> Result<Plan<'b>, Rejection>
+    where
+        'a: 'b,
+    {
         let rules = &route.config;
-        let verified = self
-            .authenticate(&parts.headers, rules.auth, self.scrutiny(rules.when_stale), record)
-            .await?;
-        let identity = admit(self.site, route, verified.as_deref())?;
         let target = path
             .target(&self.context.target, rules.strip_prefix.as_deref())
             .map_err(|error| Rejection::new(ErrorCode::BadRequest, error.to_string()))?;
         let bare_tokens = self.site.contract.tokens().bare_tokens;
         let others_credentials =
-            rules.auth != RouteAuth::Required && !presents_token(&parts.headers, bare_tokens);
-        let plan = Plan {
+            rules.auth != RouteAuth::Required && !presents_token(headers, bare_tokens);
+        Ok(Plan {
             upstream: &route.upstream,
             target,
-            identity,
+            identity: verified.map(|verified| self.site.identity_of(verified)).unwrap_or_default(),
             reserved: &route.reserved,
             cookie_names: &self.site.cookie_names,
             prefix: rules.strip_prefix.as_deref(),
@@ -173,14 +123,23 @@ impl<'a> Visit<'a> {
                 || rules.forward_authorization.unwrap_or(self.site.forward_authorization),
             host: rules.host,
             authority: self.context.authority(),
-            client: self.context.client.address,
-            peer: self.context.client.peer,
-            trusted_peer: self.context.client.through_trusted,
+            client: self.context.client,
             request_id: self.context.request_id.header(),
             most_body: rules.body.unwrap_or(self.snapshot.config.limits.body),
             limits: &self.snapshot.config.limits,
-            watch: verified.as_deref().and_then(|verified| self.watch(verified)),
-        };
+            watch: verified.and_then(|verified| self.watch(verified)),
+        })
+    }
+
+    /// Forwards a request, and passes the upstream's answer on.
+    async fn proxy(
+        self,
+        route: &'a Route,
+        plan: Plan<'_>,
+        parts: &mut Parts,
+        unread: &mut Unread,
+        record: &mut RequestRecord,
+    ) -> Result<Response<ReplyBody>, Rejection> {
         let Some(body) = unread.body.take() else {
             return Err(Rejection::internal("the body was taken before"));
         };
@@ -192,8 +151,8 @@ impl<'a> Visit<'a> {
                 let redirects = Redirects {
                     client: self.context.authority(),
                     upstream: route.upstream.target(),
-                    prefix: rules.strip_prefix.as_deref().unwrap_or_default(),
-                    rewrite_paths: rules.rewrite_paths,
+                    prefix: plan.prefix.unwrap_or_default(),
+                    rewrite_paths: route.config.rewrite_paths,
                 };
                 redirects.rewrite(response.headers_mut());
                 if self.site.cors.is_some() {
@@ -207,18 +166,4 @@ impl<'a> Visit<'a> {
             }
         }
     }
-}
-
-/// Lets somebody, or nobody, take a route; answers what the backend is told of them.
-///
-/// # Errors
-/// What [`authorize`] refuses.
-pub(crate) fn admit<'a>(
-    site: &Site,
-    route: &Route,
-    verified: Option<&'a Verified>,
-) -> Result<&'a [(HeaderName, HeaderValue)], Rejection> {
-    authorize(&route.config, verified.map(|verified| &verified.principal))?;
-    let headers = |verified: &'a Verified| verified.identity(|who| site.identity.headers(who));
-    Ok(verified.map(headers).unwrap_or_default())
 }

@@ -1,6 +1,6 @@
 //! An operation that the audit trail tells of, however it ends.
 
-use crate::gateway::walk::Visit;
+use crate::gateway::scope::RequestScope;
 use crate::operation::{Command, Outcome, Principal, Rejection, UserId};
 use crate::telemetry::audit;
 use crate::telemetry::audit::{Entry, Event};
@@ -13,11 +13,11 @@ pub(crate) struct Audited {
 
 impl Audited {
     /// Takes note of who asks for what; `None` for what the trail does not tell of.
-    pub(crate) fn begin(visit: &Visit<'_>, command: &Command) -> Option<Self> {
+    pub(crate) fn begin(scope: &RequestScope<'_>, command: &Command) -> Option<Self> {
         let entry = Entry {
-            site: Some(visit.site.auth.host.clone()),
-            address: Some(visit.context.client.address.to_string()),
-            request: Some(visit.context.request_id.as_str().to_owned()),
+            site: Some(scope.site.auth.host.clone()),
+            address: Some(scope.context.client.address.to_string()),
+            request: Some(scope.context.request_id.as_str().to_owned()),
             ..asked(command)?
         };
         Some(Self { entry: Some(entry) })

@@ -10,8 +10,8 @@ use crate::gateway::access::origin;
 use crate::gateway::body::reply;
 use crate::gateway::context::{RequestRecord, Unread, Who};
 use crate::gateway::endpoint::audit::Audited;
+use crate::gateway::scope::RequestScope;
 use crate::gateway::site;
-use crate::gateway::walk::Visit;
 use crate::operation::{Caller, Outcome, Rejection, UserView};
 use crate::path::canonical::Canonical;
 
@@ -26,7 +26,7 @@ const AGENT_BYTES: usize = 256;
 /// 403 for a foreign page where a cookie counts; what authentication, the contract's decoding or
 /// the operation refuses.
 pub(crate) async fn serve(
-    visit: Visit<'_>,
+    scope: RequestScope<'_>,
     endpoint: &Endpoint,
     path: &Canonical<'_>,
     parts: &Parts,
@@ -34,20 +34,20 @@ pub(crate) async fn serve(
     record: &mut RequestRecord,
 ) -> Result<Response<Bytes>, Rejection> {
     if endpoint.reads_cookie() {
-        let (site, context) = (visit.site, visit.context);
+        let (site, context) = (scope.site, scope.context);
         origin::check(&parts.headers, context.authority(), site.cors.as_ref())?;
     }
     let principal = if endpoint.needs_principal() {
-        let scrutiny = visit.scrutiny(None).for_operation(endpoint.operation());
+        let scrutiny = scope.scrutiny(None).for_operation(endpoint.operation());
         let required = RouteAuth::Required;
-        let verified = visit.authenticate(&parts.headers, required, scrutiny, record).await?;
+        let verified = scope.authenticate(&parts.headers, required, scrutiny, record).await?;
         verified.map(|verified| verified.principal.clone())
     } else {
         None
     };
     unread.untouched = false;
     let bytes = match &mut unread.body {
-        Some(body) => reply::read_input(body, &visit.snapshot.config.limits).await?,
+        Some(body) => reply::read_input(body, &scope.snapshot.config.limits).await?,
         None => return Err(Rejection::internal("the body was taken before")),
     };
     unread.body = None;
@@ -59,11 +59,11 @@ pub(crate) async fn serve(
         body: &bytes,
         principal,
     };
-    let command = visit.site.contract.decode(endpoint, request)?;
-    let caller = Caller { address: visit.context.client.address, agent: agent(&parts.headers) };
-    let now = visit.context.now;
-    let audited = Audited::begin(&visit, &command);
-    let outcome = visit.gateway.auth.run(&visit.site.auth, &caller, command, now).await;
+    let command = scope.site.contract.decode(endpoint, request)?;
+    let caller = Caller { address: scope.context.client.address, agent: agent(&parts.headers) };
+    let now = scope.context.now;
+    let audited = Audited::begin(&scope, &command);
+    let outcome = scope.gateway.auth.run(&scope.site.auth, &caller, command, now).await;
     if let Some(audited) = audited {
         audited.end(&outcome);
     }
@@ -72,7 +72,7 @@ pub(crate) async fn serve(
         let name = user.email.as_ref().or(user.username.as_ref());
         record.who = Who::Account { id: user.id, name: name.cloned() };
     }
-    Ok(visit.site.contract.encode(endpoint, &outcome, visit.context.reply(visit.site.same_site)))
+    Ok(scope.site.contract.encode(endpoint, &outcome, scope.context.reply(scope.site.same_site)))
 }
 
 const fn account(outcome: &Outcome) -> Option<&UserView> {

@@ -9,17 +9,14 @@ use std::net::IpAddr;
 use http::{HeaderName, HeaderValue};
 
 use crate::gateway::headers::head::RequestHead;
+use crate::gateway::request::client_address::Client;
 use crate::gateway::text::write_address;
 
 /// What is stated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
-    /// The address that the request is from.
-    pub(crate) client: IpAddr,
-    /// The address of the connection's other end.
-    pub(crate) peer: IpAddr,
-    /// Whether the peer is a proxy whose word is taken.
-    pub(crate) trusted_peer: bool,
+    /// Who the request is from.
+    pub(crate) client: Client,
     /// The authority that the client asked for.
     pub(crate) authority: &'a HeaderValue,
     /// What was cut from the path.
@@ -134,7 +131,7 @@ pub(crate) fn write(
             head.field(&name, value);
         }
     };
-    let client = address_value(facts.client);
+    let client = address_value(facts.client.address);
     write(REAL_IP, &client);
     write(REQUEST_ID, facts.request_id);
     if !outer.has_proto {
@@ -151,7 +148,8 @@ pub(crate) fn write(
             write(FORWARDED_PREFIX, &whole);
         }
     }
-    let chain = if facts.trusted_peer { &outer.continued(facts.peer) } else { &client };
+    let chain =
+        if facts.client.through_trusted { &outer.continued(facts.client.peer) } else { &client };
     write(FORWARDED_FOR, chain);
 }
 
@@ -181,13 +179,16 @@ mod tests {
 
     use super::{Facts, Outer, is_claim, write};
     use crate::gateway::headers::head::RequestHead;
+    use crate::gateway::request::client_address::Client;
 
     fn stated(lines: &[(&'static str, &'static str)], trusted_peer: bool) -> Vec<(String, String)> {
         let authority = HeaderValue::from_static("api.example.com");
         let facts = Facts {
-            client: [192, 0, 2, 7].into(),
-            peer: [10, 0, 0, 1].into(),
-            trusted_peer,
+            client: Client {
+                address: [192, 0, 2, 7].into(),
+                peer: [10, 0, 0, 1].into(),
+                through_trusted: trusted_peer,
+            },
             authority: &authority,
             prefix: trusted_peer.then_some("/shop"),
             request_id: &HeaderValue::from_static("req-1"),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode, Version};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::gateway::access::watch::Watch;
@@ -17,7 +18,7 @@ use crate::gateway::body::sent::Sent;
 use crate::gateway::body::upload::{ClientBody, Fault, SHORT, Upload};
 use crate::gateway::proxy::outgoing;
 use crate::gateway::proxy::plan::Plan;
-use crate::gateway::upstream::{Answer, AnswerHead, Exchange, Failure, Upstream};
+use crate::gateway::upstream::{Answer, AnswerHead, Exchange, Failure, Place, Upstream};
 use crate::gateway::websocket::tunnel::Handshake;
 use crate::operation::Rejection;
 use crate::revocation::StreamGuard;
@@ -42,6 +43,16 @@ pub(crate) struct Unforwarded {
     pub(crate) untouched: bool,
 }
 
+/// A request that its upstream has room for.
+struct Admitted {
+    body: ClientBody,
+    /// `None` where the body is not sent as it comes.
+    upload: Option<Arc<Upload>>,
+    place: Place,
+    /// The place of a WebSocket, where it is to be one.
+    stream: Option<OwnedSemaphorePermit>,
+}
+
 /// Forwards a request; a WebSocket upgrade is tunnelled once the upstream has said 101.
 ///
 /// # Errors
@@ -52,68 +63,72 @@ pub(crate) async fn forward(
     plan: &Plan<'_>,
     record: &mut Sent,
 ) -> Result<Forwarded, Unforwarded> {
-    let handshake = Handshake::of(parts, &body);
-    let refused = |rejection, body| Unforwarded { rejection, body: Some(body), untouched: true };
-    if body.size_hint().lower() > plan.most_body.0 {
-        return Err(refused(Fault::TooLarge.rejection(), body));
-    }
     let upstream = plan.upstream;
-    let watch = plan.watch;
-    let stream = match handshake.as_ref().map(|_| upstream.admit_stream()).transpose() {
-        Ok(stream) => stream,
-        Err(failure) => return Err(refused(refuse(upstream, failure), body)),
-    };
-    // A client that is slow with a small body holds no place meanwhile.
-    let (body, upload) = if is_small(&body, &parts.headers) {
-        (small(body, plan, record).await?, None)
-    } else {
-        ClientBody::new(body, plan.most_body, plan.limits, watch)
-    };
-    let place = match upstream.admit(plan.client).await {
-        Ok(place) => place,
-        Err(failure) => {
-            let body = body.into_unread();
-            return Err(Unforwarded {
-                rejection: refuse(upstream, failure),
-                body,
-                untouched: true,
-            });
-        }
-    };
-    if let Some(upload) = &upload {
-        upstream.watch(&place, upload.delayed());
-    }
+    let handshake = Handshake::of(parts, &body);
+    let admitted = admit(parts, body, plan, handshake.is_some(), record).await?;
+    let Admitted { body, upload, place, stream } = admitted;
     let request = outgoing::request(parts, body, plan, handshake.is_some());
     record.begin(upload.as_ref());
     let start = Instant::now();
     let sent = upstream.send(request, upload.as_deref()).await;
     let upstream_time = start.elapsed();
-    let upload_rest = upload.clone();
-    let (link, head) = match sent {
-        Ok(answered) => answered,
-        Err(failure) => return Err(unforwarded(upstream, failure, upload_rest)),
-    };
-    upstream.answered(upstream_time);
-
-    let exchange = Exchange { link, upstream: Arc::clone(upstream), place };
-    let of_upload = || upload_rest.as_ref().and_then(|upload| upload.take_guard());
-    let guard = || of_upload().or_else(|| watch.map(Watch::register));
-    let response = if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        let switched = match handshake {
-            Some(handshake) => Box::pin(handshake.open(head, exchange, guard(), stream)).await,
-            None => Err(Failure::Switched),
-        };
-        switched.map_err(|failure| unforwarded(upstream, failure, upload_rest))?
-    } else {
-        let answer = reply(head, exchange, upload.clone());
-        let answer = answer.await.and_then(|answer| hold(answer, guard));
-        let mut response = answer.map_err(|failure| unforwarded(upstream, failure, upload_rest))?;
-        if let Some(upload) = upload {
-            settle_upload(&mut response, upload, parts.version);
+    let answered = match sent {
+        Ok((link, head)) => {
+            upstream.answered(upstream_time);
+            let exchange = Exchange { link, upstream: Arc::clone(upstream), place };
+            let of_upload = || upload.as_ref().and_then(|upload| upload.take_guard());
+            let guard = || of_upload().or_else(|| plan.watch.map(Watch::register));
+            match (head.status, handshake) {
+                (StatusCode::SWITCHING_PROTOCOLS, None) => Err(Failure::Switched),
+                (StatusCode::SWITCHING_PROTOCOLS, Some(handshake)) => {
+                    Box::pin(handshake.open(head, exchange, guard(), stream)).await
+                }
+                _ => {
+                    let answer = reply(head, exchange, upload.clone()).await;
+                    let answer = answer.and_then(|answer| hold(answer, guard));
+                    answer.map(|answer| settle_upload(answer, upload.as_ref(), parts.version))
+                }
+            }
         }
-        response
+        Err(failure) => Err(failure),
     };
-    Ok(Forwarded { response, upstream_time })
+    match answered {
+        Ok(response) => Ok(Forwarded { response, upstream_time }),
+        Err(failure) => Err(unforwarded(upstream, failure, upload)),
+    }
+}
+
+/// Takes a place at the upstream, once the client's part is there that is waited for.
+async fn admit(
+    parts: &Parts,
+    body: RequestBody,
+    plan: &Plan<'_>,
+    is_upgrade: bool,
+    record: &mut Sent,
+) -> Result<Admitted, Unforwarded> {
+    let upstream = plan.upstream;
+    let refused = |rejection, body| Unforwarded { rejection, body, untouched: true };
+    if body.size_hint().lower() > plan.most_body.0 {
+        return Err(refused(Fault::TooLarge.rejection(), Some(body)));
+    }
+    let stream = match is_upgrade.then(|| upstream.admit_stream()).transpose() {
+        Ok(stream) => stream,
+        Err(failure) => return Err(refused(refuse(upstream, failure), Some(body))),
+    };
+    // A client that is slow with a small body holds no place meanwhile.
+    let (body, upload) = if is_small(&body, &parts.headers) {
+        (Box::pin(small(body, plan, record)).await?, None)
+    } else {
+        ClientBody::new(body, plan.most_body, plan.limits, plan.watch)
+    };
+    let place = match upstream.admit(plan.client.address).await {
+        Ok(place) => place,
+        Err(failure) => return Err(refused(refuse(upstream, failure), body.into_unread())),
+    };
+    if let Some(upload) = &upload {
+        upstream.watch(&place, upload.delayed());
+    }
+    Ok(Admitted { body, upload, place, stream })
 }
 
 /// Whether a body is read before its upstream is asked. One that waits to be asked for is not:
@@ -209,10 +224,17 @@ fn hold(
     Ok(response)
 }
 
-/// The upstream answered before it had the whole body: the same as an early answer of ours.
-fn settle_upload(response: &mut Response<ReplyBody>, upload: Arc<Upload>, version: Version) {
-    if !upload.is_done() && version != Version::HTTP_2 {
-        response.headers_mut().insert(CONNECTION, CLOSE);
+/// The upstream may answer before it has the whole body: the same as an early answer of ours.
+fn settle_upload(
+    mut response: Response<ReplyBody>,
+    upload: Option<&Arc<Upload>>,
+    version: Version,
+) -> Response<ReplyBody> {
+    if let Some(upload) = upload {
+        if !upload.is_done() && version != Version::HTTP_2 {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
+        response.body_mut().carry(Arc::clone(upload));
     }
-    response.body_mut().carry(upload);
+    response
 }

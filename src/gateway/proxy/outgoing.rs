@@ -32,8 +32,6 @@ pub(crate) fn request(
     let authority = authority(headers, plan);
     let facts = Facts {
         client: plan.client,
-        peer: plan.peer,
-        trusted_peer: plan.trusted_peer,
         authority: &authority,
         prefix: plan.prefix,
         request_id: plan.request_id,
@@ -90,7 +88,7 @@ fn write_clients<'h>(
     let stays_behind = |name: &HeaderName| {
         hop::is_hop_by_hop(name.as_str())
             || named.contains(name)
-            || plan.reserved.has(name, plan.trusted_peer)
+            || plan.reserved.has(name, plan.client.through_trusted)
             || (name == AUTHORIZATION && !plan.forward_authorization)
     };
     let mut outer = Outer::default();
@@ -101,7 +99,7 @@ fn write_clients<'h>(
         }
         if name == COOKIE {
             has_cookie = true;
-        } else if !plan.trusted_peer || !outer.note(name, value, facts) {
+        } else if !plan.client.through_trusted || !outer.note(name, value, facts) {
             head.field(name, value);
         }
     }

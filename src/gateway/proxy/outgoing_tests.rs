@@ -12,6 +12,7 @@ use crate::config::{HostHeader, LimitsConfig, UpstreamConfig};
 use crate::gateway::body::upload::ClientBody;
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::proxy::plan::Plan;
+use crate::gateway::request::client_address::Client;
 use crate::gateway::upstream::Upstream;
 
 const IDENTITY: [&str; 3] = ["x-user-id", "x-user-email", "x-user-roles"];
@@ -73,9 +74,7 @@ fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
         forward_authorization: false,
         host: HostHeader::Client,
         authority: "localhost",
-        client,
-        peer: client,
-        trusted_peer: false,
+        client: Client { address: client, peer: client, through_trusted: false },
         request_id: &HeaderValue::from_static("id"),
         most_body: LimitsConfig::default().body,
         limits: &LimitsConfig::default(),

@@ -1,6 +1,5 @@
 //! Where a request goes, and what is changed on the way.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
@@ -9,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 use crate::config::{ByteSize, HostHeader, LimitsConfig};
 use crate::gateway::access::watch::Watch;
 use crate::gateway::headers::reserved::Reserved;
+use crate::gateway::request::client_address::Client;
 use crate::gateway::upstream::Upstream;
 
 /// Where a request goes, and what is changed on the way.
@@ -34,12 +34,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) host: HostHeader,
     /// The client's authority as sent (host and port).
     pub(crate) authority: &'a str,
-    /// The client's address, for `X-Forwarded-For` and `X-Real-IP`.
-    pub(crate) client: IpAddr,
-    /// The address of the connection's other end: the client, or the proxy that it came by.
-    pub(crate) peer: IpAddr,
-    /// Whether the peer is a trusted proxy, whose `X-Forwarded-*` are added to, not replaced.
-    pub(crate) trusted_peer: bool,
+    /// Who the request is from, and by which peer it came.
+    pub(crate) client: Client,
     /// `X-Request-Id`.
     pub(crate) request_id: &'a HeaderValue,
     /// Longest body.

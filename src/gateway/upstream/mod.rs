@@ -168,7 +168,16 @@ impl Upstream {
                 }
             }
         }
-        let mut link = Box::pin(self.connect()).await?;
+        Box::pin(self.send_anew(request, upload)).await
+    }
+
+    /// Sends a request by a new connection.
+    async fn send_anew(
+        &self,
+        request: Outgoing,
+        upload: Option<&Upload>,
+    ) -> Result<(Box<Link>, AnswerHead), Failure> {
+        let mut link = self.connect().await?;
         match link.send(request, self.waits, upload).await {
             Ok(head) => Ok((link, head)),
             Err(unanswered) => Err(unanswered.failure),

@@ -1,0 +1,73 @@
+//! A request at its site, with all that its answer may depend on.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::HeaderMap;
+
+use crate::auth::scrutiny::Scrutiny;
+use crate::config::{RouteAuth, WhenStale};
+use crate::gateway::Gateway;
+use crate::gateway::access::authenticate::examine;
+use crate::gateway::access::watch::Watch;
+use crate::gateway::context::{Context, RequestRecord, Who};
+use crate::gateway::site::Site;
+use crate::gateway::snapshot::Snapshot;
+use crate::operation::Rejection;
+use crate::token::Verified;
+
+/// A request at its site.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestScope<'a> {
+    /// The gateway.
+    pub(crate) gateway: &'a Gateway,
+    /// The configuration from start to end.
+    pub(crate) snapshot: &'a Snapshot,
+    /// The site for the request's host.
+    pub(crate) site: &'a Site,
+    /// What the head says.
+    pub(crate) context: &'a Context,
+}
+
+impl<'a> RequestScope<'a> {
+    /// Authenticates the bearer, and records who it is.
+    ///
+    /// # Errors
+    /// As [`examine`], and 503 when the store was asked and did not answer.
+    pub(crate) async fn authenticate(
+        self,
+        headers: &HeaderMap,
+        auth: RouteAuth,
+        scrutiny: Scrutiny<'_>,
+        record: &mut RequestRecord,
+    ) -> Result<Option<Arc<Verified>>, Rejection> {
+        if auth == RouteAuth::None {
+            return Ok(None);
+        }
+        let started = Instant::now();
+        let now = self.context.now;
+        let bare_tokens = self.site.contract.tokens().bare_tokens;
+        let Some(standing) = examine(headers, auth, bare_tokens, &scrutiny, now)? else {
+            return Ok(None);
+        };
+        record.stale = standing.stale();
+        let verified = standing.settle(&*self.gateway.auth.store, now.wall).await?;
+        record.verify_time = Some(started.elapsed());
+        record.who = Who::Bearer(Arc::clone(&verified));
+        Ok(Some(verified))
+    }
+
+    /// What the request's token is held against.
+    pub(crate) fn scrutiny(self, when_stale: Option<WhenStale>) -> Scrutiny<'a> {
+        self.site.auth.scrutiny(Some(&self.gateway.auth.revocations), when_stale)
+    }
+
+    /// How the streams of this request are ended.
+    pub(crate) fn watch<'b>(self, verified: &'b Verified) -> Option<Watch<'b>>
+    where
+        'a: 'b,
+    {
+        let close = self.snapshot.config.revocation.close_streams;
+        Watch::of(verified, &self.gateway.auth.revocations, close, self.context.now.wall)
+    }
+}
