@@ -82,7 +82,7 @@ pub struct Config {
     pub source: Source,
 }
 
-/// Where a configuration is looked for when none is named, in this order.
+/// The paths where a configuration is looked for when none is named, in this order.
 #[must_use]
 pub fn default_paths() -> [PathBuf; 2] {
     [PathBuf::from("munjigi.toml"), PathBuf::from("/etc/munjigi/munjigi.toml")]
@@ -181,7 +181,7 @@ fn read(reader: &Reader<'_>) -> Config {
     }
 }
 
-/// A certificate of our own making is worth nothing to a stranger.
+/// Refuses a public listener without certificates: clients elsewhere do not trust one made here.
 fn check_certificates(server: &ServerConfig, server_table: &Table<'_>, tls_table: &Table<'_>) {
     let has_certificates = tls_table
         .item("certs")

@@ -1,4 +1,4 @@
-//! Which settings a reload cannot apply.
+//! The settings that a reload cannot apply.
 
 use crate::config::Config;
 

@@ -8,14 +8,14 @@ use toml::Spanned;
 use crate::document::{Report, suggestion};
 use crate::path::{PathPattern, PatternError};
 
-/// What requests an endpoint is for.
+/// The method and path of an endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct Address {
     /// The method.
     pub(super) method: Method,
     /// The path, with `{name}` for a segment.
     pub(super) path: PathPattern,
-    /// Where it stands in the file.
+    /// Place in the file.
     pub(super) span: Range<usize>,
 }
 

@@ -12,7 +12,7 @@ use crate::operation::{Input, Operation};
 pub(super) struct Attribute {
     /// Its name in the file, in the store and in slots (`{user.NAME}`).
     pub(super) name: String,
-    /// What it holds, and how much.
+    /// Its type and limit.
     pub(super) kind: AttributeKind,
 }
 

@@ -1,4 +1,4 @@
-//! Makes a contract of a file: reads it whole, checks it whole, and tells all faults at once.
+//! Compiles a contract: reads and checks the whole file, and reports all faults at once.
 
 use std::path::Path;
 
@@ -73,7 +73,7 @@ fn read(mut root: NodeTable<'_>, report: &mut Report) -> Option<Contract> {
     let endpoints = sections(root.find("endpoint"), report);
     root.finish(report);
 
-    // Without settings nobody can say which slots have values.
+    // Without settings it is unknown which slots have values.
     let refresh = tokens.as_ref().is_none_or(|tokens| tokens.refresh_ttl.is_some());
     let default_role = tokens.as_ref().and_then(|tokens| tokens.default_role.clone());
     let texts = attributes.iter().filter(|attribute| attribute.is_text());
@@ -218,7 +218,7 @@ fn sections<'n>(node: Option<&'n Node>, report: &mut Report) -> Vec<NodeTable<'n
     }
 }
 
-/// A cookie that no answer sets is a mistake of the file, or somebody else's.
+/// Refuses a cookie that no answer sets: a mistake of the file, or a backend's cookie.
 fn check_cookies(cookies: &[Cookie], endpoints: &[Option<Endpoint>], report: &mut Report) {
     // An endpoint that did not read may be the one.
     if endpoints.iter().any(Option::is_none) {

@@ -21,13 +21,13 @@ use crate::document::{NodeTable, Report, suggestion};
 pub(super) struct Cookie {
     /// Its name.
     pub(super) name: String,
-    /// Where it stands in the file.
+    /// Place in the file.
     pub(super) span: Range<usize>,
     value: Spanned<String>,
     attributes: Vec<CookieAttribute>,
 }
 
-/// What an answer does to a cookie.
+/// A cookie that an answer sets or clears.
 #[derive(Clone, Debug)]
 pub(super) enum CookieChange {
     /// Sets it to a value.
@@ -36,7 +36,7 @@ pub(super) enum CookieChange {
     Clear(Cookie),
 }
 
-/// What stands after the value.
+/// The attributes, which follow the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum CookieAttribute {
     /// As the file has it.
@@ -49,7 +49,7 @@ enum CookieAttribute {
     SiteSameSite(String),
 }
 
-/// What stands for the site's `cookie_same_site`.
+/// The placeholder of the site's `cookie_same_site`.
 const SITE_SAME_SITE: &str = "{site.cookie_same_site}";
 
 /// Attributes of RFC 6265bis; `Expires` is `Max-Age` in a form that a file cannot hold.
@@ -60,7 +60,7 @@ const ATTRIBUTES: [&str; 7] =
 /// cookie was ever set for.
 const MOST_VALUES: usize = 4;
 
-/// What a header does to a cookie.
+/// Whether a header sets or clears a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Does {
     Set,
@@ -196,7 +196,7 @@ impl CookieChange {
         changes
     }
 
-    /// Which cookie.
+    /// The cookie.
     pub(super) const fn cookie(&self) -> &Cookie {
         match self {
             Self::Set(cookie, _) | Self::Clear(cookie) => cookie,

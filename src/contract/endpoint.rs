@@ -26,18 +26,18 @@ pub struct Endpoint {
     pub(super) inputs: Vec<InputRule>,
     pub(super) status: StatusCode,
     pub(super) headers: Vec<(HeaderName, Text)>,
-    /// What a success does to cookies.
+    /// Cookies that a success sets and clears.
     pub(super) cookies: Vec<CookieChange>,
     /// The cookies that its inputs come from.
     pub(super) reads: Vec<Cookie>,
     pub(super) message: Option<Text>,
     /// `None`: the answer has no body.
     pub(super) body: Option<Template>,
-    /// Where it differs from the contract's.
+    /// Error answers that differ from the contract's.
     pub(super) error_answers: ErrorAnswers,
 }
 
-/// What the endpoints of a contract share.
+/// The parts that all endpoints of a contract share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shared<'c> {
     /// `[envelope] success`.
@@ -46,7 +46,7 @@ pub(super) struct Shared<'c> {
     pub(super) cookies: &'c [Cookie],
     /// `[errors]`.
     pub(super) errors: &'c ErrorTable<'c>,
-    /// How refusals are made.
+    /// The parts of error answers.
     pub(super) form: ErrorEnvelope<'c>,
 }
 
@@ -144,7 +144,7 @@ impl Endpoint {
     }
 }
 
-/// What an endpoint answers when its operation succeeds.
+/// The answer of an endpoint whose operation succeeds.
 struct Answer {
     headers: Vec<(HeaderName, Text)>,
     cookies: Vec<CookieChange>,
@@ -323,7 +323,7 @@ fn check_sources(inputs: &[InputRule], address: &Address, report: &mut Report) {
     }
 }
 
-/// What the engine, the gateway or the connection sets.
+/// Headers that the engine, the gateway or the connection sets.
 const RESERVED: [HeaderName; 14] = [
     header::CACHE_CONTROL,
     header::CONNECTION,

@@ -61,15 +61,15 @@ pub struct EndpointRequest<'a> {
     pub headers: &'a HeaderMap,
     /// The query, without `?`.
     pub query: Option<&'a str>,
-    /// What stood for `{name}` in the endpoint's path, percent-decoded.
+    /// The segments that stand for `{name}` in the endpoint's path, percent-decoded.
     pub path: &'a [(String, String)],
     /// The body.
     pub body: &'a [u8],
-    /// Who asks, where [`Endpoint::needs_principal`].
+    /// The principal, where [`Endpoint::needs_principal`].
     pub principal: Option<Principal>,
 }
 
-/// What an answer may draw from besides its outcome.
+/// The values of an answer besides its outcome.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplyContext<'a> {
     /// The instant of the answer.
@@ -140,7 +140,7 @@ impl Contract {
         &self.name
     }
 
-    /// What it is, in a sentence.
+    /// Its description, in a sentence.
     #[must_use]
     pub fn about(&self) -> &str {
         &self.about

@@ -4,7 +4,7 @@ use uuid::{Builder, Uuid};
 
 use crate::document::{NodeTable, Report};
 
-/// How a request id is made from random bytes.
+/// The form of a contract's request ids, made from random bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestIdForm {
     prefix: String,

@@ -1,4 +1,4 @@
-//! What a value should have been, in words for whoever wrote it.
+//! The expected form of a value, in words for people.
 //!
 //! The words never repeat the value: it may be a secret, or come from the environment.
 

@@ -36,9 +36,9 @@ pub struct Fault {
     pub source: Option<Source>,
     /// Where.
     pub span: Range<usize>,
-    /// What is wrong, as a headline: ``unknown key `access_tl` ``.
+    /// The headline: ``unknown key `access_tl` ``.
     pub title: String,
-    /// What stands under the caret: ``did you mean `access_ttl`?``.
+    /// The text under the caret: ``did you mean `access_ttl`?``.
     pub hint: String,
 }
 
@@ -132,7 +132,7 @@ impl fmt::Display for Faults {
 
 impl Error for Faults {}
 
-/// Where the last of nested keys stands that the file has.
+/// The place of the last of nested keys that the file has.
 fn place(text: &str, keys: &[&str]) -> Option<Range<usize>> {
     let (tree, _) = Node::parse(text);
     let (mut node, mut span) = (&tree, None);

@@ -39,7 +39,7 @@ impl<'r> Item<'r> {
         Self { reader, name: found.variable, content: Content::Variable(found.value) }
     }
 
-    /// Where it stands; line 0 for a variable.
+    /// Its place; line 0 for a variable.
     pub(crate) fn spot(&self) -> Spot {
         self.span().map_or_else(Spot::default, |span| self.reader.spot(span))
     }

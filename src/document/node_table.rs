@@ -10,7 +10,7 @@ use crate::document::{Member, Node, NodeValue, Report, parse_duration_above_zero
 /// A table while it is read.
 #[derive(Debug)]
 pub(crate) struct NodeTable<'n> {
-    /// Where it stands.
+    /// Its place.
     pub(crate) span: Range<usize>,
     members: &'n [Member],
     known: Vec<&'static str>,

@@ -88,7 +88,7 @@ fn closing(rest: &str, quote: &str) -> Option<usize> {
     rest.match_indices(quote).map(|(at, _)| at).find(|at| !is_escaped(*at))
 }
 
-/// What stands between `://` and the last `@` of a URL.
+/// The credentials of URLs: between `://` and the last `@`.
 fn credentials(text: &str) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     for (at, mark) in text.match_indices("://") {
@@ -96,7 +96,7 @@ fn credentials(text: &str) -> Vec<Range<usize>> {
         let rest = text.get(start..).unwrap_or_default();
         let scheme = |character: char| character.is_ascii_alphanumeric() || character == '+';
         let before = text.get(..at).unwrap_or_default().trim_end_matches(scheme);
-        // A password that nobody encoded may hold a blank, or the quote that is not the URL's.
+        // A password that is not percent-encoded may hold a blank, or the quote that is not the URL's.
         let end = match before.chars().next_back() {
             Some(quote @ ('"' | '\'')) => rest.find([quote, '\n']),
             _ => rest.find(['"', '\'', ' ', '\n']),

@@ -30,7 +30,7 @@ pub(crate) struct Name<'r> {
     reader: &'r Reader<'r>,
     /// The key.
     pub(crate) text: &'r str,
-    /// Where it stands.
+    /// Its place.
     pub(crate) span: Range<usize>,
 }
 
@@ -50,7 +50,7 @@ impl<'r> Table<'r> {
         }
     }
 
-    /// Where it begins.
+    /// Its place.
     pub(crate) fn spot(&self) -> Spot {
         self.reader.spot(self.span())
     }
@@ -243,7 +243,7 @@ impl Name<'_> {
         self.reader.fault(Some(self.span.clone()), title.into(), hint.into());
     }
 
-    /// Where it stands.
+    /// Its place.
     pub(crate) fn spot(&self) -> Spot {
         self.reader.spot(self.span.clone())
     }

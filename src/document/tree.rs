@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue, Error};
 /// A value and the bytes it stands in.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    /// Where.
+    /// Its place.
     pub(crate) span: Range<usize>,
     /// The value.
     pub(crate) value: NodeValue,
@@ -41,7 +41,7 @@ pub(crate) type Member = (Key, Node);
 pub(crate) struct Key {
     /// The name.
     pub(crate) name: String,
-    /// Where.
+    /// Its place.
     pub(crate) span: Range<usize>,
 }
 

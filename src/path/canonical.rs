@@ -19,7 +19,7 @@ pub(crate) struct Canonical<'a> {
     forms: PathForms,
 }
 
-/// What has more than one reading in a path: `encoded_slash = "keep"` and the like.
+/// The ambiguous forms that a path has, or that a route keeps (`encoded_slash = "keep"`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PathForms {
     /// `%2F`
@@ -32,7 +32,7 @@ pub struct PathForms {
     pub non_utf8: bool,
 }
 
-/// Why a path has no canonical form.
+/// The reason why a path has no canonical form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// It does not begin with a slash.
@@ -174,7 +174,7 @@ impl<'a> Canonical<'a> {
 }
 
 impl Canonical<'_> {
-    /// What is forwarded: this path, without `prefix`, and the query of `sent` byte for byte.
+    /// The target to forward: this path, without `prefix`, and the query of `sent` byte for byte.
     ///
     /// # Errors
     /// When the result is no request target, which a canonical path and a query always are.
@@ -213,14 +213,14 @@ impl From<PathError> for Rejection {
     }
 }
 
-/// What stands in the way of a path's being canonical already.
+/// The parts of a path that are not canonical yet, or ambiguous.
 #[derive(Clone, Copy, Debug, Default)]
 struct Survey {
     /// An encoded unreserved character, or lower-case hex.
     encoded: bool,
     /// A dot segment.
     dots: bool,
-    /// What only some routes take.
+    /// The ambiguous forms, which only some routes keep.
     forms: PathForms,
 }
 
@@ -250,7 +250,7 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Looks for what is or may be taken for a dot segment; `encoded` when a `%2F` stands before it.
+    /// Looks for what is or may be taken for a dot segment; `encoded` after a `%2F`.
     fn look_at_segment(&mut self, segment: &[u8], encoded: bool) -> Result<(), PathError> {
         let (mut dots, mut is_plain, mut rest) = (0, true, segment);
         while let Some((char, after)) = lax_char(rest).filter(|_| !rest.starts_with(b"/")) {

@@ -22,7 +22,7 @@ pub(crate) enum Segment<'a> {
     Parameter(&'a str),
 }
 
-/// Why a text is no pattern.
+/// The reason why a text is no pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// No slash at its beginning.
@@ -46,7 +46,7 @@ pub enum PatternError {
     /// `?` or `#`
     #[error("a path has neither a query nor a fragment")]
     Query,
-    /// What canonical paths have in another form.
+    /// A part that canonical paths have in another form.
     #[error("write `{written}` as `{canonical}`")]
     NotCanonical {
         /// As the pattern has it.
@@ -54,7 +54,7 @@ pub enum PatternError {
         /// As it is matched.
         canonical: String,
     },
-    /// What no route takes, or only one that keeps it.
+    /// A form that is refused, or kept by some routes only.
     #[error("this encoding is refused before a path is matched")]
     Refused(#[source] PathError),
 }

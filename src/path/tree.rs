@@ -6,7 +6,7 @@
 use crate::path::PathPattern;
 use crate::path::pattern::Segment;
 
-/// Patterns, and what each stands for.
+/// A map from patterns to values, asked by path.
 #[derive(Debug)]
 pub(crate) struct PathTree<T> {
     root: Node<T>,
@@ -27,7 +27,7 @@ impl<T> PathTree<T> {
         Self { root: Node::new() }
     }
 
-    /// What a pattern stands for, to be filled in; the same for patterns that differ in names only.
+    /// The value of a pattern, to be filled in; one for patterns that differ in names only.
     pub(crate) fn slot(&mut self, pattern: &PathPattern) -> &mut Option<T> {
         let mut node = &mut self.root;
         for segment in pattern.segments() {
@@ -41,7 +41,7 @@ impl<T> PathTree<T> {
         if pattern.covers_below() { &mut node.below } else { &mut node.here }
     }
 
-    /// Finds what stands for a path.
+    /// Finds the value of the most exact pattern that covers a path.
     pub(crate) fn find(&self, path: &str) -> Option<&T> {
         self.root.find(Some(path.strip_prefix('/')?))
     }

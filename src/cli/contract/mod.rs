@@ -21,7 +21,7 @@ pub(crate) enum ContractVerb {
     /// List the contracts that are built in
     #[command(after_help = LIST)]
     List,
-    /// Show a contract: its endpoints, an example of each, and how every error is told
+    /// Show a contract: its endpoints, an example of each, and the answer to every error
     #[command(after_help = SHOW)]
     Show(ShowArgs),
     /// Check a contract file and say everything that is wrong with it, at once
@@ -87,7 +87,7 @@ fn check(file: &Path, context: &Context) -> anyhow::Result<()> {
     })
 }
 
-/// A built-in contract, or a file; told apart as the configuration tells them apart.
+/// A built-in contract, or a file; distinguished as the configuration does.
 fn find(name: &str) -> Result<Contract, Faults> {
     if name.contains('/') || name.ends_with(".toml") {
         return Contract::load(Path::new(name));

@@ -20,7 +20,7 @@ pub struct CorsConfig {
     pub credentials: bool,
     /// Headers that pages may read; default those that the backend itself exposes.
     pub expose: Vec<HeaderName>,
-    /// How long a browser remembers a preflight, in whole seconds; default 10 min.
+    /// Time that a browser remembers a preflight, in whole seconds; default 10 min.
     pub max_age: Duration,
 }
 
@@ -75,8 +75,8 @@ impl Origin {
     }
 
     /// Whether browsers take its pages and a host of ours, by https, for one site (RFC 6265bis
-    /// §5.2). Without the public suffix list two hosts count as one site where their last two labels
-    /// are equal, so that some that are not (`a.co.kr`, `b.co.kr`) count as well.
+    /// §5.2). Without the public suffix list two hosts count as one site where their last two
+    /// labels are equal, so that some that are not (`a.co.kr`, `b.co.kr`) count as well.
     #[must_use]
     pub fn is_same_site(&self, host: &HostPattern) -> bool {
         let text = self.0.to_str().unwrap_or_default();
@@ -141,7 +141,7 @@ impl FromStr for Origin {
 }
 
 impl SameSite {
-    /// What a configuration calls them.
+    /// Every policy with its name in a configuration.
     pub(crate) const NAMES: [(&'static str, Self); 3] =
         [("lax", Self::Lax), ("strict", Self::Strict), ("none", Self::None)];
 

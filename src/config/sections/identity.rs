@@ -1,4 +1,4 @@
-//! `[site.X.identity]`: the headers that tell a backend who asks.
+//! `[site.X.identity]`: the headers that name the authenticated user to a backend.
 
 use http::HeaderName;
 

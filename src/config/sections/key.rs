@@ -10,17 +10,17 @@ use crate::secret::Secret;
 pub struct KeyConfig {
     /// `kid`.
     pub kid: String,
-    /// What it signs.
+    /// The algorithm that it signs with.
     pub algorithm: Algorithm,
     /// The material.
     pub material: KeyUse,
-    /// How the secret is written; default [`SecretFormat::Text`].
+    /// Encoding of the secret; default [`SecretFormat::Text`].
     pub secret_format: Option<SecretFormat>,
-    /// Where it is named.
+    /// Place of the key in the file.
     pub spot: Spot,
 }
 
-/// What an operator's key can do.
+/// Key material, which decides whether a key signs or only verifies.
 #[derive(Clone, Debug, PartialEq)]
 pub enum KeyUse {
     /// `secret`: signs and verifies (HMAC).

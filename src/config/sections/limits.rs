@@ -29,11 +29,11 @@ pub struct LimitsConfig {
     pub body_rate: ByteRate,
     /// From accept to a finished TLS handshake; default 10 s. A reload applies it.
     pub handshake_timeout: Duration,
-    /// An idle connection; default 75 s, longer than the 60 s of common load balancers, so that it is
-    /// they who close it. A reload applies it.
+    /// An idle connection; default 75 s, longer than the 60 s of common load balancers, so that it
+    /// is they who close it. A reload applies it.
     pub keep_alive: Duration,
-    /// What all clients together may leave unread of their answers, beyond a part each; default
-    /// 256 MiB, beyond it backends wait. A reload applies it to new connections.
+    /// Most that all clients together may leave unread of their answers, beyond a part each;
+    /// default 256 MiB, beyond it backends wait. A reload applies it to new connections.
     pub buffers: ByteSize,
     /// Streams of one HTTP/2 connection; default 256. A reload applies it.
     pub http2_streams: u32,
@@ -98,5 +98,5 @@ fn held(table: &Table<'_>, key: &'static str, default: ByteSize, least: ByteSize
     })
 }
 
-/// What one request may make the gateway hold in memory.
+/// Most memory that one request may occupy.
 const LARGEST_HELD: ByteSize = ByteSize(256 << 20);

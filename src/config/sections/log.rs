@@ -7,19 +7,19 @@ use crate::telemetry::audit::AuditTo;
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// `error` `warn` `info` `debug` `trace` `off`, or with targets: `info,munjigi=debug`;
-    /// default `info`. A change needs a restart (R).
+    /// default `info`. A change needs a restart.
     pub level: String,
-    /// Shape; default `auto`. A change needs a restart (R).
+    /// Shape; default `auto`. A change needs a restart.
     pub format: LogFormat,
-    /// One line a request; default `true`. A change needs a restart (R).
+    /// One line a request; default `true`. A change needs a restart.
     pub access: bool,
-    /// Where security events go: `log` (default; whatever `level` is), `file:PATH` (an object a
-    /// line, appended, mode 0600), `off`. What verbs change is told by a running gateway, or the
-    /// next; a verb with `off` records nothing. A change needs a restart (R).
+    /// Destination of security events: `log` (default; whatever `level` is), `file:PATH` (an object
+    /// a line, appended, mode 0600), `off`. Changes by verbs are recorded by a running gateway, or
+    /// the next; a verb with `off` records nothing. A change needs a restart.
     pub audit: AuditTo,
 }
 
-/// How log lines look.
+/// Form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.

@@ -14,7 +14,7 @@ pub struct LoginConfig {
     /// Wrong passwords of one account from one address within [`LoginConfig::lock_for`] before
     /// that address is turned away; default 10, 0 = never. A reload applies it.
     pub lock_after: u32,
-    /// How long wrong passwords are counted, from the first; default 15 m. A reload applies it.
+    /// Time that wrong passwords are counted, from the first; default 15 m. A reload applies it.
     pub lock_for: Duration,
 }
 

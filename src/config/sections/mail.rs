@@ -15,9 +15,9 @@ use crate::secret::Secret;
 /// `[mail]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct MailConfig {
-    /// Where mails go; default none (`""`): mail is off. A reload applies it.
+    /// Destination of mails; default none (`""`): mail is off. A reload applies it.
     pub url: Option<MailUrl>,
-    /// Who mails are from; default `Munjigi <no-reply@example.com>`. A reload applies it.
+    /// Sender of mails; default `Munjigi <no-reply@example.com>`. A reload applies it.
     pub from: Mailbox,
     /// Whether TLS must be; default [`MailTls::Auto`]. A reload applies it.
     pub tls: MailTls,
@@ -26,7 +26,7 @@ pub struct MailConfig {
     /// From the connection to the server's receipt of one mail; default 30 s, then it is tried
     /// again. A reload applies it.
     pub timeout: Duration,
-    /// How long a mail that failed waits; default 5 s, each further wait is twice as long, at most
+    /// Wait of a mail that failed; default 5 s, each further wait is twice as long, at most
     /// 10 min. A reload applies it.
     pub retry: Duration,
 }

@@ -8,15 +8,18 @@ use crate::document::Table;
 /// `[revocation]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct RevocationConfig {
-    /// How long a node decides without news from the store; default 5 s. A reload applies it.
+    /// Longest time that a node decides without news from the store; default 5 s. A reload applies
+    /// it.
     pub max_staleness: Duration,
-    /// What happens then; default `reject`. A reload applies it.
+    /// Decision after that; default `reject`. A reload applies it.
     pub when_stale: WhenStale,
-    /// Most revocations held; default 10 000 000, beyond it new ones are refused. A change needs a restart (R).
+    /// Most revocations held; default 10 000 000, beyond it new ones are refused. A change needs a
+    /// restart.
     pub capacity: usize,
     /// When open streams end; default `expired`. A reload applies it to those that are opened then.
     pub close_streams: CloseStreams,
-    /// This node's own file beside a Redis store; default `munjigi.journal`, `None`: off. A change needs a restart (R).
+    /// This node's own file beside a Redis store; default `munjigi.journal`, `None`: off. A change
+    /// needs a restart.
     pub journal: Option<PathBuf>,
 }
 
@@ -36,7 +39,7 @@ impl CloseStreams {
         [("revoked", Self::Revoked), ("expired", Self::Expired), ("off", Self::Off)];
 }
 
-/// What happens to a request when revocation is stale.
+/// Decision about a request while the revocation list is stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenStale {
     /// 503.

@@ -24,7 +24,7 @@ pub struct RouteConfig {
     pub permissions: Vec<String>,
     /// All of these claims, equal, else 403; default empty: no rule.
     pub claims: BTreeMap<String, serde_json::Value>,
-    /// Where to.
+    /// The upstream that it forwards to.
     pub upstream: UpstreamRef,
     /// Cut from the path before it is forwarded; default nothing.
     pub strip_prefix: Option<String>,
@@ -36,15 +36,15 @@ pub struct RouteConfig {
     pub remove_headers: Vec<HeaderName>,
     /// Overrides the site's `forward_authorization`; default `None`: does not.
     pub forward_authorization: Option<bool>,
-    /// Which `Host` the upstream sees; default the client's.
+    /// The `Host` that the upstream sees; default the client's.
     pub host: HostHeader,
-    /// What its backend means where others may read it in another way; default nothing.
+    /// Ambiguous forms of paths that the backend understands as they are; default none.
     pub keeps: PathForms,
     /// Longest body, beyond it 413; default `None`: `[limits] body`.
     pub body: Option<ByteSize>,
     /// Overrides `[revocation] when_stale`; default `None`: not.
     pub when_stale: Option<WhenStale>,
-    /// Where it stands.
+    /// Place in the file.
     pub spot: Spot,
 }
 
@@ -124,7 +124,7 @@ impl RouteConfig {
         path.is_some().then_some(route)
     }
 
-    /// Whether no order of exactness tells which of two routes a request is for.
+    /// Whether two routes cover the same path and method, so that neither is more exact.
     pub(crate) fn is_equal(&self, other: &Self) -> bool {
         let share_methods = match (self.methods.is_empty(), other.methods.is_empty()) {
             (true, true) => true,
@@ -169,7 +169,7 @@ fn upstream(item: &Item<'_>, path: &str, known: &BTreeSet<String>) -> Option<Ups
     Some(UpstreamRef::Named(text))
 }
 
-/// A rule on a route that looks at no token would never hold.
+/// Refuses rules on a route that looks at no token: they would never hold.
 fn check_rules(table: &Table<'_>, path: &str, auth: RouteAuth) {
     for key in ["roles", "permissions", "claims"] {
         if let Some(item) = table.item(key).filter(|_| auth == RouteAuth::None) {

@@ -11,21 +11,21 @@ use crate::secret::Secret;
 /// `[server]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerConfig {
-    /// HTTPS listeners; default `["127.0.0.1:8443"]`. A change needs a restart (R).
+    /// HTTPS listeners; default `["127.0.0.1:8443"]`. A change needs a restart.
     pub listen: Vec<SocketAddr>,
     /// Admin listener; default `127.0.0.1:9901`, `None` (written `""`): off. A change needs a
-    /// restart (R).
+    /// restart.
     pub admin: Option<SocketAddr>,
-    /// What opens accounts to backends on the admin listener (`/munjigi/users/ID`); default `None`
-    /// (written `""`): they are not there. A reload applies it.
+    /// Secret that opens accounts to backends on the admin listener (`/munjigi/users/ID`); default
+    /// `None` (written `""`): they are not there. A reload applies it.
     pub backend_secret: Option<Secret<String>>,
-    /// Threads; default 0 = one per core. A change needs a restart (R).
+    /// Threads; default 0 = one per core. A change needs a restart.
     pub workers: usize,
-    /// Peers whose `X-Forwarded-*` are believed; default nobody's. A reload applies it.
+    /// Networks whose `X-Forwarded-*` are trusted; default none. A reload applies it.
     pub trusted_proxies: Vec<IpNet>,
-    /// How long a stop waits for requests in flight; default 30 s. A reload applies it.
+    /// Longest wait of a stop for requests in flight; default 30 s. A reload applies it.
     pub shutdown_grace: Duration,
-    /// Connections at once, over all listeners; default 10 000. A change needs a restart (R).
+    /// Connections at once, over all listeners; default 10 000. A change needs a restart.
     pub max_connections: usize,
 }
 

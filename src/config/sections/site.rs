@@ -14,13 +14,13 @@ pub struct SiteConfig {
     pub host: HostPattern,
     /// Sites of one realm share accounts; default `default`.
     pub realm: String,
-    /// Which contract.
+    /// The contract.
     pub contract: ContractName,
-    /// Where the contract is named.
+    /// Place of the contract's name in the file.
     pub contract_spot: Spot,
     /// Sign-up.
     pub signup: SignupConfig,
-    /// Who may read its answers in a browser.
+    /// Origins whose pages may read its answers.
     pub cors: CorsConfig,
     /// `SameSite` of the contract's cookies; default `lax`.
     pub cookie_same_site: SameSite,
@@ -28,11 +28,11 @@ pub struct SiteConfig {
     pub forward_authorization: bool,
     /// Identity headers.
     pub identity: IdentityConfig,
-    /// What is set here wins over the contract.
+    /// Token settings, which win over the contract's.
     pub tokens: TokensConfig,
     /// In the order of the file.
     pub routes: Vec<RouteConfig>,
-    /// Where the site begins.
+    /// Place in the file.
     pub spot: Spot,
 }
 

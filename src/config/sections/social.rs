@@ -12,7 +12,7 @@ use crate::operation::Provider;
 /// `[social]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct SocialConfig {
-    /// Which accounts a verified address joins. A reload applies it.
+    /// The accounts that a verified address joins. A reload applies it.
     pub join: SocialJoin,
     /// All that one question takes, connections included; default 5 s. A reload applies it.
     pub timeout: Duration,
@@ -40,9 +40,9 @@ pub struct ProviderConfig {
     /// The applications whose tokens are taken (`client_id`, `app_id`); default none: any. A
     /// reload applies it.
     pub applications: Vec<String>,
-    /// Where the provider says who a user is. A reload applies it.
+    /// URL where the provider says who a user is. A reload applies it.
     pub userinfo_url: Uri,
-    /// Where the provider says for whom a token was made. A reload applies it.
+    /// URL where the provider says for which application a token was made. A reload applies it.
     pub tokeninfo_url: Uri,
 }
 

@@ -11,31 +11,32 @@ use crate::secret::Secret;
 /// `[store]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreConfig {
-    /// Which store; default `sqlite:munjigi.db`. A change needs a restart (R).
+    /// The store; default `sqlite:munjigi.db`. A change needs a restart.
     pub url: StoreUrl,
-    /// What every key begins with (Redis); default `munjigi:`. A change needs a restart (R).
+    /// Prefix of every key (Redis); default `munjigi:`. A change needs a restart.
     pub prefix: String,
-    /// SQLite: `full` (default; `fsync` before an answer) or `normal`. A change needs a restart (R).
+    /// SQLite: `full` (default; `fsync` before an answer) or `normal`. A change needs a restart.
     pub full_durability: bool,
-    /// Longest time for one command; default 250 ms, past it the request is 503. A change needs a restart (R).
+    /// Longest time for one command; default 250 ms, past it the request is 503. A change needs a
+    /// restart.
     pub timeout: Duration,
-    /// Longest time for the user look-up of a login; default 5 s. A change needs a restart (R).
+    /// Longest time for the user look-up of a login; default 5 s. A change needs a restart.
     pub lookup_timeout: Duration,
-    /// Redis: ACL user; default empty: none. A change needs a restart (R).
+    /// Redis: ACL user; default empty: none. A change needs a restart.
     pub username: String,
-    /// Redis: password; default empty: none. A change needs a restart (R).
+    /// Redis: password; default empty: none. A change needs a restart.
     pub password: Secret<String>,
-    /// Redis: CA file to trust beside the machine's own; default none. A change needs a restart (R).
+    /// Redis: CA file to trust beside the machine's own; default none. A change needs a restart.
     pub ca: Option<PathBuf>,
     /// Redis: this gateway's certificate, where the server asks for one; with `key`; default none.
-    /// A change needs a restart (R).
+    /// A change needs a restart.
     pub cert: Option<PathBuf>,
-    /// Redis: the key of `cert`; default none. A change needs a restart (R).
+    /// Redis: the key of `cert`; default none. A change needs a restart.
     pub key: Option<PathBuf>,
-    /// Redis: the sentinels' password; default empty: none. A change needs a restart (R).
+    /// Redis: the sentinels' password; default empty: none. A change needs a restart.
     pub sentinel_password: Secret<String>,
     /// Redis: replicas that must have a revocation before it is acknowledged; default 0. A change
-    /// needs a restart (R).
+    /// needs a restart.
     pub wait_replicas: usize,
 }
 
@@ -139,7 +140,7 @@ impl StoreConfig {
         Ok(match (is_same, is_given) {
             (true, false) => self.clone(),
             (_, true) => Self { url, username, password: Secret::new(password), ..self.clone() },
-            // Another server: it is told no password that is not its own.
+            // Another server: it gets no password that is not its own.
             (false, false) => {
                 Self { url, username: String::new(), password: Secret::from(""), ..self.clone() }
             }

@@ -21,7 +21,7 @@ pub struct CertConfig {
     pub cert: PathBuf,
     /// Private key.
     pub key: PathBuf,
-    /// Where it is named.
+    /// Place in the file.
     pub spot: Spot,
 }
 

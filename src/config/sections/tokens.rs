@@ -32,8 +32,8 @@ pub struct TokensConfig {
     pub refresh_ttl: Option<Duration>,
     /// Longest life of a whole session; default 90 d.
     pub session_ttl: Duration,
-    /// How long a refresh token just used answers the same successor again, sign of life of that or
-    /// not; default 10 s, 0: not at all.
+    /// Time that a refresh token just used answers the same successor again, sign of life of that
+    /// or not; default 10 s, 0: not at all.
     pub refresh_grace: Duration,
     /// Clock skew allowed for `nbf` and `iat`; default 30 s, at most 60 s.
     pub leeway: Duration,

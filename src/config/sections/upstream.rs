@@ -12,7 +12,7 @@ use crate::document::{Expected, Item, Table};
 /// `[upstream.NAME]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamConfig {
-    /// Where it is: one target (several come with balancing). A reload applies it.
+    /// URLs of its servers: one (several come with balancing). A reload applies it.
     pub targets: Vec<UpstreamUrl>,
     /// To a connection; default 2 s, then 504. A reload applies it.
     pub connect_timeout: Duration,
@@ -20,7 +20,7 @@ pub struct UpstreamConfig {
     pub response_timeout: Duration,
     /// No byte either way, streams too; default 60 s. A reload applies it.
     pub idle_timeout: Duration,
-    /// How long a connection may have idled that is used again; default 4 s less than the backend
+    /// Longest idle time of a connection that is used again; default 4 s less than the backend
     /// says in `Keep-Alive`, else 55 s; zero: none is. A reload applies it.
     pub keep_alive: Option<Duration>,
     /// Header lines of an answer; default 256, beyond it 502. A reload applies it.
@@ -29,7 +29,7 @@ pub struct UpstreamConfig {
     pub max_inflight: usize,
     /// WebSockets open at once; default 10,000, beyond it 503. A reload applies it.
     pub max_streams: usize,
-    /// How long a request waits for a place; default 2 s, zero: not at all. A reload applies it.
+    /// Longest wait of a request for a place; default 2 s, zero: not at all. A reload applies it.
     pub queue_timeout: Duration,
     /// CA file to trust beside the machine's own (`tls = { ca = "" }`); default none. A reload
     /// applies it.
@@ -45,7 +45,7 @@ pub struct UpstreamUrl {
     pub address: HostPort,
 }
 
-/// What a route forwards to.
+/// The upstream of a route: by name, or by URL.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UpstreamRef {
     /// `[upstream.NAME]`, which exists.
@@ -140,7 +140,7 @@ impl fmt::Display for UpstreamRef {
     }
 }
 
-/// Whether a name of `[upstream.NAME]` can be told from a URL.
+/// Checks that a name of `[upstream.NAME]` cannot be taken for a URL.
 pub(crate) fn check_name(name: &str) -> Result<String, Expected> {
     let is_name = (1..=64).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));

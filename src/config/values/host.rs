@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::document::Expected;
 
-/// Which hosts a site is for; lower case, no port.
+/// The hosts of a site; lower case, no port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostPattern {
     /// `api.example.com`, `127.0.0.1`, `[::1]`

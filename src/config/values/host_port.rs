@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 
 use crate::config::values::host::is_host_name;
 
-/// Where a server is reached.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostPort {
     /// A name in lower case, or an IP address; IPv6 without brackets.

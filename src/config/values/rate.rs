@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::document::Expected;
 
-/// How often something may happen: `"60/m burst 30"`.
+/// A rate limit: `"60/m burst 30"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many in [`Rate::period`], in the long run; at least 1.
+    /// Events in [`Rate::period`], in the long run; at least 1.
     pub count: u32,
     /// A second, a minute or an hour.
     pub period: Duration,
-    /// How many at once after a rest; at least 1, without `burst` as many as `count`.
+    /// Events at once after a rest; at least 1, without `burst` as many as `count`.
     pub burst: u32,
 }
 

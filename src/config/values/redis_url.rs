@@ -1,4 +1,4 @@
-//! Where a Redis is: `redis://…` and its kin for Sentinel and Cluster.
+//! The URL of a Redis: `redis://…` and its kin for Sentinel and Cluster.
 
 use std::str::FromStr;
 
@@ -10,11 +10,11 @@ use crate::document::Expected;
 pub struct RedisUrl {
     /// `rediss…`: TLS to every server, sentinels included.
     pub tls: bool,
-    /// How it is run.
+    /// Standalone, Sentinel or Cluster.
     pub way: RedisWay,
 }
 
-/// How a Redis is run.
+/// The topology of a Redis, with its servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisWay {
     /// One server: `redis://HOST:PORT/DATABASE`, the whole of it.
@@ -23,7 +23,7 @@ pub enum RedisWay {
     Sentinel {
         /// The sentinels.
         sentinels: Vec<HostPort>,
-        /// What they call the master.
+        /// The sentinels' name of the master.
         master: String,
     },
     /// Nodes that share the keys: `redis+cluster://HOST:PORT,HOST:PORT`.
@@ -31,7 +31,7 @@ pub enum RedisWay {
 }
 
 impl RedisUrl {
-    /// What a URL of this kind begins with, for each kind.
+    /// The schemes of such URLs.
     pub(crate) const SCHEMES: [&str; 6] = [
         "redis://",
         "rediss://",

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::document::Expected;
 use crate::encoding::decode_hex;
 
-/// How a secret is written.
+/// The encoding of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretFormat {
     /// The bytes of the text itself.

@@ -9,7 +9,7 @@ use crate::contract::answer::time_format::TimeFormats;
 use crate::contract::attribute::Attribute;
 use crate::document::{Key, Node, NodeValue, Report, suggestion};
 
-/// What a contract adds to the slots that every contract has.
+/// The contract's own part of the slots: attributes, time formats, refresh tokens.
 #[derive(Clone, Debug)]
 pub(crate) struct Vocabulary {
     /// `{user.NAME}`
@@ -18,7 +18,7 @@ pub(crate) struct Vocabulary {
     pub(crate) times: TimeFormats,
     /// Whether there are refresh tokens.
     pub(crate) refresh: bool,
-    /// What `{user.role}` says of an account without any.
+    /// Value of `{user.role}` for an account without roles.
     pub(crate) default_role: Option<String>,
 }
 
@@ -40,7 +40,7 @@ struct Part<'v> {
     used: Cell<bool>,
 }
 
-/// What a name in braces came to.
+/// A name in braces, resolved.
 enum Resolved {
     Slot(SlotUse),
     Part(Template),
@@ -90,7 +90,7 @@ impl<'v> Composer<'v> {
         }
     }
 
-    /// Composes them all before it gives up, so that all their faults are told.
+    /// Composes them all before it gives up, so that all their faults are reported.
     fn templates<'n>(
         &self,
         nodes: impl Iterator<Item = &'n Node>,

@@ -58,7 +58,7 @@ pub(crate) fn refuse(
             };
             respond(refusal.status, Some(bytes), &contract.error_type)
         }
-        // Loading refuses a contract that lacks a kind; the status alone still tells the truth.
+        // Loading refuses a contract that lacks a kind; the status alone still says what happened.
         None => {
             let status = StatusCode::from_u16(rejection.code.status());
             let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

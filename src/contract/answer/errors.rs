@@ -16,7 +16,7 @@ use crate::operation::{ErrorCode, ProblemKind};
 /// The refusals of a contract, or those that an endpoint has of its own.
 pub(crate) type ErrorAnswers = BTreeMap<ErrorCode, ErrorAnswer>;
 
-/// How one kind of error is told.
+/// The answer to one kind of error.
 #[derive(Clone, Debug)]
 pub(crate) struct ErrorAnswer {
     /// The status.
@@ -42,7 +42,7 @@ struct ErrorEntry<'n> {
     members: Vec<(&'n str, &'n Node)>,
 }
 
-/// What refusals are made with.
+/// The parts that all error answers share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ErrorEnvelope<'c> {
     /// `[envelope] error`.

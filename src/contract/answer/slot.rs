@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::operation::Operation;
 
-/// What a `{name}` in a template stands for.
+/// The value that a `{name}` in a template stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
     Null,
@@ -45,7 +45,7 @@ pub(crate) enum Slot {
     TokenExpiresAt,
 }
 
-/// Where a template stands, which decides what it may draw from.
+/// The place of a template, which decides which slots have a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// The answer of an operation.

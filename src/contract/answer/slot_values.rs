@@ -1,4 +1,4 @@
-//! What the slots of one answer stand for.
+//! The values of the slots of one answer.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::contract::answer::slot::Slot;
 use crate::operation::{ErrorCode, Outcome, SessionView, TokenSet, UserView};
 use crate::secret::Secret;
 
-/// Everything that one answer may draw from.
+/// The values that the slots of one answer may have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SlotValues<'a> {
     now: Timestamp,
@@ -21,7 +21,7 @@ pub(crate) struct SlotValues<'a> {
     subject: Subject<'a>,
 }
 
-/// What the answer is about.
+/// The subject of the answer.
 #[derive(Clone, Copy, Debug)]
 enum Subject<'a> {
     Nothing,
@@ -38,7 +38,7 @@ enum Subject<'a> {
 pub(crate) struct InputFault<'a> {
     /// The input's name as the client knows it.
     pub(crate) field: &'a str,
-    /// What is wrong with it.
+    /// The problem, in the contract's words.
     pub(crate) problem: &'a str,
 }
 

@@ -32,7 +32,7 @@ pub(crate) enum Template {
 /// Text with slots in it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Text {
-    /// What stands one after the other.
+    /// The parts, one after the other.
     pub(crate) pieces: Vec<Piece>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct SlotUse {
     pub(crate) slot: Slot,
     /// `{name?}`: without a value, the member or item it stands in is left out.
     pub(crate) optional: bool,
-    /// How an instant is written.
+    /// The format of an instant.
     pub(crate) time: TimeFormat,
 }
 

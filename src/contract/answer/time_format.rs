@@ -1,4 +1,4 @@
-//! How a contract writes instants: RFC 3339, counts since the epoch, or patterns of its own.
+//! Formats of instants: RFC 3339, counts since the epoch, or patterns of its own.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -17,7 +17,7 @@ pub(crate) enum TimeFormat {
     EpochSeconds,
     /// Text.
     Pattern {
-        /// What stands one after the other.
+        /// The parts, one after the other.
         pieces: Vec<TimePiece>,
         /// The offset from UTC that the fields are given in.
         offset: UtcOffset,

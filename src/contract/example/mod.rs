@@ -24,7 +24,7 @@ use crate::token::RefreshFormat;
 pub use request::{InputSummary, RequestExample};
 pub use response::AnswerPlace;
 
-/// What stands in examples for the values that differ from user to user.
+/// Example values of a user, for the slots that differ from user to user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExampleValues {
     /// Email address.
@@ -54,7 +54,7 @@ impl Contract {
         self.endpoints().iter().find(|endpoint| endpoint.operation() == operation)
     }
 
-    /// Which of email address and user name a login's example has; `None` where there is no
+    /// The input, email address or user name, that a login's example has; `None` where there is no
     /// login.
     #[must_use]
     pub fn login_input(&self) -> Option<Input> {
@@ -89,14 +89,14 @@ impl Contract {
         RequestExample::new(self, endpoint, values)
     }
 
-    /// What an endpoint answers when its operation succeeds.
+    /// The answer of an endpoint whose operation succeeds.
     #[must_use]
     pub fn example_answer(&self, endpoint: &Endpoint, values: &ExampleValues) -> Response<Bytes> {
         let outcome = response::outcome(self, endpoint.operation(), values);
         self.in_context(|context| self.encode(endpoint, &outcome, context))
     }
 
-    /// How one kind of error is told: by an endpoint, or by the proxy itself (`None`).
+    /// The answer to one kind of error: by an endpoint, or by the gateway itself (`None`).
     #[must_use]
     pub fn example_refusal(&self, endpoint: Option<&Endpoint>, kind: ErrorCode) -> Response<Bytes> {
         let rejection = response::rejection(endpoint, kind);
@@ -138,7 +138,7 @@ impl Contract {
 }
 
 impl Endpoint {
-    /// Where its inputs stand, in the order in which they are checked.
+    /// The sources of its inputs, in the order in which they are checked.
     #[must_use]
     pub fn input_summaries(&self) -> Vec<InputSummary> {
         self.inputs.iter().map(|rule| InputSummary::of(rule, self)).collect()

@@ -30,7 +30,7 @@ pub struct RequestExample {
 pub struct InputSummary {
     /// The name that the operation knows it by; empty for one that is only checked.
     pub name: String,
-    /// Where it may stand: `body:email`.
+    /// Its sources: `body:email`.
     pub from: Vec<String>,
     /// `required`, `optional`, or `one of` where another of its kind will do.
     pub need: &'static str,

@@ -18,7 +18,7 @@ use crate::operation::{
 };
 use crate::secret::Secret;
 
-/// Where an answer holds a value.
+/// The place of a value in an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerPlace {
     /// In a member of that name, at whatever depth.
@@ -60,7 +60,7 @@ fn member_with<'a>(body: &'a Value, value: &str) -> Option<&'a str> {
     })
 }
 
-/// What an operation could answer.
+/// A sample outcome of an operation.
 pub(super) fn outcome(
     contract: &Contract,
     operation: Operation,

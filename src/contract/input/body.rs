@@ -17,13 +17,13 @@ pub(crate) enum Accept {
     JsonInForm,
 }
 
-/// What was wanted of a body: places and what stands there, as far as there is anything.
+/// The wanted members of a body, by their places.
 #[derive(Debug, Default)]
 pub(crate) struct Body {
     members: Vec<(String, JsonMember)>,
 }
 
-/// What stands at a place of a request.
+/// The content of one place of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found<'a> {
     /// Nothing, `null`, or blank text.
@@ -79,7 +79,7 @@ impl Body {
         }
     }
 
-    /// What stands at one of the places.
+    /// The content of one of the places.
     pub(crate) fn find(&self, place: &str) -> Found<'_> {
         match self.members.iter().find(|(own, _)| own == place) {
             None | Some((_, JsonMember::Nothing)) => Found::Nothing,
@@ -98,7 +98,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// What stands in the field of a name.
+/// The content of a named field.
 pub(crate) fn find_field<'a>(fields: &'a [(String, String)], name: &str) -> Found<'a> {
     let field = fields.iter().find(|(own, _)| own == name);
     field.map_or(Found::Nothing, |(_, value)| Found::of(value))
@@ -123,7 +123,7 @@ fn is_json(media_type: &str) -> bool {
 }
 
 fn json(bytes: &[u8], places: &[&str]) -> Result<Body, Rejection> {
-    // Members that nobody reads are skipped unseen: their text is checked here.
+    // Members that the endpoint does not map are skipped unseen: their text is checked here.
     let Ok(text) = std::str::from_utf8(bytes) else { return Err(refuse("JSON that is no UTF-8")) };
     match json::read(text, places) {
         Ok(found) => {
@@ -131,7 +131,7 @@ fn json(bytes: &[u8], places: &[&str]) -> Result<Body, Rejection> {
             Ok(Body { members: places.zip(found).collect() })
         }
         Err(error) => {
-            // Line and column tell the operator; the text may hold a password.
+            // Line and column are enough for the operator; the text may hold a password.
             let place = format!("no JSON object at line {}:{}", error.line(), error.column());
             Err(Rejection { reason: place.into(), ..refuse("") })
         }

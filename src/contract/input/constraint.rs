@@ -1,4 +1,4 @@
-//! What a contract demands of an input's text.
+//! The limits of an input's text: length, choices, base64.
 
 use toml::Spanned;
 
@@ -68,11 +68,11 @@ impl Constraint {
     }
 }
 
-/// How many bytes base64 stands for; nothing is decoded for it.
+/// The number of bytes that base64 stands for; nothing is decoded for it.
 ///
 /// Padding may be left out, as some encoders do. Line breaks (RFC 2045 §6.8) and the beginning of a
-/// `data:` URL (RFC 2397), as a browser's `FileReader` makes it, stand for nothing; the URL alphabet is
-/// not base64.
+/// `data:` URL (RFC 2397), as a browser's `FileReader` makes it, stand for nothing; the URL
+/// alphabet is not base64.
 fn decoded_length(text: &str) -> Option<usize> {
     let data = match text.strip_prefix("data:") {
         Some(url) => url.split_once(";base64,").filter(|(kind, _)| is_media_type(kind))?.1,
@@ -94,7 +94,7 @@ fn decoded_length(text: &str) -> Option<usize> {
     (is_whole && rest != 1).then_some(digits / 4 * 3 + rest.saturating_sub(1))
 }
 
-/// What a `data:` URL may say of its data; it is given back as it came.
+/// The media type of a `data:` URL; it is given back as it came.
 fn is_media_type(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/+-._;=".contains(&byte);
     text.len() <= 128 && text.bytes().all(is_plain)

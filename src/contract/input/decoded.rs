@@ -12,7 +12,7 @@ use crate::operation::{
 };
 use crate::secret::Secret;
 
-/// What a request gave.
+/// The typed inputs of a request.
 #[derive(Default)]
 pub(crate) struct DecodedInputs {
     principal: Option<Principal>,
@@ -34,7 +34,7 @@ pub(crate) struct DecodedInputs {
 }
 
 impl DecodedInputs {
-    /// Starts with who asks.
+    /// Starts with the principal that the access token proved.
     pub(crate) fn by(principal: Option<Principal>) -> Self {
         Self { principal, ..Self::default() }
     }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// What stands at one path.
+/// The content of one path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum JsonMember {
     /// Nothing, or `null`.

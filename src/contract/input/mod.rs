@@ -19,28 +19,28 @@ use crate::contract::input::source::InputSource;
 use crate::document::{Node, NodeTable, NodeValue, Report, suggestion};
 use crate::operation::{ErrorCode, Input, InputKind, Operation, Provider, trim_blanks};
 
-/// How an input of an endpoint is read.
+/// The rule of one input: where it comes from, whether it is required, its limits.
 #[derive(Clone, Debug)]
 pub(crate) struct InputRule {
-    /// What it is to the operation.
+    /// The input of the operation that it becomes.
     pub(crate) target: Target,
-    /// Where it may stand; the first place with a value wins.
+    /// Its sources; the first with a value wins.
     pub(crate) sources: Vec<InputSource>,
     /// Whether a request without it is at fault.
     pub(crate) required: bool,
     /// Whether 64 hex digits may stand for the SHA-256 of a password.
     pub(crate) may_be_hashed: bool,
-    /// What text of another form is answered as, unless as invalid input.
+    /// The error kind of malformed text; default invalid input.
     pub(crate) malformed: Option<ErrorCode>,
     /// The contract's message when it is at fault.
     pub(crate) message: Option<String>,
     /// Its limits.
     pub(crate) constraint: Constraint,
-    /// Where the rule stands in the file.
+    /// Place in the file.
     pub(crate) span: Range<usize>,
 }
 
-/// What an input is to the operation.
+/// The input of the operation that a rule reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// One of the operation's own.
@@ -188,7 +188,7 @@ impl InputRule {
         }
     }
 
-    /// What was typed, without what people and keyboards put around it: blanks around a name, and
+    /// The text without what people and keyboards put around it: blanks around a name, and
     /// between the digits of a code whatever groups them; wide digits are digits.
     pub(crate) fn as_meant<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match self.target {
@@ -233,10 +233,10 @@ fn digit_of_code(c: char) -> Option<char> {
     }
 }
 
-/// The names that [`crate::operation::LogoutScope`] tells apart.
+/// The names that [`crate::operation::LogoutScope`] distinguishes.
 const SCOPES: [&str; 3] = ["session", "refresh_tokens", "global"];
 
-/// What an operation does without, unless the contract asks for it.
+/// The inputs that an operation does without, unless the contract asks for them.
 const NEEDED_IF_MAPPED: [Input; 2] = [Input::PreviousAccessToken, Input::NewPassword];
 
 fn read_malformed(section: &mut NodeTable<'_>, report: &mut Report) -> Option<ErrorCode> {

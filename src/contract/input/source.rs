@@ -1,18 +1,18 @@
-//! Where an input comes from: `body:user.email`, `query:scope`, `cookie:refresh`, `bearer`.
+//! The source of an input: `body:user.email`, `query:scope`, `cookie:refresh`, `bearer`.
 
 use crate::document::suggestion;
 use std::fmt;
 
 use http::HeaderName;
 
-/// A place in a request.
+/// The place in a request that an input comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum InputSource {
     /// A member of JSON, names joined by dots, or the field of a form of that very name.
     Body(String),
     /// A parameter of the query.
     Query(String),
-    /// What stood for `{name}` in the endpoint's path.
+    /// The segment that stands for `{name}` in the endpoint's path.
     Path(String),
     /// A request header.
     Header(HeaderName),

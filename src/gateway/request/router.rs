@@ -11,7 +11,7 @@ use crate::operation::{ErrorCode, Rejection};
 use crate::path::PathPattern;
 use crate::path::tree::PathTree;
 
-/// Where a site's public keys are (RFC 8414 §3 and practice).
+/// The path of a site's public keys (RFC 8414 §3 and practice).
 pub(crate) const JWKS_PATH: &str = "/.well-known/jwks.json";
 
 /// Everything that a site answers, by path and method.
@@ -21,7 +21,7 @@ pub(crate) struct Router {
     routes: PathTree<Vec<Choice>>,
 }
 
-/// What a request is for.
+/// The target of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// An endpoint of the contract, by its place in it.
