@@ -1,4 +1,4 @@
-//! `munjigi contract`: which auth APIs there are, what one looks like, and whether a file is one.
+//! `munjigi contract`: lists, shows and checks contracts.
 
 mod page;
 mod pretty;

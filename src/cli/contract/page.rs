@@ -1,4 +1,4 @@
-//! A contract on one page: what its document would say, made from the contract itself.
+//! A contract on one page: its documentation, made from the contract itself.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Lays JSON out over lines, its members in the order they have.
+//! Indents JSON, its members in their order.
 
 /// The same JSON, indented; a value that holds nothing stays on one line.
 pub(super) fn pretty(json: &str) -> String {

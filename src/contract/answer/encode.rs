@@ -1,4 +1,4 @@
-//! Turns outcomes and refusals into responses.
+//! Encodes outcomes and rejections as responses.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(crate) fn encode(
     response
 }
 
-/// Encodes a refusal.
+/// Encodes a rejection, by the table of `[errors]`.
 pub(crate) fn refuse(
     contract: &Contract,
     endpoint: Option<&Endpoint>,
@@ -44,19 +44,19 @@ pub(crate) fn refuse(
 ) -> Response<Bytes> {
     let own = endpoint.and_then(|endpoint| endpoint.error_answers.get(&rejection.code));
     let mut response = match own.or_else(|| contract.error_answers.get(&rejection.code)) {
-        Some(refusal) => {
+        Some(answer) => {
             let problem = rejection.problem.as_ref();
             let words = problem.map(|problem| in_clients_words(endpoint, problem));
             let fault = problem.zip(words).map(|(problem, (field, _))| InputFault {
                 field,
                 problem: contract.problems.of(problem.kind),
             });
-            let values = SlotValues::of_refusal(rejection.code, fault, refusal.status, context);
+            let values = SlotValues::of_refusal(rejection.code, fault, answer.status, context);
             let bytes = match words.and_then(|(_, message)| message) {
-                Some(message) => write(&refusal.body, values.with_message(Some(message))),
-                None => render(&refusal.body, refusal.message.as_ref(), values),
+                Some(message) => write(&answer.body, values.with_message(Some(message))),
+                None => render(&answer.body, answer.message.as_ref(), values),
             };
-            respond(refusal.status, Some(bytes), &contract.error_type)
+            respond(answer.status, Some(bytes), &contract.error_type)
         }
         // Loading refuses a contract that lacks a kind; the status alone still says what happened.
         None => {
