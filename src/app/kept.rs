@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::app::assemble::AssembleError;
-use crate::auth::password::PasswordPool;
-use crate::auth::seen::SeenSessions;
+use crate::auth::passwords::pool::PasswordPool;
+use crate::auth::seen_sessions::SeenSessions;
 use crate::auth::throttle::Throttle;
 use crate::config::{Config, Fault, Faults, RouteConfig, UpstreamConfig, UpstreamRef};
 use crate::gateway::upstream::{Upstream, UpstreamError};

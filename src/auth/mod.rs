@@ -4,26 +4,12 @@
 //! taken it in. When the store does not acknowledge, the client is told so (503); what the client
 //! wanted refused is refused at this node all the same.
 
-mod account;
-mod change_password;
-mod check_token;
-mod code;
-pub(crate) mod imported;
-mod issue;
-mod login;
-mod logout;
-pub mod password;
+pub(crate) mod access_token;
+mod operations;
+pub mod passwords;
 mod random;
-mod refresh;
-mod reset;
-pub(crate) mod scrutiny;
-pub mod seen;
-mod sessions;
-mod sign_up;
-mod social_login;
+pub mod seen_sessions;
 pub mod throttle;
-mod verification;
-mod verifier;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,9 +24,9 @@ use crate::store::{CodePurpose, Store};
 use crate::token::SiteTokens;
 use crate::vault::Vault;
 
-use password::PasswordPool;
-use seen::SeenSessions;
-use sign_up::NewAccount;
+use operations::sign_up::NewAccount;
+use passwords::pool::PasswordPool;
+use seen_sessions::SeenSessions;
 use throttle::Throttle;
 
 /// What operations stand on; lives as long as the process.

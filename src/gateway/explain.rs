@@ -8,7 +8,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde::Serialize;
 
-use crate::auth::scrutiny::{Scrutiny, Standing};
+use crate::auth::access_token::{Scrutiny, Standing};
 use crate::clock::Now;
 use crate::config::{HostHeader, RouteAuth, RouteConfig, WhenStale};
 use crate::gateway::access::authenticate::examine;

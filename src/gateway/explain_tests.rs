@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::{ExplainedTarget, Explanation, explain};
-use crate::auth::password::PasswordPool;
+use crate::auth::passwords::pool::PasswordPool;
 use crate::auth::throttle::Throttle;
 use crate::auth::{AuthSettings, AuthSite};
 use crate::clock::{BootTime, Now, Timestamp};

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use http::HeaderMap;
 
-use crate::auth::scrutiny::Scrutiny;
+use crate::auth::access_token::Scrutiny;
 use crate::config::{RouteAuth, WhenStale};
 use crate::gateway::Gateway;
 use crate::gateway::access::authenticate::examine;

@@ -25,7 +25,7 @@ pub(crate) struct Gateway {
     pub relay: Relay,
     pub revoking: Option<Revoking>,
     pub refreshing: Option<Refreshing>,
-    /// The refresh tokens whose access tokens it has seen in this process (`auth/seen.rs`).
+    /// The refresh tokens whose access tokens it has seen in this process (`auth/seen_sessions.rs`).
     pub seen: u8,
     /// What it has told a client to be revoked.
     pub acknowledged: Set,
@@ -92,7 +92,7 @@ pub(crate) enum Stage {
     Done,
 }
 
-/// A refresh under way (`auth/refresh.rs`, `store/redis/sessions/rotation.rs`).
+/// A refresh under way (`auth/operations/refresh.rs`, `store/redis/sessions/rotation.rs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Refreshing {
     pub presented: u8,

@@ -6,7 +6,7 @@ use crate::step::What;
 use crate::walk::Walk;
 
 impl Walk<'_> {
-    /// `auth/logout.rs`, `journal/store.rs` (`keep`, `both`), `journal/writer.rs`,
+    /// `auth/operations/logout.rs`, `journal/store.rs` (`keep`, `both`), `journal/writer.rs`,
     /// `store/redis/sessions/session.rs` (`log_out`): list, then file and Redis at once, then the answer.
     pub(crate) fn revoking(&mut self) {
         let product = *self.product;

@@ -9,7 +9,7 @@ pub(crate) struct Product {
     pub waits_for_file: bool,
     /// `journal/store.rs`, `both`: Redis has it before it is acknowledged.
     pub waits_for_redis: bool,
-    /// `auth/logout.rs`: what was not acknowledged holds here all the same.
+    /// `auth/operations/logout.rs`: what was not acknowledged holds here all the same.
     pub keeps_what_failed: bool,
     /// `store/redis/feed/mod.rs`, `beat`: contact is as old as its question.
     pub dates_contact_by_question: bool,
@@ -37,7 +37,7 @@ pub(crate) struct Product {
     pub unites: bool,
     /// `store/redis/sessions/rotation.rs`, `exchange`: a revoked session is not refreshed.
     pub refresh_asks: bool,
-    /// `auth/refresh.rs`, `grace`: reuse is none while the successor shows no sign of life.
+    /// `auth/operations/refresh.rs`, `grace`: reuse is none while the successor shows no sign of life.
     pub gives_lost_answers: bool,
     /// `rotate.lua`: compares and rotates in one step.
     pub rotates_at_once: bool,

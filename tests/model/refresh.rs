@@ -9,7 +9,7 @@ use crate::step::What;
 use crate::walk::Walk;
 
 impl Walk<'_> {
-    /// `auth/refresh.rs`, `store/redis/sessions/rotation.rs`, `rotate.lua`.
+    /// `auth/operations/refresh.rs`, `store/redis/sessions/rotation.rs`, `rotate.lua`.
     pub(crate) fn refreshing(&mut self) {
         let product = *self.product;
         if !self.gateway().is_linked {
@@ -67,7 +67,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A client shows the access token that came with a refresh token (`auth/scrutiny.rs`).
+    /// A client shows the access token that came with a refresh token (`auth/access_token.rs`).
     pub(crate) fn showing(&mut self) {
         for refresh in self.before.successors.into_iter().flatten() {
             self.does(What::Show, |_, own| own.seen |= 1 << refresh);

@@ -155,7 +155,7 @@ async fn an_outdated_verifier_is_renewed_by_the_next_login() {
     let stronger = PasswordConfig { iterations: 2, ..cheap_passwords() };
     let mut node = node;
     Arc::make_mut(&mut node.site.settings).passwords =
-        Arc::new(crate::auth::password::PasswordPool::new(&stronger).unwrap());
+        Arc::new(crate::auth::passwords::pool::PasswordPool::new(&stronger).unwrap());
 
     let tokens = node.login().await;
 

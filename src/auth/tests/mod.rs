@@ -17,7 +17,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::password::PasswordPool;
+use super::passwords::pool::PasswordPool;
 use super::throttle::Throttle;
 use super::{Auth, AuthSettings, AuthSite};
 use crate::clock::{BootTime, Now, Timestamp};

@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::app::App;
-use crate::auth::password::PasswordPool;
+use crate::auth::passwords::pool::PasswordPool;
 use crate::clock::Timestamp;
 use crate::config;
 use crate::config::{Config, HostPort, Origin, UpstreamUrl};

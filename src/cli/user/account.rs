@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::imported::{HashFault, ImportedHash};
-use crate::auth::password::fault_of_verifier;
+use crate::auth::passwords::imported::{HashFault, ImportedHash};
+use crate::auth::passwords::pool::fault_of_verifier;
 use crate::clock::Timestamp;
 use crate::operation::IdentityError;
 use crate::store::{NewUser, User};

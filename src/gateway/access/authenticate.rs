@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::auth::scrutiny::{Scrutiny, Standing};
+use crate::auth::access_token::{Scrutiny, Standing};
 use crate::clock::Now;
 use crate::config::RouteAuth;
 use crate::operation::{ErrorCode, Rejection};

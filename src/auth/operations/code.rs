@@ -47,7 +47,7 @@ static WRONG: LazyLock<[Bound; 2]> = LazyLock::new(|| {
 impl Auth {
     /// Mails a code, if there is anybody to mail it to; an address that is mailed too often gets
     /// the same answer, and no mail.
-    pub(super) async fn request_code(
+    pub(in crate::auth) async fn request_code(
         &self,
         site: &AuthSite,
         purpose: CodePurpose,
@@ -86,7 +86,7 @@ impl Auth {
     /// [`ErrorCode::InvalidCode`] for a code that is wrong, used, expired or guessed too often, and
     /// for an address without an account: they cost the same. [`ErrorCode::RateLimited`] where too
     /// many codes of the address were wrong.
-    pub(super) async fn redeem_code(
+    pub(in crate::auth) async fn redeem_code(
         &self,
         site: &AuthSite,
         purpose: CodePurpose,
@@ -134,18 +134,18 @@ impl Auth {
 ///
 /// # Errors
 /// 503 when mail is off.
-pub(super) fn outbox(site: &AuthSite) -> Result<&Outbox, Rejection> {
+pub(in crate::auth) fn outbox(site: &AuthSite) -> Result<&Outbox, Rejection> {
     let off = || Rejection::new(ErrorCode::ServiceUnavailable, "mail is off");
     site.settings.mails.as_deref().ok_or_else(off)
 }
 
 /// What a client is told when a mail could not be written.
-pub(super) fn mail_failure(error: &MailError) -> Rejection {
+pub(in crate::auth) fn mail_failure(error: &MailError) -> Rejection {
     Rejection::internal(format!("a mail could not be written: {error}"))
 }
 
 /// What is answered where a code was right and its account is not there any more.
-pub(super) fn no_account() -> Rejection {
+pub(in crate::auth) fn no_account() -> Rejection {
     refusal("the code was right, but the account is disabled or gone")
 }
 

@@ -1,14 +1,14 @@
 //! Log-out: revokes the presented token and ends its session, or all of the user's, with or
 //! without the access tokens of the others.
 
-use crate::auth::account::user_of;
+use crate::auth::operations::account::user_of;
 use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::operation::{LogoutScope, Outcome, Principal, Rejection, Revocation, Revoked};
 use crate::store::{StoreError, UserChange};
 
 impl Auth {
-    pub(super) async fn logout(
+    pub(in crate::auth) async fn logout(
         &self,
         site: &AuthSite,
         principal: &Principal,

@@ -16,8 +16,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use subtle::ConstantTimeEq;
 
-use crate::auth::verifier;
-use crate::auth::verifier::{Digest, SHORTEST_OUTPUT};
+use crate::auth::passwords::verifier;
+use crate::auth::passwords::verifier::{Digest, SHORTEST_OUTPUT};
 
 /// A hash that was made elsewhere.
 #[derive(Clone, PartialEq)]

@@ -19,7 +19,7 @@ impl Auth {
     ///
     /// `None` when the account was disabled or removed, or its generation raised, since `user` was
     /// read.
-    pub(super) async fn open_session(
+    pub(in crate::auth) async fn open_session(
         &self,
         site: &AuthSite,
         caller: &Caller,
@@ -85,7 +85,11 @@ impl Auth {
 
     /// Refuses to issue what would be refused at once: the key that signs is revoked, and its
     /// successor is not in use yet.
-    pub(super) fn check_signer(&self, site: &AuthSite, now: Timestamp) -> Result<(), Rejection> {
+    pub(in crate::auth) fn check_signer(
+        &self,
+        site: &AuthSite,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
         let lives = |key| !self.revocations.holds(&key, now);
         if site.tokens.signing_key().is_some_and(lives) {
             return Ok(());
@@ -96,7 +100,7 @@ impl Auth {
 
     /// Makes an access token, for a user with these attributes, of a session that ends at the given
     /// instant.
-    pub(super) async fn issue_access(
+    pub(in crate::auth) async fn issue_access(
         &self,
         site: &AuthSite,
         (user, attributes): (&User, &BTreeMap<String, serde_json::Value>),

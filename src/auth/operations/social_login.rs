@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::auth::login::{count, look_up_failure};
+use crate::auth::operations::login::{count, look_up_failure};
 use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::config::SocialJoin;
@@ -32,7 +32,7 @@ enum Address {
 }
 
 impl Auth {
-    pub(super) async fn social_login(
+    pub(in crate::auth) async fn social_login(
         &self,
         site: &AuthSite,
         caller: &Caller,

@@ -6,7 +6,7 @@ use crate::operation::{Identifier, Outcome, Principal, Rejection, UserId, UserVi
 use crate::store::{Lookup, User, UserChange};
 
 impl Auth {
-    pub(super) async fn me(
+    pub(in crate::auth) async fn me(
         &self,
         site: &AuthSite,
         principal: &Principal,
@@ -16,7 +16,7 @@ impl Auth {
     }
 
     /// Changes an account, and refuses here what ends with that; `None` when it is gone.
-    pub(super) async fn change_account(
+    pub(in crate::auth) async fn change_account(
         &self,
         site: &AuthSite,
         user: UserId,
@@ -32,7 +32,7 @@ impl Auth {
     }
 
     /// Finds the account that a token speaks for.
-    pub(super) async fn account_of(
+    pub(in crate::auth) async fn account_of(
         &self,
         site: &AuthSite,
         principal: &Principal,
@@ -56,13 +56,13 @@ const fn is_older(principal: &Principal, user: &User) -> bool {
 
 /// The account's number in a token's subject; `None` where an operator's own key names someone
 /// else. Only the number as this gateway writes it counts: no sign, no leading zero.
-pub(super) fn user_of(principal: &Principal) -> Option<UserId> {
+pub(in crate::auth) fn user_of(principal: &Principal) -> Option<UserId> {
     let user = principal.subject.parse().map(UserId).ok()?;
     (user.to_string() == principal.subject).then_some(user)
 }
 
 /// What is answered to a token whose subject is no account's number.
-pub(super) fn no_account() -> Rejection {
+pub(in crate::auth) fn no_account() -> Rejection {
     Rejection::invalid_token("the token's subject is no account's number")
 }
 

@@ -3,7 +3,7 @@
 //! The SHA-256 comes first so that one stored value serves contracts whose clients send the
 //! password and contracts whose clients send its hash. What was imported is checked as it is, with
 //! the password itself. All of this blocks for tens of milliseconds;
-//! [`crate::auth::password::PasswordPool`] runs it where that does no harm.
+//! [`crate::auth::passwords::pool::PasswordPool`] runs it where that does no harm.
 
 use std::time::Instant;
 
@@ -11,8 +11,8 @@ use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use aws_lc_rs::{digest, rand};
 
-use crate::auth::imported::ImportedHash;
-use crate::auth::password::PasswordError;
+use crate::auth::passwords::imported::ImportedHash;
+use crate::auth::passwords::pool::PasswordError;
 use crate::config::PasswordConfig;
 use crate::operation::{Password, precis};
 use crate::secret::Secret;
@@ -20,7 +20,7 @@ use crate::telemetry::metric;
 
 /// Makes and checks verifiers under the configured parameters.
 #[derive(Debug)]
-pub(super) struct Verifiers {
+pub(in crate::auth) struct Verifiers {
     params: Params,
     pepper: Secret<String>,
     /// Checked where there is nothing to check, so that both take the same time.
@@ -29,7 +29,7 @@ pub(super) struct Verifiers {
 
 /// The lower-case hex SHA-256 of a password.
 #[derive(Clone, Debug)]
-pub(super) struct Digest(Secret<String>);
+pub(in crate::auth) struct Digest(Secret<String>);
 
 /// Above these, a verifier in the store is taken for damage or an attack, and not computed.
 const MOST_MEMORY_KIB: u32 = 1024 * 1024;
@@ -37,11 +37,11 @@ const MOST_ITERATIONS: u32 = 50;
 const MOST_LANES: u32 = 64;
 
 /// Shorter output makes a guess too likely to match.
-pub(super) const SHORTEST_OUTPUT: usize = 16;
+pub(in crate::auth) const SHORTEST_OUTPUT: usize = 16;
 
 impl Verifiers {
     /// Takes the configured parameters.
-    pub(super) fn new(config: &PasswordConfig) -> Result<Self, PasswordError> {
+    pub(in crate::auth) fn new(config: &PasswordConfig) -> Result<Self, PasswordError> {
         let memory = u32::try_from(config.memory.0 / 1024).unwrap_or(u32::MAX);
         let params = Params::new(memory, config.iterations, config.parallelism, None)
             .map_err(PasswordError::Parameters)?;
@@ -57,7 +57,7 @@ impl Verifiers {
     }
 
     /// Makes a verifier (PHC string).
-    pub(super) fn make(&self, digest: &Digest) -> Result<String, PasswordError> {
+    pub(in crate::auth) fn make(&self, digest: &Digest) -> Result<String, PasswordError> {
         let salt = random_salt()?;
         timed(|| self.argon()?.hash_password_with_salt(digest.as_bytes(), &salt))
             .map(|hash| hash.to_string())
@@ -66,7 +66,11 @@ impl Verifiers {
 
     /// Returns what a password stands for if a verifier was made from it; `None` costs the same
     /// where there is no verifier, or one that cannot be used.
-    pub(super) fn prove(&self, password: &Password, verifier: Option<&str>) -> Option<Digest> {
+    pub(in crate::auth) fn prove(
+        &self,
+        password: &Password,
+        verifier: Option<&str>,
+    ) -> Option<Digest> {
         if let Some(Some(Ok(imported))) = verifier.map(ImportedHash::from_stored) {
             // A hash that stands for a password cannot be checked against another hash of it.
             let forms = forms(password);
@@ -99,7 +103,7 @@ impl Verifiers {
     }
 
     /// Whether a verifier was imported, or made under other parameters than are configured now.
-    pub(super) fn is_outdated(&self, verifier: &str) -> bool {
+    pub(in crate::auth) fn is_outdated(&self, verifier: &str) -> bool {
         if let Some(imported) = ImportedHash::from_stored(verifier) {
             return imported.is_ok();
         }
@@ -125,14 +129,14 @@ impl Digest {
     }
 
     /// What a new password stands for.
-    pub(super) fn of_new(password: &Password) -> Self {
+    pub(in crate::auth) fn of_new(password: &Password) -> Self {
         let text = password.text.expose();
         let hashed = password.may_be_hashed.then(|| Self::read(text)).flatten();
         hashed.unwrap_or_else(|| Self::of(precis::opaque(text).expose()))
     }
 
     /// Whether a password arrived as 64 hex digits where the contract allows that.
-    pub(super) fn is_hashed(password: &Password) -> bool {
+    pub(in crate::auth) fn is_hashed(password: &Password) -> bool {
         password.may_be_hashed && Self::read(password.text.expose()).is_some()
     }
 
@@ -141,7 +145,7 @@ impl Digest {
         is_digest.then(|| Self(Secret::new(text.to_ascii_lowercase())))
     }
 
-    pub(super) fn of(text: &str) -> Self {
+    pub(in crate::auth) fn of(text: &str) -> Self {
         let hash = digest::digest(&digest::SHA256, text.as_bytes());
         // With room for all of it from the start, no copy of a part is left behind.
         let mut hex = String::with_capacity(64);
@@ -150,13 +154,13 @@ impl Digest {
         Self(Secret::new(hex))
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(in crate::auth) fn as_bytes(&self) -> &[u8] {
         self.0.expose().as_bytes()
     }
 }
 
 /// Reads a stored verifier; the error says why it is not to be computed.
-pub(super) fn usable(verifier: &str) -> Result<PasswordHash, &'static str> {
+pub(in crate::auth) fn usable(verifier: &str) -> Result<PasswordHash, &'static str> {
     if ImportedHash::from_stored(verifier).is_some() {
         return Err("it was imported, and is not to be computed");
     }
@@ -173,7 +177,7 @@ pub(super) fn usable(verifier: &str) -> Result<PasswordHash, &'static str> {
     Ok(hash)
 }
 
-pub(super) fn check_cost(params: &Params) -> Result<(), &'static str> {
+pub(in crate::auth) fn check_cost(params: &Params) -> Result<(), &'static str> {
     let affordable = params.m_cost() <= MOST_MEMORY_KIB
         && params.t_cost() <= MOST_ITERATIONS
         && params.p_cost() <= MOST_LANES;

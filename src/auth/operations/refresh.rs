@@ -14,7 +14,7 @@
 use std::slice;
 use std::time::Duration;
 
-use crate::auth::account::user_of;
+use crate::auth::operations::account::user_of;
 use crate::auth::{Auth, AuthSite};
 use crate::clock::{Now, Timestamp};
 use crate::operation::{
@@ -36,7 +36,7 @@ struct Refreshable<'t> {
 }
 
 impl Auth {
-    pub(super) async fn refresh(
+    pub(in crate::auth) async fn refresh(
         &self,
         site: &AuthSite,
         caller: &Caller,

@@ -7,7 +7,7 @@ use crate::operation::{Caller, ErrorCode, Input, Outcome, Password, Principal, R
 use crate::store::{Lookup, UserChange};
 
 impl Auth {
-    pub(super) async fn change_password(
+    pub(in crate::auth) async fn change_password(
         &self,
         site: &AuthSite,
         caller: &Caller,

@@ -11,7 +11,7 @@ impl Auth {
     /// # Errors
     /// 401 when the token is not sound or is revoked. While revocation is stale: as `when_stale`
     /// says, 503 where that is `reject`, or where the store is asked and does not answer.
-    pub(super) async fn check_token(
+    pub(in crate::auth) async fn check_token(
         &self,
         site: &AuthSite,
         token: Secret<String>,

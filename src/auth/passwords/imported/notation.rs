@@ -6,7 +6,7 @@ use argon2::{Algorithm, PasswordHash, Version};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, alphabet};
 
-use crate::auth::imported::{BcryptOver, Form, HashFault, Pbkdf2Digest};
+use crate::auth::passwords::imported::{BcryptOver, Form, HashFault, Pbkdf2Digest};
 use crate::encoding::decode_hex;
 
 /// Padded or not.

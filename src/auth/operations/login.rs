@@ -2,7 +2,7 @@
 
 use futures_util::future::join;
 
-use crate::auth::password::Proof;
+use crate::auth::passwords::pool::Proof;
 use crate::auth::throttle::Account;
 use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
@@ -11,7 +11,7 @@ use crate::store::{Lookup, StoreError, User, UserChange};
 use crate::telemetry::metric;
 
 impl Auth {
-    pub(super) async fn login(
+    pub(in crate::auth) async fn login(
         &self,
         site: &AuthSite,
         caller: &Caller,
@@ -88,14 +88,14 @@ impl Auth {
 }
 
 /// Counts a login, of whatever kind.
-pub(super) fn count(site: &AuthSite, outcome: &Result<Outcome, Rejection>) {
+pub(in crate::auth) fn count(site: &AuthSite, outcome: &Result<Outcome, Rejection>) {
     let result = outcome.as_ref().map_or_else(|rejection| rejection.code.name(), |_| "success");
     let issuer = site.tokens.policy().issuer.clone();
     metrics::counter!(metric::LOGINS, "site" => issuer, "result" => result).increment(1);
 }
 
 /// The refusal of a login whose account could not be looked up.
-pub(super) fn look_up_failure(error: StoreError) -> Rejection {
+pub(in crate::auth) fn look_up_failure(error: StoreError) -> Rejection {
     match error {
         StoreError::TimedOut(_) => {
             Rejection { code: ErrorCode::LookupTimeout, ..Rejection::from(error) }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use crate::auth::AuthSite;
-use crate::auth::seen::SeenSessions;
+use crate::auth::seen_sessions::SeenSessions;
 use crate::clock::{Now, Timestamp};
 use crate::config::WhenStale;
 use crate::operation::{Operation, Rejection, RevocationKey};

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::auth::code::{mail_failure, no_account, outbox};
+use crate::auth::operations::code::{mail_failure, no_account, outbox};
 use crate::auth::random::Alphabet;
 use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
@@ -25,7 +25,7 @@ const MAIL_LIFETIME: Duration = Duration::from_hours(24);
 
 impl Auth {
     /// Sets a password for a mailed code; with `new` absent it makes one and mails it.
-    pub(super) async fn confirm_reset(
+    pub(in crate::auth) async fn confirm_reset(
         &self,
         site: &AuthSite,
         (email, code): (&Email, &Secret<String>),

@@ -1,6 +1,6 @@
 //! A user's sessions of this site: listed, and ended by name.
 
-use crate::auth::account::{no_account, user_of};
+use crate::auth::operations::account::{no_account, user_of};
 use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::operation::{
@@ -9,7 +9,7 @@ use crate::operation::{
 use crate::store::Session;
 
 impl Auth {
-    pub(super) async fn sessions(
+    pub(in crate::auth) async fn sessions(
         &self,
         site: &AuthSite,
         principal: &Principal,
@@ -27,7 +27,7 @@ impl Auth {
         Ok(Outcome::Sessions { sessions: sessions.collect() })
     }
 
-    pub(super) async fn end_session(
+    pub(in crate::auth) async fn end_session(
         &self,
         site: &AuthSite,
         principal: &Principal,

@@ -1,6 +1,6 @@
 //! Proof of an address by a mailed code.
 
-use crate::auth::code::no_account;
+use crate::auth::operations::code::no_account;
 use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::operation::{Email, Outcome, Rejection};
@@ -8,7 +8,7 @@ use crate::secret::Secret;
 use crate::store::{CodePurpose, UserChange};
 
 impl Auth {
-    pub(super) async fn confirm_verification(
+    pub(in crate::auth) async fn confirm_verification(
         &self,
         site: &AuthSite,
         (email, code): (&Email, &Secret<String>),

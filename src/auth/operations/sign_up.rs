@@ -11,16 +11,16 @@ use crate::store::NewUser;
 
 /// The account that was asked for.
 #[derive(Debug)]
-pub(super) struct NewAccount {
-    pub(super) email: Option<Email>,
-    pub(super) username: Option<Username>,
-    pub(super) password: Password,
-    pub(super) role: Option<String>,
-    pub(super) attributes: BTreeMap<String, serde_json::Value>,
+pub(in crate::auth) struct NewAccount {
+    pub(in crate::auth) email: Option<Email>,
+    pub(in crate::auth) username: Option<Username>,
+    pub(in crate::auth) password: Password,
+    pub(in crate::auth) role: Option<String>,
+    pub(in crate::auth) attributes: BTreeMap<String, serde_json::Value>,
 }
 
 impl Auth {
-    pub(super) async fn sign_up(
+    pub(in crate::auth) async fn sign_up(
         &self,
         site: &AuthSite,
         account: NewAccount,

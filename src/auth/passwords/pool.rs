@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::auth::imported::ImportedHash;
-use crate::auth::verifier;
-use crate::auth::verifier::{Digest, Verifiers};
+use crate::auth::passwords::imported::ImportedHash;
+use crate::auth::passwords::verifier;
+use crate::auth::passwords::verifier::{Digest, Verifiers};
 use crate::config::PasswordConfig;
 use crate::operation::precis::opaque;
 use crate::operation::{Input, Password, Problem, ProblemKind, Rejection};
@@ -23,9 +23,9 @@ use crate::telemetry::metric;
 pub struct PasswordPool {
     verifiers: Arc<Verifiers>,
     /// One for each hash that runs.
-    pub(super) places: Arc<Semaphore>,
+    pub(in crate::auth) places: Arc<Semaphore>,
     /// One for each that runs or waits.
-    pub(super) tickets: Arc<Semaphore>,
+    pub(in crate::auth) tickets: Arc<Semaphore>,
     min_length: usize,
     max_length: usize,
 }
