@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use munjigi::app::kept::Kept;
+use munjigi::app::reload_state::ReloadState;
 use munjigi::app::{assemble, keys};
 use munjigi::auth::{Auth, AuthSite};
 use munjigi::clock::Now;
@@ -67,7 +67,7 @@ async fn gateway(folder: &std::path::Path) -> (Auth, AuthSite) {
     let now = Now::read().wall;
     let contracts = assemble::contracts(&config).expect("contracts");
     let store = assemble::open_store(&config.store).await.expect("a store");
-    let kept = Kept::new(&config).expect("the parts");
+    let kept = ReloadState::new(&config).expect("the parts");
     let vault = keys::vault(store.as_ref(), now).await.expect("a vault");
     let settings = assemble::settings(&config, &contracts, &kept, &vault).expect("settings");
     let sites = assemble::sites(&config, &contracts, &settings, store.as_ref(), now).await;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::app::blame::{blame_keys, fault, foreign_attributes};
-use crate::app::kept::Kept;
 use crate::app::keys::{site_tokens, vault};
+use crate::app::reload_state::ReloadState;
 use crate::auth::{AuthSettings, AuthSite};
 use crate::clock::Timestamp;
 use crate::config::{
@@ -260,20 +260,21 @@ pub async fn sites(
 pub fn settings(
     config: &Config,
     contracts: &[Arc<Contract>],
-    kept: &Kept,
+    reload_state: &ReloadState,
     vault: &Arc<Vault>,
 ) -> Result<Arc<AuthSettings>, AssembleError> {
     let blame = |keys: &[&str], error: &dyn Error| Faults::of_setting(&config.source, keys, error);
     // Also where mail is off: a template at fault is said when it is written, not months later.
     let templates = Templates::read(config.ui.templates.as_deref())
         .map_err(|error| blame(&["ui", "templates"], &error))?;
-    let outbox = Outbox::open(&config.mail, templates, Arc::clone(vault), kept.nudge.clone())
-        .map_err(|error| blame(&["mail", "ca"], &error))?;
+    let outbox =
+        Outbox::open(&config.mail, templates, Arc::clone(vault), reload_state.nudge.clone())
+            .map_err(|error| blame(&["mail", "ca"], &error))?;
     let social = Social::new(&config.social).map_err(|error| blame(&["social", "ca"], &error))?;
     Ok(Arc::new(AuthSettings {
-        passwords: Arc::clone(&kept.passwords),
-        throttle: Arc::clone(&kept.throttle),
-        seen: Arc::clone(&kept.seen),
+        passwords: Arc::clone(&reload_state.passwords),
+        throttle: Arc::clone(&reload_state.throttle),
+        seen: Arc::clone(&reload_state.seen),
         mails: outbox.map(Arc::new),
         social: Arc::new(social),
         social_join: config.social.join,
@@ -293,8 +294,8 @@ pub async fn check(config: &Config, now: Timestamp) -> Result<Vec<Arc<Contract>>
     let memory = StoreConfig { url: StoreUrl::Memory, ..config.store.clone() };
     let store = open_store(&memory).await?;
     let vault = vault(store.as_ref(), now).await?;
-    let kept = Kept::new(config)?;
-    let settings = settings(config, &contracts, &kept, &vault)?;
+    let reload_state = ReloadState::new(config)?;
+    let settings = settings(config, &contracts, &reload_state, &vault)?;
     sites(config, &contracts, &settings, store.as_ref(), now).await?;
     Ok(contracts)
 }

@@ -6,13 +6,13 @@
 
 pub mod assemble;
 mod blame;
-pub mod caution;
 pub mod certificates;
 pub mod everybody_out;
-pub mod kept;
 pub mod keys;
+pub mod reload_state;
 mod renewal;
 mod waiting;
+pub mod warnings;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,11 +44,11 @@ use crate::telemetry::log::Shape;
 use crate::vault::Vault;
 
 use assemble::AssembleError;
-use caution::cautions;
 use certificates::server_config;
-use kept::Kept;
+use reload_state::ReloadState;
 use renewal::KeyRenewal;
 use waiting::WaitingEvents;
+use warnings::warnings;
 
 /// A running gateway.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub struct App {
     tls: Arc<ArcSwap<rustls::ServerConfig>>,
     /// What a reload keeps where its settings stay; held over a whole reload, so that two never
     /// mix.
-    kept: Arc<Mutex<Kept>>,
+    reload_state: Arc<Mutex<ReloadState>>,
     /// The store, where this node has a file of its own beside it.
     journaled: Option<Arc<Journaled>>,
     listening: Vec<SocketAddr>,
@@ -127,8 +127,8 @@ impl App {
         // takes none is in the log then, and the node is not ready.
         drop(store.writable().await);
         let vault = keys::vault(store.as_ref(), now).await?;
-        let kept = Kept::new(&config)?;
-        let snapshot = snapshot(&config, store.as_ref(), &kept, &vault, now).await?;
+        let reload_state = ReloadState::new(&config)?;
+        let snapshot = snapshot(&config, store.as_ref(), &reload_state, &vault, now).await?;
         let ended = everybody_out::of_a_backup(store.as_ref(), &snapshot, now).await;
         ended.map_err(|source| AssembleError::Store { store: store.describe(), source })?;
         let server_config = server_config(&config)?;
@@ -142,7 +142,7 @@ impl App {
         let gateway = Arc::new(Gateway::new(snapshot, auth, access_log));
 
         let mut tasks = start_feed(&store, &gateway.auth.revocations, &beside);
-        let courier = Courier::new(Arc::clone(&store), kept.nudge.clone());
+        let courier = Courier::new(Arc::clone(&store), reload_state.nudge.clone());
         let current = Arc::clone(&gateway);
         let outbox = move || current.snapshot.load().outbox().cloned();
         tasks.push(tokio::spawn(courier.run(outbox, beside.guard())));
@@ -151,17 +151,17 @@ impl App {
             tasks.push(tokio::spawn(events.tell_all(beside.guard())));
         }
         tasks.push(tokio::spawn(purge_hourly(store, beside.signal())));
-        let kept = Arc::new(Mutex::new(kept));
+        let reload_state = Arc::new(Mutex::new(reload_state));
         let renewal = KeyRenewal {
             gateway: Arc::clone(&gateway),
-            kept: Arc::clone(&kept),
+            reload_state: Arc::clone(&reload_state),
             changed: journaled.as_ref().map(|journaled| journaled.keys_changed()),
         };
         tasks.push(tokio::spawn(renewal.run(beside.signal())));
         let mut app = Self {
             gateway,
             tls: Arc::new(ArcSwap::new(server_config)),
-            kept,
+            reload_state,
             journaled,
             listening: Vec::new(),
             admin: None,
@@ -201,19 +201,19 @@ impl App {
     /// # Errors
     /// When it has faults, or changes a key that only a restart can change.
     pub async fn reload(&self, config: Config) -> Result<(), AppError> {
-        let mut kept = self.kept.lock().await;
+        let mut reload_state = self.reload_state.lock().await;
         let current = self.gateway.snapshot.load_full();
         let changes = restart_only_changes(&current.config, &config);
         if !changes.is_empty() {
             return Err(AppError::RestartNeeded(changes));
         }
-        let next_kept = kept.renewed(&current.config, &config)?;
+        let next_state = reload_state.reloaded(&current.config, &config)?;
         let Auth { store, vault, .. } = &self.gateway.auth;
-        let next = snapshot(&config, store.as_ref(), &next_kept, vault, Now::read().wall).await?;
+        let next = snapshot(&config, store.as_ref(), &next_state, vault, Now::read().wall).await?;
         let tls = server_config(&config)?;
         self.gateway.snapshot.store(Arc::new(next));
         self.tls.store(tls);
-        *kept = next_kept;
+        *reload_state = next_state;
         Ok(())
     }
 
@@ -280,17 +280,17 @@ const BESIDE_GRACE: Duration = Duration::from_secs(1);
 async fn snapshot(
     config: &Config,
     store: &dyn Store,
-    kept: &Kept,
+    reload_state: &ReloadState,
     vault: &Arc<Vault>,
     now: Timestamp,
 ) -> Result<Snapshot, AssembleError> {
     let contracts = assemble::contracts(config)?;
-    for caution in cautions(config, &contracts) {
-        tracing::warn!("{caution}");
+    for warning in warnings(config, &contracts) {
+        tracing::warn!("{warning}");
     }
-    let settings = assemble::settings(config, &contracts, kept, vault)?;
+    let settings = assemble::settings(config, &contracts, reload_state, vault)?;
     let parts = assemble::sites(config, &contracts, &settings, store, now).await?;
-    Ok(Snapshot::new(config.clone(), parts, &kept.upstreams))
+    Ok(Snapshot::new(config.clone(), parts, &reload_state.upstreams))
 }
 
 fn start_feed(

@@ -8,8 +8,8 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::app::assemble::AssembleError;
-use crate::app::kept::Kept;
 use crate::app::keys;
+use crate::app::reload_state::ReloadState;
 use crate::clock::Now;
 use crate::drain::Signal;
 use crate::gateway::Gateway;
@@ -23,7 +23,7 @@ use crate::token::SiteTokens;
 #[derive(Debug)]
 pub(super) struct KeyRenewal {
     pub(super) gateway: Arc<Gateway>,
-    pub(super) kept: Arc<Mutex<Kept>>,
+    pub(super) reload_state: Arc<Mutex<ReloadState>>,
     /// Told where the store's keys are found to be others (with a journal).
     pub(super) changed: Option<watch::Receiver<()>>,
 }
@@ -90,7 +90,7 @@ impl KeyRenewal {
     /// Only the keys are read again: all else stays as the latest reload settled it. Answers whether
     /// a successor is withheld: of a revoked key it always is, of none only until it `is_known`.
     async fn renew(&self, is_known: bool) -> Result<bool, AssembleError> {
-        let kept = self.kept.lock().await;
+        let reload_state = self.reload_state.lock().await;
         let current = self.gateway.snapshot.load_full();
         let (config, store) = (&current.config, self.gateway.auth.store.as_ref());
         let now = Now::read().wall;
@@ -105,7 +105,7 @@ impl KeyRenewal {
             renewed.not_issuing()
         };
         let parts = keys::with_keys_renewed(config, current.parts(), store, now, settle).await?;
-        let next = Snapshot::new(config.clone(), parts, &kept.upstreams);
+        let next = Snapshot::new(config.clone(), parts, &reload_state.upstreams);
         self.gateway.snapshot.store(Arc::new(next));
         Ok(is_withheld)
     }

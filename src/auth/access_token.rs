@@ -1,4 +1,4 @@
-//! Judges an access token: signature and claims, then whether it is revoked.
+//! Checks an access token: signature and claims, then whether it is revoked.
 //!
 //! The gateway's walk and [`crate::operation::Operation::CheckToken`] share it. While the list of
 //! revocations is fresh nothing here waits. A store outage is 503, never "invalid token".
@@ -18,9 +18,9 @@ use crate::store::Store;
 use crate::telemetry::metric;
 use crate::token::{RevocationKeys, RevokedBy, SiteTokens, TokenError, Verified};
 
-/// What a token is held against.
+/// The check of access tokens against a site's keys and the revocation list.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Scrutiny<'a> {
+pub(crate) struct AccessTokenCheck<'a> {
     /// The site's tokens.
     pub(crate) tokens: &'a SiteTokens,
     /// The list; `None` where there is none at hand (`explain` without a running gateway).
@@ -35,25 +35,25 @@ pub(crate) struct Scrutiny<'a> {
     takes_expired: bool,
 }
 
-/// How a sound token stands.
+/// The outcome of a check, for a token whose signature and claims hold.
 #[derive(Clone, Debug)]
-pub(crate) enum Standing {
+pub(crate) enum TokenStatus {
     /// It is not revoked.
-    Known(Arc<Verified>),
+    Accepted(Arc<Verified>),
     /// It is not revoked by a list that is stale (`when_stale = "accept"`).
-    KnownStale(Arc<Verified>),
+    AcceptedStale(Arc<Verified>),
     /// The store must be asked whether it is revoked (`when_stale = "ask"`).
-    ToAsk(Arc<Verified>),
+    NeedsStoreLookup(Arc<Verified>),
 }
 
 impl AuthSite {
-    /// What a token of the site is held against; a route may have its own `when_stale`.
-    pub(crate) fn scrutiny<'a>(
+    /// Makes the check of the site's tokens; a route may have its own `when_stale`.
+    pub(crate) fn token_check<'a>(
         &'a self,
         revocations: Option<&'a RevocationList>,
         when_stale: Option<WhenStale>,
-    ) -> Scrutiny<'a> {
-        Scrutiny {
+    ) -> AccessTokenCheck<'a> {
+        AccessTokenCheck {
             tokens: &self.tokens,
             revocations,
             max_staleness: self.settings.max_staleness,
@@ -64,7 +64,7 @@ impl AuthSite {
     }
 }
 
-impl Scrutiny<'_> {
+impl AccessTokenCheck<'_> {
     /// For a caller of an endpoint: who wants to log out may do so with a token that has expired.
     pub(crate) fn for_operation(self, operation: Operation) -> Self {
         Self { takes_expired: operation == Operation::Logout, ..self }
@@ -74,15 +74,16 @@ impl Scrutiny<'_> {
     ///
     /// # Errors
     /// 401 for a token that is not sound or is revoked; 503 while revocation is unread or stale.
-    pub(crate) fn judge(&self, token: &str, now: Now) -> Result<Standing, Rejection> {
+    pub(crate) fn check(&self, token: &str, now: Now) -> Result<TokenStatus, Rejection> {
         let verified = self.verify(token, now.wall);
-        let verified = verified
-            .map_err(|error| self.cannot_know(&error, now).unwrap_or_else(|| invalid(&error)))?;
+        let verified = verified.map_err(|error| {
+            self.unknown_key_while_stale(&error, now).unwrap_or_else(|| invalid(&error))
+        })?;
         if let Some((session, made_at)) = verified.shown_first() {
             self.seen.note(session, made_at);
         }
         let Some(revocations) = self.revocations else {
-            return Ok(Standing::Known(verified));
+            return Ok(TokenStatus::Accepted(verified));
         };
         let freshness = revocations.freshness(now.boot, self.max_staleness);
         let stale = staleness(freshness, self.when_stale)?;
@@ -90,9 +91,9 @@ impl Scrutiny<'_> {
             return Err(Rejection::invalid_token(reason(revoked)));
         }
         Ok(match stale {
-            None => Standing::Known(verified),
-            Some(Stale::Accept) => Standing::KnownStale(verified),
-            Some(Stale::Ask) => Standing::ToAsk(verified),
+            None => TokenStatus::Accepted(verified),
+            Some(Stale::Accept) => TokenStatus::AcceptedStale(verified),
+            Some(Stale::Ask) => TokenStatus::NeedsStoreLookup(verified),
         })
     }
 
@@ -109,7 +110,11 @@ impl Scrutiny<'_> {
 
     /// The refusal of a token whose key is unknown here, where it may have been made since the last
     /// news of the store: nothing says that the token is bad.
-    pub(crate) fn cannot_know(&self, error: &TokenError, now: Now) -> Option<Rejection> {
+    pub(crate) fn unknown_key_while_stale(
+        &self,
+        error: &TokenError,
+        now: Now,
+    ) -> Option<Rejection> {
         if *error != TokenError::UnknownKey || !self.tokens.keys_are_stored() {
             return None;
         }
@@ -121,19 +126,19 @@ impl Scrutiny<'_> {
     }
 }
 
-impl Standing {
+impl TokenStatus {
     /// Asks the store where that is still to be done; answers at once otherwise.
     ///
     /// # Errors
     /// 401 when the token is revoked, 503 when the store does not answer.
-    pub(crate) async fn settle(
+    pub(crate) async fn resolve(
         self,
         store: &dyn Store,
         now: Timestamp,
     ) -> Result<Arc<Verified>, Rejection> {
         match self {
-            Self::Known(verified) | Self::KnownStale(verified) => Ok(verified),
-            Self::ToAsk(verified) => {
+            Self::Accepted(verified) | Self::AcceptedStale(verified) => Ok(verified),
+            Self::NeedsStoreLookup(verified) => {
                 Box::pin(ask(store, &verified.revocation, now)).await?;
                 Ok(verified)
             }
@@ -143,9 +148,9 @@ impl Standing {
     /// What is done although revocation is stale.
     pub(crate) const fn stale(&self) -> Option<&'static str> {
         match self {
-            Self::Known(_) => None,
-            Self::KnownStale(_) => Some("accept"),
-            Self::ToAsk(_) => Some("ask"),
+            Self::Accepted(_) => None,
+            Self::AcceptedStale(_) => Some("accept"),
+            Self::NeedsStoreLookup(_) => Some("ask"),
         }
     }
 }

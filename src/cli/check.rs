@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use crate::app::assemble;
 use crate::app::assemble::AssembleError;
-use crate::app::caution::cautions;
 use crate::app::certificates::certificate_faults;
+use crate::app::warnings::warnings;
 use crate::config;
 use crate::config::Faults;
 use crate::store::Examination;
@@ -63,7 +63,7 @@ pub(crate) async fn check(args: CheckArgs, context: &Context) -> anyhow::Result<
         file: file.display().to_string(),
         sites: config.sites.len(),
         routes: config.sites.iter().map(|site| site.routes.len()).sum(),
-        cautions: cautions(&config, &contracts),
+        cautions: warnings(&config, &contracts),
         contracts: names,
         store,
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use uuid::Uuid;
 
-use crate::app::kept::Kept;
+use crate::app::reload_state::ReloadState;
 use crate::app::{assemble, keys};
 use crate::clock::{Now, Timestamp};
 use crate::config;
@@ -40,7 +40,7 @@ pub(crate) struct Opened {
     /// Its sites, in the order of the configuration.
     pub(crate) sites: Vec<SiteParts>,
     /// What its operations run with.
-    pub(crate) kept: Kept,
+    pub(crate) reload_state: ReloadState,
     /// The instant of the command.
     pub(crate) now: Timestamp,
     /// Until when a revocation of a user must be remembered.
@@ -86,16 +86,16 @@ impl Context {
         let timeout = config.store.timeout.max(PATIENCE);
         let store = assemble::open_store(&StoreConfig { timeout, ..config.store.clone() }).await?;
         let (open, now) = (store.as_ref(), self.now.wall);
-        let kept = Kept::new(&config)?;
+        let reload_state = ReloadState::new(&config)?;
         let vault = keys::vault(open, now).await?;
-        let settings = assemble::settings(&config, &contracts, &kept, &vault)?;
+        let settings = assemble::settings(&config, &contracts, &reload_state, &vault)?;
         let sites = assemble::sites(&config, &contracts, &settings, open, now).await?;
         // Of the keys that were made.
         operator::record(open).await;
         let longest = assemble::user_revocation_ttl(&config, &contracts);
         let leeway = config.sites.iter().map(|site| site.tokens.leeway).max().unwrap_or_default();
         let revoked_until = Revocation::until(self.now.wall.plus(longest), leeway);
-        Ok(Opened { config, store, sites, kept, leeway, now, revoked_until })
+        Ok(Opened { config, store, sites, reload_state, leeway, now, revoked_until })
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) async fn explain(args: ExplainArgs, context: &Context) -> anyhow::Res
     let run = tokio::spawn(async move { list.run(feed, guard).await });
     let ready = tokio::time::timeout(READY_DEADLINE, revocations.ready()).await;
     ready.context("the store did not tell its revocations in time")?;
-    let snapshot = Snapshot::new(opened.config, opened.sites, &opened.kept.upstreams);
+    let snapshot = Snapshot::new(opened.config, opened.sites, &opened.reload_state.upstreams);
     let explanation = explain_request(
         &snapshot,
         Some(&revocations),

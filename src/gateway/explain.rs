@@ -8,7 +8,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde::Serialize;
 
-use crate::auth::access_token::{Scrutiny, Standing};
+use crate::auth::access_token::{AccessTokenCheck, TokenStatus};
 use crate::clock::Now;
 use crate::config::{HostHeader, RouteAuth, RouteConfig, WhenStale};
 use crate::gateway::access::authenticate::examine;
@@ -172,16 +172,16 @@ impl Explainer<'_> {
                     needs_token: endpoint.needs_principal(),
                 });
                 if endpoint.needs_principal() {
-                    let scrutiny = self.scrutiny(None).for_operation(endpoint.operation());
-                    self.bearer(RouteAuth::Required, &scrutiny, explanation)?;
+                    let token_check = self.token_check(None).for_operation(endpoint.operation());
+                    self.bearer(RouteAuth::Required, &token_check, explanation)?;
                 }
                 Ok(format!("the gateway runs {} itself", endpoint.operation().name()))
             }
             Destination::Route(route) => {
                 explanation.target = Some(self.route(route));
                 let rules = &route.config;
-                let scrutiny = self.scrutiny(rules.when_stale);
-                let (verified, open) = self.bearer(rules.auth, &scrutiny, explanation)?;
+                let token_check = self.token_check(rules.when_stale);
+                let (verified, open) = self.bearer(rules.auth, &token_check, explanation)?;
                 let verified = verified.as_deref();
                 authorize(rules, verified.map(|verified| &verified.principal))?;
                 let identity = verified.map(|verified| self.site.identity_of(verified));
@@ -192,15 +192,15 @@ impl Explainer<'_> {
         }
     }
 
-    fn scrutiny(&self, when_stale: Option<WhenStale>) -> Scrutiny<'_> {
-        self.site.auth.scrutiny(self.revocations, when_stale)
+    fn token_check(&self, when_stale: Option<WhenStale>) -> AccessTokenCheck<'_> {
+        self.site.auth.token_check(self.revocations, when_stale)
     }
 
     /// Who asks, and what is left open about them.
     fn bearer(
         &self,
         auth: RouteAuth,
-        scrutiny: &Scrutiny<'_>,
+        token_check: &AccessTokenCheck<'_>,
         explanation: &mut Explanation,
     ) -> Result<(Option<Arc<Verified>>, &'static str), Rejection> {
         let mut headers = HeaderMap::new();
@@ -210,16 +210,16 @@ impl Explainer<'_> {
             headers.insert(header::AUTHORIZATION, line);
         }
         let bare_tokens = self.site.contract.tokens().bare_tokens;
-        let (verified, open) = match examine(&headers, auth, bare_tokens, scrutiny, self.now)? {
+        let (verified, open) = match examine(&headers, auth, bare_tokens, token_check, self.now)? {
             None => (None, ", without an identity"),
-            Some(Standing::Known(verified)) if self.revocations.is_none() => {
+            Some(TokenStatus::Accepted(verified)) if self.revocations.is_none() => {
                 (Some(verified), ", unless the token is revoked: no list is at hand")
             }
-            Some(Standing::Known(verified)) => (Some(verified), ""),
-            Some(Standing::KnownStale(verified)) => {
+            Some(TokenStatus::Accepted(verified)) => (Some(verified), ""),
+            Some(TokenStatus::AcceptedStale(verified)) => {
                 (Some(verified), ", although revocation is stale")
             }
-            Some(Standing::ToAsk(verified)) => {
+            Some(TokenStatus::NeedsStoreLookup(verified)) => {
                 (Some(verified), ", if the store, which would be asked, knows no revocation")
             }
         };

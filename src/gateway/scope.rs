@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use http::HeaderMap;
 
-use crate::auth::access_token::Scrutiny;
+use crate::auth::access_token::AccessTokenCheck;
 use crate::config::{RouteAuth, WhenStale};
 use crate::gateway::Gateway;
 use crate::gateway::access::authenticate::examine;
@@ -38,7 +38,7 @@ impl<'a> RequestScope<'a> {
         self,
         headers: &HeaderMap,
         auth: RouteAuth,
-        scrutiny: Scrutiny<'_>,
+        token_check: AccessTokenCheck<'_>,
         record: &mut RequestRecord,
     ) -> Result<Option<Arc<Verified>>, Rejection> {
         if auth == RouteAuth::None {
@@ -47,19 +47,19 @@ impl<'a> RequestScope<'a> {
         let started = Instant::now();
         let now = self.context.now;
         let bare_tokens = self.site.contract.tokens().bare_tokens;
-        let Some(standing) = examine(headers, auth, bare_tokens, &scrutiny, now)? else {
+        let Some(status) = examine(headers, auth, bare_tokens, &token_check, now)? else {
             return Ok(None);
         };
-        record.stale = standing.stale();
-        let verified = standing.settle(&*self.gateway.auth.store, now.wall).await?;
+        record.stale = status.stale();
+        let verified = status.resolve(&*self.gateway.auth.store, now.wall).await?;
         record.verify_time = Some(started.elapsed());
         record.who = Who::Bearer(Arc::clone(&verified));
         Ok(Some(verified))
     }
 
     /// What the request's token is held against.
-    pub(crate) fn scrutiny(self, when_stale: Option<WhenStale>) -> Scrutiny<'a> {
-        self.site.auth.scrutiny(Some(&self.gateway.auth.revocations), when_stale)
+    pub(crate) fn token_check(self, when_stale: Option<WhenStale>) -> AccessTokenCheck<'a> {
+        self.site.auth.token_check(Some(&self.gateway.auth.revocations), when_stale)
     }
 
     /// How the streams of this request are ended.

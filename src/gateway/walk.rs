@@ -72,9 +72,9 @@ impl<'a> RequestScope<'a> {
             Destination::Route(route) => {
                 record.meter = Arc::clone(&route.meter);
                 let rules = &route.config;
-                let scrutiny = self.scrutiny(rules.when_stale);
+                let token_check = self.token_check(rules.when_stale);
                 let verified =
-                    self.authenticate(&parts.headers, rules.auth, scrutiny, record).await?;
+                    self.authenticate(&parts.headers, rules.auth, token_check, record).await?;
                 let verified = verified.as_deref();
                 authorize(rules, verified.map(|verified| &verified.principal))?;
                 let plan = self.plan(route, &path, verified, &parts.headers)?;

@@ -153,9 +153,9 @@ impl Journaled {
     }
 
     /// Gives what a store that was there did not take, as one that is full.
-    async fn give_owed(&self) {
+    async fn replay_unsynced(&self) {
         if self.give_newest(None).await.is_err() {
-            self.owes.store(true, Ordering::Release);
+            self.has_unsynced.store(true, Ordering::Release);
         }
     }
 
@@ -267,8 +267,8 @@ impl<'a> Relay<'a> {
                 }
                 self.changed_at = None;
                 self.node.journal.note_contact(*asked_at).await;
-                if self.rest.is_none() && self.node.owes.swap(false, Ordering::AcqRel) {
-                    self.rest = Some(Box::pin(self.node.give_owed()));
+                if self.rest.is_none() && self.node.has_unsynced.swap(false, Ordering::AcqRel) {
+                    self.rest = Some(Box::pin(self.node.replay_unsynced()));
                 }
                 if self.rest.is_none() && self.keys_at <= Instant::now() {
                     self.keys_at = Instant::now() + KEYS_EVERY;
@@ -288,7 +288,7 @@ impl<'a> Relay<'a> {
     async fn attach(&mut self, lineage: &str) {
         let node = self.node;
         // Before anything recent is read: what the store records by itself looks here afterwards.
-        node.meetings.fetch_add(1, Ordering::AcqRel);
+        node.reconnects.fetch_add(1, Ordering::AcqRel);
         // A node may have been in contact, and have ended before the store had everything of it.
         let (had, had_any) = {
             let image = node.journal.image();

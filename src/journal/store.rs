@@ -33,9 +33,9 @@ pub struct Journaled {
     /// Whether the server was found to keep its promises since it was last known.
     pub(super) is_checked: AtomicBool,
     /// Whether the store has failed to take something recent, and is to be given it once more.
-    pub(super) owes: AtomicBool,
+    pub(super) has_unsynced: AtomicBool,
     /// Counts the connections of the feed: each may lead to another server than the one before.
-    pub(super) meetings: AtomicU64,
+    pub(super) reconnects: AtomicU64,
     pub(super) keys_changed: watch::Sender<()>,
 }
 
@@ -72,11 +72,11 @@ impl Journaled {
             journal,
             longest_session,
             is_checked: AtomicBool::new(false),
-            owes: AtomicBool::new(false),
-            meetings: AtomicU64::new(0),
+            has_unsynced: AtomicBool::new(false),
+            reconnects: AtomicU64::new(0),
             keys_changed: watch::Sender::new(()),
         };
-        match joined.meet().await {
+        match joined.handshake().await {
             Ok(()) => {}
             Err(error) if error.is_outage() && !joined.journal.image().keys.is_empty() => {
                 tracing::warn!(
@@ -102,7 +102,7 @@ impl Journaled {
 
     /// Checks the server, and puts the keys back first: a store that lost them must not be given
     /// new ones.
-    async fn meet(&self) -> Result<(), StoreError> {
+    async fn handshake(&self) -> Result<(), StoreError> {
         self.store.check().await?;
         self.is_checked.store(true, Ordering::Release);
         let lineage = self.store.lineage().await?;
@@ -144,7 +144,7 @@ impl Journaled {
         let (kept, stored) = join(self.keep(revocations), store).await;
         if stored.is_err() {
             // Who asks once more is refused: this node has to tell the others by itself.
-            self.owes.store(true, Ordering::Release);
+            self.has_unsynced.store(true, Ordering::Release);
         }
         let stored = stored?;
         kept?;
@@ -152,8 +152,8 @@ impl Journaled {
     }
 
     /// How often the feed has connected.
-    fn meetings(&self) -> u64 {
-        self.meetings.load(Ordering::Acquire)
+    fn reconnects(&self) -> u64 {
+        self.reconnects.load(Ordering::Acquire)
     }
 
     /// Keeps what the store has recorded by itself, since the feed had connected `met` times.
@@ -162,7 +162,7 @@ impl Journaled {
     /// in charge no longer, and what was put back since did not have it.
     async fn keep_recorded(&self, met: u64, revocations: &[Revocation]) -> Result<(), StoreError> {
         self.keep(revocations).await?;
-        if self.meetings() != met && !revocations.is_empty() {
+        if self.reconnects() != met && !revocations.is_empty() {
             self.store.revoke(revocations).await?;
         }
         Ok(())
@@ -244,7 +244,7 @@ impl Accounts for Journaled {
         revoked_until: Timestamp,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
         self.restore_floor(&RevocationKey::of_user(realm, user)).await?;
-        let met = self.meetings();
+        let met = self.reconnects();
         let changed = self.store.change_user(realm, user, change, now, revoked_until).await?;
         if let Some((_, revocations)) = &changed {
             self.keep_recorded(met, revocations).await?;
@@ -260,7 +260,7 @@ impl Sessions for Journaled {
         session: NewSession,
         revoked_until: Timestamp,
     ) -> Result<Option<Vec<Revocation>>, StoreError> {
-        let met = self.meetings();
+        let met = self.reconnects();
         let opened = self.store.open_session(session, revoked_until).await?;
         if let Some(revocations) = &opened {
             self.keep_recorded(met, revocations).await?;
@@ -293,7 +293,7 @@ impl Sessions for Journaled {
         grace: Duration,
         revoked_until: Timestamp,
     ) -> Result<Rotation, StoreError> {
-        let met = self.meetings();
+        let met = self.reconnects();
         let rotation =
             self.store.rotate(session, presented, successor, grace, revoked_until).await?;
         if let Rotation::Reused(revocations) = &rotation {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use munjigi::app::kept::Kept;
+use munjigi::app::reload_state::ReloadState;
 use munjigi::app::{assemble, keys};
 use munjigi::clock::Now;
 use munjigi::config;
@@ -346,7 +346,7 @@ async fn a_mail_that_a_killed_process_left_is_sent_by_the_next() {
 async fn outbox_of(config: &config::Config, store: &dyn Store) -> Arc<Outbox> {
     let vault = keys::vault(store, Now::read().wall).await.unwrap();
     let contracts = assemble::contracts(config).unwrap();
-    let kept = Kept::new(config).unwrap();
+    let kept = ReloadState::new(config).unwrap();
     let settings = assemble::settings(config, &contracts, &kept, &vault).unwrap();
     Arc::clone(settings.mails.as_ref().unwrap())
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use munjigi::app::kept::Kept;
+use munjigi::app::reload_state::ReloadState;
 use munjigi::app::{assemble, keys};
 use munjigi::auth::{Auth, AuthSite};
 use munjigi::clock::{BootTime, Now, Timestamp};
@@ -135,7 +135,7 @@ async fn node(folder: &Path, social: &str, site: &str) -> (Auth, AuthSite) {
     let contracts = assemble::contracts(&config).unwrap();
     let store = assemble::open_store(&config.store).await.unwrap();
     let vault = keys::vault(store.as_ref(), NOW).await.unwrap();
-    let kept = Kept::new(&config).unwrap();
+    let kept = ReloadState::new(&config).unwrap();
     let settings = assemble::settings(&config, &contracts, &kept, &vault).unwrap();
     let sites = assemble::sites(&config, &contracts, &settings, store.as_ref(), NOW).await.unwrap();
     let revocations = Arc::new(RevocationList::new(1000));

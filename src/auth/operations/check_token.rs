@@ -17,12 +17,12 @@ impl Auth {
         token: Secret<String>,
         now: Now,
     ) -> Result<Outcome, Rejection> {
-        let scrutiny = site.scrutiny(Some(&self.revocations), None);
-        let standing = scrutiny.judge(token.expose(), now)?;
-        if let Some(action) = standing.stale() {
+        let token_check = site.token_check(Some(&self.revocations), None);
+        let status = token_check.check(token.expose(), now)?;
+        if let Some(action) = status.stale() {
             tracing::warn!(action, "a token was checked although revocation is stale");
         }
-        let verified = standing.settle(&*self.store, now.wall).await?;
+        let verified = status.resolve(&*self.store, now.wall).await?;
         Ok(Outcome::TokenChecked { token, expires_at: verified.principal.expires_at })
     }
 }

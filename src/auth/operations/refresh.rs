@@ -102,10 +102,10 @@ impl Auth {
 
     /// The refusal of a token that does not verify.
     fn unsound(&self, site: &AuthSite, name: &str, error: &TokenError, now: Now) -> Rejection {
-        let scrutiny = site.scrutiny(Some(&self.revocations), None);
+        let token_check = site.token_check(Some(&self.revocations), None);
         let reason = || format!("the {name} token: {error}");
         let invalid = || Rejection::invalid_grant(reason());
-        scrutiny.cannot_know(error, now).unwrap_or_else(invalid)
+        token_check.unknown_key_while_stale(error, now).unwrap_or_else(invalid)
     }
 
     /// Chooses among the tokens that came, more than one of which are cookies of one name: the one

@@ -209,8 +209,8 @@ impl Node {
 
     /// A request with an access token, whatever becomes of it.
     fn shows(&self, tokens: &TokenSet, now: Timestamp) {
-        let scrutiny = self.site.scrutiny(Some(&self.auth.revocations), None);
-        drop(scrutiny.judge(tokens.access_token.expose(), Now { wall: now, boot: BOOT }));
+        let token_check = self.site.token_check(Some(&self.auth.revocations), None);
+        drop(token_check.check(tokens.access_token.expose(), Now { wall: now, boot: BOOT }));
     }
 
     /// What the gateway asks before it forwards.

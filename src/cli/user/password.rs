@@ -61,14 +61,14 @@ fn first_line(input: &mut impl BufRead) -> anyhow::Result<String> {
 /// Makes the verifier under the configuration's own parameters and limits.
 pub(super) async fn verifier(opened: &Opened, password: &Password) -> anyhow::Result<String> {
     let limits = &opened.config.password;
-    opened.kept.passwords.hash(password, Input::Password).await.map_err(|rejection| match rejection
-        .code
-    {
-        ErrorCode::InvalidInput => anyhow!(
-            "the password needs {} characters or more, and at most {} bytes",
-            limits.min_length,
-            limits.max_length
-        ),
-        _ => anyhow!("the password cannot be hashed: {}", rejection.reason),
+    opened.reload_state.passwords.hash(password, Input::Password).await.map_err(|rejection| {
+        match rejection.code {
+            ErrorCode::InvalidInput => anyhow!(
+                "the password needs {} characters or more, and at most {} bytes",
+                limits.min_length,
+                limits.max_length
+            ),
+            _ => anyhow!("the password cannot be hashed: {}", rejection.reason),
+        }
     })
 }

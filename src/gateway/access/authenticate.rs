@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::auth::access_token::{Scrutiny, Standing};
+use crate::auth::access_token::{AccessTokenCheck, TokenStatus};
 use crate::clock::Now;
 use crate::config::RouteAuth;
 use crate::operation::{ErrorCode, Rejection};
@@ -18,9 +18,9 @@ pub(crate) fn examine(
     headers: &HeaderMap,
     auth: RouteAuth,
     bare_tokens: bool,
-    scrutiny: &Scrutiny<'_>,
+    token_check: &AccessTokenCheck<'_>,
     now: Now,
-) -> Result<Option<Standing>, Rejection> {
+) -> Result<Option<TokenStatus>, Rejection> {
     if auth == RouteAuth::None {
         return Ok(None);
     }
@@ -28,7 +28,7 @@ pub(crate) fn examine(
         return Ok(None);
     }
     match presented(headers, bare_tokens)? {
-        Some(token) => scrutiny.judge(token, now).map(Some),
+        Some(token) => token_check.check(token, now).map(Some),
         None if auth == RouteAuth::Required => {
             Err(Rejection::new(ErrorCode::MissingToken, "no token"))
         }

@@ -38,9 +38,9 @@ pub(crate) async fn serve(
         origin::check(&parts.headers, context.authority(), site.cors.as_ref())?;
     }
     let principal = if endpoint.needs_principal() {
-        let scrutiny = scope.scrutiny(None).for_operation(endpoint.operation());
+        let token_check = scope.token_check(None).for_operation(endpoint.operation());
         let required = RouteAuth::Required;
-        let verified = scope.authenticate(&parts.headers, required, scrutiny, record).await?;
+        let verified = scope.authenticate(&parts.headers, required, token_check, record).await?;
         verified.map(|verified| verified.principal.clone())
     } else {
         None

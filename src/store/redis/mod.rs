@@ -121,7 +121,7 @@ impl RedisStore {
         let route = Route::new(options)?;
         let waiting = (options.wait_replicas > 0).then(|| {
             let patience = options.deadlines.command * 3 / 4;
-            (route.another(), Wait { replicas: options.wait_replicas, patience })
+            (route.separate_connections(), Wait { replicas: options.wait_replicas, patience })
         });
         Ok(Self {
             _watch: route.watch(),
@@ -150,9 +150,9 @@ impl RedisStore {
         match tokio::time::timeout(deadline, operation).await {
             Ok(answer) => answer,
             Err(_elapsed) => {
-                self.route.doubt();
+                self.route.drop_if_silent();
                 if let Some((waiting, _)) = &self.waiting {
-                    waiting.doubt();
+                    waiting.drop_if_silent();
                 }
                 Err(StoreError::TimedOut(deadline))
             }

@@ -91,7 +91,7 @@ impl Cluster {
     }
 
     /// Other connections to the same nodes.
-    pub(in crate::store::redis) fn another(&self) -> Self {
+    pub(in crate::store::redis) fn separate_connections(&self) -> Self {
         Self::new(self.dialer.clone(), self.seeds.clone(), self.silence)
     }
 
@@ -169,15 +169,15 @@ impl Cluster {
     }
 
     /// Lets go of connections that were silent for long; their slots may be elsewhere by now.
-    pub(in crate::store::redis) fn doubt(&self) {
+    pub(in crate::store::redis) fn drop_if_silent(&self) {
         let mut nodes = self.nodes();
         // All of them: the first that was silent need not be the only one.
-        let silent = nodes.links.values().filter(|link| link.doubt()).count();
+        let silent = nodes.links.values().filter(|link| link.drop_if_silent()).count();
         nodes.is_doubtful = nodes.is_doubtful || silent > 0;
     }
 
     /// Reads the map of slots again before the next question.
-    pub(in crate::store::redis) fn renew(&self) {
+    pub(in crate::store::redis) fn reconnect(&self) {
         self.nodes().is_doubtful = true;
     }
 

@@ -90,7 +90,7 @@ impl Link {
     }
 
     /// Another connection to the same server.
-    pub(in crate::store::redis) fn another(&self) -> Self {
+    pub(in crate::store::redis) fn separate_connections(&self) -> Self {
         Self::new(Arc::clone(&self.dial), self.silence)
     }
 
@@ -124,7 +124,7 @@ impl Link {
     ///
     /// One that is slow stays, or slow answers would cost a new connection each. What others still
     /// await goes on, under their own deadlines.
-    pub(in crate::store::redis) fn doubt(&self) -> bool {
+    pub(in crate::store::redis) fn drop_if_silent(&self) -> bool {
         let mut slot = self.slot();
         let silent_since = slot.current.as_ref().and_then(|current| current.silent_since);
         let is_silent = silent_since.is_some_and(|since| since.elapsed() >= self.silence);
@@ -136,7 +136,7 @@ impl Link {
 
     /// Connects anew for the next question, at once: where it led before may be another server by
     /// now, and one that was away is there. What is still awaited goes on.
-    pub(in crate::store::redis) fn renew(&self) {
+    pub(in crate::store::redis) fn reconnect(&self) {
         let mut slot = self.slot();
         (slot.current, slot.failed) = (None, None);
     }
@@ -323,10 +323,10 @@ mod tests {
         }
         assert_eq!(tries().await, 6, "within the pause");
 
-        link.renew();
+        link.reconnect();
 
         assert_eq!(tries().await, 7);
-        link.renew();
+        link.reconnect();
         assert_eq!(tries().await, 8);
     }
 }

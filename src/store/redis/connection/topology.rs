@@ -119,11 +119,13 @@ impl Route {
     }
 
     /// Other connections by the same way.
-    pub(in crate::store::redis) fn another(&self) -> Self {
+    pub(in crate::store::redis) fn separate_connections(&self) -> Self {
         match self {
-            Self::Standalone(link) => Self::Standalone(link.another()),
-            Self::Sentinel(link, master) => Self::Sentinel(link.another(), Arc::clone(master)),
-            Self::Cluster(cluster) => Self::Cluster(cluster.another()),
+            Self::Standalone(link) => Self::Standalone(link.separate_connections()),
+            Self::Sentinel(link, master) => {
+                Self::Sentinel(link.separate_connections(), Arc::clone(master))
+            }
+            Self::Cluster(cluster) => Self::Cluster(cluster.separate_connections()),
         }
     }
 
@@ -150,20 +152,20 @@ impl Route {
     }
 
     /// Lets go of connections that were silent for long.
-    pub(in crate::store::redis) fn doubt(&self) {
+    pub(in crate::store::redis) fn drop_if_silent(&self) {
         match self {
             Self::Standalone(link) | Self::Sentinel(link, _) => {
-                link.doubt();
+                link.drop_if_silent();
             }
-            Self::Cluster(cluster) => cluster.doubt(),
+            Self::Cluster(cluster) => cluster.drop_if_silent(),
         }
     }
 
     /// Looks anew for whoever answers, with the next question.
-    pub(in crate::store::redis) fn renew(&self) {
+    pub(in crate::store::redis) fn reconnect(&self) {
         match self {
-            Self::Standalone(link) | Self::Sentinel(link, _) => link.renew(),
-            Self::Cluster(cluster) => cluster.renew(),
+            Self::Standalone(link) | Self::Sentinel(link, _) => link.reconnect(),
+            Self::Cluster(cluster) => cluster.reconnect(),
         }
     }
 

@@ -186,7 +186,7 @@ impl<'a> Feed<'a> {
         let (mut asking, mut tail) = self.in_time(try_join(connect(), connect())).await?;
         // What is written must not go on to the server before, which may still take it.
         for route in self.other.into_iter().chain([self.route]) {
-            route.renew();
+            route.reconnect();
         }
         let (_, start) = self.beat(&mut asking).await?;
         self.leads_to(&start, &mut tail).await?;

@@ -1,4 +1,4 @@
-//! What a configuration may say, and is seldom meant to.
+//! Warnings of settings that are allowed and seldom meant.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use crate::operation::{Operation, Provider};
 /// One sentence for each thing that an operator may not have meant; `contracts` are those of the
 /// sites, in their order.
 #[must_use]
-pub fn cautions(config: &Config, contracts: &[Arc<Contract>]) -> Vec<String> {
-    let mut cautions = Vec::new();
+pub fn warnings(config: &Config, contracts: &[Arc<Contract>]) -> Vec<String> {
+    let mut warnings = Vec::new();
     for provider in Provider::ALL {
         if config.social.of(provider).is_some_and(|social| social.applications.is_empty()) {
-            cautions.push(format!(
+            warnings.push(format!(
                 "[social.{}] names no application: a token made for any opens its user's account",
                 provider.name()
             ));
@@ -21,7 +21,7 @@ pub fn cautions(config: &Config, contracts: &[Arc<Contract>]) -> Vec<String> {
     }
     let sites = config.sites.iter().zip(contracts);
     for (site, _) in sites.filter(|(_, contract)| mails(contract) && config.mail.url.is_none()) {
-        cautions.push(format!(
+        warnings.push(format!(
             "[mail] is off: endpoints of `{}` that send a code answer 503",
             site.host
         ));
@@ -30,7 +30,7 @@ pub fn cautions(config: &Config, contracts: &[Arc<Contract>]) -> Vec<String> {
         for key in &site.tokens.keys {
             let KeyUse::Secret(secret) = &key.material else { continue };
             if key.secret_format.is_none() && looks_like_base64(secret.expose()) {
-                cautions.push(format!(
+                warnings.push(format!(
                     "the secret of key `{}` of `{}` looks like base64 and is taken as text: say \
                      secret_format = \"base64\" if other systems decode it, else \"text\"",
                     key.kid, site.host
@@ -38,7 +38,7 @@ pub fn cautions(config: &Config, contracts: &[Arc<Contract>]) -> Vec<String> {
             }
         }
         if !site.tokens.require.iter().any(|name| name == "exp") {
-            cautions.push(format!(
+            warnings.push(format!(
                 "`{}` takes tokens without `exp`: they never end, and a revocation of their user \
                  is forgotten after session_ttl",
                 site.host
@@ -46,14 +46,14 @@ pub fn cautions(config: &Config, contracts: &[Arc<Contract>]) -> Vec<String> {
         }
     }
     let sites = config.sites.iter().zip(contracts);
-    cautions.extend(sites.filter_map(|(site, contract)| lost_cookies(site, contract)));
+    warnings.extend(sites.filter_map(|(site, contract)| lost_cookies(site, contract)));
     if matches!(config.store.url, StoreUrl::Redis(_)) && config.revocation.journal.is_none() {
-        cautions.push(
+        warnings.push(
             "[revocation] journal is off: what this Redis loses is lost, and a start needs it"
                 .to_owned(),
         );
     }
-    cautions
+    warnings
 }
 
 /// Browsers store no cookie with `SameSite=Lax` or `Strict` for a page of another site, and say so
@@ -84,7 +84,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    use super::cautions;
+    use super::warnings;
     use crate::app::assemble::contracts;
     use crate::config;
 
@@ -96,7 +96,7 @@ mod tests {
         let text = format!("[site.\"localhost\"]\n{site}\n{text}");
         let config = config::parse(&text, Path::new("munjigi.toml"), &BTreeMap::new())
             .unwrap_or_else(|faults| panic!("{faults}"));
-        cautions(&config, &contracts(&config).unwrap())
+        warnings(&config, &contracts(&config).unwrap())
     }
 
     #[test]

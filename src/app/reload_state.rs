@@ -1,4 +1,4 @@
-//! What outlives a snapshot while its settings stay: open connections, running hashes, counts.
+//! State that outlives a snapshot while its settings stay: connections, running hashes, counts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use crate::mail::Nudge;
 /// The upstreams of a configuration, shared by the routes that name them.
 pub type Upstreams = HashMap<UpstreamRef, Arc<Upstream>>;
 
-/// What a reload keeps where its settings stay.
+/// State that a reload keeps where its settings stay.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct ReloadState {
     /// Argon2.
     pub passwords: Arc<PasswordPool>,
     /// How often one may try.
@@ -29,7 +29,7 @@ pub struct Kept {
     pub nudge: Nudge,
 }
 
-impl Kept {
+impl ReloadState {
     /// Makes everything anew.
     ///
     /// # Errors
@@ -47,8 +47,8 @@ impl Kept {
     /// Makes anew what `config` settles otherwise than `before`, and keeps the rest.
     ///
     /// # Errors
-    /// As [`Kept::new`].
-    pub fn renewed(&self, before: &Config, config: &Config) -> Result<Self, AssembleError> {
+    /// As [`ReloadState::new`].
+    pub fn reloaded(&self, before: &Config, config: &Config) -> Result<Self, AssembleError> {
         let passwords = if config.password == before.password {
             Arc::clone(&self.passwords)
         } else {
