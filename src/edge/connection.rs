@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::LimitsConfig;
 use crate::drain::Guard;
-use crate::edge::activity::{Activity, Progress, Verdict};
+use crate::edge::connection_state::{ConnectionState, Progress, Verdict};
 use crate::edge::reply::{InFlight, Reply};
 use crate::edge::socket::Socket;
 use crate::edge::tcp::Tcp;
@@ -51,8 +51,8 @@ where
     F: Future<Output = Response<ReplyBody>> + Send + 'static,
 {
     let Accepted { stream, mut connection, limits, place, guard } = accepted;
-    let activity = Arc::new(Activity::new(&limits, place, guard));
-    let tcp = match Tcp::new(stream, Arc::clone(&activity)) {
+    let state = Arc::new(ConnectionState::new(&limits, place, guard));
+    let tcp = match Tcp::new(stream, Arc::clone(&state)) {
         Ok(tcp) => tcp,
         Err(error) => {
             tracing::debug!(%error, "a connection ended before it was served");
@@ -60,32 +60,32 @@ where
         }
     };
     let (socket, protocol) = match tls {
-        None => (Socket::plain(tcp, Arc::clone(&activity)), Protocol::Http1),
-        Some(config) => match handshake(tcp, config, &limits, &activity).await {
+        None => (Socket::plain(tcp, Arc::clone(&state)), Protocol::Http1),
+        Some(config) => match handshake(tcp, config, &limits, &state).await {
             Some(shaken) => shaken,
             None => return,
         },
     };
-    activity.handshaken();
+    state.handshaken();
     connection.in_the_clear = matches!(protocol, Protocol::InTheClear);
     let io = TokioIo::new(socket);
     let service = service_fn({
-        let activity = Arc::clone(&activity);
-        move |request| answer(request, &handler, connection, &activity)
+        let state = Arc::clone(&state);
+        move |request| answer(request, &handler, connection, &state)
     });
     match protocol {
         Protocol::Http2 => {
             let served = http2_builder(&limits).serve_connection(io, service);
-            watch(served, &activity).await;
+            watch(served, &state).await;
         }
         Protocol::Http1 => {
             let served = http1_builder(&limits).serve_connection(io, service).with_upgrades();
-            watch(served, &activity).await;
+            watch(served, &state).await;
         }
         Protocol::InTheClear => {
             let mut builder = http1_builder(&limits);
             let served = builder.keep_alive(false).serve_connection(io, service).with_upgrades();
-            let served = watch(served, &activity);
+            let served = watch(served, &state);
             // It has no longer than those who do shake hands.
             if tokio::time::timeout(limits.handshake_timeout, served).await.is_err() {
                 tracing::debug!("HTTP in the clear did not end in time");
@@ -107,17 +107,17 @@ async fn handshake(
     tcp: Tcp,
     config: Arc<ServerConfig>,
     limits: &LimitsConfig,
-    activity: &Arc<Activity>,
+    state: &Arc<ConnectionState>,
 ) -> Option<(Socket, Protocol)> {
-    let mut guard = activity.guard().clone();
+    let mut guard = state.guard().clone();
     let shaking = Box::pin(async {
         if !tcp.begins_tls().await? {
-            return Ok((Socket::plain(tcp, Arc::clone(activity)), Protocol::InTheClear));
+            return Ok((Socket::plain(tcp, Arc::clone(state)), Protocol::InTheClear));
         }
         let stream = TlsAcceptor::from(config).accept(tcp).await?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };
-        Ok::<_, io::Error>((Socket::tls(stream, Arc::clone(activity), http2), protocol))
+        Ok::<_, io::Error>((Socket::tls(stream, Arc::clone(state), http2), protocol))
     });
     let shaken = tokio::select! {
         shaken = tokio::time::timeout(limits.handshake_timeout, shaking) => shaken,
@@ -144,20 +144,20 @@ fn answer<H, F>(
     mut request: Request<Incoming>,
     handler: &H,
     connection: Connection,
-    activity: &Arc<Activity>,
+    state: &Arc<ConnectionState>,
 ) -> impl Future<Output = Result<Response<Reply>, Infallible>> + use<H, F>
 where
     H: Fn(Request<RequestBody>, Connection) -> F,
     F: Future<Output = Response<ReplyBody>>,
 {
-    let in_flight = InFlight::new(Arc::clone(activity));
+    let in_flight = InFlight::new(Arc::clone(state));
     let http2 = request.version() == Version::HTTP_2;
-    if activity.take_fragment() {
+    if state.take_fragment() {
         request.extensions_mut().insert(FragmentSeen);
     }
     if request.headers().contains_key(UPGRADE) {
-        let hold = Arc::clone(activity);
-        let lifeline = Lifeline { guard: activity.guard().clone(), hold };
+        let hold = Arc::clone(state);
+        let lifeline = Lifeline { guard: state.guard().clone(), hold };
         request.extensions_mut().insert(lifeline);
     }
     let chunked = request.headers().contains_key(TRANSFER_ENCODING);
@@ -183,7 +183,7 @@ where
 
 fn http1_builder(limits: &LimitsConfig) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    // The clock of `activity` watches heads and idling; hyper's would be a timer a request.
+    // The clock of `state` watches heads and idling; hyper's would be a timer a request.
     builder.timer(TokioTimer::new()).header_read_timeout(None);
     let head = clamped(limits.header_bytes.0);
     builder.max_header_size(head).max_buf_size(BUFFER.max(head));
@@ -248,9 +248,9 @@ where
 }
 
 /// Drives a connection under its clock and the stop signal.
-async fn watch<C: Graceful>(connection: C, activity: &Activity) {
+async fn watch<C: Graceful>(connection: C, state: &ConnectionState) {
     let mut connection = pin!(connection);
-    let mut guard = activity.guard().clone();
+    let mut guard = state.guard().clone();
     let mut signalled = pin!(guard.signalled());
     let mut clock = pin!(tokio::time::sleep(Duration::ZERO));
     let (mut stopping, mut closing) = (false, None);
@@ -266,19 +266,19 @@ async fn watch<C: Graceful>(connection: C, activity: &Activity) {
             }
             if !stopping && signalled.as_mut().poll(context).is_ready() {
                 stopping = true;
-                if activity.is_idle() {
-                    activity.end_abruptly();
+                if state.is_idle() {
+                    state.end_abruptly();
                 }
                 connection.as_mut().end();
                 continue;
             }
             let now = Instant::now();
-            let until = match (activity.verdict(now, &mut progress), closing) {
+            let until = match (state.verdict(now, &mut progress), closing) {
                 (Verdict::Cut, _) => return Poll::Ready(()),
                 (Verdict::Wait(until), _) => until,
                 (Verdict::Idle, None) => {
-                    closing = Some(now + activity.closing());
-                    activity.end_abruptly();
+                    closing = Some(now + state.closing());
+                    state.end_abruptly();
                     connection.as_mut().end();
                     continue;
                 }

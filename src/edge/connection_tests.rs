@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::drain::{Drain, Drained};
-use crate::edge::rig::{
+use crate::edge::test_rig::{
     Backend, DEADLINE, Rig, Settings, nowhere, read, read_head, read_to_end, request,
 };
 use crate::edge::{Bound, Service, serve_plain};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::edge::rig::{Backend, DEADLINE, Rig, Settings, nowhere, read, read_head, request};
+use crate::edge::test_rig::{Backend, DEADLINE, Rig, Settings, nowhere, read, read_head, request};
 
 const SIZES: [usize; 4] = [10 << 10, 200 << 10, 2 << 20, 20 << 20];
 
@@ -170,7 +170,7 @@ async fn what_is_left_of_a_refused_body_is_never_read_as_a_request() {
 
     let hidden = "GET /refuse HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(20);
     drop(stream.write_all(hidden.as_bytes()).await);
-    let rest = crate::edge::rig::read_to_end(&mut stream).await;
+    let rest = crate::edge::test_rig::read_to_end(&mut stream).await;
 
     assert_eq!(&first, b"HTTP/1.1 401");
     assert!(!rest.contains("HTTP/1.1"), "{rest}");

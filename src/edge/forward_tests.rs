@@ -5,7 +5,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::edge::rig::{Backend, DEADLINE, Rig, Settings, nowhere, read, read_head, request};
+use crate::edge::test_rig::{Backend, DEADLINE, Rig, Settings, nowhere, read, read_head, request};
 
 #[tokio::test]
 async fn the_backend_sees_our_identity_and_none_of_the_clients() {

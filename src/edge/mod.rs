@@ -4,9 +4,9 @@
 //! their guard is signalled: no more is accepted, every connection is told to end, and the
 //! guards they hold make the drain wait for them.
 
-mod activity;
 mod certificate;
 mod connection;
+mod connection_state;
 pub mod dev_certificate;
 mod listener;
 mod part;
@@ -23,7 +23,7 @@ mod early_answer_tests;
 #[cfg(test)]
 mod forward_tests;
 #[cfg(test)]
-mod rig;
+mod test_rig;
 #[cfg(test)]
 mod tunnel_tests;
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use crate::edge::activity::Activity;
+use crate::edge::connection_state::ConnectionState;
 use crate::gateway::open_request::{End, OpenRequest};
 
 /// Bytes of an answer that were handed to hyper.
 #[derive(Debug)]
 pub(super) struct Part {
     bytes: Bytes,
-    activity: Arc<Activity>,
+    state: Arc<ConnectionState>,
     /// Goes along with the last part of an answer, whose end is the answer's.
     open: Option<Box<OpenRequest>>,
 }
@@ -21,11 +21,11 @@ impl Part {
     /// Hands bytes over; `open` where they are the last ones.
     pub(super) fn new(
         bytes: Bytes,
-        activity: Arc<Activity>,
+        state: Arc<ConnectionState>,
         open: Option<Box<OpenRequest>>,
     ) -> Self {
-        activity.unsent.handed(bytes.len());
-        Self { bytes, activity, open }
+        state.unsent.handed(bytes.len());
+        Self { bytes, state, open }
     }
 }
 
@@ -40,17 +40,17 @@ impl Buf for Part {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
-        self.activity.unsent.wrote(count);
+        self.state.unsent.wrote(count);
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.bytes.is_empty() {
-            self.activity.unsent.dropped(self.bytes.len());
+            self.state.unsent.dropped(self.bytes.len());
         }
         if let Some(open) = &mut self.open {
-            let end = if self.bytes.is_empty() { Some(End::Done) } else { self.activity.end() };
+            let end = if self.bytes.is_empty() { Some(End::Done) } else { self.state.end() };
             open.ended(end.unwrap_or(End::ClientGone));
         }
     }

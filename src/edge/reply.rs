@@ -11,20 +11,20 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::runtime::Handle;
 use tokio::time::Sleep;
 
-use crate::edge::activity::Activity;
+use crate::edge::connection_state::ConnectionState;
 use crate::edge::part::Part;
 use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::open_request::End;
 
 /// A request under way.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<Activity>);
+pub(super) struct InFlight(Arc<ConnectionState>);
 
 /// A reply's body; when it is over, what is left of the request's is drained.
 #[derive(Debug)]
 pub(super) struct Reply {
     body: ReplyBody,
-    activity: Arc<Activity>,
+    state: Arc<ConnectionState>,
     /// `None` once it was handed to the drain.
     in_flight: Option<InFlight>,
     http2: bool,
@@ -46,9 +46,9 @@ const FLUSH: Duration = Duration::from_millis(100);
 
 impl InFlight {
     /// Begins.
-    pub(super) fn new(activity: Arc<Activity>) -> Self {
-        activity.begin();
-        Self(activity)
+    pub(super) fn new(state: Arc<ConnectionState>) -> Self {
+        state.begin();
+        Self(state)
     }
 }
 
@@ -61,11 +61,11 @@ impl Drop for InFlight {
 impl Reply {
     /// Wraps a body.
     pub(super) fn new(body: ReplyBody, in_flight: InFlight, http2: bool) -> Self {
-        let activity = Arc::clone(&in_flight.0);
+        let state = Arc::clone(&in_flight.0);
         if !http2 && let Some(end_flag) = body.end_flag() {
-            activity.tie(end_flag);
+            state.attach_end_flag(end_flag);
         }
-        Self { body, activity, in_flight: Some(in_flight), http2, failure: None }
+        Self { body, state, in_flight: Some(in_flight), http2, failure: None }
     }
 
     /// Waits until the client has been sent what there was, and gives the error then.
@@ -74,7 +74,7 @@ impl Reply {
         let is_over = |sleep: &mut Pin<Box<Sleep>>| sleep.as_mut().poll(context).is_ready();
         let out_of_patience = failure.patience.as_mut().is_some_and(is_over);
         if !out_of_patience {
-            ready!(self.activity.poll_flushed(context));
+            ready!(self.state.poll_flushed(context));
         }
         Poll::Ready(self.failure.take().map(|failure| failure.error))
     }
@@ -93,7 +93,7 @@ impl Body for Reply {
         }
         // What is known whole is held anyway.
         if self.body.is_streaming() {
-            ready!(self.activity.unsent.poll_room(context));
+            ready!(self.state.unsent.poll_room(context));
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         let data = match frame.map(|frame| frame.map(Frame::into_data)) {
@@ -105,14 +105,14 @@ impl Body for Reply {
             Some(Err(error)) => {
                 let patience = self.http2.then(|| Box::pin(tokio::time::sleep(FLUSH)));
                 self.failure = Some(Failure { error, patience });
-                self.activity.await_flush();
+                self.state.await_flush();
                 return self.poll_failure(context).map(|error| error.map(Err));
             }
             // An answer's body has no trailers.
             Some(Ok(Err(_))) | None => return Poll::Ready(None),
         };
         let open = if self.body.is_end_stream() { self.body.take_open() } else { None };
-        let part = Part::new(data, Arc::clone(&self.activity), open);
+        let part = Part::new(data, Arc::clone(&self.state), open);
         Poll::Ready(Some(Ok(Frame::data(part))))
     }
 
@@ -129,12 +129,12 @@ impl Drop for Reply {
     fn drop(&mut self) {
         if let Some(mut open) = self.body.take_open() {
             let is_whole = self.body.is_end_stream();
-            let end = if is_whole { Some(End::Done) } else { self.activity.end() };
+            let end = if is_whole { Some(End::Done) } else { self.state.end() };
             open.ended(end.unwrap_or(End::ClientGone));
         }
         let rest = self.body.finish();
         let in_flight = self.in_flight.take();
-        self.activity.untie();
+        self.state.detach_end_flag();
         // The head is written by now: hyper lets go of a body after that. The drain is bounded,
         // and counts as the request, so the connection's clock and the stop signal wait for it.
         if let (Some(rest), Ok(runtime)) = (rest, Handle::try_current()) {

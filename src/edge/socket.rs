@@ -12,14 +12,14 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
-use crate::edge::activity::{Activity, Heard};
+use crate::edge::connection_state::{ConnectionState, Heard};
 use crate::edge::tcp::Tcp;
 
 /// What hyper reads and writes.
 pub(super) struct Socket {
     layer: Layer,
-    activity: Arc<Activity>,
-    sight: Sight,
+    state: Arc<ConnectionState>,
+    parser_state: ParserState,
 }
 
 enum Layer {
@@ -29,7 +29,7 @@ enum Layer {
 
 /// What the next bytes are looked at for.
 #[derive(Clone, Copy, Debug)]
-enum Sight {
+enum ParserState {
     /// HTTP/1: a request line.
     RequestLine,
     /// HTTP/1: anything else.
@@ -45,42 +45,43 @@ const PREFACE: usize = 24;
 
 impl Socket {
     /// A stream in the clear.
-    pub(super) const fn plain(tcp: Tcp, activity: Arc<Activity>) -> Self {
-        Self { layer: Layer::Plain(tcp), activity, sight: Sight::RequestLine }
+    pub(super) const fn plain(tcp: Tcp, state: Arc<ConnectionState>) -> Self {
+        Self { layer: Layer::Plain(tcp), state, parser_state: ParserState::RequestLine }
     }
 
     /// A TLS stream, by which HTTP/2 was negotiated or not.
-    pub(super) fn tls(stream: TlsStream<Tcp>, activity: Arc<Activity>, http2: bool) -> Self {
-        let sight = if http2 { Sight::Preface(PREFACE) } else { Sight::RequestLine };
-        Self { layer: Layer::Tls(Box::new(stream)), activity, sight }
+    pub(super) fn tls(stream: TlsStream<Tcp>, state: Arc<ConnectionState>, http2: bool) -> Self {
+        let parser_state =
+            if http2 { ParserState::Preface(PREFACE) } else { ParserState::RequestLine };
+        Self { layer: Layer::Tls(Box::new(stream)), state, parser_state }
     }
 
-    fn look_at(&mut self, bytes: &[u8]) {
-        match self.sight {
-            Sight::Frames => return,
-            Sight::Preface(left) if bytes.len() < left => {
-                self.sight = Sight::Preface(left - bytes.len());
+    fn observe(&mut self, bytes: &[u8]) {
+        match self.parser_state {
+            ParserState::Frames => return,
+            ParserState::Preface(left) if bytes.len() < left => {
+                self.parser_state = ParserState::Preface(left - bytes.len());
                 return;
             }
-            Sight::Preface(_) => {
-                self.sight = Sight::Frames;
-                self.activity.not_a_head();
+            ParserState::Preface(_) => {
+                self.parser_state = ParserState::Frames;
+                self.state.not_a_head();
                 return;
             }
-            Sight::RequestLine | Sight::Other => {}
+            ParserState::RequestLine | ParserState::Other => {}
         }
-        match self.activity.heard() {
-            Heard::Head => self.sight = Sight::RequestLine,
+        match self.state.heard() {
+            Heard::Head => self.parser_state = ParserState::RequestLine,
             Heard::MoreOfHead => {}
             Heard::Other => return,
         }
-        if matches!(self.sight, Sight::RequestLine) {
+        if matches!(self.parser_state, ParserState::RequestLine) {
             let end = bytes.iter().position(|byte| *byte == b'\n');
             if bytes.iter().take(end.unwrap_or(bytes.len())).any(|byte| *byte == b'#') {
-                self.activity.saw_fragment();
+                self.state.saw_fragment();
             }
             if end.is_some() {
-                self.sight = Sight::Other;
+                self.parser_state = ParserState::Other;
             }
         }
     }
@@ -88,7 +89,10 @@ impl Socket {
 
 impl std::fmt::Debug for Socket {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Socket").field("sight", &self.sight).finish_non_exhaustive()
+        formatter
+            .debug_struct("Socket")
+            .field("parser_state", &self.parser_state)
+            .finish_non_exhaustive()
     }
 }
 
@@ -105,7 +109,7 @@ impl AsyncRead for Socket {
             Layer::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         })?;
         match buffer.filled().get(before..) {
-            Some(bytes) if !bytes.is_empty() => this.look_at(bytes),
+            Some(bytes) if !bytes.is_empty() => this.observe(bytes),
             _ => {}
         }
         Poll::Ready(Ok(()))
@@ -130,7 +134,7 @@ impl AsyncWrite for Socket {
             Layer::Plain(stream) => Pin::new(stream).poll_flush(context),
             Layer::Tls(stream) => Pin::new(stream).poll_flush(context),
         })?;
-        this.activity.flushed();
+        this.state.flushed();
         Poll::Ready(Ok(()))
     }
 

@@ -16,14 +16,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use crate::edge::activity::Activity;
+use crate::edge::connection_state::ConnectionState;
 use crate::gateway::open_request::End;
 
 /// A TCP stream.
 #[derive(Debug)]
 pub(super) struct Tcp {
     stream: TcpStream,
-    activity: Arc<Activity>,
+    state: Arc<ConnectionState>,
     /// Runs while a write waits.
     stall: Option<Pin<Box<Sleep>>>,
     linger: Linger,
@@ -59,12 +59,12 @@ impl Tcp {
     ///
     /// # Errors
     /// When the stream has ended already.
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> io::Result<Self> {
+    pub(super) fn new(stream: TcpStream, state: Arc<ConnectionState>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let socket = SockRef::from(&stream);
         socket.set_tcp_notsent_lowat(UNSENT)?;
         socket.set_tcp_keepalive(&keep_alive())?;
-        Ok(Self { stream, activity, stall: None, linger: Linger::NotYet })
+        Ok(Self { stream, state, stall: None, linger: Linger::NotYet })
     }
 
     /// Says whether the client begins as TLS does, with a handshake record (RFC 8446 §5.1), having
@@ -84,15 +84,15 @@ impl Tcp {
         context: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        self.activity.blocked(written.is_pending());
+        self.state.blocked(written.is_pending());
         if written.is_ready() {
             self.stall = None;
             return written;
         }
-        let limit = self.activity.stall();
+        let limit = self.state.stall();
         let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         ready!(stall.as_mut().poll(context));
-        self.activity.end_for(End::TooSlow);
+        self.state.end_for(End::TooSlow);
         let reason = "the client takes nothing of its answer";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)))
     }
@@ -145,7 +145,7 @@ impl AsyncWrite for Tcp {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if matches!(self.linger, Linger::NotYet) {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-            self.linger = if self.activity.ends_abruptly() {
+            self.linger = if self.state.ends_abruptly() {
                 Linger::Over
             } else {
                 Linger::Until(Box::pin(tokio::time::sleep(LINGER)))
@@ -181,7 +181,7 @@ mod tests {
 
     use super::Tcp;
     use crate::drain::Drain;
-    use crate::edge::activity::Activity;
+    use crate::edge::connection_state::ConnectionState;
     use crate::gateway::body::reply::tests::limits;
 
     #[tokio::test]
@@ -190,9 +190,9 @@ mod tests {
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let activity = Activity::new(&limits(), place, Drain::new().guard());
+        let state = ConnectionState::new(&limits(), place, Drain::new().guard());
 
-        let tcp = Tcp::new(stream, Arc::new(activity)).unwrap();
+        let tcp = Tcp::new(stream, Arc::new(state)).unwrap();
 
         assert!(tcp.stream.nodelay().unwrap());
     }

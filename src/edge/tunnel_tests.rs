@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::drain::Drained;
-use crate::edge::rig::{Backend, DEADLINE, Rig, Settings, read_head, read_to_end};
+use crate::edge::test_rig::{Backend, DEADLINE, Rig, Settings, read_head, read_to_end};
 
 const ASK: &[u8] = b"GET /socket HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\n\
     upgrade: websocket\r\nsec-websocket-version: 13\r\n\

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::auth::access_token::{AccessTokenCheck, TokenStatus};
 use crate::clock::Now;
 use crate::config::{HostHeader, RouteAuth, RouteConfig, WhenStale};
-use crate::gateway::access::authenticate::examine;
+use crate::gateway::access::authenticate::authenticate;
 use crate::gateway::access::authorize::authorize;
 use crate::gateway::site::{Destination, Route, Site};
 use crate::gateway::snapshot::Snapshot;
@@ -210,19 +210,20 @@ impl Explainer<'_> {
             headers.insert(header::AUTHORIZATION, line);
         }
         let bare_tokens = self.site.contract.tokens().bare_tokens;
-        let (verified, open) = match examine(&headers, auth, bare_tokens, token_check, self.now)? {
-            None => (None, ", without an identity"),
-            Some(TokenStatus::Accepted(verified)) if self.revocations.is_none() => {
-                (Some(verified), ", unless the token is revoked: no list is at hand")
-            }
-            Some(TokenStatus::Accepted(verified)) => (Some(verified), ""),
-            Some(TokenStatus::AcceptedStale(verified)) => {
-                (Some(verified), ", although revocation is stale")
-            }
-            Some(TokenStatus::NeedsStoreLookup(verified)) => {
-                (Some(verified), ", if the store, which would be asked, knows no revocation")
-            }
-        };
+        let (verified, open) =
+            match authenticate(&headers, auth, bare_tokens, token_check, self.now)? {
+                None => (None, ", without an identity"),
+                Some(TokenStatus::Accepted(verified)) if self.revocations.is_none() => {
+                    (Some(verified), ", unless the token is revoked: no list is at hand")
+                }
+                Some(TokenStatus::Accepted(verified)) => (Some(verified), ""),
+                Some(TokenStatus::AcceptedStale(verified)) => {
+                    (Some(verified), ", although revocation is stale")
+                }
+                Some(TokenStatus::NeedsStoreLookup(verified)) => {
+                    (Some(verified), ", if the store, which would be asked, knows no revocation")
+                }
+            };
         if let Some(verified) = &verified {
             explanation.subject = Some(verified.principal.subject.clone());
             explanation.left_out = verified.left_out.iter().map(ToString::to_string).collect();

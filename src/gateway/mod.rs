@@ -63,7 +63,7 @@ pub struct Gateway {
     pub access_log: AccessLog,
     ids: RequestIds,
     /// Counts requests for hosts that no site is for.
-    strangers: Arc<Meter>,
+    unknown_host_meter: Arc<Meter>,
 }
 
 /// The connection that a request came by.
@@ -93,8 +93,8 @@ impl Gateway {
     #[must_use]
     pub fn new(snapshot: Snapshot, auth: Auth, access_log: AccessLog) -> Self {
         let snapshot = ArcSwap::from_pointee(snapshot);
-        let strangers = Meter::new(&Arc::from(""), "");
-        Self { snapshot, auth, access_log, ids: RequestIds::new(), strangers }
+        let unknown_host_meter = Meter::new(&Arc::from(""), "");
+        Self { snapshot, auth, access_log, ids: RequestIds::new(), unknown_host_meter }
     }
 
     /// Answers a request.
@@ -116,7 +116,7 @@ impl Gateway {
         let proxies = &snapshot.config.server.trusted_proxies;
         let client = Client::of(connection.peer.ip(), &parts.headers, proxies);
         let context = Context::new(&parts, client, now, started, || self.make_request_id(site));
-        let meter = Arc::clone(site.map_or(&self.strangers, |site| &site.unrouted));
+        let meter = Arc::clone(site.map_or(&self.unknown_host_meter, |site| &site.unrouted));
         let mut open = OpenRequest::new(Arc::clone(&self), context, meter);
         let OpenRequest { context, record, .. } = &mut *open;
         let context = &*context;
@@ -175,7 +175,7 @@ impl Refusal {
     }
 
     /// What the log says of it.
-    fn told(&self) -> (Option<ErrorCode>, &str) {
+    fn log_fields(&self) -> (Option<ErrorCode>, &str) {
         match self {
             Self::Framing(rejection) | Self::Walk(rejection) => {
                 (Some(rejection.code), &rejection.reason)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{StatusCode, Version};
 
 use crate::gateway::context::{Context, RequestRecord};
-use crate::gateway::log::line::{Ending, Entry};
+use crate::gateway::log::line::{AccessEntry, Ending};
 use crate::gateway::log::meter::Meter;
 use crate::gateway::{Gateway, Refusal};
 use crate::operation::ErrorCode;
@@ -110,7 +110,7 @@ impl Drop for OpenRequest {
         };
         record.meter.count(status, reason, head_time.unwrap_or(duration));
         let sent = &record.sent;
-        self.gateway.access_log.tell(&Entry {
+        self.gateway.access_log.log_request(&AccessEntry {
             time: self.context.now.wall,
             request_id: self.context.request_id.as_str(),
             client: self.context.client.address,
@@ -119,7 +119,7 @@ impl Drop for OpenRequest {
             path: self.context.target.path(),
             protocol: protocol(self.context.version),
             status,
-            refusal: refusal.map(Refusal::told),
+            refusal: refusal.map(Refusal::log_fields),
             who: &record.who,
             site: record.meter.site(),
             route: record.meter.route(),

@@ -8,8 +8,8 @@ use http::HeaderMap;
 use crate::auth::access_token::AccessTokenCheck;
 use crate::config::{RouteAuth, WhenStale};
 use crate::gateway::Gateway;
-use crate::gateway::access::authenticate::examine;
-use crate::gateway::access::watch::Watch;
+use crate::gateway::access::authenticate::authenticate;
+use crate::gateway::access::registrar::Registrar;
 use crate::gateway::context::{Context, RequestRecord, Who};
 use crate::gateway::site::Site;
 use crate::gateway::snapshot::Snapshot;
@@ -33,7 +33,7 @@ impl<'a> RequestScope<'a> {
     /// Authenticates the bearer, and records who it is.
     ///
     /// # Errors
-    /// As [`examine`], and 503 when the store was asked and did not answer.
+    /// As [`authenticate`](crate::gateway::access::authenticate::authenticate), and 503 when the store was asked and did not answer.
     pub(crate) async fn authenticate(
         self,
         headers: &HeaderMap,
@@ -47,7 +47,7 @@ impl<'a> RequestScope<'a> {
         let started = Instant::now();
         let now = self.context.now;
         let bare_tokens = self.site.contract.tokens().bare_tokens;
-        let Some(status) = examine(headers, auth, bare_tokens, &token_check, now)? else {
+        let Some(status) = authenticate(headers, auth, bare_tokens, &token_check, now)? else {
             return Ok(None);
         };
         record.stale = status.stale();
@@ -63,11 +63,11 @@ impl<'a> RequestScope<'a> {
     }
 
     /// How the streams of this request are ended.
-    pub(crate) fn watch<'b>(self, verified: &'b Verified) -> Option<Watch<'b>>
+    pub(crate) fn watch<'b>(self, verified: &'b Verified) -> Option<Registrar<'b>>
     where
         'a: 'b,
     {
         let close = self.snapshot.config.revocation.close_streams;
-        Watch::of(verified, &self.gateway.auth.revocations, close, self.context.now.wall)
+        Registrar::of(verified, &self.gateway.auth.revocations, close, self.context.now.wall)
     }
 }

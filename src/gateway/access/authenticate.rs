@@ -14,7 +14,7 @@ use crate::operation::{ErrorCode, Rejection};
 /// # Errors
 /// 400 for two `Authorization` lines; 401 for no token, or none that is sound; 503 while
 /// revocation is unread or stale.
-pub(crate) fn examine(
+pub(crate) fn authenticate(
     headers: &HeaderMap,
     auth: RouteAuth,
     bare_tokens: bool,

@@ -4,4 +4,4 @@ pub(crate) mod authenticate;
 pub(crate) mod authorize;
 pub(crate) mod cors;
 pub(crate) mod origin;
-pub(crate) mod watch;
+pub(crate) mod registrar;

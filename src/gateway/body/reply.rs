@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::config::LimitsConfig;
-use crate::gateway::body::pace::Pace;
+use crate::gateway::body::deadlines::BodyDeadlines;
 use crate::gateway::body::request::RequestBody;
 use crate::gateway::body::upload::{Fault, Upload};
 use crate::gateway::open_request::OpenRequest;
@@ -240,11 +240,11 @@ pub(crate) async fn read_whole(
         return Err(Fault::TooLarge);
     }
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let mut pace = Pace::new(limits, body.is_held_back());
+    let mut deadlines = BodyDeadlines::new(limits, body.is_held_back());
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     loop {
-        let until = pace.waiting(Instant::now()).map_err(Fault::Slow)?;
+        let until = deadlines.waiting(Instant::now()).map_err(Fault::Slow)?;
         let next = poll_fn(|context| body.poll_data(context));
         let data = match tokio::time::timeout_at(until, next).await {
             Err(_elapsed) => continue,
@@ -252,7 +252,7 @@ pub(crate) async fn read_whole(
             Ok(Some(Err(error))) => return Err(Fault::Client(error.to_string())),
             Ok(Some(Ok(data))) => data,
         };
-        pace.received(u64::try_from(data.len()).unwrap_or(u64::MAX), Instant::now());
+        deadlines.received(u64::try_from(data.len()).unwrap_or(u64::MAX), Instant::now());
         if first.len() + whole.len() + data.len() > most {
             return Err(Fault::TooLarge);
         }

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
 use crate::config::{ByteSize, LimitsConfig};
-use crate::gateway::access::watch::{LaterGuard, Watch};
-use crate::gateway::body::pace::{Pace, TooSlow};
+use crate::gateway::access::registrar::{LaterGuard, Registrar};
+use crate::gateway::body::deadlines::{BodyDeadlines, TooSlow};
 use crate::gateway::body::request::RequestBody;
 use crate::gateway::upstream::{Delayed, Failure};
 use crate::lock::IgnorePoison;
@@ -81,7 +81,7 @@ pub(crate) struct Streaming {
     /// `None` once it was read to its end.
     body: Option<RequestBody>,
     left: u64,
-    pace: Pace,
+    deadlines: BodyDeadlines,
     timer: Option<Pin<Box<Sleep>>>,
     upload: Arc<Upload>,
     /// `None` once the body has a guard, or where none is needed.
@@ -104,17 +104,17 @@ impl ClientBody {
         body: RequestBody,
         most: ByteSize,
         limits: &LimitsConfig,
-        watch: Option<Watch<'_>>,
+        watch: Option<Registrar<'_>>,
     ) -> (Self, Option<Arc<Upload>>) {
         if body.is_end_stream() {
             return (Self::Empty, None);
         }
         let upload = Arc::new(Upload::default());
-        let pace = Pace::new(limits, body.is_held_back());
+        let deadlines = BodyDeadlines::new(limits, body.is_held_back());
         let streaming = Streaming {
             body: Some(body),
             left: most.0,
-            pace,
+            deadlines,
             timer: None,
             upload: Arc::clone(&upload),
             unleased: watch.map(|watch| Unleased { later: watch.later(), until: None }),
@@ -316,7 +316,7 @@ impl Streaming {
     fn passed(&mut self, data: Bytes) -> Result<Bytes, Fault> {
         let now = Instant::now();
         let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
-        self.pace.received(bytes, now);
+        self.deadlines.received(bytes, now);
         self.left = self.left.checked_sub(bytes).ok_or(Fault::TooLarge)?;
         {
             let mut state = self.upload.lock();
@@ -375,7 +375,7 @@ impl Streaming {
         }
         loop {
             let now = Instant::now();
-            let until = match self.pace.waiting(now) {
+            let until = match self.deadlines.waiting(now) {
                 Ok(until) => until,
                 Err(slow) => return Poll::Ready(Some(Err(Fault::Slow(slow)))),
             };

@@ -14,7 +14,7 @@ use crate::gateway::text::write_address;
 
 /// What is stated.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Facts<'a> {
+pub(crate) struct ForwardedFields<'a> {
     /// Who the request is from.
     pub(crate) client: Client,
     /// The authority that the client asked for.
@@ -64,7 +64,7 @@ pub(crate) const CLAIMS: [&str; 10] = [
 ];
 
 /// Says whether a client's header of this name is dropped before ours are stated.
-pub(crate) fn is_claim(name: &str, trusted_peer: bool) -> bool {
+pub(crate) fn is_client_assertion(name: &str, trusted_peer: bool) -> bool {
     let is_forwarded = || name.starts_with("x-forwarded-") || ADDRESS_CLAIMS.contains(&name);
     CLAIMS.contains(&name) || (!trusted_peer && is_forwarded())
 }
@@ -85,7 +85,7 @@ impl<'h> Outer<'h> {
         &mut self,
         name: &HeaderName,
         value: &'h HeaderValue,
-        facts: &Facts<'_>,
+        fields: &ForwardedFields<'_>,
     ) -> bool {
         match name.as_str() {
             "x-forwarded-for" => {
@@ -97,7 +97,7 @@ impl<'h> Outer<'h> {
             }
             "x-forwarded-prefix" => {
                 self.prefix = self.prefix.or_else(|| value.to_str().ok());
-                facts.prefix.is_some()
+                fields.prefix.is_some()
             }
             "x-forwarded-proto" => {
                 self.has_proto = true;
@@ -119,11 +119,11 @@ impl<'h> Outer<'h> {
     }
 }
 
-/// Writes the facts, but for names that are set otherwise.
+/// Writes the fields, but for names that are set otherwise.
 pub(crate) fn write(
     head: &mut RequestHead,
     outer: Outer<'_>,
-    facts: &Facts<'_>,
+    fields: &ForwardedFields<'_>,
     is_set: impl Fn(&HeaderName) -> bool,
 ) {
     let mut write = |name: HeaderName, value: &HeaderValue| {
@@ -131,16 +131,16 @@ pub(crate) fn write(
             head.field(&name, value);
         }
     };
-    let client = address_value(facts.client.address);
+    let client = address_value(fields.client.address);
     write(REAL_IP, &client);
-    write(REQUEST_ID, facts.request_id);
+    write(REQUEST_ID, fields.request_id);
     if !outer.has_proto {
         write(FORWARDED_PROTO, &HeaderValue::from_static("https"));
     }
     if !outer.has_host {
-        write(FORWARDED_HOST, facts.authority);
+        write(FORWARDED_HOST, fields.authority);
     }
-    if let Some(prefix) = facts.prefix {
+    if let Some(prefix) = fields.prefix {
         // A trusted proxy cut its own part off before.
         let outer = outer.prefix.filter(|outer| outer.starts_with('/')).unwrap_or_default();
         let whole = format!("{}{prefix}", outer.trim_end_matches('/'));
@@ -149,7 +149,7 @@ pub(crate) fn write(
         }
     }
     let chain =
-        if facts.client.through_trusted { &outer.continued(facts.client.peer) } else { &client };
+        if fields.client.through_trusted { &outer.continued(fields.client.peer) } else { &client };
     write(FORWARDED_FOR, chain);
 }
 
@@ -177,13 +177,13 @@ mod tests {
     use http::uri::PathAndQuery;
     use http::{HeaderName, HeaderValue, Method};
 
-    use super::{Facts, Outer, is_claim, write};
+    use super::{ForwardedFields, Outer, is_client_assertion, write};
     use crate::gateway::headers::head::RequestHead;
     use crate::gateway::request::client_address::Client;
 
     fn stated(lines: &[(&'static str, &'static str)], trusted_peer: bool) -> Vec<(String, String)> {
         let authority = HeaderValue::from_static("api.example.com");
-        let facts = Facts {
+        let fields = ForwardedFields {
             client: Client {
                 address: [192, 0, 2, 7].into(),
                 peer: [10, 0, 0, 1].into(),
@@ -193,19 +193,18 @@ mod tests {
             prefix: trusted_peer.then_some("/shop"),
             request_id: &HeaderValue::from_static("req-1"),
         };
-        let fields: Vec<_> = lines.iter().filter(|line| !is_claim(line.0, trusted_peer)).collect();
-        let fields = fields
-            .into_iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        let fields: Vec<_> = fields.collect();
+        let passed = lines.iter().filter(|line| !is_client_assertion(line.0, trusted_peer));
+        let passed: Vec<_> = passed
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
         let mut head = RequestHead::new(&Method::GET, &PathAndQuery::from_static("/"));
         let mut outer = Outer::default();
-        for (name, value) in &fields {
-            if !outer.note(name, value, &facts) {
+        for (name, value) in &passed {
+            if !outer.note(name, value, &fields) {
                 head.field(name, value);
             }
         }
-        write(&mut head, outer, &facts, |_| false);
+        write(&mut head, outer, &fields, |_| false);
         let text = String::from_utf8(head.end().to_vec()).unwrap();
         let lines = text.lines().filter_map(|line| line.split_once(": "));
         let mut lines: Vec<_> =

@@ -45,9 +45,9 @@ impl Reserved {
         self.may_have(name.as_str())
             && (name == CONTENT_LENGTH
                 || name == EXPECT
-                || forwarded::is_claim(name.as_str(), trusted_peer)
+                || forwarded::is_client_assertion(name.as_str(), trusted_peer)
                 || self.folded.iter().any(|known| letters(name.as_str()).eq(known.bytes()))
-                || imitates(name))
+                || is_reserved_lookalike(name))
     }
 
     /// `false` is certain.
@@ -100,7 +100,7 @@ impl Hash {
 
 /// Says whether `name` is a misspelling (`_`, `.`, …) of a header that the gateway states, or
 /// that decides about identity or framing.
-fn imitates(name: &HeaderName) -> bool {
+fn is_reserved_lookalike(name: &HeaderName) -> bool {
     let name = name.as_str();
     if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return false;
@@ -113,7 +113,7 @@ fn imitates(name: &HeaderName) -> bool {
     STATED.iter().chain(&ADDRESS_CLAIMS).any(|known| letters(name).eq(letters(known)))
 }
 
-/// What [`imitates`] protects, with [`ADDRESS_CLAIMS`] and every `X-Forwarded-…`.
+/// What [`is_reserved_lookalike`] protects, with [`ADDRESS_CLAIMS`] and every `X-Forwarded-…`.
 const STATED: [&str; 16] = [
     "authorization",
     "connection",

@@ -17,7 +17,7 @@ use crate::telemetry::escaped;
 
 /// What is told of one request.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry<'a> {
+pub(crate) struct AccessEntry<'a> {
     /// When it came.
     pub(crate) time: Timestamp,
     /// `X-Request-Id`
@@ -79,7 +79,7 @@ macro_rules! key {
 }
 
 /// Appends an object and a line end.
-pub(crate) fn json(entry: &Entry<'_>, line: &mut Vec<u8>) {
+pub(crate) fn json(entry: &AccessEntry<'_>, line: &mut Vec<u8>) {
     line.extend_from_slice(b"{\"time\":\"");
     rfc3339(line, entry.time);
     line.push(b'"');
@@ -139,7 +139,7 @@ pub(crate) fn json(entry: &Entry<'_>, line: &mut Vec<u8>) {
 }
 
 /// Appends a line in columns: time, status, request, duration, who or why, and details.
-pub(crate) fn text(entry: &Entry<'_>, colour: bool, line: &mut Vec<u8>) {
+pub(crate) fn text(entry: &AccessEntry<'_>, colour: bool, line: &mut Vec<u8>) {
     let mut middle = match (&entry.refusal, entry.who) {
         (Some((_, reason)), _) => escaped(reason).into_owned(),
         (None, Who::Anonymous) => String::new(),
@@ -177,7 +177,7 @@ pub(crate) fn text(entry: &Entry<'_>, colour: bool, line: &mut Vec<u8>) {
     line.push(b'\n');
 }
 
-fn details(entry: &Entry<'_>) -> String {
+fn details(entry: &AccessEntry<'_>) -> String {
     let mut parts = Vec::new();
     match entry.refusal {
         Some((Some(ErrorCode::MissingToken), _)) => {
@@ -322,8 +322,8 @@ const fn paint(status: u16) -> &'static str {
 
 /// A request that passed.
 #[cfg(test)]
-pub(crate) fn sample_entry() -> Entry<'static> {
-    Entry {
+pub(crate) fn sample_entry() -> AccessEntry<'static> {
+    AccessEntry {
         time: Timestamp::from_millis(1_795_171_327_042),
         request_id: "r-1",
         client: std::net::Ipv4Addr::LOCALHOST.into(),
@@ -350,17 +350,17 @@ pub(crate) fn sample_entry() -> Entry<'static> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Entry, json, sample_entry, text};
+    use super::{AccessEntry, json, sample_entry, text};
     use crate::gateway::context::Who;
     use crate::operation::{ErrorCode, UserId};
 
-    fn line(entry: &Entry<'_>) -> String {
+    fn line(entry: &AccessEntry<'_>) -> String {
         let mut line = Vec::new();
         text(entry, false, &mut line);
         String::from_utf8(line).unwrap()
     }
 
-    fn object(entry: &Entry<'_>) -> String {
+    fn object(entry: &AccessEntry<'_>) -> String {
         let mut line = Vec::new();
         json(entry, &mut line);
         String::from_utf8(line).unwrap()
@@ -369,8 +369,8 @@ mod tests {
     #[test]
     fn a_line_for_people_stands_in_columns() {
         let who = Who::Account { id: UserId(7), name: Some("you@example.com".to_owned()) };
-        let passed = Entry { who: &who, ..sample_entry() };
-        let refused = Entry {
+        let passed = AccessEntry { who: &who, ..sample_entry() };
+        let refused = AccessEntry {
             status: 401,
             refusal: Some((Some(ErrorCode::MissingToken), "no token")),
             duration: Duration::from_micros(200),
@@ -393,7 +393,8 @@ mod tests {
 
     #[test]
     fn no_character_of_an_object_moves_a_terminal() {
-        let entry = Entry { path: "/가\u{9b}2J\u{7f}\u{202e}\u{1b}\"\\é", ..sample_entry() };
+        let entry =
+            AccessEntry { path: "/가\u{9b}2J\u{7f}\u{202e}\u{1b}\"\\é", ..sample_entry() };
 
         let written = object(&entry);
 
@@ -406,7 +407,7 @@ mod tests {
     #[test]
     fn an_object_names_what_is_known() {
         let who = Who::Account { id: UserId(7), name: Some("you@example.com".to_owned()) };
-        let entry = Entry {
+        let entry = AccessEntry {
             who: &who,
             status: 503,
             refusal: Some((Some(ErrorCode::ServiceUnavailable), "away")),
@@ -427,7 +428,8 @@ mod tests {
     #[test]
     fn one_request_is_one_line_whatever_it_holds() {
         let path = "/a\n\r\u{1b}[31m\u{202e}\"\u{7f}";
-        let entry = Entry { path, request_id: "\n", host: "h\"\n", site: "s\n", ..sample_entry() };
+        let entry =
+            AccessEntry { path, request_id: "\n", host: "h\"\n", site: "s\n", ..sample_entry() };
 
         let shown = line(&entry);
         assert_eq!(shown.matches('\n').count(), 1);

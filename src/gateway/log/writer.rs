@@ -12,7 +12,7 @@ use std::{fmt, io};
 
 use crate::drain::Guard;
 use crate::gateway::log::line;
-use crate::gateway::log::line::Entry;
+use crate::gateway::log::line::AccessEntry;
 use crate::lock::IgnorePoison;
 use crate::telemetry::log::Shape;
 
@@ -109,7 +109,7 @@ impl AccessLog {
     }
 
     /// Tells of one request.
-    pub(crate) fn tell(&self, entry: &Entry<'_>) {
+    pub(crate) fn log_request(&self, entry: &AccessEntry<'_>) {
         let Some(sink) = &self.sink else {
             return;
         };
@@ -262,7 +262,7 @@ mod tests {
         for status in 200..300 {
             let mut entry = sample_entry();
             entry.status = status;
-            log.tell(&entry);
+            log.log_request(&entry);
         }
         log.flush();
 

@@ -11,14 +11,14 @@ use http::{HeaderMap, Response, StatusCode, Version};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::gateway::access::watch::Watch;
+use crate::gateway::access::registrar::Registrar;
 use crate::gateway::body::reply::{CLOSE, ReplyBody, read_whole};
 use crate::gateway::body::request::RequestBody;
 use crate::gateway::body::sent::Sent;
 use crate::gateway::body::upload::{ClientBody, Fault, SHORT, Upload};
 use crate::gateway::proxy::outgoing;
 use crate::gateway::proxy::plan::Plan;
-use crate::gateway::upstream::{Answer, AnswerHead, Exchange, Failure, Place, Upstream};
+use crate::gateway::upstream::{Answer, AnswerHead, Exchange, Failure, Permit, Upstream};
 use crate::gateway::websocket::tunnel::Handshake;
 use crate::operation::Rejection;
 use crate::revocation::StreamGuard;
@@ -48,8 +48,8 @@ struct Admitted {
     body: ClientBody,
     /// `None` where the body is not sent as it comes.
     upload: Option<Arc<Upload>>,
-    place: Place,
-    /// The place of a WebSocket, where it is to be one.
+    permit: Permit,
+    /// The permit of a WebSocket, where it is to be one.
     stream: Option<OwnedSemaphorePermit>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) async fn forward(
     let upstream = plan.upstream;
     let handshake = Handshake::of(parts, &body);
     let admitted = admit(parts, body, plan, handshake.is_some(), record).await?;
-    let Admitted { body, upload, place, stream } = admitted;
+    let Admitted { body, upload, permit, stream } = admitted;
     let request = outgoing::request(parts, body, plan, handshake.is_some());
     record.begin(upload.as_ref());
     let start = Instant::now();
@@ -75,9 +75,9 @@ pub(crate) async fn forward(
     let answered = match sent {
         Ok((link, head)) => {
             upstream.answered(upstream_time);
-            let exchange = Exchange { link, upstream: Arc::clone(upstream), place };
+            let exchange = Exchange { link, upstream: Arc::clone(upstream), permit };
             let of_upload = || upload.as_ref().and_then(|upload| upload.take_guard());
-            let guard = || of_upload().or_else(|| plan.watch.map(Watch::register));
+            let guard = || of_upload().or_else(|| plan.watch.map(Registrar::register));
             match (head.status, handshake) {
                 (StatusCode::SWITCHING_PROTOCOLS, None) => Err(Failure::Switched),
                 (StatusCode::SWITCHING_PROTOCOLS, Some(handshake)) => {
@@ -98,7 +98,7 @@ pub(crate) async fn forward(
     }
 }
 
-/// Takes a place at the upstream, once the client's part is there that is waited for.
+/// Takes a permit at the upstream, once the client's part is there that is waited for.
 async fn admit(
     parts: &Parts,
     body: RequestBody,
@@ -115,20 +115,20 @@ async fn admit(
         Ok(stream) => stream,
         Err(failure) => return Err(refused(refuse(upstream, failure), Some(body))),
     };
-    // A client that is slow with a small body holds no place meanwhile.
+    // A client that is slow with a small body holds no permit meanwhile.
     let (body, upload) = if is_small(&body, &parts.headers) {
         (Box::pin(small(body, plan, record)).await?, None)
     } else {
         ClientBody::new(body, plan.most_body, plan.limits, plan.watch)
     };
-    let place = match upstream.admit(plan.client.address).await {
-        Ok(place) => place,
+    let permit = match upstream.admit(plan.client.address).await {
+        Ok(permit) => permit,
         Err(failure) => return Err(refused(refuse(upstream, failure), body.into_unread())),
     };
     if let Some(upload) = &upload {
-        upstream.watch(&place, upload.delayed());
+        upstream.watch(&permit, upload.delayed());
     }
-    Ok(Admitted { body, upload, place, stream })
+    Ok(Admitted { body, upload, permit, stream })
 }
 
 /// Whether a body is read before its upstream is asked. One that waits to be asked for is not:

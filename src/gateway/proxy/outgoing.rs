@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::config::HostHeader;
 use crate::gateway::body::upload::ClientBody;
-use crate::gateway::headers::forwarded::{Facts, Outer};
+use crate::gateway::headers::forwarded::{ForwardedFields, Outer};
 use crate::gateway::headers::head::RequestHead;
 use crate::gateway::headers::{cookies, forwarded, hop};
 use crate::gateway::proxy::plan::Plan;
@@ -30,7 +30,7 @@ pub(crate) fn request(
 ) -> Outgoing {
     let Parts { method, headers, .. } = parts;
     let authority = authority(headers, plan);
-    let facts = Facts {
+    let fields = ForwardedFields {
         client: plan.client,
         authority: &authority,
         prefix: plan.prefix,
@@ -42,9 +42,9 @@ pub(crate) fn request(
         HostHeader::Upstream => plan.upstream.authority(),
     };
     head.field(&HOST, host);
-    let outer = write_clients(&mut head, headers, plan, &facts);
+    let outer = write_clients(&mut head, headers, plan, &fields);
     let own = plan.identity.iter().chain(plan.set_headers);
-    forwarded::write(&mut head, outer, &facts, |name| own.clone().any(|(set, _)| set == name));
+    forwarded::write(&mut head, outer, &fields, |name| own.clone().any(|(set, _)| set == name));
     for (index, (name, value)) in own.clone().enumerate() {
         // What is set last stands alone.
         if !own.clone().skip(index + 1).any(|(later, _)| later == name) {
@@ -82,7 +82,7 @@ fn write_clients<'h>(
     head: &mut RequestHead,
     headers: &'h HeaderMap,
     plan: &Plan<'_>,
-    facts: &Facts<'_>,
+    fields: &ForwardedFields<'_>,
 ) -> Outer<'h> {
     let named = hop::named(headers.get_all(CONNECTION));
     let stays_behind = |name: &HeaderName| {
@@ -99,7 +99,7 @@ fn write_clients<'h>(
         }
         if name == COOKIE {
             has_cookie = true;
-        } else if !plan.client.through_trusted || !outer.note(name, value, facts) {
+        } else if !plan.client.through_trusted || !outer.note(name, value, fields) {
             head.field(name, value);
         }
     }

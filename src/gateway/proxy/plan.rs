@@ -6,7 +6,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
 
 use crate::config::{ByteSize, HostHeader, LimitsConfig};
-use crate::gateway::access::watch::Watch;
+use crate::gateway::access::registrar::Registrar;
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::request::client_address::Client;
 use crate::gateway::upstream::Upstream;
@@ -43,5 +43,5 @@ pub(crate) struct Plan<'a> {
     /// Body deadlines.
     pub(crate) limits: &'a LimitsConfig,
     /// By what streams are ended before their time; `None`: by nothing.
-    pub(crate) watch: Option<Watch<'a>>,
+    pub(crate) watch: Option<Registrar<'a>>,
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 use crate::gateway::body::upload::{Stage, Upload};
 use crate::gateway::open_request::End;
 use crate::gateway::upstream::link::Part;
-use crate::gateway::upstream::{Delayed, Link, Place, Upstream};
+use crate::gateway::upstream::{Delayed, Link, Permit, Upstream};
 use crate::lock::IgnorePoison;
 use crate::revocation::{EndFlag, StreamGuard};
 
@@ -27,7 +27,7 @@ pub(crate) struct Answer {
     first: Option<Bytes>,
     /// How many bytes are to come besides, where that is known.
     left: Option<u64>,
-    course: Course,
+    exchange_state: ExchangeState,
     /// How long the upstream may be silent.
     idle: Duration,
     upload: Option<Arc<Upload>>,
@@ -52,7 +52,7 @@ struct Cut {
 
 /// What an answer comes by.
 #[derive(Debug)]
-enum Course {
+enum ExchangeState {
     /// Its own connection.
     Own(Exchange),
     /// A connection that may be taken from it, where its client keeps it waiting.
@@ -78,8 +78,8 @@ pub(crate) struct Exchange {
     pub(crate) link: Box<Link>,
     /// Whose it is.
     pub(crate) upstream: Arc<Upstream>,
-    /// The place among `max_inflight`.
-    pub(crate) place: Place,
+    /// The permit among `max_inflight`.
+    pub(crate) permit: Permit,
 }
 
 impl Answer {
@@ -90,7 +90,7 @@ impl Answer {
             first: None,
             left: exchange.link.left(),
             idle: exchange.upstream.idle_timeout(),
-            course: Course::Own(exchange),
+            exchange_state: ExchangeState::Own(exchange),
             upload,
             guard: None,
             waiting_since: None,
@@ -104,7 +104,7 @@ impl Answer {
 
     /// Says whether every byte was read.
     pub(crate) fn is_over(&self) -> bool {
-        matches!(self.course, Course::Over) && self.first.is_none()
+        matches!(self.exchange_state, ExchangeState::Over) && self.first.is_none()
     }
 
     /// The bytes still to come.
@@ -123,11 +123,12 @@ impl Answer {
         self.guard = Some(guard);
     }
 
-    /// Lets whoever waits for a place take this one, while the client takes nothing.
+    /// Lets whoever waits for a permit take this one, while the client takes nothing.
     pub(crate) fn share(&mut self) {
-        self.course = match std::mem::replace(&mut self.course, Course::Over) {
-            Course::Own(exchange) => Course::Shared(Shared::new(exchange)),
-            course => course,
+        self.exchange_state = match std::mem::replace(&mut self.exchange_state, ExchangeState::Over)
+        {
+            ExchangeState::Own(exchange) => ExchangeState::Shared(Shared::new(exchange)),
+            exchange_state => exchange_state,
         };
     }
 
@@ -149,10 +150,10 @@ impl Answer {
             self.await_client();
             return Poll::Ready(Some(Ok(data)));
         }
-        let part = match &mut self.course {
-            Course::Over => return Poll::Ready(None),
-            Course::Own(exchange) => exchange.link.poll_data(context),
-            Course::Shared(shared) => match shared.poll_data(context) {
+        let part = match &mut self.exchange_state {
+            ExchangeState::Over => return Poll::Ready(None),
+            ExchangeState::Own(exchange) => exchange.link.poll_data(context),
+            ExchangeState::Shared(shared) => match shared.poll_data(context) {
                 Some(part) => part,
                 None => return Poll::Ready(Some(Err(self.cut(End::TooSlow, GIVEN_UP)))),
             },
@@ -174,7 +175,7 @@ impl Answer {
                 Poll::Ready(None)
             }
             Poll::Ready(Err(error)) => {
-                self.course = Course::Over;
+                self.exchange_state = ExchangeState::Over;
                 Poll::Ready(Some(Err(error)))
             }
         }
@@ -182,7 +183,7 @@ impl Answer {
 
     /// Notes that the client is to take a part before the next one is read.
     fn await_client(&self) {
-        if let Course::Shared(shared) = &self.course {
+        if let ExchangeState::Shared(shared) = &self.exchange_state {
             shared.lock().since = Some(Instant::now());
         }
     }
@@ -196,20 +197,20 @@ impl Answer {
     /// Ends it in its midst: the rest reaches nobody, and the connection goes with it.
     fn cut(&mut self, end: End, reason: &'static str) -> io::Error {
         tracing::debug!(reason, "an answer was ended in its midst");
-        (self.first, self.course, self.guard) = (None, Course::Over, None);
+        (self.first, self.exchange_state, self.guard) = (None, ExchangeState::Over, None);
         let cut = Cut { end, reason, reset: h2::Reason::CANCEL.into() };
         io::Error::new(io::ErrorKind::PermissionDenied, cut)
     }
 
     fn end(&mut self) {
         self.guard = None;
-        let exchange = match std::mem::replace(&mut self.course, Course::Over) {
-            Course::Own(exchange) => Some(exchange),
-            Course::Shared(shared) => shared.lock().exchange.take(),
-            Course::Over => None,
+        let exchange = match std::mem::replace(&mut self.exchange_state, ExchangeState::Over) {
+            ExchangeState::Own(exchange) => Some(exchange),
+            ExchangeState::Shared(shared) => shared.lock().exchange.take(),
+            ExchangeState::Over => None,
         };
-        let Some(Exchange { mut link, upstream, place }) = exchange else { return };
-        drop(place);
+        let Some(Exchange { mut link, upstream, permit }) = exchange else { return };
+        drop(permit);
         if link.is_fit() {
             upstream.keep(link);
         }
@@ -227,7 +228,7 @@ impl Answer {
             }
             let until = since + self.idle;
             if until <= now {
-                self.course = Course::Over;
+                self.exchange_state = ExchangeState::Over;
                 let silent = "the upstream sent nothing for idle_timeout";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, silent)));
             }
@@ -241,16 +242,16 @@ impl Answer {
 }
 
 /// Why an answer was given up.
-const GIVEN_UP: &str = "its client took nothing while others waited for its place";
+const GIVEN_UP: &str = "its client took nothing while others waited for its permit";
 
 impl Shared {
-    /// Shares an exchange with who waits for its place.
+    /// Shares an exchange with who waits for its permit.
     fn new(exchange: Exchange) -> Arc<Self> {
         let upstream = Arc::clone(&exchange.upstream);
         let shared = Arc::new(Self(Mutex::new(Share { exchange: Some(exchange), since: None })));
         let delayed: Arc<dyn Delayed> = Arc::<Self>::clone(&shared);
         if let Some(exchange) = &shared.lock().exchange {
-            upstream.watch(&exchange.place, Arc::downgrade(&delayed));
+            upstream.watch(&exchange.permit, Arc::downgrade(&delayed));
         }
         shared
     }
@@ -277,7 +278,7 @@ impl Delayed for Shared {
 
     fn give_up(&self) {
         let exchange = self.lock().exchange.take();
-        // It gives its place on, which is not for under the lock.
+        // It gives its permit on, which is not for under the lock.
         drop(exchange);
     }
 }

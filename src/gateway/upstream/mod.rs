@@ -8,7 +8,7 @@ mod answer;
 mod connector;
 mod failure;
 mod link;
-mod places;
+mod permits;
 mod pool;
 mod race;
 mod stream;
@@ -28,13 +28,13 @@ use crate::telemetry::metric;
 pub(crate) use answer::{Answer, Exchange};
 pub(crate) use failure::Failure;
 pub(crate) use link::Link;
-pub(crate) use places::{Delayed, Place};
+pub(crate) use permits::{Delayed, Permit};
 pub(crate) use wire::answer_head::AnswerHead;
 pub(crate) use wire::outbox::Outgoing;
 
 use connector::Connector;
 use link::Unanswered;
-use places::Places;
+use permits::Permits;
 use pool::Pool;
 
 /// A backend and its pooled connections; lives across reloads while its configuration stays.
@@ -45,7 +45,7 @@ pub struct Upstream {
     waits: Waits,
     header_count: usize,
     keep_alive: Option<Duration>,
-    places: Arc<Places>,
+    permits: Arc<Permits>,
     streams: Arc<Semaphore>,
     pool: Pool,
     meters: OnceLock<Meters>,
@@ -98,7 +98,7 @@ impl Upstream {
             },
             header_count: config.header_count,
             keep_alive: config.keep_alive,
-            places: Places::new(config.max_inflight),
+            permits: Permits::new(config.max_inflight),
             streams: Arc::new(Semaphore::new(config.max_streams)),
             pool: Pool::new(),
             meters: OnceLock::new(),
@@ -126,15 +126,15 @@ impl Upstream {
         self.waits.idle
     }
 
-    /// Waits for one of the `max_inflight` places, for a client at an address.
+    /// Waits for one of the `max_inflight` permits, for a client at an address.
     ///
     /// # Errors
     /// [`Failure::Full`] after `queue_timeout`.
-    pub(crate) async fn admit(&self, client: IpAddr) -> Result<Place, Failure> {
-        self.places.take(client, self.waits.queue).await.ok_or(Failure::Full)
+    pub(crate) async fn admit(&self, client: IpAddr) -> Result<Permit, Failure> {
+        self.permits.take(client, self.waits.queue).await.ok_or(Failure::Full)
     }
 
-    /// Takes one of the `max_streams` places, for as long as a WebSocket lasts.
+    /// Takes one of the `max_streams` permits, for as long as a WebSocket lasts.
     ///
     /// # Errors
     /// [`Failure::FullOfStreams`]
@@ -143,8 +143,8 @@ impl Upstream {
     }
 
     /// Takes note of a request whose client may keep it waiting.
-    pub(crate) fn watch(&self, place: &Place, delayed: Weak<dyn Delayed>) {
-        self.places.watch(place, delayed);
+    pub(crate) fn watch(&self, permit: &Permit, delayed: Weak<dyn Delayed>) {
+        self.permits.watch(permit, delayed);
     }
 
     /// Sends a request, and waits for the head of its answer.

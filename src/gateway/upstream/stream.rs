@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 pub(super) struct Stream {
     wire: Wire,
     /// The other side takes no more.
-    deaf: bool,
+    write_closed: bool,
 }
 
 #[derive(Debug)]
@@ -31,19 +31,19 @@ enum Wire {
 impl Stream {
     /// Bytes in the clear.
     pub(super) const fn plain(stream: TcpStream) -> Self {
-        Self { wire: Wire::Plain(stream), deaf: false }
+        Self { wire: Wire::Plain(stream), write_closed: false }
     }
 
     /// Bytes by TLS.
     pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
-        Self { wire: Wire::Tls(Box::new(stream)), deaf: false }
+        Self { wire: Wire::Tls(Box::new(stream)), write_closed: false }
     }
 
     /// Takes a failed write as done once the other side has closed.
     fn settle<T>(&mut self, written: Poll<io::Result<T>>, done: T) -> Poll<io::Result<T>> {
         match written {
             Poll::Ready(Err(error)) if is_closed(&error) => {
-                self.deaf = true;
+                self.write_closed = true;
                 Poll::Ready(Ok(done))
             }
             other => other,
@@ -71,7 +71,7 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let stream = self.get_mut();
-        if stream.deaf {
+        if stream.write_closed {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = match &mut stream.wire {
@@ -83,7 +83,7 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let stream = self.get_mut();
-        if stream.deaf {
+        if stream.write_closed {
             return Poll::Ready(Ok(()));
         }
         let flushed = match &mut stream.wire {
@@ -95,7 +95,7 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let stream = self.get_mut();
-        if stream.deaf {
+        if stream.write_closed {
             return Poll::Ready(Ok(()));
         }
         let shut = match &mut stream.wire {
@@ -112,7 +112,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         let stream = self.get_mut();
         let length = slices.iter().map(|slice| slice.len()).sum();
-        if stream.deaf {
+        if stream.write_closed {
             return Poll::Ready(Ok(length));
         }
         let written = match &mut stream.wire {

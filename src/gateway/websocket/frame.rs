@@ -1,8 +1,14 @@
 //! Follows a WebSocket's frames by their headers alone (RFC 6455 §5.2): payloads pass unread.
 
+/// A close frame that says 1008, policy violation, and no more (RFC 6455 §5.5.1).
+pub(crate) const POLICY_VIOLATION: [u8; 4] = [0x88, 2, 0x03, 0xf0];
+
+/// A close frame that says 1001, going away.
+pub(crate) const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
+
 /// Where in a sequence of frames a byte stream stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FrameCourse {
+pub(crate) struct FrameState {
     place: Place,
     /// Whether a close frame has begun: what follows it is no frame any more (§5.5.1).
     closed: bool,
@@ -27,7 +33,7 @@ impl Default for Place {
     }
 }
 
-impl FrameCourse {
+impl FrameState {
     /// Whether one frame has ended and no other has begun.
     pub(crate) const fn is_between_frames(&self) -> bool {
         matches!(self.place, Place::Header { come: 0, .. })
@@ -103,7 +109,7 @@ mod tests {
     use proptest::prelude::{Strategy, any};
     use proptest::proptest;
 
-    use super::FrameCourse;
+    use super::FrameState;
 
     /// A frame with a payload of so many bytes, its length written in the form asked for.
     fn frame(first: u8, length: usize, form: u8, masked: bool) -> Vec<u8> {
@@ -126,8 +132,8 @@ mod tests {
         frame
     }
 
-    fn after(bytes: &[u8]) -> FrameCourse {
-        let mut course = FrameCourse::default();
+    fn after(bytes: &[u8]) -> FrameState {
+        let mut course = FrameState::default();
         course.pass(bytes);
         course
     }
@@ -152,7 +158,7 @@ mod tests {
             let begun = after(&bytes[..1]);
             assert_eq!(begun.rest_of_frame(&more[1..]), bytes.len() - 1, "{name}");
         }
-        assert_eq!(FrameCourse::default().rest_of_frame(b"abc"), 0);
+        assert_eq!(FrameState::default().rest_of_frame(b"abc"), 0);
     }
 
     #[test]
@@ -183,7 +189,7 @@ mod tests {
                 stream.extend(frame(first, length, form, masked));
                 ends.push(stream.len());
             }
-            let (mut split, mut at) = (FrameCourse::default(), 0);
+            let (mut split, mut at) = (FrameState::default(), 0);
             for cut in cuts {
                 assert_eq!(split.is_between_frames(), ends.contains(&at), "at {at}");
                 assert_eq!(split, after(&stream[..at]), "at {at}");

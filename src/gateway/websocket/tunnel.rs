@@ -6,7 +6,7 @@
 //! A tunnel that must end takes nothing more from its backend than the frame under way, which is
 //! followed by its header, and tells the client why there (RFC 6455 §7.4.1): 1008 where its token
 //! may not go on, and then nothing is heard of the client any more; 1001 where the gateway stops,
-//! and then the client may say its own goodbye, which goes to the backend.
+//! and then the client may send a close frame of its own, which goes to the backend.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -32,7 +32,7 @@ use crate::gateway::body::request::RequestBody;
 use crate::gateway::headers::{hop, only};
 use crate::gateway::open_request::{End, OpenRequest};
 use crate::gateway::upstream::{AnswerHead, Exchange, Failure};
-use crate::gateway::websocket::frame::FrameCourse;
+use crate::gateway::websocket::frame::{FrameState, GOING_AWAY, POLICY_VIOLATION};
 use crate::revocation::{EndReason, StreamGuard};
 
 /// Lets a tunnel outlive its HTTP connection, as long as the gateway is not told to stop.
@@ -42,7 +42,7 @@ use crate::revocation::{EndReason, StreamGuard};
 pub struct Lifeline {
     /// Says when to stop, and is waited for.
     pub guard: Guard,
-    /// What the connection holds: its place among `max_connections`.
+    /// What the connection holds: its permit among `max_connections`.
     pub hold: Arc<dyn Any + Send + Sync>,
 }
 
@@ -103,32 +103,32 @@ impl Handshake {
         (request, stream): (oneshot::Receiver<Box<OpenRequest>>, Option<OwnedSemaphorePermit>),
     ) {
         let Self { client, lifeline: Lifeline { mut guard, hold } } = self;
-        let Exchange { link, upstream: backend, place } = exchange;
+        let Exchange { link, upstream: backend, permit } = exchange;
         // What goes on from here is a stream, not a request that the backend is busy with.
-        drop(place);
+        drop(permit);
         let idle = backend.idle_timeout();
         let Ok(Ok(client)) = tokio::time::timeout(idle, client).await else { return };
         // The edge has attached it to the answer that the upgrade waited for.
         let mut request = request.await.ok();
-        let course = Arc::new(Course::now());
-        let mut client = Side::new(TokioIo::new(client), &course, Role::Client);
-        let mut upstream = Side::new(link, &course, Role::Upstream);
-        let (end, goodbye) = {
+        let state = Arc::new(TunnelState::new());
+        let mut client = Side::new(TokioIo::new(client), &state, Role::Client);
+        let mut upstream = Side::new(link, &state, Role::Upstream);
+        let (end, close_frame) = {
             let mut copying = pin!(copy_bidirectional(&mut client, &mut upstream));
-            let (end, goodbye) = tokio::select! {
+            let (end, close_frame) = tokio::select! {
                 // A revoked token is seen before another byte is moved.
                 biased;
                 ended = end_of(&mut stream_guard) => (ended.into(), Some(POLICY_VIOLATION)),
-                copied = &mut copying => (course.end_of_copy(copied.is_ok()), None),
-                () = course.stands_still_for(idle) => (End::UpstreamCut, None),
+                copied = &mut copying => (state.end_of_copy(copied.is_ok()), None),
+                () = state.stands_still_for(idle) => (End::UpstreamCut, None),
                 () = guard.signalled() => (End::Drained, Some(GOING_AWAY)),
             };
             tracing::debug!(upstream = backend.name(), end = end.name(), "a tunnel ends");
-            if goodbye.is_some() {
-                course.leave();
-                let left = poll_fn(|context| course.poll_left(context, copying.as_mut()));
+            if close_frame.is_some() {
+                state.leave();
+                let left = poll_fn(|context| state.poll_left(context, copying.as_mut()));
                 let told = tokio::time::timeout(patience(end), left).await.is_ok();
-                (end, goodbye.filter(|_| told))
+                (end, close_frame.filter(|_| told))
             } else {
                 (end, None)
             }
@@ -141,10 +141,10 @@ impl Handshake {
         drop(stream_guard);
         // A backend whose client may not go on is left at once.
         let mut upstream = (end == End::Drained).then_some(upstream);
-        if let Some(goodbye) = goodbye {
+        if let Some(close_frame) = close_frame {
             // A client that does not take it in time is cut off: it was told, or it did not listen.
-            let dismissed = client.dismiss(goodbye, upstream.as_mut());
-            drop(tokio::time::timeout(patience(end), dismissed).await);
+            let closing = client.send_close(close_frame, upstream.as_mut());
+            drop(tokio::time::timeout(patience(end), closing).await);
         }
         drop((stream, request, hold, guard));
     }
@@ -160,12 +160,6 @@ const fn patience(end: End) -> Duration {
 
 /// How long a tunnel may take to end once it must.
 const LEAVING: Duration = Duration::from_secs(1);
-
-/// A close frame that says 1008, policy violation, and no more (RFC 6455 §5.5.1).
-const POLICY_VIOLATION: [u8; 4] = [0x88, 2, 0x03, 0xf0];
-
-/// A close frame that says 1001, going away.
-const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
 
 /// Waits until the token is refused; for ever where there is none.
 async fn end_of(stream_guard: &mut Option<StreamGuard>) -> EndReason {
@@ -183,7 +177,7 @@ impl fmt::Debug for Lifeline {
 
 /// What both sides of a tunnel know: when a byte was last moved, and whether it is to end.
 #[derive(Debug)]
-struct Course {
+struct TunnelState {
     start: Instant,
     millis: AtomicU64,
     is_leaving: AtomicBool,
@@ -193,8 +187,8 @@ struct Course {
     client_failed: AtomicBool,
 }
 
-impl Course {
-    fn now() -> Self {
+impl TunnelState {
+    fn new() -> Self {
         Self {
             start: Instant::now(),
             millis: AtomicU64::new(0),
@@ -256,10 +250,10 @@ impl Course {
 /// One side of a tunnel.
 struct Side<S> {
     stream: S,
-    course: Arc<Course>,
+    state: Arc<TunnelState>,
     role: Role,
     /// Of what is written to it.
-    frames: FrameCourse,
+    frames: FrameState,
     read: u64,
     written: u64,
 }
@@ -271,33 +265,33 @@ enum Role {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
-    fn new(stream: S, course: &Arc<Course>, role: Role) -> Self {
-        let course = Arc::clone(course);
-        Self { stream, course, role, frames: FrameCourse::default(), read: 0, written: 0 }
+    fn new(stream: S, state: &Arc<TunnelState>, role: Role) -> Self {
+        let state = Arc::clone(state);
+        Self { stream, state, role, frames: FrameState::default(), read: 0, written: 0 }
     }
 
     /// How many of the bytes may be sent: all, until the tunnel is to end.
     fn allowed(&self, bytes: &[u8]) -> usize {
         match self.role {
-            _ if !self.course.is_leaving() => bytes.len(),
+            _ if !self.state.is_leaving() => bytes.len(),
             Role::Client => self.frames.rest_of_frame(bytes),
             Role::Upstream => 0,
         }
     }
 
-    /// Says goodbye where a frame may stand, hears the client out, for the backend where there is
+    /// Sends the close frame where one may stand, hears the client out, for the backend where there is
     /// one, and closes: a connection that is dropped while the client still sends is reset, and the
-    /// goodbye lost.
-    async fn dismiss<B: AsyncWrite + Unpin>(
+    /// close frame lost.
+    async fn send_close<B: AsyncWrite + Unpin>(
         &mut self,
-        goodbye: [u8; 4],
+        close_frame: [u8; 4],
         mut backend: Option<&mut Side<B>>,
     ) -> io::Result<()> {
         if !self.frames.is_between_frames() {
             return Ok(());
         }
         if !self.frames.has_closed() {
-            self.stream.write_all(&goodbye).await?;
+            self.stream.write_all(&close_frame).await?;
         }
         if backend.is_none() {
             self.stream.shutdown().await?;
@@ -313,7 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
                     backend.frames.pass(heard);
                     backend.stream.write_all(heard).await?;
                     if backend.frames.has_closed() && backend.frames.is_between_frames() {
-                        // Both have said goodbye: the server closes first (RFC 6455 §7.1.1).
+                        // Both have said close_frame: the server closes first (RFC 6455 §7.1.1).
                         return self.stream.shutdown().await;
                     }
                 }
@@ -323,7 +317,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
 
     fn note(&self, failed: bool) {
         if failed && self.role == Role::Client {
-            self.course.client_failed.store(true, Ordering::Relaxed);
+            self.state.client_failed.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -334,7 +328,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Side<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.role == Role::Client && self.course.is_leaving() {
+        if self.role == Role::Client && self.state.is_leaving() {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
@@ -343,7 +337,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Side<S> {
         let read = buffer.filled().len() - before;
         if read > 0 {
             self.read += u64::try_from(read).unwrap_or(u64::MAX);
-            self.course.note();
+            self.state.note();
         }
         result
     }
@@ -363,12 +357,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Side<S> {
         let result = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.note(matches!(result, Poll::Ready(Err(_))));
         if let Poll::Ready(Ok(written)) = result {
-            self.course.note();
+            self.state.note();
             self.written += u64::try_from(written).unwrap_or(u64::MAX);
             self.frames.pass(bytes.get(..written).unwrap_or(bytes));
             if self.role == Role::Client {
                 let is_between_frames = self.frames.is_between_frames();
-                self.course.is_between_frames.store(is_between_frames, Ordering::Relaxed);
+                self.state.is_between_frames.store(is_between_frames, Ordering::Relaxed);
             }
         }
         result

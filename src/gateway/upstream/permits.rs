@@ -1,8 +1,8 @@
-//! The places of an upstream: how many requests it is busy with (`max_inflight`), who gets the next
-//! place, and whose is given back first.
+//! The permits of an upstream: how many requests it is busy with (`max_inflight`), who gets the next
+//! permit, and whose is given back first.
 //!
-//! While others wait, an address (IPv6: a /64) that holds a quarter of the places gets no further
-//! one. When somebody who holds less waits, and no place comes free, the request is given up whose
+//! While others wait, an address (IPv6: a /64) that holds a quarter of the permits gets no further
+//! one. When somebody who holds less waits, and no permit comes free, the request is given up whose
 //! client has kept it waiting the longest: that neither sends its body nor takes its answer.
 
 use std::collections::VecDeque;
@@ -18,9 +18,9 @@ use tokio::time::Instant;
 use crate::auth::throttle::network;
 use crate::lock::IgnorePoison;
 
-/// The places of one upstream.
+/// The permits of one upstream.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct Permits {
     most: usize,
     taken: AtomicUsize,
     /// How many are taken by addresses of one hash: a collision makes two addresses one.
@@ -33,10 +33,10 @@ pub(super) struct Places {
     delays: Mutex<Vec<(usize, Weak<dyn Delayed>)>>,
 }
 
-/// A place; dropping it gives it to whoever is next.
+/// A permit; dropping it gives it to whoever is next.
 #[derive(Debug)]
-pub(crate) struct Place {
-    places: Arc<Places>,
+pub(crate) struct Permit {
+    permits: Arc<Permits>,
     share: usize,
 }
 
@@ -45,14 +45,14 @@ pub(crate) trait Delayed: Send + Sync + std::fmt::Debug {
     /// Since when its client is waited for, if it is.
     fn since(&self) -> Option<Instant>;
 
-    /// Gives the request up, and its place with it.
+    /// Gives the request up, and its permit with it.
     fn give_up(&self);
 }
 
 #[derive(Debug)]
 struct Waiter {
     share: usize,
-    place: oneshot::Sender<Place>,
+    permit: oneshot::Sender<Permit>,
 }
 
 /// A power of two, so that a share is a part of a hash.
@@ -64,7 +64,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often who waits looks whether a request can be given up.
 const LOOK: Duration = Duration::from_millis(200);
 
-impl Places {
+impl Permits {
     pub(super) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
@@ -77,21 +77,21 @@ impl Places {
         })
     }
 
-    /// Waits for a place; `None` when none came in time.
+    /// Waits for a permit; `None` when none came in time.
     pub(super) async fn take(
         self: &Arc<Self>,
         address: IpAddr,
         patience: Duration,
-    ) -> Option<Place> {
+    ) -> Option<Permit> {
         let share = self.share_of(address);
         if self.waiting.load(Ordering::SeqCst) == 0 && self.try_take() {
-            return Some(self.place(share));
+            return Some(self.permit(share));
         }
         Box::pin(self.queue(share, patience)).await
     }
 
     /// Takes note of a request whose client may keep it waiting.
-    pub(super) fn watch(&self, place: &Place, delayed: Weak<dyn Delayed>) {
+    pub(super) fn watch(&self, permit: &Permit, delayed: Weak<dyn Delayed>) {
         let mut delays = lock(&self.delays);
         if delays.len() == delays.capacity() {
             delays.retain(|(_, delayed)| delayed.strong_count() > 0);
@@ -99,15 +99,15 @@ impl Places {
             let room = delays.len().max(16);
             delays.reserve_exact(room);
         }
-        delays.push((place.share, delayed));
+        delays.push((permit.share, delayed));
     }
 
-    async fn queue(self: &Arc<Self>, share: usize, patience: Duration) -> Option<Place> {
+    async fn queue(self: &Arc<Self>, share: usize, patience: Duration) -> Option<Permit> {
         let deadline = Instant::now() + patience;
-        let (place, mut given) = oneshot::channel();
+        let (permit, mut given) = oneshot::channel();
         // Counted for as long as it waits, wherever it is left off.
         let waiting = Waiting::new(self);
-        lock(&self.queue).push_back(Waiter { share, place });
+        lock(&self.queue).push_back(Waiter { share, permit });
         // One may have come free before this stood in the queue.
         self.serve();
         loop {
@@ -116,7 +116,7 @@ impl Places {
             }
             let look = deadline.min(Instant::now() + LOOK);
             match tokio::time::timeout_at(look, &mut given).await {
-                Ok(place) => return place.ok(),
+                Ok(permit) => return permit.ok(),
                 Err(_) if look == deadline => break,
                 Err(_) => {}
             }
@@ -127,20 +127,20 @@ impl Places {
         given.try_recv().ok()
     }
 
-    /// Hands free places to who waits: first to those who hold less than a quarter.
+    /// Hands free permits to who waits: first to those who hold less than a quarter.
     fn serve(self: &Arc<Self>) {
         let mut unheard = Vec::new();
         {
             let mut queue = lock(&self.queue);
-            queue.retain(|waiter| !waiter.place.is_closed());
+            queue.retain(|waiter| !waiter.permit.is_closed());
             while !queue.is_empty() && self.try_take() {
                 let modest = |waiter: &Waiter| self.held(waiter.share) < self.quarter();
                 let next = queue.iter().position(modest).unwrap_or(0);
-                let Some(Waiter { share, place }) = queue.remove(next) else { break };
-                unheard.extend(place.send(self.place(share)).err());
+                let Some(Waiter { share, permit }) = queue.remove(next) else { break };
+                unheard.extend(permit.send(self.permit(share)).err());
             }
         }
-        // Who left in this moment gives its place on, outside the lock.
+        // Who left in this moment gives its permit on, outside the lock.
         drop(unheard);
     }
 
@@ -167,11 +167,11 @@ impl Places {
         self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
     }
 
-    fn place(self: &Arc<Self>, share: usize) -> Place {
+    fn permit(self: &Arc<Self>, share: usize) -> Permit {
         if let Some(count) = self.shares.get(share) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        Place { places: Arc::clone(self), share }
+        Permit { permits: Arc::clone(self), share }
     }
 
     fn quarter(&self) -> usize {
@@ -189,15 +189,15 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let places = &self.places;
-        if let Some(count) = places.shares.get(self.share) {
+        let permits = &self.permits;
+        if let Some(count) = permits.shares.get(self.share) {
             count.fetch_sub(1, Ordering::Relaxed);
         }
-        places.taken.fetch_sub(1, Ordering::SeqCst);
-        if places.waiting.load(Ordering::SeqCst) > 0 {
-            places.serve();
+        permits.taken.fetch_sub(1, Ordering::SeqCst);
+        if permits.waiting.load(Ordering::SeqCst) > 0 {
+            permits.serve();
         }
     }
 }
@@ -206,9 +206,9 @@ impl Drop for Place {
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
-    fn new(places: &'a Places) -> Self {
-        places.waiting.fetch_add(1, Ordering::SeqCst);
-        Self(&places.waiting)
+    fn new(permits: &'a Permits) -> Self {
+        permits.waiting.fetch_add(1, Ordering::SeqCst);
+        Self(&permits.waiting)
     }
 }
 
@@ -233,57 +233,57 @@ mod tests {
     use futures_util::FutureExt;
     use tokio::time::Instant;
 
-    use super::{Delayed, PATIENCE, Place, Places};
+    use super::{Delayed, PATIENCE, Permit, Permits};
 
     const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
     const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
     const LONG: Duration = Duration::from_secs(60);
 
-    /// A request that holds a place until it is given up.
+    /// A request that holds a permit until it is given up.
     #[derive(Debug)]
     struct Held {
         since: Instant,
-        place: Mutex<Option<Place>>,
+        permit: Mutex<Option<Permit>>,
         given_up: AtomicBool,
     }
 
     impl Delayed for Held {
         fn since(&self) -> Option<Instant> {
-            self.place.lock().unwrap().is_some().then_some(self.since)
+            self.permit.lock().unwrap().is_some().then_some(self.since)
         }
 
         fn give_up(&self) {
             self.given_up.store(true, Ordering::Relaxed);
-            drop(self.place.lock().unwrap().take());
+            drop(self.permit.lock().unwrap().take());
         }
     }
 
-    async fn all(places: &Arc<Places>, address: IpAddr, count: usize) -> Vec<Place> {
+    async fn all(permits: &Arc<Permits>, address: IpAddr, count: usize) -> Vec<Permit> {
         let mut taken = Vec::new();
         for _ in 0..count {
-            taken.push(places.take(address, Duration::ZERO).await.unwrap());
+            taken.push(permits.take(address, Duration::ZERO).await.unwrap());
         }
         taken
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_address_may_have_all_places_while_nobody_waits() {
-        let places = Places::new(8);
+        let permits = Permits::new(8);
 
-        let taken = all(&places, ONE, 8).await;
+        let taken = all(&permits, ONE, 8).await;
 
-        assert!(places.take(OTHER, Duration::from_secs(1)).await.is_none());
+        assert!(permits.take(OTHER, Duration::from_secs(1)).await.is_none());
         drop(taken);
-        assert!(places.take(OTHER, Duration::ZERO).await.is_some());
+        assert!(permits.take(OTHER, Duration::ZERO).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_holds_less_than_a_quarter_goes_before_who_holds_more() {
-        let places = Places::new(8);
-        let mut taken = all(&places, ONE, 8).await;
-        let mut first = Box::pin(places.take(ONE, LONG));
+        let permits = Permits::new(8);
+        let mut taken = all(&permits, ONE, 8).await;
+        let mut first = Box::pin(permits.take(ONE, LONG));
         assert!(first.as_mut().now_or_never().is_none());
-        let mut second = Box::pin(places.take(OTHER, LONG));
+        let mut second = Box::pin(permits.take(OTHER, LONG));
         assert!(second.as_mut().now_or_never().is_none());
 
         taken.pop();
@@ -297,21 +297,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_waits_for_its_client_is_given_up_for_who_waits() {
-        let places = Places::new(2);
-        let busy = all(&places, OTHER, 1).await;
-        let place = places.take(ONE, Duration::ZERO).await.unwrap();
+        let permits = Permits::new(2);
+        let busy = all(&permits, OTHER, 1).await;
+        let permit = permits.take(ONE, Duration::ZERO).await.unwrap();
         let held = Arc::new(Held {
             since: Instant::now(),
-            place: Mutex::new(None),
+            permit: Mutex::new(None),
             given_up: AtomicBool::new(false),
         });
         let delayed: Arc<dyn Delayed> = Arc::<Held>::clone(&held);
-        places.watch(&place, Arc::downgrade(&delayed));
-        *held.place.lock().unwrap() = Some(place);
+        permits.watch(&permit, Arc::downgrade(&delayed));
+        *held.permit.lock().unwrap() = Some(permit);
         let third = IpAddr::from([192, 0, 2, 3]);
 
         let begun = Instant::now();
-        let given = places.take(third, LONG).await;
+        let given = permits.take(third, LONG).await;
 
         assert!(given.is_some());
         assert!(held.given_up.load(Ordering::Relaxed));
@@ -321,21 +321,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_leaves_the_queue_takes_no_place_along() {
-        let places = Places::new(1);
-        let taken = all(&places, ONE, 1).await;
-        let mut left = Box::pin(places.take(OTHER, LONG));
+        let permits = Permits::new(1);
+        let taken = all(&permits, ONE, 1).await;
+        let mut left = Box::pin(permits.take(OTHER, LONG));
         assert!(left.as_mut().now_or_never().is_none());
 
         drop(left);
         drop(taken);
 
-        assert!(places.take(ONE, Duration::ZERO).await.is_some());
-        assert_eq!(places.waiting.load(Ordering::SeqCst), 0);
+        assert!(permits.take(ONE, Duration::ZERO).await.is_some());
+        assert_eq!(permits.waiting.load(Ordering::SeqCst), 0);
         let gone: Weak<Held> = Weak::new();
-        let place = places.take(ONE, Duration::ZERO).await.unwrap();
+        let permit = permits.take(ONE, Duration::ZERO).await.unwrap();
         for _ in 0..1000 {
-            places.watch(&place, Weak::<Held>::clone(&gone));
+            permits.watch(&permit, Weak::<Held>::clone(&gone));
         }
-        assert!(places.delays.lock().unwrap().len() <= 32, "what is over goes");
+        assert!(permits.delays.lock().unwrap().len() <= 32, "what is over goes");
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::config::LimitsConfig;
 use crate::drain::Guard;
 use crate::edge::unsent::Unsent;
-use crate::gateway::body::pace::Pace;
+use crate::gateway::body::deadlines::BodyDeadlines;
 use crate::gateway::open_request::End;
 use crate::lock::IgnorePoison;
 use crate::revocation::EndFlag;
@@ -24,13 +24,13 @@ use crate::telemetry::metric;
 
 /// The state of one connection, shared by its socket, its requests and its clock.
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(super) struct ConnectionState {
     start: Instant,
     head: Duration,
     idle: Duration,
     stall: Duration,
     /// The slowest that an answer may be taken.
-    pace: Pace,
+    pace: BodyDeadlines,
     in_flight: AtomicUsize,
     idle_since: AtomicU64,
     /// When the head began that is being read; [`NEVER`] while there is none.
@@ -46,7 +46,7 @@ pub(super) struct Activity {
     flush_waiter: AtomicWaker,
     fragment: AtomicBool,
     /// Whether `end_flag` need be looked at.
-    is_tied: AtomicBool,
+    has_end_flag: AtomicBool,
     /// Whether the answer under way must end (HTTP/1.1, where there is one at a time).
     end_flag: Mutex<Option<EndFlag>>,
     open: Gauge,
@@ -80,7 +80,7 @@ pub(super) enum Heard {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// `None` while nothing is unsent.
-    pace: Option<Pace>,
+    pace: Option<BodyDeadlines>,
     written: u64,
 }
 
@@ -89,7 +89,7 @@ const NEVER: u64 = u64::MAX;
 /// The longest that a connection that idled may take to end.
 const CLOSING: Duration = Duration::from_secs(5);
 
-impl Activity {
+impl ConnectionState {
     /// Begins, the head of the first request being waited for.
     pub(super) fn new(limits: &LimitsConfig, place: OwnedSemaphorePermit, guard: Guard) -> Self {
         let open = metrics::gauge!(metric::CONNECTIONS);
@@ -99,7 +99,7 @@ impl Activity {
             head: limits.header_timeout,
             idle: limits.keep_alive,
             stall: limits.body_idle_timeout,
-            pace: Pace::of_answers(limits),
+            pace: BodyDeadlines::of_answers(limits),
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
@@ -110,7 +110,7 @@ impl Activity {
             flush_awaited: AtomicBool::new(false),
             flush_waiter: AtomicWaker::new(),
             fragment: AtomicBool::new(false),
-            is_tied: AtomicBool::new(false),
+            has_end_flag: AtomicBool::new(false),
             end_flag: Mutex::new(None),
             open,
             _place: place,
@@ -184,15 +184,15 @@ impl Activity {
 
     /// Ties the connection to the answer under way: it is cut when that must end, though its
     /// client takes nothing.
-    pub(super) fn tie(&self, end_flag: EndFlag) {
+    pub(super) fn attach_end_flag(&self, end_flag: EndFlag) {
         *self.end_flag() = Some(end_flag);
-        self.is_tied.store(true, Ordering::Relaxed);
+        self.has_end_flag.store(true, Ordering::Relaxed);
     }
 
     /// Notes that the answer is over.
-    pub(super) fn untie(&self) {
-        if self.is_tied.load(Ordering::Relaxed) {
-            self.is_tied.store(false, Ordering::Relaxed);
+    pub(super) fn detach_end_flag(&self) {
+        if self.has_end_flag.load(Ordering::Relaxed) {
+            self.has_end_flag.store(false, Ordering::Relaxed);
             *self.end_flag() = None;
         }
     }
@@ -284,7 +284,7 @@ impl Activity {
     }
 
     fn must_end(&self) -> bool {
-        self.is_tied.load(Ordering::Relaxed)
+        self.has_end_flag.load(Ordering::Relaxed)
             && self.end_flag().as_ref().is_some_and(EndFlag::is_set)
     }
 
@@ -302,7 +302,7 @@ impl Activity {
     }
 }
 
-impl Drop for Activity {
+impl Drop for ConnectionState {
     fn drop(&mut self) {
         self.open.decrement(1.0);
     }
@@ -316,15 +316,15 @@ mod tests {
     use tokio::sync::Semaphore;
     use tokio::time::Instant;
 
-    use super::{Activity, Heard, Progress, Verdict};
+    use super::{ConnectionState, Heard, Progress, Verdict};
     use crate::config::LimitsConfig;
     use crate::drain::Drain;
     use crate::gateway::body::reply::tests::limits;
     use crate::gateway::open_request::End;
 
-    fn activity() -> Activity {
+    fn state() -> ConnectionState {
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        Activity::new(&limits(), place, Drain::new().guard())
+        ConnectionState::new(&limits(), place, Drain::new().guard())
     }
 
     fn after(seconds: u64) -> Instant {
@@ -333,86 +333,83 @@ mod tests {
 
     #[test]
     fn a_connection_that_sends_nothing_is_cut_after_the_header_timeout() {
-        let activity = activity();
+        let state = state();
 
-        assert!(matches!(activity.verdict(after(9), &mut Progress::default()), Verdict::Wait(_)));
-        assert_eq!(activity.verdict(after(11), &mut Progress::default()), Verdict::Cut);
+        assert!(matches!(state.verdict(after(9), &mut Progress::default()), Verdict::Wait(_)));
+        assert_eq!(state.verdict(after(11), &mut Progress::default()), Verdict::Cut);
     }
 
     #[test]
     fn an_answered_connection_may_idle_for_keep_alive() {
-        let activity = activity();
-        activity.begin();
-        activity.over();
+        let state = state();
+        state.begin();
+        state.over();
 
-        assert!(matches!(activity.verdict(after(74), &mut Progress::default()), Verdict::Wait(_)));
-        assert_eq!(activity.verdict(after(76), &mut Progress::default()), Verdict::Idle);
+        assert!(matches!(state.verdict(after(74), &mut Progress::default()), Verdict::Wait(_)));
+        assert_eq!(state.verdict(after(76), &mut Progress::default()), Verdict::Idle);
     }
 
     #[test]
     fn a_second_head_has_the_header_timeout_again() {
-        let activity = activity();
-        activity.begin();
-        activity.over();
-        assert_eq!(activity.heard(), Heard::Head);
-        assert_eq!(activity.heard(), Heard::MoreOfHead);
+        let state = state();
+        state.begin();
+        state.over();
+        assert_eq!(state.heard(), Heard::Head);
+        assert_eq!(state.heard(), Heard::MoreOfHead);
 
-        assert_eq!(activity.verdict(after(11), &mut Progress::default()), Verdict::Cut);
+        assert_eq!(state.verdict(after(11), &mut Progress::default()), Verdict::Cut);
     }
 
     #[test]
     fn a_request_under_way_is_not_cut() {
-        let activity = activity();
-        activity.begin();
-        assert_eq!(activity.heard(), Heard::Other);
+        let state = state();
+        state.begin();
+        assert_eq!(state.heard(), Heard::Other);
 
-        assert!(matches!(
-            activity.verdict(after(3600), &mut Progress::default()),
-            Verdict::Wait(_)
-        ));
+        assert!(matches!(state.verdict(after(3600), &mut Progress::default()), Verdict::Wait(_)));
     }
 
     #[test]
     fn a_connection_is_looked_at_again_in_time_for_keep_alive() {
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let limits = LimitsConfig { keep_alive: Duration::from_secs(1), ..limits() };
-        let activity = Activity::new(&limits, place, Drain::new().guard());
-        activity.begin();
+        let state = ConnectionState::new(&limits, place, Drain::new().guard());
+        state.begin();
         let now = Instant::now();
 
         assert_eq!(
-            activity.verdict(now, &mut Progress::default()),
+            state.verdict(now, &mut Progress::default()),
             Verdict::Wait(now + Duration::from_secs(1))
         );
     }
 
     #[test]
     fn an_answer_that_nobody_takes_is_cut_after_the_body_idle_timeout() {
-        let activity = activity();
-        activity.begin();
-        activity.unsent.handed(10);
+        let state = state();
+        state.begin();
+        state.unsent.handed(10);
         // All of it was handed over, and nothing has reached the socket.
-        activity.over();
+        state.over();
         let mut progress = Progress::default();
 
-        assert!(matches!(activity.verdict(after(0), &mut progress), Verdict::Wait(_)));
-        assert!(matches!(activity.verdict(after(29), &mut progress), Verdict::Wait(_)));
-        assert_eq!(activity.verdict(after(31), &mut progress), Verdict::Cut);
-        assert_eq!(activity.end(), Some(End::TooSlow));
+        assert!(matches!(state.verdict(after(0), &mut progress), Verdict::Wait(_)));
+        assert!(matches!(state.verdict(after(29), &mut progress), Verdict::Wait(_)));
+        assert_eq!(state.verdict(after(31), &mut progress), Verdict::Cut);
+        assert_eq!(state.end(), Some(End::TooSlow));
     }
 
     #[test]
     fn a_client_that_takes_little_but_steadily_is_not_cut_and_does_not_idle() {
-        let activity = activity();
-        activity.begin();
-        activity.unsent.handed(100 * 8192);
-        activity.over();
+        let state = state();
+        state.begin();
+        state.unsent.handed(100 * 8192);
+        state.over();
         let mut progress = Progress::default();
 
         for step in 0..99 {
-            let verdict = activity.verdict(after(step * 25), &mut progress);
+            let verdict = state.verdict(after(step * 25), &mut progress);
             assert!(matches!(verdict, Verdict::Wait(_)), "{step}: {verdict:?}");
-            activity.unsent.wrote(8192);
+            state.unsent.wrote(8192);
         }
     }
 }

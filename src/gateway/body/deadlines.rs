@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use crate::config::LimitsConfig;
 
-/// The pace of one body.
+/// The deadlines of one body.
 #[derive(Clone, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct BodyDeadlines {
     idle: Duration,
     /// What the rate is averaged over.
     window: Duration,
@@ -40,7 +40,7 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 /// (RFC 9110 §10.1.1), and the others repeat their request without the expectation.
 const HELD_BACK: Duration = Duration::from_secs(2);
 
-impl Pace {
+impl BodyDeadlines {
     /// Begins at the configured limits.
     pub(crate) const fn new(limits: &LimitsConfig, is_held_back: bool) -> Self {
         Self::over(WINDOW, limits, is_held_back)
@@ -109,55 +109,55 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Pace, TooSlow};
+    use super::{BodyDeadlines, TooSlow};
     use crate::config::{ByteRate, LimitsConfig};
     use crate::gateway::body::reply::tests::limits;
 
-    fn pace() -> Pace {
+    fn deadlines() -> BodyDeadlines {
         paced(false)
     }
 
-    fn paced(is_held_back: bool) -> Pace {
+    fn paced(is_held_back: bool) -> BodyDeadlines {
         let limits = LimitsConfig {
             body_idle_timeout: Duration::from_secs(4),
             body_rate: ByteRate(100),
             ..limits()
         };
-        Pace::new(&limits, is_held_back)
+        BodyDeadlines::new(&limits, is_held_back)
     }
 
     #[test]
     fn a_body_that_is_held_back_is_waited_for_until_it_begins() {
         let start = Instant::now();
         let later = start + Duration::from_secs(3);
-        let mut pace = paced(true);
+        let mut deadlines = paced(true);
 
-        assert_eq!(pace.waiting(start), Ok(start + Duration::from_secs(2)));
-        assert_eq!(pace.waiting(later), Err(TooSlow::HeldBack));
-        pace.received(1, later);
-        assert_eq!(pace.waiting(later), Ok(later + Duration::from_secs(4)));
+        assert_eq!(deadlines.waiting(start), Ok(start + Duration::from_secs(2)));
+        assert_eq!(deadlines.waiting(later), Err(TooSlow::HeldBack));
+        deadlines.received(1, later);
+        assert_eq!(deadlines.waiting(later), Ok(later + Duration::from_secs(4)));
     }
 
     #[test]
     fn a_silent_client_is_too_slow_after_the_idle_timeout() {
         let start = Instant::now();
-        let mut pace = pace();
+        let mut deadlines = deadlines();
 
-        assert_eq!(pace.waiting(start), Ok(start + Duration::from_secs(4)));
-        assert!(pace.waiting(start + Duration::from_secs(3)).is_ok());
-        assert_eq!(pace.waiting(start + Duration::from_secs(4)), Err(TooSlow::Idle));
+        assert_eq!(deadlines.waiting(start), Ok(start + Duration::from_secs(4)));
+        assert!(deadlines.waiting(start + Duration::from_secs(3)).is_ok());
+        assert_eq!(deadlines.waiting(start + Duration::from_secs(4)), Err(TooSlow::Idle));
     }
 
     #[test]
     fn a_trickle_is_too_slow_after_ten_seconds_of_waiting() {
         let start = Instant::now();
-        let mut pace = pace();
+        let mut deadlines = deadlines();
         let mut slow_after = None;
 
         for second in 0..30 {
             let now = start + Duration::from_secs(second);
-            pace.received(10, now);
-            if pace.waiting(now).is_err() {
+            deadlines.received(10, now);
+            if deadlines.waiting(now).is_err() {
                 slow_after = Some(second);
                 break;
             }
@@ -169,23 +169,23 @@ mod tests {
     #[test]
     fn time_in_which_nobody_waits_for_the_client_does_not_count() {
         let start = Instant::now();
-        let mut pace = pace();
+        let mut deadlines = deadlines();
 
-        pace.received(10, start);
+        deadlines.received(10, start);
         let much_later = start + Duration::from_secs(600);
 
-        assert!(pace.waiting(much_later).is_ok());
+        assert!(deadlines.waiting(much_later).is_ok());
     }
 
     #[test]
     fn a_steady_client_is_never_too_slow() {
         let start = Instant::now();
-        let mut pace = pace();
+        let mut deadlines = deadlines();
 
         for second in 0..100 {
             let now = start + Duration::from_secs(second);
-            pace.received(100, now);
-            assert!(pace.waiting(now).is_ok(), "second {second}");
+            deadlines.received(100, now);
+            assert!(deadlines.waiting(now).is_ok(), "second {second}");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::token::Verified;
 
 /// A verified request whose streams are to be ended with its token.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Watch<'a> {
+pub(crate) struct Registrar<'a> {
     revocations: &'a Arc<RevocationList>,
     verified: &'a Verified,
     ends_with_token: bool,
@@ -19,7 +19,7 @@ pub(crate) struct Watch<'a> {
 /// Takes a guard later, when a stream turns out to last.
 pub(crate) type LaterGuard = Box<dyn FnOnce() -> StreamGuard + Send>;
 
-impl<'a> Watch<'a> {
+impl<'a> Registrar<'a> {
     /// Of the bearer of a token; `None` where streams are never ended.
     pub(crate) const fn of(
         verified: &'a Verified,
