@@ -22,7 +22,7 @@ use crate::journal::record::Record;
 use crate::journal::store::Journaled;
 use crate::operation::{RevocationKey, UserId};
 use crate::revocation::SHARDS;
-use crate::store::pause::Pause;
+use crate::store::backoff::Backoff;
 use crate::store::{FeedEntry, FeedEvent, FeedInterruption, Revocations, StoreError};
 use crate::telemetry::{causes, metric};
 
@@ -366,8 +366,8 @@ async fn finished(work: &mut Option<Work<'_>>) {
 }
 
 /// The pause between attempts; whoever takes it gives up its attempts when the store is met anew.
-const fn first_pause() -> Pause {
-    Pause::between(FIRST_PAUSE, LAST_PAUSE)
+const fn first_pause() -> Backoff {
+    Backoff::between(FIRST_PAUSE, LAST_PAUSE)
 }
 
 /// Tells of what no waiting mends; an outage is told by the feed.

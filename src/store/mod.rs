@@ -8,12 +8,12 @@
 
 mod accounts;
 mod archive;
+pub(crate) mod backoff;
 pub(crate) mod disk;
 mod error;
 mod events;
 mod examination;
 mod mails;
-pub(crate) mod pause;
 mod redis;
 mod revocations;
 mod sessions;

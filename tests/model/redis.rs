@@ -67,7 +67,7 @@ impl Redis {
         self.data.set = self.data.set.and(what);
     }
 
-    /// `beat.lua`: makes a generation where there is none.
+    /// `heartbeat.lua`: makes a generation where there is none.
     pub(crate) fn beat(&mut self) -> (u8, u8) {
         if self.data.generation == 0 {
             self.generations += 1;

@@ -9,9 +9,9 @@ use futures_util::future::{join_all, try_join_all};
 
 use crate::clock::Timestamp;
 use crate::operation::{Email, Identifier, Revocation, RevocationKey, Revoked, UserId, Username};
-use crate::store::pause::Pause;
+use crate::store::backoff::Backoff;
 use crate::store::redis::ATTEMPTS;
-use crate::store::redis::accounts::claim::{MAKE_WITHIN, Name};
+use crate::store::redis::accounts::name_claim::{MAKE_WITHIN, Name};
 use crate::store::redis::accounts::record::{
     BUT_ATTRIBUTES, UserRecord, fields_changed, fields_of, to_json,
 };
@@ -321,7 +321,7 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         let patience = LONGEST_CHANGE.min(self.deadlines.command / 4);
         let begun = Instant::now();
-        let mut pause = Pause::between(FIRST_PAUSE, LAST_PAUSE);
+        let mut pause = Backoff::between(FIRST_PAUSE, LAST_PAUSE);
         let mut ask = redis::cmd("HGET");
         ask.arg(self.keys.user(realm, user)).arg("generation");
         while begun.elapsed() < patience {

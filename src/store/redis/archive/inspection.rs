@@ -48,11 +48,11 @@ impl RedisStore {
         let mut faults = Vec::new();
         let schema: Option<i64> = self.look(redis::cmd("GET").arg(self.keys.schema())).await?;
         if let Some(found) =
-            schema.filter(|found| *found > crate::store::redis::connection::server::SCHEMA)
+            schema.filter(|found| *found > crate::store::redis::connection::server_checks::SCHEMA)
         {
             return Err(StoreError::Newer {
                 found,
-                known: crate::store::redis::connection::server::SCHEMA,
+                known: crate::store::redis::connection::server_checks::SCHEMA,
             });
         }
         let keys = self.keys.revocations();

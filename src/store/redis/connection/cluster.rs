@@ -17,11 +17,11 @@ use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value};
 
 use crate::config::HostPort;
 use crate::lock::IgnorePoison;
-use crate::store::pause::Pause;
+use crate::store::backoff::Backoff;
 use crate::store::redis::connection::call::Call;
 use crate::store::redis::connection::dialer::Dialer;
 use crate::store::redis::connection::link::{Link, is_broken, is_demoted};
-use crate::store::redis::connection::slot::{SlotMap, read_redirection, slot_of};
+use crate::store::redis::connection::slot_map::{SlotMap, read_redirection, slot_of};
 
 /// Most nodes that one question is put to.
 const MOST_HOPS: usize = 16;
@@ -103,7 +103,7 @@ impl Cluster {
         let slot = call.key().map_or(0, slot_of);
         let mut node = self.owner(slot).await?;
         let mut next_call = call;
-        let mut pause = Pause::between(FIRST_PAUSE, LAST_PAUSE);
+        let mut pause = Backoff::between(FIRST_PAUSE, LAST_PAUSE);
         let mut hops = 0;
         loop {
             let error = match node.link.ask(next_call).await {

@@ -16,7 +16,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 
 use crate::lock::IgnorePoison;
-use crate::store::pause::Pause;
+use crate::store::backoff::Backoff;
 use crate::store::redis::connection::call::Call;
 use crate::store::redis::connection::dialer::{Dial, Dialing};
 
@@ -58,7 +58,7 @@ struct Failed {
     error: RedisError,
     at: Instant,
     pause: Duration,
-    next_pause: Pause,
+    next_pause: Backoff,
 }
 
 impl fmt::Debug for Link {
@@ -217,7 +217,7 @@ impl Link {
         let mut slot = self.slot();
         // All who waited for it come here: the first one notes it.
         if slot.epoch == epoch && slot.current.take().is_some() {
-            let first = Pause::between(FIRST_PAUSE, LAST_PAUSE);
+            let first = Backoff::between(FIRST_PAUSE, LAST_PAUSE);
             let mut next_pause = slot.failed.as_ref().map_or(first, |failed| failed.next_pause);
             let (error, pause) = (error.clone(), next_pause.take());
             slot.failed = Some(Failed { error, at: Instant::now(), pause, next_pause });

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::config::HostPort;
 use crate::lock::IgnorePoison;
-use crate::store::pause::Pause;
+use crate::store::backoff::Backoff;
 use crate::store::redis::connection::dialer::{Dial, Dialer, Dialing, connect};
 use crate::store::redis::connection::fault::is_passing;
 
@@ -125,7 +125,7 @@ impl Master {
     }
 
     async fn watch_one(&self, sentinel: &Client) {
-        let first_pause = Pause::between(FIRST_PAUSE, LAST_PAUSE);
+        let first_pause = Backoff::between(FIRST_PAUSE, LAST_PAUSE);
         let mut pause = first_pause;
         loop {
             let patience = self.patience.max(Duration::from_secs(1));

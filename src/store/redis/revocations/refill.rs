@@ -15,7 +15,7 @@ use crate::token::StoredKey;
 pub(in crate::store::redis) static LINEAGE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/lineage.lua")));
 static RAISE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../scripts/raise.lua")));
+    LazyLock::new(|| Script::new(include_str!("../scripts/raise_number.lua")));
 
 impl RedisStore {
     /// The lineage of what the server holds, as [`crate::store::FeedEvent::Attached`] tells it.

@@ -25,7 +25,7 @@ use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use crate::clock::{BootTime, Now};
-use crate::store::pause::Pause;
+use crate::store::backoff::Backoff;
 use crate::store::redis::connection::fault::is_wrong_type;
 use crate::store::redis::connection::script::Script;
 use crate::store::redis::connection::topology::Route;
@@ -38,7 +38,7 @@ use crate::store::{FeedEntry, FeedEvent, FeedInterruption, StoreError};
 use crate::telemetry::{causes, metric};
 
 static BEAT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../../scripts/beat.lua")));
+    LazyLock::new(|| Script::new(include_str!("../../scripts/heartbeat.lua")));
 static SNAPSHOT: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/snapshot.lua")));
 
@@ -73,7 +73,7 @@ pub(in crate::store::redis) struct Feed<'a> {
     known: Option<Position>,
     /// What was told of this outage last: attempts that end alike are not told one by one.
     told: Option<FeedInterruption>,
-    pause: Pause,
+    pause: Backoff,
 }
 
 /// A place in the log of one store.
@@ -371,8 +371,8 @@ impl<'a> Feed<'a> {
         send(events, FeedEvent::Contact { asked_at }).await
     }
 
-    const fn first_pause() -> Pause {
-        Pause::between(FIRST_PAUSE, LAST_PAUSE)
+    const fn first_pause() -> Backoff {
+        Backoff::between(FIRST_PAUSE, LAST_PAUSE)
     }
 
     fn sequence(&self) -> u64 {

@@ -15,9 +15,9 @@ use crate::store::redis::connection::script::Script;
 use crate::store::{RedisStore, StoreError};
 
 static CLAIM: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../scripts/claim.lua")));
+    LazyLock::new(|| Script::new(include_str!("../scripts/claim_name.lua")));
 static RELEASE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../scripts/release.lua")));
+    LazyLock::new(|| Script::new(include_str!("../scripts/release_name.lua")));
 
 /// How long after its claims an account may be made, in milliseconds.
 pub(in crate::store::redis) const MAKE_WITHIN: i64 = 20_000;

@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 /// A pause that grows.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pause {
+pub(crate) struct Backoff {
     next: Duration,
     longest: Duration,
 }
 
-impl Pause {
+impl Backoff {
     pub(crate) const fn between(first: Duration, longest: Duration) -> Self {
         Self { next: first, longest }
     }
@@ -38,11 +38,11 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    use super::Pause;
+    use super::Backoff;
 
     #[test]
     fn a_pause_grows_to_the_longest_and_is_never_twice_the_same_for_all() {
-        let begin = || Pause::between(Duration::from_millis(100), Duration::from_millis(300));
+        let begin = || Backoff::between(Duration::from_millis(100), Duration::from_millis(300));
         let mut pause = begin();
 
         for longest in [100, 200, 300, 300] {
