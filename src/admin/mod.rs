@@ -1,4 +1,4 @@
-//! The second listener: is it alive, is it ready, what has it counted.
+//! The second listener: liveness, readiness, metrics.
 //!
 //! Only `/livez`, `/readyz` and `/metrics` exist, and [`users`] where that is configured; everything
 //! else is 404. It never answers on the public listener, and it never shows a secret: metrics carry

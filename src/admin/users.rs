@@ -1,4 +1,4 @@
-//! `GET /munjigi/users/ID`: what is known of an account, for backends that have a token for it.
+//! `GET /munjigi/users/ID`: the attributes of an account, for backends with the secret.
 //!
 //! It is not there unless `[server] backend_secret` is set. It tells attributes of any size, which no
 //! access token carries, and never a password's verifier.

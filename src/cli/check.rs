@@ -1,4 +1,4 @@
-//! `munjigi check`: everything that is wrong with a configuration, at once.
+//! `munjigi check`: every fault of a configuration, at once.
 
 use clap::Args;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! What every verb begins with: the configuration, its store, and the parts of its sites.
+//! The context of a verb: the configuration, its store, and the parts of its sites.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `munjigi explain`: what the gateway would do with a request, and why.
+//! `munjigi explain`: the outcome of a request, and its reason.
 
 use std::sync::Arc;
 

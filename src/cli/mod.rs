@@ -1,4 +1,4 @@
-//! The command line: what an operator types, and how the process exits.
+//! The command line: its verbs and flags, and the exit status.
 //!
 //! Exit status: 0 good, 1 a failure at run time, 2 bad usage, 78 a bad configuration
 //! (`EX_CONFIG` of sysexits.h).

@@ -1,4 +1,4 @@
-//! What operators do, and who they are, for the audit trail.
+//! The operator who typed a verb, and the audit trail's event for it.
 //!
 //! A verb ends before a gateway need run: its event waits in the store that it changed, and one of
 //! that store's gateways tells of it (`app/waiting.rs`).

@@ -1,4 +1,4 @@
-//! What the command line prints: data on standard output, words about it on standard error.
+//! Output of the command line: data on standard output, messages on standard error.
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal, Write};

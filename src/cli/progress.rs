@@ -1,4 +1,4 @@
-//! How far a long verb has come.
+//! Progress of a long verb, on a terminal.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;

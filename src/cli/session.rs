@@ -1,4 +1,4 @@
-//! `munjigi session`: who is logged in, from where, since when.
+//! `munjigi session`: lists sessions, with their agents and addresses.
 
 use clap::{Args, Subcommand};
 use serde::Serialize;

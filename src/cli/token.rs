@@ -1,4 +1,4 @@
-//! `munjigi token`: makes a token for a user, and says what a token is worth.
+//! `munjigi token`: issues a token for a user, and inspects one.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Why an operator changes something, for the audit trail.
+//! `--reason`: the reason for a change, for the audit trail.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! Reads certificates and their keys, and chooses one by the name that a client sends (SNI).
+//! Certificates and their keys, chosen by the server name of a handshake (SNI, RFC 6066 §3).
 //!
 //! RFC 6066 §3; RFC 6125 §6.4.3 for what a star stands for.
 

@@ -1,4 +1,4 @@
-//! What a connection is doing, and how long it may go on so.
+//! The state of a connection, and its deadlines.
 //!
 //! hyper's own `header_read_timeout` would end idle connections with it, costs a timer a request,
 //! and HTTP/2 has none; so one clock of our own watches a connection, whatever its protocol.

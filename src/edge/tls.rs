@@ -1,4 +1,4 @@
-//! Brings certificates, keys and versions together into what the listeners shake hands with.
+//! The TLS configuration of the listeners: certificates, keys, versions.
 //!
 //! Everything that can be wrong with a file is found here, at start and at reload, and the error
 //! names the file. RFC 8446, RFC 7301 (ALPN), RFC 5077 (tickets).

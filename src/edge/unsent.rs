@@ -1,4 +1,4 @@
-//! What one connection holds of answers: bytes that hyper was handed and has not written.
+//! Bytes of answers that a connection holds: handed to hyper and not yet written.
 //!
 //! Each connection has a bound, and all together another one; beyond it, whoever reads from an
 //! upstream waits, so that the backend does.

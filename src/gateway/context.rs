@@ -1,4 +1,4 @@
-//! What is known of a request from its head on, and what is found out on its walk.
+//! The facts of a request's head, and the record of its walk.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;

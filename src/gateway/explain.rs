@@ -1,4 +1,4 @@
-//! Says what would become of a request, and why, without sending it anywhere.
+//! `explain`: the outcome of a request and its reason, without sending it anywhere.
 //!
 //! It takes the same steps as the walk, by the same functions.
 

@@ -1,4 +1,4 @@
-//! Answers HTTP in the clear on a port of HTTPS: with the address to ask instead, and nothing else.
+//! The answer to HTTP in the clear on a port of HTTPS: a redirect to https, or 400.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, LOCATION};

@@ -1,4 +1,4 @@
-//! The walk of one request through its site: the only place that knows the order of the steps.
+//! The walk of one request through its site: the order of the steps, and nothing else.
 
 use std::sync::Arc;
 

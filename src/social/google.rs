@@ -1,4 +1,4 @@
-//! Google: token info says for whom a token was made, `OpenID Connect`'s user info whose it is.
+//! Google: token info names the client of a token, `OpenID Connect`'s user info its account.
 
 use http::Uri;
 use http::uri::PathAndQuery;

@@ -1,4 +1,4 @@
-//! Kakao: token info says for which app a token was made, `user/me` whose it is.
+//! Kakao: token info names the app that a token was made for, `user/me` its account.
 
 use serde::Deserialize;
 

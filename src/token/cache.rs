@@ -1,4 +1,4 @@
-//! Remembers tokens that were verified, so that the next request with one need not.
+//! A cache of verified tokens: it saves the signature's check, and nothing else.
 //!
 //! It holds a fixed number of entries, found by a keyed hash of the whole token: the tokens
 //! themselves are not kept. An entry answers only while its token is in its time. It knows

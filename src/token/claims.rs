@@ -1,4 +1,4 @@
-//! Checks every claim for presence, type and value.
+//! Checks every claim for presence, type and value (RFC 7519 §4.1).
 //!
 //! Under the gateway's own keys every claim fits, or the token is refused. Under an operator's keys
 //! others sign as well: what is relied on must fit (issuer, audience, times, subject, use, and what

@@ -1,4 +1,4 @@
-//! Why a token is not accepted.
+//! Reasons for which a token is not accepted.
 
 use std::time::Duration;
 

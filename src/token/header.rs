@@ -1,4 +1,4 @@
-//! Takes a compact JWS apart, and reads its JOSE header before any key is touched.
+//! Splits a compact JWS (RFC 7515 §7.1), and reads its JOSE header before any key is touched.
 //!
 //! RFC 7515 §3.1, §4.1. A parameter that would change what is signed is refused, not ignored:
 //! `crit` and `b64` because the RFCs say so. A key comes from the ring alone (RFC 8725 §3.10): what

@@ -1,4 +1,4 @@
-//! What the gateway's own tokens say, and how they are signed.
+//! Issues the gateway's own tokens: their claims and their signature.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Reads the JSON objects of a token: no member twice, few levels, nothing after the end.
+//! A strict reader of JSON objects: no member twice, few levels, nothing after the end.
 //!
 //! RFC 7515 §4 and RFC 7519 §4 let a reader refuse duplicate members; taking either of two is how
 //! two readers of one token come to see different claims. Names are compared as decoded, so that

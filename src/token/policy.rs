@@ -1,4 +1,4 @@
-//! What a site's tokens say and how long they live.
+//! A site's token policy: claims, audience, lifetimes.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a genuine token proves, and the keys by which it can be revoked.
+//! A verified token: its principal, and the keys by which it can be revoked.
 
 use std::fmt;
 use std::sync::OnceLock;

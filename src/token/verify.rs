@@ -1,4 +1,4 @@
-//! Verifies a token from its bytes to what it proves.
+//! Verifies a token, from its bytes to its claims (RFC 7519 §7.2, RFC 8725).
 //!
 //! The token is taken apart and its header read before any key is touched; then the key is
 //! picked, the signature checked over the bytes as presented, and only then are the claims looked

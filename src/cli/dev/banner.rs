@@ -1,4 +1,4 @@
-//! What `munjigi dev` says when it is ready: addresses, and lines to paste that work.
+//! The banner of `munjigi dev`: addresses, and lines to paste that work.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `munjigi dev`: the gateway's main job on this machine, with nothing else installed.
+//! `munjigi dev`: the whole gateway on this machine, with nothing else installed.
 //!
 //! State lives under `data/dev`, the local CA under `certs/dev`, both in the current folder. The
 //! configuration that runs is written to `data/dev/munjigi.toml`, so that every verb works on it,

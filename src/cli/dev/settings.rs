@@ -1,4 +1,4 @@
-//! The configuration that `munjigi dev` runs, as the file that it writes.
+//! The configuration file that `munjigi dev` writes and runs.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

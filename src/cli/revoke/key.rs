@@ -1,4 +1,4 @@
-//! `munjigi revoke key`: for the day that a signing key has leaked.
+//! `munjigi revoke key`: refuses all that a leaked signing key signed.
 //!
 //! Who has the key can make tokens with it for ever, so it is refused for ever: the revocation has
 //! no end, and the store lets go of the key. One that only ended with the last token that we signed

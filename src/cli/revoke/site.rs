@@ -1,4 +1,4 @@
-//! `munjigi revoke site`: everybody out.
+//! `munjigi revoke site`: ends every session and token of a site.
 
 use clap::Args;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! `munjigi store check`: looks the configured store over.
+//! `munjigi store check`: checks every record of the configured store.
 
 use anyhow::bail;
 use serde::Serialize;

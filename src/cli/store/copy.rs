@@ -1,4 +1,4 @@
-//! `munjigi store copy`: everything into another store, and proof that it is there.
+//! `munjigi store copy`: copies everything into another store, and compares both.
 
 use anyhow::{Context as _, bail};
 use clap::Args;

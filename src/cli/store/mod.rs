@@ -1,4 +1,4 @@
-//! `munjigi store`: moved to another, saved in a file, looked over.
+//! `munjigi store`: copy, backup, restore, check.
 
 mod backup;
 mod check;

@@ -1,4 +1,4 @@
-//! A file that is there whole, on the disk and under its name, or not at all.
+//! A new file that appears whole and synced under its name, or not at all.
 
 use std::fs::{File, OpenOptions};
 use std::io;

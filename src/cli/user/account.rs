@@ -1,4 +1,4 @@
-//! An account as a line of a file: what `user import` reads and `user export` writes.
+//! An account as a record of a file: read by `user import`, written by `user export`.
 
 use std::collections::BTreeMap;
 

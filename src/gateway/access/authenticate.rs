@@ -1,4 +1,4 @@
-//! Finds out who a request speaks for: the one Bearer token that it presents, and how that stands.
+//! Authentication: the one Bearer token of a request (RFC 6750 §2.1), and its status.
 
 use http::{HeaderMap, HeaderValue, header};
 

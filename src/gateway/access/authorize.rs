@@ -1,4 +1,4 @@
-//! Decides whether a verified identity may take a route.
+//! Authorization: whether a verified identity may take a route.
 
 use crate::config::RouteConfig;
 use crate::operation::{ErrorCode, Principal, Rejection};

@@ -1,4 +1,4 @@
-//! Lets pages of configured origins read a site's answers (Fetch §3.2, the CORS protocol).
+//! CORS for the configured origins of a site (Fetch §3.2).
 //!
 //! A site with origins speaks for itself alone: every one of its answers, refusals and forwarded
 //! ones included, carries what the gateway says, and of what a backend said only which headers

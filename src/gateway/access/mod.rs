@@ -1,4 +1,4 @@
-//! Decides who asks, and whether they may.
+//! Authentication, authorization, CORS and origins.
 
 pub(crate) mod authenticate;
 pub(crate) mod authorize;

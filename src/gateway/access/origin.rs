@@ -1,4 +1,4 @@
-//! Tells whose page a request comes from, where a cookie is all that it proves itself with.
+//! Refuses foreign origins where a cookie is the only proof (CSRF; RFC 9700 §4.7).
 //!
 //! A browser adds the cookie to whatever any page sends (CSRF), and says whose page it was:
 //! `Origin`, which every POST has, or else `Sec-Fetch-Site` (Fetch Metadata §2.3). What says

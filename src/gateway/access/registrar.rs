@@ -1,4 +1,4 @@
-//! What the lasting streams of one request are registered with, so that a revocation ends them.
+//! Registers the lasting streams of one request, so that a revocation ends them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Decides when a body goes too slowly, up or down: silent for too long, or a trickle.
+//! Deadlines of a body, up or down: idle time, and a least rate.
 //!
 //! Only time spent waiting for the client counts; while the backend is the slow side, nobody
 //! waits for the client.

@@ -1,4 +1,4 @@
-//! Bodies on their way through: bounded, timed, never held whole.
+//! The bodies of answers, and reading the bodies of requests whole.
 
 use std::future::poll_fn;
 use std::io;

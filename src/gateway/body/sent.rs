@@ -1,4 +1,4 @@
-//! What an upstream was sent of a request.
+//! How much of a request an upstream was sent.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! An operation that the audit trail tells of, however it ends.
+//! The audit trail's event of one operation, recorded however the operation ends.
 
 use crate::gateway::scope::RequestScope;
 use crate::operation::{Command, Outcome, Principal, Rejection, UserId};

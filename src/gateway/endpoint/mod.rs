@@ -1,4 +1,4 @@
-//! Answers a request for an endpoint of the site's contract.
+//! The endpoints of a site's contract.
 
 pub(crate) mod audit;
 pub(crate) mod serve;

@@ -1,4 +1,4 @@
-//! Leaves a backend the client's cookies, but not those that the site's contract sets.
+//! Removes the contract's own cookies from what a backend is sent.
 //!
 //! A contract's cookie holds a refresh token: it is between the browser and the gateway. What else
 //! stands in `Cookie` goes out byte for byte and in its order (RFC 6265 §5.4 splits at `;` alone).

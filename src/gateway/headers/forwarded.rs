@@ -1,4 +1,4 @@
-//! States to the backend who asked and how: `X-Forwarded-*`, `X-Real-IP`, `X-Request-Id`.
+//! `X-Forwarded-*`, `X-Real-IP` and `X-Request-Id` for the backend.
 //!
 //! Whatever an untrusted peer says of that kind goes; of a trusted proxy, the chain is continued.
 //! `Forwarded` goes even then, because it is not continued, and a proxy that does not know it

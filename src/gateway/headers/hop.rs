@@ -1,4 +1,4 @@
-//! The header fields that belong to one connection (RFC 9110 §7.6.1), in both directions.
+//! Hop-by-hop header fields (RFC 9110 §7.6.1), in both directions.
 //!
 //! A peer may name fields of its own in `Connection`, but not those that carry meaning past the
 //! hop: naming `Host`, `Authorization` or `Content-Length` there takes nothing away.

@@ -1,4 +1,4 @@
-//! Tells the backend who asks: identity headers, set from the verified token alone.
+//! Identity headers for the backend, set from the verified token alone.
 
 use std::borrow::Cow;
 

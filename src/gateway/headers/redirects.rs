@@ -1,4 +1,4 @@
-//! Writes where a backend says that something is as the client has to ask for it.
+//! Rewrites `Location` and its like from the backend's address to the client's.
 //!
 //! A backend knows neither its public host nor the prefix that its route cuts off. What names the
 //! backend's own authority is always rewritten; absolute paths and cookies' paths, which may be

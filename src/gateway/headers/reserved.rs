@@ -1,4 +1,4 @@
-//! The header names that a backend hears from the gateway alone, or not at all.
+//! Header names that only the gateway may send to a backend.
 //!
 //! A backend may read a name loosely: `X_User_Id` and `X.User.Id` are `X-User-Id` to CGI, WSGI and
 //! PHP (CVE-2025-64484). So names are compared folded to `[a-z0-9]`.

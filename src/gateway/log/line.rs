@@ -1,4 +1,4 @@
-//! How one request reads in the access log: a JSON object, or a line for people.
+//! One line of the access log: a JSON object, or columns for people.
 
 use std::cell::RefCell;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! Counts the requests of one endpoint or route, by handles that are made once.
+//! Metric handles of one endpoint or route, made once, that count its requests.
 
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, OnceLock};

@@ -1,4 +1,4 @@
-//! Tells of every request in one line on standard output, without ever holding a request up.
+//! The access log's writer: one line a request, without ever holding a request up.
 //!
 //! A line is appended to a buffer that one thread writes out. When the reader of standard output
 //! is so slow that the buffer is full, lines are dropped and counted. A line holds no token,

@@ -1,4 +1,4 @@
-//! Writes the head that a backend sees of the head that the client sent.
+//! Makes the head that a backend is sent from the head that the client sent.
 //!
 //! The order is what makes it safe: what is hop-by-hop stays behind, with everything that it names;
 //! then every field that could be taken for one of ours; what is left is the client's, and ours

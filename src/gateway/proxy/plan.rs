@@ -1,4 +1,4 @@
-//! Where a request goes, and what is changed on the way.
+//! The plan of one forwarded request: its target, and what is changed on the way.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Says whose request it is by address: the socket's, or what trusted proxies report.
+//! The client's address: the socket's, or the one that trusted proxies report.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! Reads a request: what its head says, in one way, and which route or endpoint it is for.
+//! Reading a request: one meaning of its head, and its route or endpoint.
 
 pub(crate) mod client_address;
 pub mod framing;

@@ -1,4 +1,4 @@
-//! Decides which endpoint or route of a site a request is for.
+//! The router of a site: finds the endpoint or route that a request is for.
 //!
 //! The site's own paths (the contract's endpoints, the key set) go before its routes. Among
 //! either, the most exact path wins, and only then the method is looked at: a path that is served

@@ -1,4 +1,4 @@
-//! Why an upstream gave no answer, and what the client is told of it.
+//! Failures of an upstream, and the refusal that the client gets for each.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! One connection to an upstream, driven by whoever uses it.
+//! One connection to an upstream, driven by the request that uses it.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

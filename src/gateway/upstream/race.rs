@@ -1,4 +1,4 @@
-//! Connects to whichever of a name's addresses answers first (RFC 8305, "happy eyeballs").
+//! Connecting to whichever of a name's addresses answers first (RFC 8305, "happy eyeballs").
 //!
 //! Attempts begin a quarter of a second after each other, families in turn, and the first that
 //! succeeds is taken. An address that failed or was overtaken goes last for a minute, so that one

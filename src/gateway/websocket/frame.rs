@@ -1,4 +1,4 @@
-//! Follows a WebSocket's frames by their headers alone (RFC 6455 §5.2): payloads pass unread.
+//! WebSocket frames, followed by their headers alone (RFC 6455 §5.2), and close frames.
 
 /// A close frame that says 1008, policy violation, and no more (RFC 6455 §5.5.1).
 pub(crate) const POLICY_VIOLATION: [u8; 4] = [0x88, 2, 0x03, 0xf0];
