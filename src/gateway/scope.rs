@@ -33,7 +33,7 @@ impl<'a> RequestScope<'a> {
     /// Authenticates the bearer, and records who it is.
     ///
     /// # Errors
-    /// As [`authenticate`](crate::gateway::access::authenticate::authenticate), and 503 when the store was asked and did not answer.
+    /// As [`authenticate`], and 503 when the store was asked and did not answer.
     pub(crate) async fn authenticate(
         self,
         headers: &HeaderMap,
