@@ -82,6 +82,14 @@ pub struct ReplyContext<'a> {
     pub same_site: SameSite,
 }
 
+impl ReplyContext<'_> {
+    /// Stands in where nothing is asked of it.
+    const fn unknown() -> Self {
+        let now = Timestamp::from_millis(0);
+        Self { now, request_id: "", host: "", same_site: SameSite::Lax }
+    }
+}
+
 impl Contract {
     /// Loads a contract that is compiled in; `None` where there is none of that name.
     ///

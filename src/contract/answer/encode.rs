@@ -54,6 +54,9 @@ pub(crate) fn refuse(
             let values = SlotValues::of_refusal(rejection.code, fault, answer.status, context);
             let bytes = match words.and_then(|(_, message)| message) {
                 Some(message) => write(&answer.body, values.with_message(Some(message))),
+                None if problem.is_none() => {
+                    render(&answer.faultless, answer.message.as_ref(), values)
+                }
                 None => render(&answer.body, answer.message.as_ref(), values),
             };
             respond(answer.status, Some(bytes), &contract.error_type)

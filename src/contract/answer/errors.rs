@@ -7,8 +7,10 @@ use std::ops::Range;
 
 use http::StatusCode;
 
+use crate::contract::ReplyContext;
 use crate::contract::answer::compose::{Composer, Vocabulary};
-use crate::contract::answer::slot::Place;
+use crate::contract::answer::slot::{Place, Slot};
+use crate::contract::answer::slot_values::SlotValues;
 use crate::contract::answer::template::{Template, Text};
 use crate::document::{Node, NodeTable, Report, suggestion};
 use crate::operation::{ErrorCode, ProblemKind};
@@ -23,8 +25,10 @@ pub(crate) struct ErrorAnswer {
     pub(crate) status: StatusCode,
     /// `{message}`, unless the input at fault has its own.
     pub(crate) message: Option<Text>,
-    /// The body.
+    /// The body, where an input is at fault.
     pub(crate) body: Template,
+    /// The body where none is: most of it stands as JSON already, because most refusals are such.
+    pub(crate) faultless: Template,
 }
 
 /// `[errors]`, as read.
@@ -229,7 +233,26 @@ fn compile(
     let body = composer.template(form.envelope, report)?;
     let own = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let status = chain.iter().find_map(|entry| entry.status).unwrap_or(own);
-    Some(ErrorAnswer { status, message, body })
+    let faultless = faultless(kind, status, message.as_ref(), &body);
+    Some(ErrorAnswer { status, message, body, faultless })
+}
+
+/// The body of refusals where no input is at fault: all but the request's id and the time is known.
+fn faultless(
+    kind: ErrorCode,
+    status: StatusCode,
+    message: Option<&Text>,
+    body: &Template,
+) -> Template {
+    let is_settled = |slot: &Slot| {
+        use Slot::{ErrorKind, InputField, InputProblem, Null, Status, StatusText};
+        matches!(slot, ErrorKind | InputField | InputProblem | Null | Status | StatusText)
+    };
+    let has_known_message = message.is_none_or(|message| message.is_known(&is_settled));
+    let is_known = |slot: &Slot| is_settled(slot) || (has_known_message && *slot == Slot::Message);
+    let values = SlotValues::of_refusal(kind, None, status, ReplyContext::unknown());
+    let message = message.map(|message| message.render(&values));
+    body.folded(&values.with_message(message.as_deref()), &is_known)
 }
 
 /// Whose fault an error is does not depend on the contract; a slow look-up is either's.

@@ -95,6 +95,52 @@ impl Template {
         }
     }
 
+    /// The same template, in which what is known beforehand stands as JSON already: `values` has the
+    /// slots that `is_known`.
+    pub(super) fn folded(&self, values: &SlotValues<'_>, is_known: &dyn Fn(&Slot) -> bool) -> Self {
+        let folded = |template: &Self| {
+            let is_absent = template.is_known(is_known) && template.is_left_out(values);
+            (!is_absent).then(|| template.folded(values, is_known))
+        };
+        match self {
+            Self::Object(members) => {
+                let mut all: Vec<(String, Self)> = Vec::new();
+                for (name, value) in members {
+                    match (all.last_mut(), folded(value)) {
+                        (_, None) => {}
+                        (Some((before, Self::Fixed(json))), Some(Self::Fixed(value))) => {
+                            *before = format!("{before}{json},{name}");
+                            *json = value;
+                        }
+                        (_, Some(value)) => all.push((name.clone(), value)),
+                    }
+                }
+                match all.as_slice() {
+                    [(name, Self::Fixed(json))] => Self::Fixed(format!("{{{name}{json}}}")),
+                    _ => Self::Object(all),
+                }
+            }
+            Self::List(items) => Self::List(items.iter().filter_map(folded).collect()),
+            value if value.is_known(is_known) => Self::Fixed(value.to_json(values)),
+            value => value.clone(),
+        }
+    }
+
+    /// Whether a slot alone, or a text, has no slots but known ones.
+    fn is_known(&self, is_known: &dyn Fn(&Slot) -> bool) -> bool {
+        match self {
+            Self::Slot(slot) => is_known(&slot.slot),
+            Self::Text(text) => text.is_known(is_known),
+            Self::Fixed(_) | Self::Object(_) | Self::List(_) | Self::EachSession(_) => false,
+        }
+    }
+
+    fn to_json(&self, values: &SlotValues<'_>) -> String {
+        let mut json = Vec::new();
+        self.write(values, &mut json);
+        String::from_utf8(json).unwrap_or_default()
+    }
+
     fn is_left_out(&self, values: &SlotValues<'_>) -> bool {
         match self {
             Self::Slot(slot) => slot.is_left_out(values),
@@ -108,6 +154,14 @@ impl Template {
 }
 
 impl Text {
+    /// Whether there are no slots in it but known ones.
+    pub(super) fn is_known(&self, is_known: &dyn Fn(&Slot) -> bool) -> bool {
+        self.pieces.iter().all(|piece| match piece {
+            Piece::Words(_) => true,
+            Piece::Slot(slot) => is_known(&slot.slot),
+        })
+    }
+
     /// The text, its slots filled; one without a value leaves nothing.
     pub(crate) fn render(&self, values: &SlotValues<'_>) -> Cow<'_, str> {
         if let [Piece::Words(words)] = self.pieces.as_slice() {
