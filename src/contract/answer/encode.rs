@@ -146,3 +146,31 @@ fn respond(status: StatusCode, body: Option<Bytes>, media_type: &HeaderValue) ->
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::render;
+    use crate::clock::Timestamp;
+    use crate::config::SameSite;
+    use crate::contract::answer::slot_values::SlotValues;
+    use crate::contract::{Contract, ReplyContext};
+
+    #[test]
+    fn what_was_written_at_loading_is_what_would_be_written_now() {
+        let now = Timestamp::from_millis(1_700_000_000_123);
+        let context =
+            ReplyContext { now, request_id: "req-1", host: "a", same_site: SameSite::Lax };
+        for name in Contract::built_in_names() {
+            let contract = Contract::built_in(name).unwrap().unwrap();
+            assert!(!contract.error_answers.is_empty(), "{name}");
+            for (kind, answer) in &contract.error_answers {
+                let values = SlotValues::of_refusal(*kind, None, answer.status, context);
+                let message = answer.message.as_ref();
+
+                let folded = render(&answer.faultless, message, values);
+
+                assert_eq!(folded, render(&answer.body, message, values), "{name}: {kind:?}");
+            }
+        }
+    }
+}
