@@ -23,7 +23,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::config::{HostHeader, LimitsConfig, UpstreamConfig, UpstreamUrl};
+use crate::config::{LimitsConfig, UpstreamConfig, UpstreamUrl};
 use crate::drain::Drain;
 use crate::edge::{Bound, Service, serve};
 use crate::gateway::Connection;
@@ -33,7 +33,6 @@ use crate::gateway::body::sent::Sent;
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::proxy::forward::forward;
 use crate::gateway::proxy::plan::Plan;
-use crate::gateway::request::client_address::Client;
 use crate::gateway::request::framing;
 use crate::gateway::upstream::Upstream;
 use crate::operation::Rejection;
@@ -288,23 +287,8 @@ async fn handle(
             let name = HeaderName::from_static("x-user-id");
             let identity = [(name, HeaderValue::from_static("7"))];
             let reserved = Reserved::new(["x-user-id", "x-user-roles"].into_iter());
-            let plan = Plan {
-                upstream: &upstream,
-                target,
-                identity: &identity,
-                reserved: &reserved,
-                cookie_names: &[],
-                prefix: None,
-                set_headers: &[],
-                forward_authorization: false,
-                host: HostHeader::Client,
-                authority: "localhost",
-                client: Client::of(connection.peer.ip(), &parts.headers, &[]),
-                request_id: &HeaderValue::from_static("req-1"),
-                most_body: limits.body,
-                limits: &limits,
-                watch: None,
-            };
+            let plain = Plan::plain(&upstream, target, &reserved, connection.peer.ip(), &limits);
+            let plan = Plan { identity: &identity, ..plain };
             match forward(&mut parts, body, &plan, &mut Sent::new()).await {
                 Ok(forwarded) => forwarded.response,
                 Err(failed) => {

@@ -8,11 +8,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use proptest::prelude::*;
 
 use super::request;
-use crate::config::{HostHeader, LimitsConfig, UpstreamConfig};
+use crate::config::{LimitsConfig, UpstreamConfig};
 use crate::gateway::body::upload::ClientBody;
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::proxy::plan::Plan;
-use crate::gateway::request::client_address::Client;
 use crate::gateway::upstream::Upstream;
 
 const IDENTITY: [&str; 3] = ["x-user-id", "x-user-email", "x-user-roles"];
@@ -63,23 +62,9 @@ fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
     let identity: Vec<_> =
         identity.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let client = IpAddr::from([127, 0, 0, 1]);
-    let plan = Plan {
-        upstream: &upstream,
-        target: PathAndQuery::from_static("/x"),
-        identity: &identity,
-        reserved: &reserved,
-        cookie_names: &[],
-        prefix: None,
-        set_headers: &[],
-        forward_authorization: false,
-        host: HostHeader::Client,
-        authority: "localhost",
-        client: Client { address: client, peer: client, through_trusted: false },
-        request_id: &HeaderValue::from_static("id"),
-        most_body: LimitsConfig::default().body,
-        limits: &LimitsConfig::default(),
-        watch: None,
-    };
+    let (limits, id) = (LimitsConfig::default(), HeaderValue::from_static("id"));
+    let plain = Plan::plain(&upstream, PathAndQuery::from_static("/x"), &reserved, client, &limits);
+    let plan = Plan { identity: &identity, request_id: &id, ..plain };
     let (parts, ()) = asked.into_parts();
     let head = request(&parts, ClientBody::Empty, &plan, false).head;
     let mut lines = [httparse::EMPTY_HEADER; 64];

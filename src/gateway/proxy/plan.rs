@@ -45,3 +45,34 @@ pub(crate) struct Plan<'a> {
     /// By what streams are ended before their time; `None`: by nothing.
     pub(crate) watch: Option<Registrar<'a>>,
 }
+
+#[cfg(test)]
+impl<'a> Plan<'a> {
+    /// A plan that changes nothing, for tests to change.
+    pub(crate) fn plain(
+        upstream: &'a Arc<Upstream>,
+        target: PathAndQuery,
+        reserved: &'a Reserved,
+        client: std::net::IpAddr,
+        limits: &'a LimitsConfig,
+    ) -> Self {
+        static REQUEST_ID: HeaderValue = HeaderValue::from_static("req-1");
+        Self {
+            upstream,
+            target,
+            identity: &[],
+            reserved,
+            cookie_names: &[],
+            prefix: None,
+            set_headers: &[],
+            forward_authorization: false,
+            host: HostHeader::Client,
+            authority: "localhost",
+            client: Client { address: client, peer: client, through_trusted: false },
+            request_id: &REQUEST_ID,
+            most_body: limits.body,
+            limits,
+            watch: None,
+        }
+    }
+}
