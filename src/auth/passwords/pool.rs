@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::auth::passwords::digest::Digest;
 use crate::auth::passwords::imported::ImportedHash;
 use crate::auth::passwords::verifier;
-use crate::auth::passwords::verifier::{Digest, Verifiers};
+use crate::auth::passwords::verifier::{PasswordError, Verifiers};
 use crate::config::PasswordConfig;
 use crate::operation::precis::opaque;
 use crate::operation::{Input, Password, Problem, ProblemKind, Rejection};
@@ -40,23 +41,6 @@ pub(crate) fn fault_of_verifier(verifier: &str) -> Option<String> {
         Some(read) => read.err().map(|fault| fault.to_string()),
         None => verifier::usable(verifier).err().map(ToOwned::to_owned),
     }
-}
-
-/// Why the pool cannot do its work.
-#[derive(Debug, thiserror::Error)]
-pub enum PasswordError {
-    /// The configured parameters are none of Argon2id (RFC 9106 §3.1).
-    #[error("memory, iterations and parallelism do not go together: {0}")]
-    Parameters(#[source] argon2::Error),
-    /// The configured parameters are above what a stored verifier may cost.
-    #[error("the parameters are too high: {0}")]
-    Cost(&'static str),
-    /// A verifier could not be made.
-    #[error("no verifier could be made: {0}")]
-    Verifier(#[source] argon2::password_hash::Error),
-    /// The system gave no random bytes.
-    #[error("the system gave no random bytes")]
-    Random,
 }
 
 /// The longest that a login waits for a place.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::{cheap_passwords, plain};
-use crate::auth::passwords::pool::{PasswordError, PasswordPool};
+use crate::auth::passwords::PasswordError;
+use crate::auth::passwords::pool::PasswordPool;
 use crate::config::{ByteSize, PasswordConfig};
 use crate::operation::{ErrorCode, Input, Password, ProblemKind};
 use crate::secret::Secret;

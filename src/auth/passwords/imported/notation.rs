@@ -6,7 +6,7 @@ use argon2::{Algorithm, PasswordHash, Version};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, alphabet};
 
-use crate::auth::passwords::imported::{BcryptOver, Form, HashFault, Pbkdf2Digest};
+use crate::auth::passwords::imported::scheme::{BcryptOver, HashFault, Pbkdf2Digest, Scheme};
 use crate::encoding::decode_hex;
 
 /// Padded or not.
@@ -23,7 +23,7 @@ const BCRYPT: HashFault = HashFault::Malformed("a hash of bcrypt");
 const SCRYPT: HashFault = HashFault::Malformed("a hash of scrypt");
 const PBKDF2: HashFault = HashFault::Malformed("a hash of PBKDF2");
 
-pub(super) fn read(text: &str) -> Result<Form, HashFault> {
+pub(super) fn read(text: &str) -> Result<Scheme, HashFault> {
     if text.len() > LONGEST {
         return Err(HashFault::Unknown);
     }
@@ -38,7 +38,7 @@ pub(super) fn read(text: &str) -> Result<Form, HashFault> {
 }
 
 /// `$id$…`
-fn modular(text: &str, rest: &str) -> Result<Form, HashFault> {
+fn modular(text: &str, rest: &str) -> Result<Scheme, HashFault> {
     let (id, rest) = rest.split_once('$').ok_or(HashFault::Unknown)?;
     match id {
         "argon2i" | "argon2d" | "argon2id" => argon2(text),
@@ -53,7 +53,7 @@ fn modular(text: &str, rest: &str) -> Result<Form, HashFault> {
 }
 
 /// `algorithm$…`
-fn django(algorithm: &str, rest: &str) -> Result<Form, HashFault> {
+fn django(algorithm: &str, rest: &str) -> Result<Scheme, HashFault> {
     match algorithm {
         "argon2" => argon2(&format!("${rest}")),
         "bcrypt" => bcrypt(rest, BcryptOver::Password),
@@ -67,7 +67,7 @@ fn django(algorithm: &str, rest: &str) -> Result<Form, HashFault> {
 }
 
 /// `{id}…`; what the ids leave open is as Spring Security's factory methods have it.
-fn spring(id: &str, rest: &str) -> Result<Form, HashFault> {
+fn spring(id: &str, rest: &str) -> Result<Scheme, HashFault> {
     match id {
         "bcrypt" => bcrypt(rest, BcryptOver::Password),
         "argon2" | "argon2@SpringSecurity_v5_8" => argon2(rest),
@@ -86,26 +86,26 @@ fn bare(text: &str) -> HashFault {
     if is_hex { HashFault::Weak } else { HashFault::Unknown }
 }
 
-fn argon2(text: &str) -> Result<Form, HashFault> {
+fn argon2(text: &str) -> Result<Scheme, HashFault> {
     let mut hash = PasswordHash::new(text).or(Err(ARGON2))?;
     Algorithm::try_from(hash.algorithm.as_str()).or(Err(ARGON2))?;
     // A string without a version is of the first one.
     let version = hash.version.unwrap_or_else(|| Version::V0x10.into());
     Version::try_from(version).or(Err(ARGON2))?;
     hash.version = Some(version);
-    Ok(Form::Argon2(Box::new(hash)))
+    Ok(Scheme::Argon2(Box::new(hash)))
 }
 
-fn bcrypt(text: &str, over: BcryptOver) -> Result<Form, HashFault> {
+fn bcrypt(text: &str, over: BcryptOver) -> Result<Scheme, HashFault> {
     let known = ["$2a$", "$2b$", "$2y$"].iter().any(|id| text.starts_with(id));
     if !known || text.parse::<bcrypt::HashParts>().is_err() {
         return Err(BCRYPT);
     }
-    Ok(Form::Bcrypt { text: text.to_owned(), over })
+    Ok(Scheme::Bcrypt { text: text.to_owned(), over })
 }
 
 /// `ln=16,r=8,p=1$salt$hash`
-fn phc_scrypt(rest: &str) -> Result<Form, HashFault> {
+fn phc_scrypt(rest: &str) -> Result<Scheme, HashFault> {
     let [params, salt, output] = fields(rest).ok_or(SCRYPT)?;
     let log_n = parameter(params, "ln").ok_or(SCRYPT)?;
     let (r, p) = parameter(params, "r").zip(parameter(params, "p")).ok_or(SCRYPT)?;
@@ -113,7 +113,7 @@ fn phc_scrypt(rest: &str) -> Result<Form, HashFault> {
 }
 
 /// `N$salt$r$p$hash`, the salt as text.
-fn django_scrypt(rest: &str) -> Result<Form, HashFault> {
+fn django_scrypt(rest: &str) -> Result<Scheme, HashFault> {
     let [n, salt, r, p, output] = fields(rest).ok_or(SCRYPT)?;
     let n: u64 = n.parse().or(Err(SCRYPT))?;
     if !n.is_power_of_two() {
@@ -125,7 +125,7 @@ fn django_scrypt(rest: &str) -> Result<Form, HashFault> {
 }
 
 /// `$params$salt$hash`: log2 N, r and p in one hexadecimal number.
-fn spring_scrypt(rest: &str) -> Result<Form, HashFault> {
+fn spring_scrypt(rest: &str) -> Result<Scheme, HashFault> {
     let ["", params, salt, output] = fields(rest).ok_or(SCRYPT)? else { return Err(SCRYPT) };
     let params = u32::from_str_radix(params, 16).or(Err(SCRYPT))?;
     let (log_n, r, p) = (params >> 16, (params >> 8) & 0xff, params & 0xff);
@@ -137,7 +137,7 @@ fn scrypt(
     r: u32,
     p: u32,
     parts: Option<(Vec<u8>, Vec<u8>)>,
-) -> Result<Form, HashFault> {
+) -> Result<Scheme, HashFault> {
     // The crate multiplies these without a check.
     if log_n == 0 || log_n > 30 || r > 1 << 20 || p > 1 << 8 {
         return Err(HashFault::Cost("scrypt takes up to 1 GiB, and p up to 16"));
@@ -145,11 +145,11 @@ fn scrypt(
     let log_n = u8::try_from(log_n).or(Err(SCRYPT))?;
     let params = scrypt::Params::new(log_n, r, p).or(Err(SCRYPT))?;
     let (salt, output) = parts.ok_or(SCRYPT)?;
-    Ok(Form::Scrypt { params, salt, output })
+    Ok(Scheme::Scrypt { params, salt, output })
 }
 
 /// `i=600000,l=32$salt$hash`, or passlib's `600000$salt$hash`.
-fn phc_pbkdf2(digest: Pbkdf2Digest, rest: &str) -> Result<Form, HashFault> {
+fn phc_pbkdf2(digest: Pbkdf2Digest, rest: &str) -> Result<Scheme, HashFault> {
     let [params, salt, output] = fields(rest).ok_or(PBKDF2)?;
     let rounds = match params.parse() {
         Ok(rounds) => rounds,
@@ -164,7 +164,7 @@ fn phc_pbkdf2(digest: Pbkdf2Digest, rest: &str) -> Result<Form, HashFault> {
 }
 
 /// `rounds$salt$hash`, the salt as text.
-fn django_pbkdf2(digest: Pbkdf2Digest, rest: &str) -> Result<Form, HashFault> {
+fn django_pbkdf2(digest: Pbkdf2Digest, rest: &str) -> Result<Scheme, HashFault> {
     let [rounds, salt, output] = fields(rest).ok_or(PBKDF2)?;
     let rounds = rounds.parse().or(Err(PBKDF2))?;
     pbkdf2(digest, rounds, salt.as_bytes().to_vec(), base64(output).ok_or(PBKDF2)?)
@@ -176,7 +176,7 @@ fn spring_pbkdf2(
     rounds: u32,
     salt_bytes: usize,
     rest: &str,
-) -> Result<Form, HashFault> {
+) -> Result<Scheme, HashFault> {
     let bytes = decode_hex(rest).ok_or(PBKDF2)?;
     let (salt, output) = bytes.split_at_checked(salt_bytes).ok_or(PBKDF2)?;
     pbkdf2(digest, rounds, salt.to_vec(), output.to_vec())
@@ -187,9 +187,9 @@ fn pbkdf2(
     rounds: u32,
     salt: Vec<u8>,
     output: Vec<u8>,
-) -> Result<Form, HashFault> {
+) -> Result<Scheme, HashFault> {
     let rounds = NonZero::new(rounds).ok_or(PBKDF2)?;
-    Ok(Form::Pbkdf2 { digest, rounds, salt, output })
+    Ok(Scheme::Pbkdf2 { digest, rounds, salt, output })
 }
 
 /// What stands between the dollar signs, if there are so many.
