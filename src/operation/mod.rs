@@ -17,7 +17,7 @@ pub use command::{
 };
 pub use identity::{Identifier, RefreshHash, SessionId, TokenId, UserId};
 pub(crate) use name::trim_blanks;
-pub use name::{Email, IdentityError, Username};
+pub use name::{Email, EmailRule, IdentityError, Name, NameRule, Username, UsernameRule};
 pub use outcome::{Outcome, SessionView, TokenSet, UserView};
 pub use principal::{Generations, Principal, SessionName};
 pub use rejection::{ErrorCode, Problem, ProblemKind, Rejection};

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
@@ -14,17 +15,13 @@ use serde::{Deserialize, Serialize};
 use crate::operation::precis;
 
 /// An email address: lower case, NFC, its domain as A-labels (UTS 46).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Email(Name);
+pub type Email = Name<EmailRule>;
 
 /// A user name by RFC 8265 (`UsernameCaseMapped`); it holds no `@`, so that it is never taken for an
 /// [`Email`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Username(Name);
+pub type Username = Name<UsernameRule>;
 
-/// Why a text is no email address or user name.
+/// Reasons for which a text is no email address or user name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// Not of the form `local@domain`, or over 254 bytes (RFC 5321 §4.5.3.1).
@@ -38,10 +35,63 @@ pub enum IdentityError {
 /// A name as it is kept and compared, and as it was typed where that differs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-struct Name {
+pub struct Name<R: NameRule> {
     text: String,
     /// Lower-cased: so names were kept before they were folded.
     typed: Option<String>,
+    rule: PhantomData<R>,
+}
+
+/// The form of one kind of names.
+pub trait NameRule: Clone + fmt::Debug {
+    /// The reason for which a text is no such name.
+    const ERROR: IdentityError;
+
+    /// The text as it is kept; `None` where it is no such name.
+    fn canonical(text: &str) -> Option<String>;
+}
+
+/// The form of an [`Email`].
+#[derive(Clone, Copy, Debug)]
+pub struct EmailRule;
+
+/// The form of a [`Username`].
+#[derive(Clone, Copy, Debug)]
+pub struct UsernameRule;
+
+impl<R: NameRule> Name<R> {
+    /// The name as it is kept and compared.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Reads a name at a login, which may be one that no new account can have.
+    ///
+    /// # Errors
+    /// [`NameRule::ERROR`] for what was never such a name under any rule.
+    pub fn of_login(text: &str) -> Result<Self, IdentityError> {
+        text.parse().or_else(|error| former(text).map(Self::stored).ok_or(error))
+    }
+
+    /// A name as a store holds it, whatever rule it was accepted under.
+    #[must_use]
+    pub fn stored(text: impl Into<String>) -> Self {
+        Self { text: text.into(), typed: None, rule: PhantomData }
+    }
+
+    /// The name as it was typed, as it is kept, and decomposed.
+    fn written_forms(&self) -> Vec<String> {
+        let mut forms: Vec<String> = self.typed.iter().cloned().collect();
+        forms.push(self.text.clone());
+        if !self.text.is_ascii() {
+            let decomposed = precis::decompose(&self.text);
+            if !forms.iter().any(|form| *form == decomposed) {
+                forms.push(decomposed.into_owned());
+            }
+        }
+        forms
+    }
 }
 
 impl Email {
@@ -49,30 +99,10 @@ impl Email {
     /// no mail server of the Internet serves (RFC 6762 §3).
     pub const STAND_IN_DOMAIN: &str = "social.local";
 
-    /// The address as it is kept and compared.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0.text
-    }
-
-    /// Reads what somebody logs in with, who may have an address that no account gets any more.
-    ///
-    /// # Errors
-    /// [`IdentityError::Email`] for what neither is one nor ever was taken for one.
-    pub fn of_login(text: &str) -> Result<Self, IdentityError> {
-        text.parse().or_else(|error| former(text).map(Self::stored).ok_or(error))
-    }
-
-    /// An address as a store holds it, whatever rule it was accepted under.
-    #[must_use]
-    pub fn stored(text: impl Into<String>) -> Self {
-        Self(Name::from(text.into()))
-    }
-
     /// The spellings under which an account may have the address, the likeliest first.
     #[must_use]
     pub fn spellings(&self) -> Vec<String> {
-        let mut spellings = self.0.spellings();
+        let mut spellings = self.written_forms();
         if let Some((local, domain)) = self.as_str().rsplit_once('@')
             && domain.split('.').any(|label| label.starts_with("xn--"))
         {
@@ -92,121 +122,76 @@ impl Email {
 }
 
 impl Username {
-    /// The name as it is kept and compared.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0.text
-    }
-
-    /// Reads what somebody logs in with, who may have a name that no account gets any more.
-    ///
-    /// # Errors
-    /// [`IdentityError::Username`] for what neither is one nor ever was taken for one.
-    pub fn of_login(text: &str) -> Result<Self, IdentityError> {
-        text.parse().or_else(|error| former(text).map(Self::stored).ok_or(error))
-    }
-
-    /// A name as a store holds it, whatever rule it was accepted under.
-    #[must_use]
-    pub fn stored(text: impl Into<String>) -> Self {
-        Self(Name::from(text.into()))
-    }
-
     /// The spellings under which an account may have the name, the likeliest first.
     #[must_use]
     pub fn spellings(&self) -> Vec<String> {
-        self.0.spellings()
+        self.written_forms()
     }
 }
 
-impl FromStr for Email {
+impl<R: NameRule> FromStr for Name<R> {
     type Err = IdentityError;
 
-    fn from_str(text: &str) -> Result<Self, IdentityError> {
-        Name::parse(text, canonical_email).map(Self).ok_or(IdentityError::Email)
-    }
-}
-
-impl FromStr for Username {
-    type Err = IdentityError;
-
-    fn from_str(text: &str) -> Result<Self, IdentityError> {
-        Name::parse(text, canonical_username).map(Self).ok_or(IdentityError::Username)
-    }
-}
-
-impl Name {
     /// Reads what was typed; what does not survive its own round trip is no name.
-    fn parse(text: &str, canonical: fn(&str) -> Option<String>) -> Option<Self> {
+    fn from_str(text: &str) -> Result<Self, IdentityError> {
         let text = trim_blanks(text);
-        if text.len() > LONGEST_TYPED {
-            return None;
-        }
-        let name = canonical(text)?;
-        if !name.is_ascii() && canonical(&name).as_ref() != Some(&name) {
-            return None;
+        let canonical =
+            Some(text).filter(|text| text.len() <= LONGEST_TYPED).and_then(R::canonical);
+        let name = canonical.ok_or(R::ERROR)?;
+        if !name.is_ascii() && R::canonical(&name).as_ref() != Some(&name) {
+            return Err(R::ERROR);
         }
         let typed = Some(text.to_lowercase()).filter(|typed| *typed != name);
-        Some(Self { text: name, typed })
-    }
-
-    /// As it was typed, as it is kept, and decomposed.
-    fn spellings(&self) -> Vec<String> {
-        let mut spellings: Vec<String> = self.typed.iter().cloned().collect();
-        spellings.push(self.text.clone());
-        if !self.text.is_ascii() {
-            let decomposed = precis::decompose(&self.text);
-            if !spellings.iter().any(|spelling| *spelling == decomposed) {
-                spellings.push(decomposed.into_owned());
-            }
-        }
-        spellings
+        Ok(Self { text: name, typed, rule: PhantomData })
     }
 }
 
-/// A name as a store may hold it that no account gets any more: beyond ASCII, rules were laxer.
+/// A name beyond ASCII that older, laxer rules accepted: a store may still hold it.
 fn former(text: &str) -> Option<String> {
     let text = trim_blanks(text);
     let fits = !text.is_ascii() && text.len() <= 254 && !text.contains(char::is_control);
     fits.then(|| text.to_lowercase())
 }
 
-/// Takes off the blanks that a keyboard or the clipboard left around; a line end is none.
+/// Trims the blanks that a keyboard or the clipboard left around; a line end is none.
 pub(crate) fn trim_blanks(text: &str) -> &str {
     text.trim_matches(|c: char| c == '\t' || c.is_whitespace() && !c.is_control())
 }
 
-/// Nothing longer is looked at: a letter takes at most four bytes, and three more to be composed of.
+/// The longest text that is read: a letter takes at most four bytes, and three more to be composed of.
 const LONGEST_TYPED: usize = 1024;
 
-/// `local@domain`, each after its own rule.
-fn canonical_email(text: &str) -> Option<String> {
-    let text = precis::fold(text);
-    let (local, domain) = text.rsplit_once('@')?;
-    let is_dotted = local.starts_with('.') || local.ends_with('.') || local.contains("..");
-    let is_local = local.chars().all(is_local_char) && precis::is_identifier(local);
-    if local.len() > 64 || is_dotted || !is_local {
-        return None;
+impl NameRule for EmailRule {
+    const ERROR: IdentityError = IdentityError::Email;
+
+    /// `local@domain`, each after its own rule.
+    fn canonical(text: &str) -> Option<String> {
+        let text = precis::fold(text);
+        let (local, domain) = text.rsplit_once('@')?;
+        let is_dotted = local.starts_with('.') || local.ends_with('.') || local.contains("..");
+        let is_local = local.chars().all(is_local_char) && precis::is_identifier(local);
+        if local.len() > 64 || is_dotted || !is_local {
+            return None;
+        }
+        let (domain, hyphens) = (domain.as_bytes(), Hyphens::CheckFirstLast);
+        let domain =
+            Uts46::new().to_ascii(domain, AsciiDenyList::STD3, hyphens, DnsLength::Verify).ok()?;
+        let email = format!("{local}@{domain}");
+        (domain.contains('.') && email.len() <= 254).then_some(email)
     }
-    let domain = Uts46::new()
-        .to_ascii(
-            domain.as_bytes(),
-            AsciiDenyList::STD3,
-            Hyphens::CheckFirstLast,
-            DnsLength::Verify,
-        )
-        .ok()?;
-    let email = format!("{local}@{domain}");
-    (domain.contains('.') && email.len() <= 254).then_some(email)
 }
 
-/// Parts that are each of the `IdentifierClass`, with one blank between them (RFC 8265 §3.1).
-fn canonical_username(text: &str) -> Option<String> {
-    let name = precis::fold(text);
-    let fits = name.chars().count() <= 64
-        && !name.contains('@')
-        && name.split(' ').all(precis::is_identifier);
-    fits.then_some(name)
+impl NameRule for UsernameRule {
+    const ERROR: IdentityError = IdentityError::Username;
+
+    /// Parts that are each of the `IdentifierClass`, with one blank between them (RFC 8265 §3.1).
+    fn canonical(text: &str) -> Option<String> {
+        let name = precis::fold(text);
+        let fits = name.chars().count() <= 64
+            && !name.contains('@')
+            && name.split(' ').all(precis::is_identifier);
+        fits.then_some(name)
+    }
 }
 
 /// RFC 5322 `atext` and the dot; what lies beyond ASCII (RFC 6531 §3.3) is judged with the whole.
@@ -215,39 +200,33 @@ fn is_local_char(c: char) -> bool {
 }
 
 // What was typed leads to an account, and makes no other one.
-impl PartialEq for Name {
+impl<R: NameRule> PartialEq for Name<R> {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
 }
 
-impl Eq for Name {}
+impl<R: NameRule> Eq for Name<R> {}
 
-impl Hash for Name {
+impl<R: NameRule> Hash for Name<R> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.text.hash(state);
     }
 }
 
-impl From<String> for Name {
+impl<R: NameRule> From<String> for Name<R> {
     fn from(text: String) -> Self {
-        Self { text, typed: None }
+        Self::stored(text)
     }
 }
 
-impl From<Name> for String {
-    fn from(name: Name) -> Self {
+impl<R: NameRule> From<Name<R>> for String {
+    fn from(name: Name<R>) -> Self {
         name.text
     }
 }
 
-impl fmt::Display for Email {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_str().fmt(formatter)
-    }
-}
-
-impl fmt::Display for Username {
+impl<R: NameRule> fmt::Display for Name<R> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_str().fmt(formatter)
     }
