@@ -86,14 +86,14 @@ impl AccessTokenCheck<'_> {
             return Ok(TokenStatus::Accepted(verified));
         };
         let freshness = revocations.freshness(now.boot, self.max_staleness);
-        let stale = staleness(freshness, self.when_stale)?;
+        let action = stale_action(freshness, self.when_stale)?;
         if let Some(revoked) = revocations.check(&verified.revocation, now.wall) {
             return Err(Rejection::invalid_token(reason(revoked)));
         }
-        Ok(match stale {
+        Ok(match action {
             None => TokenStatus::Accepted(verified),
-            Some(Stale::Accept) => TokenStatus::AcceptedStale(verified),
-            Some(Stale::Ask) => TokenStatus::NeedsStoreLookup(verified),
+            Some(StaleAction::Accept) => TokenStatus::AcceptedStale(verified),
+            Some(StaleAction::Ask) => TokenStatus::NeedsStoreLookup(verified),
         })
     }
 
@@ -145,8 +145,8 @@ impl TokenStatus {
         }
     }
 
-    /// What is done although revocation is stale.
-    pub(crate) const fn stale(&self) -> Option<&'static str> {
+    /// The action of `when_stale`, where revocation is stale.
+    pub(crate) const fn stale_action(&self) -> Option<&'static str> {
         match self {
             Self::Accepted(_) => None,
             Self::AcceptedStale(_) => Some("accept"),
@@ -155,14 +155,17 @@ impl TokenStatus {
     }
 }
 
-/// What goes on although the list is stale.
+/// An action of `when_stale` with which a request goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stale {
+enum StaleAction {
     Accept,
     Ask,
 }
 
-fn staleness(freshness: Freshness, when_stale: WhenStale) -> Result<Option<Stale>, Rejection> {
+fn stale_action(
+    freshness: Freshness,
+    when_stale: WhenStale,
+) -> Result<Option<StaleAction>, Rejection> {
     let unavailable = |reason: String| {
         metrics::counter!(metric::STALE_DECISIONS, "action" => "reject").increment(1);
         Err(Rejection::unavailable(reason))
@@ -179,11 +182,11 @@ fn staleness(freshness: Freshness, when_stale: WhenStale) -> Result<Option<Stale
         }
         WhenStale::Accept => {
             metrics::counter!(metric::STALE_DECISIONS, "action" => "accept").increment(1);
-            Ok(Some(Stale::Accept))
+            Ok(Some(StaleAction::Accept))
         }
         WhenStale::Ask => {
             metrics::counter!(metric::STALE_DECISIONS, "action" => "ask").increment(1);
-            Ok(Some(Stale::Ask))
+            Ok(Some(StaleAction::Ask))
         }
     }
 }
@@ -238,7 +241,7 @@ const fn reason(revoked: RevokedBy) -> &'static str {
 mod tests {
     use std::time::Duration;
 
-    use super::{Stale, invalid, staleness};
+    use super::{StaleAction, invalid, stale_action};
     use crate::config::WhenStale;
     use crate::operation::ErrorCode;
     use crate::revocation::Freshness;
@@ -252,13 +255,13 @@ mod tests {
             (Freshness::Fresh, WhenStale::Reject, Ok(None)),
             (Freshness::Fresh, WhenStale::Ask, Ok(None)),
             (stale, WhenStale::Reject, refused),
-            (stale, WhenStale::Accept, Ok(Some(Stale::Accept))),
-            (stale, WhenStale::Ask, Ok(Some(Stale::Ask))),
+            (stale, WhenStale::Accept, Ok(Some(StaleAction::Accept))),
+            (stale, WhenStale::Ask, Ok(Some(StaleAction::Ask))),
             (Freshness::Unread, WhenStale::Accept, refused),
             (Freshness::Unread, WhenStale::Ask, refused),
         ];
         for (freshness, when_stale, expected) in rows {
-            let decided = staleness(freshness, when_stale);
+            let decided = stale_action(freshness, when_stale);
             if let Err(rejection) = &decided {
                 assert!(rejection.retry_after.is_some(), "{freshness:?} {when_stale:?}");
             }

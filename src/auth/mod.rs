@@ -111,11 +111,11 @@ impl Auth {
         if !is_limited(&command) {
             return self.perform(site, caller, command, clocks).await;
         }
-        let tried = self.begin_try(site, caller.address, clocks.wall).await?;
+        let attempt = self.begin_attempt(site, caller.address, clocks.wall).await?;
         let outcome = self.perform(site, caller, command, clocks).await;
-        // Of a log-in: the budget is for failures, and for what makes accounts and mails.
+        // A login does not count: the budget is for failures, and for what makes accounts and mails.
         if matches!(outcome, Ok(Outcome::TokensIssued { is_new_user: false, .. })) {
-            tried.give_back().await;
+            attempt.cancel().await;
         }
         outcome
     }

@@ -23,12 +23,12 @@ const HALF: usize = 4096;
 /// The newest access token of each session that this gateway has seen.
 #[derive(Default)]
 pub struct SeenSessions {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Mutex<Halves>; SHARDS],
 }
 
 /// Two halves: when the younger one is full, the older one is forgotten whole.
 #[derive(Default)]
-struct Shard {
+struct Halves {
     younger: HashMap<SessionId, Timestamp>,
     older: HashMap<SessionId, Timestamp>,
     /// The newest instant that was forgotten.
@@ -56,7 +56,7 @@ impl SeenSessions {
     }
 
     /// Session ids are random: any byte spreads them.
-    fn shard(&self, session: SessionId) -> Option<MutexGuard<'_, Shard>> {
+    fn shard(&self, session: SessionId) -> Option<MutexGuard<'_, Halves>> {
         let [byte, ..] = session.0.into_bytes();
         let shard = self.shards.get(usize::from(byte).checked_rem(SHARDS)?)?;
         // A holder that panicked left a whole table.

@@ -50,7 +50,7 @@ impl<'a> RequestScope<'a> {
         let Some(status) = authenticate(headers, auth, bare_tokens, &token_check, now)? else {
             return Ok(None);
         };
-        record.stale = status.stale();
+        record.stale = status.stale_action();
         let verified = status.resolve(&*self.gateway.auth.store, now.wall).await?;
         record.verify_time = Some(started.elapsed());
         record.who = Who::Bearer(Arc::clone(&verified));

@@ -105,7 +105,7 @@ pub struct TryCount {
 }
 
 impl TrySubject {
-    /// What one client holds: an IPv4 address, or an IPv6 /64.
+    /// The network of one client: an IPv4 address, or an IPv6 /64.
     #[must_use]
     pub fn network(network: IpAddr) -> Self {
         Self(format!("network:{network}"))
@@ -119,7 +119,7 @@ impl TrySubject {
 
     /// A keyed hash of what was typed where there is no account: it may be a password.
     #[must_use]
-    pub fn nobody(hash: &[u8; 32]) -> Self {
+    pub fn no_account(hash: &[u8; 32]) -> Self {
         Self(format!("nobody:{}", hex(hash)))
     }
 

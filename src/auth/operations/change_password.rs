@@ -15,20 +15,19 @@ impl Auth {
         (old, new): (&Password, &Password),
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
-        if let Some(rejection) = site.settings.passwords.fault_of_new(new, Input::NewPassword) {
-            return Err(rejection);
-        }
+        site.settings.passwords.check_new(new, Input::NewPassword)?;
         self.check_signer(site, now)?;
         let user = self.account_of(site, principal, Lookup::Routine).await?;
-        // As at a login: who has stolen a token gets no more guesses than who has none.
-        let guess = self.guess(site, Account::Known(user.id), caller.address, now).await?;
+        // As at a login: a stolen token gives no more guesses than none.
+        let account = Account::Known(user.id);
+        let attempt = self.begin_password_attempt(site, account, caller.address, now).await?;
         match site.settings.passwords.verify(old, user.verifier.as_deref()).await {
-            Ok(Some(_)) => guess.forget().await,
+            Ok(Some(_)) => attempt.succeed().await,
             Ok(None) => {
                 return Err(Rejection::new(ErrorCode::InvalidCredentials, "wrong old password"));
             }
             Err(rejection) => {
-                guess.give_back().await;
+                attempt.cancel().await;
                 return Err(rejection);
             }
         }

@@ -19,7 +19,7 @@ impl Auth {
     ) -> Result<Outcome, Rejection> {
         let token_check = site.token_check(Some(&self.revocations), None);
         let status = token_check.check(token.expose(), now)?;
-        if let Some(action) = status.stale() {
+        if let Some(action) = status.stale_action() {
             tracing::warn!(action, "a token was checked although revocation is stale");
         }
         let verified = status.resolve(&*self.store, now.wall).await?;

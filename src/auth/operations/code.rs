@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::auth::random::Alphabet;
-use crate::auth::throttle::turned_away;
+use crate::auth::throttle::rate_limited;
 use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::config::Rate;
@@ -97,7 +97,7 @@ impl Auth {
         // Before the guess is judged: no number of guesses at once gets past the bound.
         let taken = self.store.take_try(&tried, &*WRONG, now).await?;
         if let Taking::UsedUp { wait } = taken {
-            return Err(turned_away("code", "too many wrong codes of this address", wait));
+            return Err(rate_limited("code", "too many wrong codes of this address", wait));
         }
         let hash = self.hash_code(site, purpose, email, code);
         let right = self.store.try_code(purpose, &site.realm, email, &hash, now).await?;

@@ -32,7 +32,7 @@ impl Auth {
         password: &Password,
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
-        // A second look, for a login that raced a change of the account.
+        // Twice, for a login that raced a change of the account.
         for _ in 0..2 {
             let user = self
                 .store
@@ -42,14 +42,14 @@ impl Auth {
             let account =
                 user.as_ref().map_or(Account::Unknown(identifier), |user| Account::Known(user.id));
             let id = user.as_ref().map(|user| user.id);
-            let guess = self.guess(site, account, caller.address, now).await;
-            let guess = guess.map_err(|rejection| rejection.about(id))?;
+            let attempt = self.begin_password_attempt(site, account, caller.address, now).await;
+            let attempt = attempt.map_err(|rejection| rejection.about(id))?;
             let verifier = user.as_ref().and_then(|user| user.verifier.as_deref());
             // Before anything is said of the account, so that every refusal takes the same time.
             let proof = match site.settings.passwords.verify(password, verifier).await {
                 Ok(proof) => proof,
                 Err(rejection) => {
-                    guess.give_back().await;
+                    attempt.cancel().await;
                     return Err(rejection.about(id));
                 }
             };
@@ -58,7 +58,7 @@ impl Auth {
                 (user, _) => return Err(refusal(user.as_ref())),
             };
             let opening = self.open_session(site, caller, &user, now);
-            let ((), opened) = join(guess.forget(), opening).await;
+            let ((), opened) = join(attempt.succeed(), opening).await;
             if let Some((shown, tokens)) = opened? {
                 self.renew_verifier(site, &user, proof, now).await;
                 return Ok(Outcome::TokensIssued { user: shown, tokens, is_new_user: false });

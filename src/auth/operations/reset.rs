@@ -34,7 +34,7 @@ impl Auth {
     ) -> Result<Outcome, Rejection> {
         let passwords = &site.settings.passwords;
         match new {
-            Some(new) => passwords.fault_of_new(new, Input::NewPassword).map_or(Ok(()), Err)?,
+            Some(new) => passwords.check_new(new, Input::NewPassword)?,
             None => outbox(site).map(|_| ())?,
         }
         let user = self.redeem_code(site, CodePurpose::Reset, (email, code), now).await?;

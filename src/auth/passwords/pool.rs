@@ -1,8 +1,8 @@
 //! Argon2id in a bounded pool with its own queue.
 //!
-//! At most `concurrency` hashes run at once and at most `queue` logins wait for a place; beyond
-//! that, and past `LONGEST_WAIT`, a login is told to come again. A place is held until the hash
-//! is done, even if the client leaves: else clients that leave could start any number of hashes.
+//! At most `concurrency` hashes run at once and at most `queue` logins wait for a permit. A login
+//! beyond that, or past `LONGEST_WAIT`, is 503. A permit is held until the hash is done, even if the
+//! client leaves: else clients that leave could start any number of hashes.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -23,19 +23,19 @@ use crate::telemetry::metric;
 #[derive(Debug)]
 pub struct PasswordPool {
     verifiers: Arc<Verifiers>,
-    /// One for each hash that runs.
-    pub(in crate::auth) places: Arc<Semaphore>,
-    /// One for each that runs or waits.
-    pub(in crate::auth) tickets: Arc<Semaphore>,
+    /// A permit for each hash that runs.
+    pub(in crate::auth) running: Arc<Semaphore>,
+    /// A slot for each hash that runs or waits.
+    pub(in crate::auth) slots: Arc<Semaphore>,
     min_length: usize,
     max_length: usize,
 }
 
-/// A password that a verifier has accepted; lets a better verifier be made of it.
+/// The proof that a verifier has accepted a password; a better verifier can be made of it.
 #[derive(Debug)]
 pub struct Proof(Digest);
 
-/// Says why a text is no verifier that a login would compute.
+/// The reason for which a login would not compute a verifier, if there is one.
 pub(crate) fn fault_of_verifier(verifier: &str) -> Option<String> {
     match ImportedHash::from_stored(verifier) {
         Some(read) => read.err().map(|fault| fault.to_string()),
@@ -43,7 +43,7 @@ pub(crate) fn fault_of_verifier(verifier: &str) -> Option<String> {
     }
 }
 
-/// The longest that a login waits for a place.
+/// The longest that a login waits for a permit.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 impl PasswordPool {
@@ -53,12 +53,12 @@ impl PasswordPool {
     /// When the parameters are none of Argon2id or too high, or there are no random bytes.
     pub fn new(config: &PasswordConfig) -> Result<Self, PasswordError> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let places = if config.concurrency == 0 { cores } else { config.concurrency };
-        let tickets = places.saturating_add(config.queue).min(Semaphore::MAX_PERMITS);
+        let running = if config.concurrency == 0 { cores } else { config.concurrency };
+        let slots = running.saturating_add(config.queue).min(Semaphore::MAX_PERMITS);
         Ok(Self {
             verifiers: Arc::new(Verifiers::new(config)?),
-            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
-            tickets: Arc::new(Semaphore::new(tickets)),
+            running: Arc::new(Semaphore::new(running.min(Semaphore::MAX_PERMITS))),
+            slots: Arc::new(Semaphore::new(slots)),
             min_length: config.min_length,
             max_length: config.max_length,
         })
@@ -69,19 +69,18 @@ impl PasswordPool {
     /// # Errors
     /// Too short or too long is invalid input; a full queue is 503.
     pub async fn hash(&self, password: &Password, input: Input) -> Result<String, Rejection> {
-        if let Some(rejection) = self.fault_of_new(password, input) {
-            return Err(rejection);
-        }
+        self.check_new(password, input)?;
         self.make(Digest::of_new(password)).await
     }
 
-    /// Says why a new password may not be taken, before anything is computed: it is too short (in
-    /// characters) or too long (in bytes).
-    #[must_use]
-    pub fn fault_of_new(&self, password: &Password, input: Input) -> Option<Rejection> {
+    /// Checks the length of a new password, before anything is computed.
+    ///
+    /// # Errors
+    /// Invalid input, where it is too short (in characters) or too long (in bytes).
+    pub fn check_new(&self, password: &Password, input: Input) -> Result<(), Rejection> {
         let short = opaque(password.text.expose()).expose().chars().count() < self.min_length;
-        let faulty = self.is_too_long(password) || (short && !Digest::is_hashed(password));
-        faulty.then(|| wrong_length(input))
+        let is_wrong = self.is_too_long(password) || (short && !Digest::is_hashed(password));
+        if is_wrong { Err(wrong_length(input)) } else { Ok(()) }
     }
 
     /// The fewest characters that a new password may have.
@@ -90,8 +89,8 @@ impl PasswordPool {
         self.min_length
     }
 
-    /// Says whether a password is the one of `verifier`; with `None` (no such user) it costs the
-    /// same and proves nothing.
+    /// Proves that a password is the one of `verifier`; with `None` (no such user) it costs the same
+    /// and proves nothing.
     ///
     /// # Errors
     /// A password over `max_length` is invalid input; a full queue is 503.
@@ -135,20 +134,20 @@ impl PasswordPool {
         &self,
         work: impl FnOnce(&Verifiers) -> T + Send + 'static,
     ) -> Result<T, Rejection> {
-        let Ok(ticket) = Arc::clone(&self.tickets).try_acquire_owned() else {
-            return Err(busy("the password queue is full"));
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            return Err(Rejection::unavailable("the password queue is full"));
         };
-        let waiting = Counted::new(metric::PASSWORD_WAITING);
-        let place = Arc::clone(&self.places).acquire_owned();
-        let Ok(Ok(place)) = tokio::time::timeout(LONGEST_WAIT, place).await else {
-            return Err(busy("no place in the password pool became free in time"));
+        let waiting = GaugeGuard::new(metric::PASSWORD_WAITING);
+        let permit = Arc::clone(&self.running).acquire_owned();
+        let Ok(Ok(permit)) = tokio::time::timeout(LONGEST_WAIT, permit).await else {
+            return Err(Rejection::unavailable("the password pool was not free in time"));
         };
         drop(waiting);
         let verifiers = Arc::clone(&self.verifiers);
         let task = tokio::task::spawn_blocking(move || {
-            let running = Counted::new(metric::PASSWORD_RUNNING);
+            let running = GaugeGuard::new(metric::PASSWORD_RUNNING);
             let result = work(&verifiers);
-            drop((running, place, ticket));
+            drop((running, permit, slot));
             result
         });
         task.await
@@ -157,23 +156,19 @@ impl PasswordPool {
 }
 
 /// Raises a gauge while it lives.
-struct Counted(&'static str);
+struct GaugeGuard(&'static str);
 
-impl Counted {
+impl GaugeGuard {
     fn new(gauge: &'static str) -> Self {
         metrics::gauge!(gauge).increment(1.0);
         Self(gauge)
     }
 }
 
-impl Drop for Counted {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         metrics::gauge!(self.0).decrement(1.0);
     }
-}
-
-fn busy(reason: &'static str) -> Rejection {
-    Rejection::unavailable(reason)
 }
 
 fn wrong_length(input: Input) -> Rejection {

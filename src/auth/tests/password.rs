@@ -122,9 +122,9 @@ async fn a_verifier_of_other_parameters_is_good_but_outdated() {
 
 #[tokio::test]
 async fn lengths_are_checked_before_anything_is_computed() {
-    // Without places, anything that gets past the checks is told to come again.
+    // Without slots, anything that gets past the checks is 503.
     let pool = pool(|config| (config.concurrency, config.queue, config.max_length) = (1, 0, 64));
-    let _ticket = pool.tickets.try_acquire().unwrap();
+    let _slot = pool.slots.try_acquire().unwrap();
     let rows = [
         ("seven characters", plain("1234567"), false),
         ("seven characters of two bytes", plain("ééééééé"), false),
@@ -153,7 +153,7 @@ async fn lengths_are_checked_before_anything_is_computed() {
 #[tokio::test]
 async fn a_full_queue_says_come_again() {
     let pool = pool(|config| (config.concurrency, config.queue) = (1, 2));
-    let _tickets = pool.tickets.try_acquire_many(3).unwrap();
+    let _slots = pool.slots.try_acquire_many(3).unwrap();
 
     let refusal = pool.verify(&plain(TEXT), None).await.unwrap_err();
 
@@ -176,22 +176,22 @@ async fn a_client_that_leaves_does_not_free_its_place() {
 
     let refusal = pool.verify(&password, None).await.unwrap_err();
     assert_eq!(refusal.code, ErrorCode::ServiceUnavailable);
-    let freed = pool.tickets.acquire();
+    let freed = pool.slots.acquire();
     drop(tokio::time::timeout(Duration::from_secs(60), freed).await.unwrap());
 }
 
 #[tokio::test]
 async fn a_login_that_stops_waiting_leaves_the_queue() {
     let pool = pool(|config| (config.concurrency, config.queue) = (1, 1));
-    let _place = pool.places.try_acquire().unwrap();
+    let _permit = pool.running.try_acquire().unwrap();
     let password = plain(TEXT);
     let mut waiting = Box::pin(pool.verify(&password, None));
     assert!((&mut waiting).now_or_never().is_none());
-    assert_eq!(pool.tickets.available_permits(), 1);
+    assert_eq!(pool.slots.available_permits(), 1);
 
     drop(waiting);
 
-    assert_eq!(pool.tickets.available_permits(), 2);
+    assert_eq!(pool.slots.available_permits(), 2);
 }
 
 #[test]
