@@ -71,7 +71,7 @@ pub async fn key_ring(
         let add = || store.add_signing_key(issuer, made.clone());
         keys = patiently(add).await.map_err(bad_store)?;
         if keys.iter().any(|key| key.kid == made.kid) {
-            audit::tell(Entry {
+            audit::record(Entry {
                 site: Some(site.host.to_string()),
                 kind: Some(made.algorithm.name().into()),
                 name: Some(made.kid),

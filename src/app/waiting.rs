@@ -91,7 +91,7 @@ impl WaitingEvents {
 /// error of the log, as it is.
 async fn tell(event: &WaitingEvent) -> bool {
     match serde_json::from_str(&event.text) {
-        Ok(entry) => audit::tell_waiting(entry).await,
+        Ok(entry) => audit::record_waiting(entry).await,
         Err(error) => {
             let text = &event.text;
             tracing::error!(%error, text, "an event for the audit trail does not read");

@@ -20,14 +20,14 @@ pub(crate) const CUT_SHORT: &str = "cut short";
 
 /// Tells of what an operator did to a store.
 pub(crate) async fn tell(store: &dyn Store, entry: Entry) {
-    audit::tell(entry);
+    audit::record(entry);
     record(store).await;
 }
 
 /// Records what this command has told so far in a store. The change has been made: an event that
 /// cannot be recorded is said here, and the verb has succeeded.
 pub(crate) async fn record(store: &dyn Store) {
-    for entry in audit::held() {
+    for entry in audit::take_held() {
         let text = by_whom(entry).json();
         let event = WaitingEvent { id: Uuid::now_v7(), text: text.clone() };
         if let Err(error) = store.record_event(event).await {
@@ -38,7 +38,7 @@ pub(crate) async fn record(store: &dyn Store) {
 
 /// Says what this command has told so far, where there is no store to record it in, and why not.
 pub(crate) fn warn_of_all(why: &str) {
-    for entry in audit::held() {
+    for entry in audit::take_held() {
         warn(&by_whom(entry).json(), why);
     }
 }

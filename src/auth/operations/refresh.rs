@@ -74,7 +74,7 @@ impl Auth {
             }
             Rotation::Reused(revocations) => {
                 self.revocations.record(&revocations);
-                tell_reused(site, caller, &session);
+                record_reuse(site, caller, &session);
                 Err(Rejection::invalid_grant(
                     "the token was rotated before: theft; the session was ended",
                 ))
@@ -165,7 +165,7 @@ impl Auth {
             {
                 return error.into();
             }
-            tell_reused(site, caller, session);
+            record_reuse(site, caller, session);
         }
         let reason = "refresh tokens of several sessions came at once; all were ended";
         Rejection::new(ErrorCode::DuplicateCookie, reason)
@@ -231,8 +231,8 @@ fn grace(site: &AuthSite, session: &Session) -> Duration {
 }
 
 /// Notes in the audit trail that a session was ended by the tokens that came.
-fn tell_reused(site: &AuthSite, caller: &Caller, session: &Session) {
-    audit::tell(Entry {
+fn record_reuse(site: &AuthSite, caller: &Caller, session: &Session) {
+    audit::record(Entry {
         site: Some(site.host.clone()),
         user: Some(session.user.to_string()),
         session: Some(session.id.to_string()),

@@ -127,7 +127,7 @@ impl Auth {
         // Without any, another login of the same user was quicker: its session lives on.
         if !revocations.is_empty() {
             self.revocations.record(&revocations);
-            audit::tell(Entry {
+            audit::record(Entry {
                 site: Some(site.host.clone()),
                 user: Some(user.id.to_string()),
                 provider: Some(provider.name()),

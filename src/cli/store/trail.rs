@@ -14,7 +14,7 @@ use crate::telemetry::{audit, causes};
 
 /// Tells, in the trail of a store, what was done with it.
 pub(super) async fn tell(store: &StoreConfig, entry: Entry) {
-    audit::tell(entry);
+    audit::record(entry);
     match open_as_it_is(store).await {
         Ok(store) => operator::record(store.as_ref()).await,
         Err(error) => operator::warn_of_all(&causes(error.as_ref())),

@@ -44,7 +44,7 @@ impl Audited {
                 }
             }
         }
-        audit::tell(entry);
+        audit::record(entry);
     }
 }
 
@@ -53,7 +53,7 @@ impl Drop for Audited {
         if let Some(mut entry) = self.entry.take() {
             // It may have happened or not.
             entry.result = Some("abandoned");
-            audit::tell(entry);
+            audit::record(entry);
         }
     }
 }

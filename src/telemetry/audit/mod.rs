@@ -2,9 +2,9 @@
 //!
 //! An event is one JSON object in one line of a file, written in one piece, or a line of the log
 //! under the target `munjigi::audit`. It names users by number, and holds no password, token or
-//! code. Telling of one never waits: a gateway hands its lines to a thread by a queue with a bound,
-//! and what cannot be written is dropped and counted. A command has no trail of its own: it holds
-//! what it told until it has recorded it where a gateway finds it.
+//! code. Recording one never waits: a gateway hands its lines to a thread through a bounded queue,
+//! and counts those that it has to drop. A command has no trail of its own: it holds its entries
+//! until it has queued them in the store, where a gateway finds them.
 
 mod entry;
 mod file;
@@ -28,7 +28,7 @@ use file::AuditFile;
 /// The log target of audit events.
 pub const TARGET: &str = "munjigi::audit";
 
-/// Where the trail goes (`[log] audit`).
+/// The destination of the trail (`[log] audit`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AuditTo {
     /// Lines of the log.
@@ -40,46 +40,46 @@ pub enum AuditTo {
     Off,
 }
 
-/// Where this process's entries go; until it is settled, they are lines of the log.
+/// The destination of this process's entries; until one is set, they are lines of the log.
 static TRAIL: OnceLock<Trail> = OnceLock::new();
 
-/// A way for entries to go.
+/// A destination of entries.
 enum Trail {
     Log,
     Off,
     /// To the thread that writes the file.
     Queue(SyncSender<Job>),
-    /// Held until the command records them.
+    /// Held until the command queues them in the store.
     Held(Mutex<Vec<Entry>>),
 }
 
-/// Takes whole lines.
+/// A file, or another sink, of whole lines.
 trait Lines: Send {
     fn append(&mut self, line: &[u8]) -> io::Result<()>;
 
-    /// Brings what was appended to the disk.
+    /// Syncs the appended lines to the disk.
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
 enum Job {
-    /// A line; whoever waits for it is told once it is on the disk, and let go where it is not.
+    /// A line, and a sender that is used once the line is on the disk, and dropped where it is not.
     Line(Vec<u8>, Option<oneshot::Sender<()>>),
-    /// Everything before is written once this is dropped.
+    /// Dropped once everything before it is written.
     Flush { _done: SyncSender<()> },
 }
 
-/// Lines that wait at most.
+/// The most lines that wait.
 const QUEUE: usize = 4096;
 
-/// How long the end of a gateway waits for a slow disk.
+/// The longest that the end of a gateway waits for a slow disk.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// How long a slow disk is waited for where somebody wants to know.
+/// The longest that a caller waits for a line to be on the disk.
 const WRITTEN: Duration = Duration::from_secs(10);
 
-/// Opens the trail of a gateway; the first call of a process settles it.
+/// Opens the trail of a gateway; only the first call of a process has an effect.
 ///
 /// # Errors
 /// When the file cannot be opened, or its thread not be started.
@@ -93,7 +93,7 @@ pub fn open(to: &AuditTo) -> io::Result<()> {
     Ok(())
 }
 
-/// Holds what a command tells, where there is a trail for it to go to ([`held`]).
+/// Holds the entries of a command for [`take_held`], unless the trail is off.
 pub fn hold(to: &AuditTo) {
     let trail = match to {
         AuditTo::Off => Trail::Off,
@@ -102,28 +102,28 @@ pub fn hold(to: &AuditTo) {
     drop(TRAIL.set(trail));
 }
 
-/// Tells of an event.
-pub fn tell(entry: Entry) {
+/// Records an event.
+pub fn record(entry: Entry) {
     match TRAIL.get() {
         None => entry.log(),
-        Some(trail) => trail.tell(entry),
+        Some(trail) => trail.record(entry),
     }
 }
 
-/// Takes what was told since the last time, and is held ([`hold`]).
+/// Takes the entries that were held since the last call ([`hold`]).
 #[must_use]
-pub fn held() -> Vec<Entry> {
+pub fn take_held() -> Vec<Entry> {
     match TRAIL.get() {
         Some(Trail::Held(held)) => std::mem::take(&mut *held.lock().ignore_poison()),
         _ => Vec::new(),
     }
 }
 
-/// Tells of an event that waits elsewhere, and says whether it need not wait any longer: a file has
-/// it on the disk.
-pub async fn tell_waiting(entry: Entry) -> bool {
+/// Records an event that waits in the store, and says whether it may be deleted there: a file has it
+/// on the disk.
+pub async fn record_waiting(entry: Entry) -> bool {
     match TRAIL.get() {
-        Some(trail) => trail.tell_waiting(entry).await,
+        Some(trail) => trail.record_waiting(entry).await,
         None => {
             entry.log();
             true
@@ -131,12 +131,12 @@ pub async fn tell_waiting(entry: Entry) -> bool {
     }
 }
 
-/// Waits until everything told so far is written, for a second at most.
+/// Waits until all entries so far are written, for a second at most.
 pub fn flush() {
     if let Some(Trail::Queue(queue)) = TRAIL.get() {
         let (done, written) = sync_channel(0);
         if queue.try_send(Job::Flush { _done: done }).is_ok() {
-            // Nothing is sent: that the other side is dropped is what is waited for.
+            // Nothing is sent: the other side is dropped.
             let _disconnected = written.recv_timeout(FLUSH);
         }
     }
@@ -149,7 +149,7 @@ impl Trail {
         Ok(Self::Queue(queue))
     }
 
-    fn tell(&self, entry: Entry) {
+    fn record(&self, entry: Entry) {
         match self {
             Self::Off => {}
             Self::Log => entry.log(),
@@ -165,9 +165,9 @@ impl Trail {
         }
     }
 
-    async fn tell_waiting(&self, entry: Entry) -> bool {
+    async fn record_waiting(&self, entry: Entry) -> bool {
         let Self::Queue(queue) = self else {
-            self.tell(entry);
+            self.record(entry);
             return true;
         };
         let (sender, written) = oneshot::channel();
@@ -182,7 +182,7 @@ fn line(entry: Entry) -> Vec<u8> {
     line
 }
 
-/// The thread of a gateway; ends with the process.
+/// Writes the lines of a gateway, on a thread that ends with the process.
 fn write(mut lines: impl Lines, jobs: &Receiver<Job>) {
     let mut is_failing = false;
     while let Ok(job) = jobs.recv() {
@@ -195,7 +195,7 @@ fn write(mut lines: impl Lines, jobs: &Receiver<Job>) {
                 if std::mem::take(&mut is_failing) {
                     tracing::info!("the audit trail is written again");
                 }
-                // Whoever waited may have given up.
+                // The receiver may have given up.
                 waiting.map(|waiting| waiting.send(()));
             }
             Err(error) => {
@@ -240,7 +240,7 @@ mod tests {
         let trail = Trail::queue(Stuck(stuck)).unwrap();
 
         for _ in 0..QUEUE + 10 {
-            trail.tell(Entry::of(Event::Login));
+            trail.record(Entry::of(Event::Login));
         }
 
         drop(release);
