@@ -114,7 +114,7 @@ pub(super) fn read_header(mut file: &File, path: &Path, prefix: &str) -> Result<
 impl Draft {
     /// Begins a draft for `target`.
     pub(super) fn begin(target: &Path, prefix: &str) -> Result<Self, JournalError> {
-        let place = beside(target, "new");
+        let place = sibling(target, "new");
         let failed = |source| JournalError::file("write", &place, source);
         let file = loop {
             let mut options = OpenOptions::new();
@@ -172,7 +172,7 @@ impl Draft {
 
 /// Keeps a damaged file for who wants to look at it.
 pub(super) fn set_aside(path: &Path) -> Result<PathBuf, JournalError> {
-    let aside = beside(path, "damaged");
+    let aside = sibling(path, "damaged");
     fs::rename(path, &aside).map_err(|source| JournalError::file("set aside", path, source))?;
     Ok(aside)
 }
@@ -209,7 +209,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+fn sibling(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".");
     name.push(ending);

@@ -53,7 +53,7 @@ pub enum EndReason {
 /// A registered stream, which may go on until told to end; dropping it deregisters the stream.
 #[derive(Debug)]
 pub struct StreamGuard {
-    shard: Arc<Shard>,
+    shard: Arc<StreamShard>,
     number: u64,
     notice: oneshot::Receiver<EndReason>,
     ended: Option<EndReason>,
@@ -68,13 +68,13 @@ pub struct EndFlag(Arc<AtomicBool>);
 /// All streams that are open.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    shards: [Arc<Shard>; SHARDS],
+    shards: [Arc<StreamShard>; SHARDS],
 }
 
 const SHARDS: usize = 8;
 
 #[derive(Debug, Default)]
-struct Shard {
+struct StreamShard {
     /// Lets a revocation pass by what is empty.
     open: AtomicUsize,
     register: Mutex<Register>,
@@ -257,7 +257,7 @@ impl Streams {
     }
 }
 
-impl Shard {
+impl StreamShard {
     fn change<T>(&self, change: impl FnOnce(&mut Register) -> T) -> T {
         let mut register = self.lock();
         let result = change(&mut register);

@@ -68,9 +68,9 @@ pub enum Record {
     /// An account, with its attributes.
     User(Box<User>),
     /// A session.
-    Session(Box<KeptSession>),
+    Session(Box<StoredSession>),
     /// A refresh token that a session ever had.
-    Refresh(KeptRefresh),
+    Refresh(StoredRefresh),
     /// A revocation.
     Revocation(FeedEntry),
     /// A mailed code; `guesses` are those left.
@@ -83,14 +83,14 @@ pub enum Record {
         count: TryCount,
     },
     /// A mail that waits.
-    Mail(KeptMail),
+    Mail(StoredMail),
     /// What a record is that does not read, and why not; no store takes one in.
     Unreadable(String),
 }
 
 /// A session and its newest refresh token.
 #[derive(Clone, Debug, PartialEq)]
-pub struct KeptSession {
+pub struct StoredSession {
     /// The session.
     pub session: Session,
     /// The newest refresh token, where it has any.
@@ -112,7 +112,7 @@ pub struct Exchange {
 
 /// A refresh token by its hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeptRefresh {
+pub struct StoredRefresh {
     /// The token.
     pub hash: RefreshHash,
     /// Its session.
@@ -123,7 +123,7 @@ pub struct KeptRefresh {
 
 /// A mail that waits to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptMail {
+pub struct StoredMail {
     /// Its name.
     pub id: Uuid,
     /// The mail, encrypted.

@@ -28,7 +28,9 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 
 pub use accounts::{Accounts, Listing, Lookup, NewUser, Unreadable, User, UserChange};
-pub use archive::{Archive, Exchange, KeptMail, KeptRefresh, KeptSession, Page, Record, Tally};
+pub use archive::{
+    Archive, Exchange, Page, Record, StoredMail, StoredRefresh, StoredSession, Tally,
+};
 pub use error::StoreError;
 pub use events::{Events, MOST_EVENTS, WaitingEvent};
 pub use examination::{Examination, Fact};

@@ -22,7 +22,7 @@ use crate::token::{KeyError, Verified};
 /// The cache of one site.
 pub(super) struct Cache {
     key: LessSafeKey,
-    shards: Vec<Mutex<Shard>>,
+    shards: Vec<Mutex<CacheShard>>,
     hits: Counter,
     misses: Counter,
 }
@@ -33,7 +33,7 @@ pub(super) struct Fingerprint(u128);
 
 /// A verified token, and when it holds.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct CachedToken {
     pub(super) verified: Arc<Verified>,
     pub(super) valid_from: Timestamp,
     pub(super) expires_at: Timestamp,
@@ -50,7 +50,7 @@ impl Cache {
         }
         let key = UnboundKey::new(&AES_256_GCM, &random::<32>()?).ok().ok_or(KeyError::Random)?;
         let count = (capacity / 128).clamp(1, 64);
-        let shards = (0..count).map(|_| Mutex::new(Shard::new(capacity / count))).collect();
+        let shards = (0..count).map(|_| Mutex::new(CacheShard::new(capacity / count))).collect();
         Ok(Some(Self {
             key: LessSafeKey::new(key),
             shards,
@@ -84,7 +84,7 @@ impl Cache {
     }
 
     /// Remembers a token that was verified at `now`.
-    pub(super) fn insert(&self, fingerprint: Fingerprint, entry: Entry, now: Timestamp) {
+    pub(super) fn insert(&self, fingerprint: Fingerprint, entry: CachedToken, now: Timestamp) {
         if let Some(shard) = self.shard(fingerprint) {
             let displaced = lock(shard).insert(fingerprint, entry, now);
             // Freed here, after the lock.
@@ -92,7 +92,7 @@ impl Cache {
         }
     }
 
-    fn shard(&self, fingerprint: Fingerprint) -> Option<&Mutex<Shard>> {
+    fn shard(&self, fingerprint: Fingerprint) -> Option<&Mutex<CacheShard>> {
         // The half that the index does not go by.
         let high = (fingerprint.0 >> 64) as usize;
         self.shards.get(high.checked_rem(self.shards.len())?)
@@ -107,7 +107,7 @@ impl fmt::Debug for Cache {
 
 /// A part of the cache with a lock of its own, held for one look-up or one change.
 #[derive(Debug)]
-struct Shard {
+struct CacheShard {
     capacity: usize,
     index: HashMap<u128, usize, BuildHasherDefault<Identity>>,
     slots: Vec<Slot>,
@@ -117,12 +117,12 @@ struct Shard {
 #[derive(Debug)]
 struct Slot {
     fingerprint: Fingerprint,
-    entry: Entry,
+    entry: CachedToken,
     /// Whether it was asked for since the hand last passed.
     used: bool,
 }
 
-impl Shard {
+impl CacheShard {
     fn new(capacity: usize) -> Self {
         Self { capacity, index: HashMap::default(), slots: Vec::new(), hand: 0 }
     }
@@ -137,7 +137,12 @@ impl Shard {
     }
 
     /// Returns what had to go.
-    fn insert(&mut self, fingerprint: Fingerprint, entry: Entry, now: Timestamp) -> Option<Slot> {
+    fn insert(
+        &mut self,
+        fingerprint: Fingerprint,
+        entry: CachedToken,
+        now: Timestamp,
+    ) -> Option<Slot> {
         let slot = Slot { fingerprint, entry, used: false };
         if !self.index.contains_key(&fingerprint.0) && self.slots.len() < self.capacity {
             self.index.insert(fingerprint.0, self.slots.len());
@@ -189,6 +194,6 @@ impl Hasher for Identity {
 }
 
 /// A holder that panicked left at most one entry out, which is no harm.
-fn lock(shard: &Mutex<Shard>) -> std::sync::MutexGuard<'_, Shard> {
+fn lock(shard: &Mutex<CacheShard>) -> std::sync::MutexGuard<'_, CacheShard> {
     shard.lock().ignore_poison()
 }

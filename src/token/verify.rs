@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
 use crate::operation::{Principal, RevocationKey, TokenId, UserId};
-use crate::token::cache::Entry;
+use crate::token::cache::CachedToken;
 use crate::token::claims::{Claims, TokenUse};
 use crate::token::header::Compact;
 use crate::token::key::Key;
@@ -24,7 +24,11 @@ impl SiteTokens {
     ///
     /// # Errors
     /// Says what failed.
-    pub(super) fn verify_access(&self, token: &str, now: Timestamp) -> Result<Entry, TokenError> {
+    pub(super) fn verify_access(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<CachedToken, TokenError> {
         let (key, payload) = self.verify_signature(token)?;
         let (claims, all) = self.check_claims(&payload, TokenUse::Access)?;
         claims.check_end(now)?;
@@ -35,7 +39,7 @@ impl SiteTokens {
         for left_out in &verified.left_out {
             tracing::debug!(issuer = %self.policy.issuer, "{left_out}, and is left out");
         }
-        Ok(Entry { verified, valid_from, expires_at })
+        Ok(CachedToken { verified, valid_from, expires_at })
     }
 
     /// Verifies an access token that may have ended, however long ago.

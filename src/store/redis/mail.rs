@@ -17,7 +17,7 @@ use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::connection::script::{Invocation, Script};
 use crate::store::redis::keyspace::QueueKeys;
 use crate::store::redis::revocations::revocation::score;
-use crate::store::redis::sessions::session::kept_for;
+use crate::store::redis::sessions::session::ttl_millis;
 use crate::store::{
     CodePurpose, MOST_MAILS, Mails, NewCode, NewMail, QueuedMail, RedisStore, StoreError,
 };
@@ -111,7 +111,7 @@ impl RedisStore {
         script.arg(score(mail.created_at)).arg(score(mail.expires_at)).arg(MOST_MAILS);
         if let Some(code) = code {
             script.key(self.keys.codes(code.purpose, &code.realm, &code.email));
-            script.arg(code_text(code)).arg(kept_for(code.expires_at, mail.created_at));
+            script.arg(code_text(code)).arg(ttl_millis(code.expires_at, mail.created_at));
         }
         if self.script(&script).await? { Ok(()) } else { Err(StoreError::Full) }
     }

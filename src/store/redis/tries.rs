@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::connection::script::Script;
-use crate::store::redis::sessions::session::kept_for;
+use crate::store::redis::sessions::session::ttl_millis;
 use crate::store::tries::{micros, wait};
 use crate::store::{Bound, Limit, RedisStore, StoreError, Taking, Tries, TryCount, TrySubject};
 
@@ -81,16 +81,16 @@ impl RedisStore {
         let mut put = redis::cmd("HSET");
         put.arg(&key).arg(&count.name).arg(format!("{}:{}", count.count, count.ends_at));
         self.command::<()>(&put).await?;
-        self.keep_at_least(&key, kept_for(count.ends(), now) + margin).await
+        self.keep_at_least(&key, ttl_millis(count.ends(), now) + margin).await
     }
 
     /// Lets a key live on for so many ms at least.
-    pub(super) async fn keep_at_least(&self, key: &str, kept: u64) -> Result<(), StoreError> {
+    pub(super) async fn keep_at_least(&self, key: &str, ttl: u64) -> Result<(), StoreError> {
         let left: i64 = self.command(redis::cmd("PTTL").arg(key)).await?;
-        if u64::try_from(left).is_ok_and(|left| left >= kept) {
+        if u64::try_from(left).is_ok_and(|left| left >= ttl) {
             return Ok(());
         }
-        self.command(redis::cmd("PEXPIRE").arg(key).arg(kept)).await
+        self.command(redis::cmd("PEXPIRE").arg(key).arg(ttl)).await
     }
 
     async fn change_counts(

@@ -19,8 +19,8 @@ use crate::store::sqlite::fault::{Fault, signed, unsigned};
 use crate::store::sqlite::{accounts, backup, revocations, sessions, signing_keys, tries};
 use crate::store::tries::micros;
 use crate::store::{
-    Archive, CodePurpose, FeedEntry, KeptMail, KeptRefresh, NewCode, Page, Record, SqliteStore,
-    StoreError, TrySubject,
+    Archive, CodePurpose, FeedEntry, NewCode, Page, Record, SqliteStore, StoreError, StoredMail,
+    StoredRefresh, TrySubject,
 };
 
 /// Why an export ends.
@@ -151,7 +151,7 @@ impl Export<'_> {
     /// Sessions that go on, then the refresh tokens that they ever had.
     fn sessions(&mut self) -> Result<(), End> {
         let connection = self.connection;
-        let columns = sessions::KEPT_COLUMNS;
+        let columns = sessions::STORED_COLUMNS;
         let mut select = connection.prepare(&format!(
             "SELECT {columns} FROM sessions WHERE expires_at > ?1 ORDER BY id"
         ))?;
@@ -166,19 +166,19 @@ impl Export<'_> {
                 ended.push(id);
                 continue;
             }
-            let kept = match sessions::kept(row) {
-                Ok(kept) => kept,
+            let stored = match sessions::stored_session(row) {
+                Ok(stored) => stored,
                 Err(error) => {
                     ended.push(id);
                     self.send_read(Err(error), || format!("session {id}"))?;
                     continue;
                 }
             };
-            let key = RevocationKey::of_session(&kept.session.issuer, id);
+            let key = RevocationKey::of_session(&stored.session.issuer, id);
             if revocations::find(connection, key, self.now)?.is_some() {
                 ended.push(id);
             } else {
-                self.send(Record::Session(Box::new(kept)))?;
+                self.send(Record::Session(Box::new(stored)))?;
             }
         }
         let mut select = connection.prepare(
@@ -189,7 +189,7 @@ impl Export<'_> {
         while let Some(row) = rows.next()? {
             let session = SessionId(Uuid::from_bytes(row.get("session")?));
             if ended.binary_search(&session).is_err() {
-                self.send(Record::Refresh(KeptRefresh {
+                self.send(Record::Refresh(StoredRefresh {
                     hash: RefreshHash(row.get("hash")?),
                     session,
                     ends_at: Timestamp::from_millis(row.get("ends_at")?),
@@ -270,8 +270,10 @@ pub(super) fn import(connection: &Connection, page: &[Record]) -> Result<(), Sto
                 revocations::raise_site(connection, issuer, *generation)?;
             }
             Record::User(user) => accounts::put(connection, user)?,
-            Record::Session(kept) => sessions::put(connection, kept)?,
-            Record::Refresh(kept) => sessions::remember(connection, kept.session, &kept.hash)?,
+            Record::Session(stored) => sessions::put(connection, stored)?,
+            Record::Refresh(stored) => {
+                sessions::remember(connection, stored.session, &stored.hash)?
+            }
             Record::Revocation(entry) => revocations::put(connection, entry)?,
             Record::Code(code) => super::codes::put(connection, code)?,
             Record::Tries { subject, count } => tries::put(connection, subject, count)?,
@@ -282,9 +284,9 @@ pub(super) fn import(connection: &Connection, page: &[Record]) -> Result<(), Sto
     Ok(())
 }
 
-/// Whether nothing is kept; what waits for the audit trail is not counted.
+/// Whether nothing is stored; what waits for the audit trail is not counted.
 pub(super) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
-    let kept: bool = connection.query_row(
+    let is_kept: bool = connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM users) OR EXISTS (SELECT 1 FROM sessions)
              OR EXISTS (SELECT 1 FROM revocations) OR EXISTS (SELECT 1 FROM sites)
              OR EXISTS (SELECT 1 FROM keys) OR EXISTS (SELECT 1 FROM codes)
@@ -293,7 +295,7 @@ pub(super) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
         [],
         |row| row.get(0),
     )?;
-    Ok(!kept)
+    Ok(!is_kept)
 }
 
 fn revocation(row: &Row<'_>) -> Result<FeedEntry, StoreError> {
@@ -304,8 +306,8 @@ fn revocation(row: &Row<'_>) -> Result<FeedEntry, StoreError> {
     })
 }
 
-fn mail(row: &Row<'_>) -> Result<KeptMail, StoreError> {
-    Ok(KeptMail {
+fn mail(row: &Row<'_>) -> Result<StoredMail, StoreError> {
+    Ok(StoredMail {
         id: Uuid::from_bytes(row.get("id")?),
         sealed: row.get("sealed")?,
         due_at: Timestamp::from_millis(row.get("due_at")?),
@@ -342,7 +344,7 @@ fn raise_number(connection: &Connection, number: UserId) -> Result<(), StoreErro
     Ok(())
 }
 
-fn put_mail(connection: &Connection, mail: &KeptMail) -> Result<(), StoreError> {
+fn put_mail(connection: &Connection, mail: &StoredMail) -> Result<(), StoreError> {
     connection
         .prepare_cached(
             "INSERT INTO mails (id, due_at, expires_at, attempts, sealed)

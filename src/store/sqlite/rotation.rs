@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use crate::clock::Timestamp;
 use crate::operation::{RefreshHash, RevocationKey, SessionId};
 use crate::store::sqlite::{accounts, revocations, sessions};
-use crate::store::{KeptSession, Rotation, Session, StoreError, Successor};
+use crate::store::{Rotation, Session, StoreError, StoredSession, Successor};
 
 pub(super) fn rotate(
     connection: &Connection,
@@ -18,8 +18,8 @@ pub(super) fn rotate(
     revoked_until: Timestamp,
 ) -> Result<Rotation, StoreError> {
     let now = successor.now;
-    let Some(kept) = find(connection, session, presented)? else { return Ok(Rotation::Refused) };
-    let KeptSession { session, newest, exchange: latest } = kept;
+    let Some(stored) = find(connection, session, presented)? else { return Ok(Rotation::Refused) };
+    let StoredSession { session, newest, exchange: latest } = stored;
     let key = RevocationKey::of_session(&session.issuer, session.id);
     if session.expires_at <= now || revocations::find(connection, key, now)?.is_some() {
         return Ok(Rotation::Refused);
@@ -48,14 +48,14 @@ fn find(
     connection: &Connection,
     session: SessionId,
     presented: &RefreshHash,
-) -> Result<Option<KeptSession>, StoreError> {
-    let columns = sessions::KEPT_COLUMNS;
+) -> Result<Option<StoredSession>, StoreError> {
+    let columns = sessions::STORED_COLUMNS;
     connection
         .prepare_cached(&format!(
             "SELECT {columns} FROM refresh JOIN sessions ON sessions.id = refresh.session
              WHERE hash = ?1 AND sessions.id = ?2"
         ))?
-        .query_and_then(params![presented.0, session.0.as_bytes()], sessions::kept)?
+        .query_and_then(params![presented.0, session.0.as_bytes()], sessions::stored_session)?
         .next()
         .transpose()
 }

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::operation::{RefreshHash, Revocation, Revoked, SessionId, UserId};
 use crate::store::sqlite::{accounts, revocations, rotation};
 use crate::store::{
-    Exchange, KeptSession, NewSession, Rotation, Session, Sessions, SqliteStore, StoreError,
+    Exchange, NewSession, Rotation, Session, Sessions, SqliteStore, StoreError, StoredSession,
     Successor,
 };
 
@@ -102,7 +102,7 @@ pub(super) fn open(
     accounts::note_login(connection, session.user, session.created_at)?;
     let expires_at = session.expires_at.min(session.ends_at);
     let session = Session { expires_at, ..session.clone() };
-    put(connection, &KeptSession { session, newest: new.refresh, exchange: None })?;
+    put(connection, &StoredSession { session, newest: new.refresh, exchange: None })?;
     if let Some(hash) = new.refresh {
         remember(connection, new.session.id, &hash)?;
     }
@@ -110,8 +110,8 @@ pub(super) fn open(
 }
 
 /// Adds a session as it is; its refresh tokens are remembered apart.
-pub(super) fn put(connection: &Connection, kept: &KeptSession) -> Result<(), StoreError> {
-    let KeptSession { session, newest, exchange } = kept;
+pub(super) fn put(connection: &Connection, stored: &StoredSession) -> Result<(), StoreError> {
+    let StoredSession { session, newest, exchange } = stored;
     let exchange = exchange.as_ref();
     connection
         .prepare_cached(
@@ -216,12 +216,12 @@ const COLUMNS: &str = "sessions.id, user, realm, issuer, created_at, last_used_a
                        ends_at, address, agent";
 
 /// Of a session and its newest refresh tokens.
-pub(super) const KEPT_COLUMNS: &str = "sessions.id, user, realm, issuer, created_at, last_used_at, \
+pub(super) const STORED_COLUMNS: &str = "sessions.id, user, realm, issuer, created_at, last_used_at, \
                                        expires_at, ends_at, address, agent, newest, parent, \
                                        rotated_at, sealed";
 
-/// Reads a row of [`KEPT_COLUMNS`].
-pub(super) fn kept(row: &Row<'_>) -> Result<KeptSession, StoreError> {
+/// Reads a row of [`STORED_COLUMNS`].
+pub(super) fn stored_session(row: &Row<'_>) -> Result<StoredSession, StoreError> {
     let exchange = match row.get::<_, Option<[u8; 32]>>("parent")? {
         Some(parent) => Some(Exchange {
             parent: RefreshHash(parent),
@@ -231,7 +231,7 @@ pub(super) fn kept(row: &Row<'_>) -> Result<KeptSession, StoreError> {
         None => None,
     };
     let newest = row.get::<_, Option<[u8; 32]>>("newest")?.map(RefreshHash);
-    Ok(KeptSession { session: session(row)?, newest, exchange })
+    Ok(StoredSession { session: session(row)?, newest, exchange })
 }
 
 fn session(row: &Row<'_>) -> Result<Session, StoreError> {

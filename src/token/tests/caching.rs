@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Algorithm;
-use crate::token::cache::{Cache, Entry};
+use crate::token::cache::{Cache, CachedToken};
 use crate::token::tests::forge::{FAMILIES, NOW, forge, policy};
 use crate::token::{KeyRing, SiteTokens, TokenError, TokenPolicy};
 
@@ -84,10 +84,10 @@ fn a_cache_belongs_to_one_site() {
     assert!(SiteTokens::new(policy, ring).unwrap().verify(&token, NOW).is_err());
 }
 
-fn entry() -> Entry {
+fn entry() -> CachedToken {
     let forge = forge(Algorithm::Hs256);
     let verified = forge.tokens.verify(&forge.good(), NOW).unwrap();
-    Entry { verified, valid_from: NOW, expires_at: NOW.plus(Duration::from_secs(9)) }
+    CachedToken { verified, valid_from: NOW, expires_at: NOW.plus(Duration::from_secs(9)) }
 }
 
 #[test]

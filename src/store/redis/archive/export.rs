@@ -19,8 +19,8 @@ use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::revocations::revocation::{parse_entry, parse_expiry};
 use crate::store::redis::sessions::session::parse_session_id;
 use crate::store::{
-    CodePurpose, FeedEntry, KeptMail, KeptRefresh, KeptSession, NewCode, Page, Record, RedisStore,
-    Store, StoreError, Tries, TrySubject, User,
+    CodePurpose, FeedEntry, NewCode, Page, Record, RedisStore, Store, StoreError, StoredMail,
+    StoredRefresh, StoredSession, Tries, TrySubject, User,
 };
 
 /// How many entries of an index are asked for at once.
@@ -92,17 +92,17 @@ impl RedisStore {
     }
 
     /// An account's sessions as they are recorded, each if it reads, ended ones included.
-    pub(in crate::store::redis) async fn kept_sessions(
+    pub(in crate::store::redis) async fn stored_sessions(
         &self,
         realm: &str,
         user: UserId,
-    ) -> Result<Vec<Result<KeptSession, StoreError>>, StoreError> {
+    ) -> Result<Vec<Result<StoredSession, StoreError>>, StoreError> {
         let records = self.session_records(realm, user).await?;
-        let kept = records.into_iter().map(|record| {
+        let stored = records.into_iter().map(|record| {
             let (id, record) = record?;
-            record.kept(realm, user, id)
+            record.stored(realm, user, id)
         });
-        Ok(kept.collect())
+        Ok(stored.collect())
     }
 
     async fn whole_user(&self, realm: &str, user: UserId) -> Result<Option<User>, StoreError> {
@@ -196,14 +196,14 @@ impl<'a> Export<'a> {
                     self.send_read(user, || format!("account {id}")).await?;
                 }
                 let read = ids.iter().map(|id| {
-                    let work = store.kept_sessions(realm, *id);
+                    let work = store.stored_sessions(realm, *id);
                     store.in_time(work)
                 });
                 let mut sessions = Vec::new();
                 for (id, found) in ids.iter().zip(join_all(read).await) {
-                    for kept in found.unwrap_or_else(|error| vec![Err(error)]) {
-                        match kept {
-                            Ok(kept) => sessions.push(kept),
+                    for stored in found.unwrap_or_else(|error| vec![Err(error)]) {
+                        match stored {
+                            Ok(stored) => sessions.push(stored),
                             Err(error) => {
                                 let about = || format!("a session of account {id}");
                                 self.send_read(Err(error), about).await?;
@@ -217,18 +217,18 @@ impl<'a> Export<'a> {
     }
 
     /// Those that go on.
-    async fn sessions(&mut self, mut sessions: Vec<KeptSession>) -> Result<(), End> {
-        sessions.retain(|kept| kept.session.expires_at > self.now);
+    async fn sessions(&mut self, mut sessions: Vec<StoredSession>) -> Result<(), End> {
+        sessions.retain(|stored| stored.session.expires_at > self.now);
         let keys: Vec<_> = sessions
             .iter()
-            .map(|kept| RevocationKey::of_session(&kept.session.issuer, kept.session.id))
+            .map(|stored| RevocationKey::of_session(&stored.session.issuer, stored.session.id))
             .collect();
         let work = self.store.recorded(&keys);
         let recorded = self.store.in_time(work).await?;
-        for (kept, recorded) in sessions.into_iter().zip(recorded) {
+        for (stored, recorded) in sessions.into_iter().zip(recorded) {
             if !recorded.is_active(self.now) {
-                self.sessions.insert(kept.session.id.0, kept.session.ends_at);
-                self.send(Record::Session(Box::new(kept))).await?;
+                self.sessions.insert(stored.session.id.0, stored.session.ends_at);
+                self.send(Record::Session(Box::new(stored))).await?;
             }
         }
         Ok(())
@@ -258,8 +258,8 @@ impl<'a> Export<'a> {
                     };
                     let Some(&ends_at) = self.sessions.get(&session.0) else { continue };
                     if seen.insert(hash.0) {
-                        let kept = KeptRefresh { hash, session, ends_at };
-                        self.send(Record::Refresh(kept)).await?;
+                        let stored = StoredRefresh { hash, session, ends_at };
+                        self.send(Record::Refresh(stored)).await?;
                     }
                 }
             }
@@ -345,7 +345,7 @@ impl<'a> Export<'a> {
                 let expires_at = parse_expiry(&ends)?;
                 let (Some(sealed), Some(due)) = (sealed, due) else { continue };
                 if expires_at > self.now {
-                    let mail = KeptMail {
+                    let mail = StoredMail {
                         id: id.parse().map_err(|_other| corrupt("mail", &id))?,
                         sealed,
                         due_at: parse_expiry(&due)?,

@@ -13,10 +13,10 @@ use crate::store::redis::code::code_text;
 use crate::store::redis::revocations::revocation::score;
 use crate::store::redis::sessions::expiry::end_member;
 use crate::store::redis::sessions::record::{Owner, SessionRecord};
-use crate::store::redis::sessions::session::kept_for;
+use crate::store::redis::sessions::session::ttl_millis;
 use crate::store::{
-    Archive, KeptMail, KeptRefresh, KeptSession, NewCode, Page, Record, RedisStore, StoreError,
-    User,
+    Archive, NewCode, Page, Record, RedisStore, StoreError, StoredMail, StoredRefresh,
+    StoredSession, User,
 };
 
 /// How many records are written at once.
@@ -86,9 +86,9 @@ impl RedisStore {
                 self.raise_site_generation(&issuer, generation).await
             }
             Record::User(user) => self.import_user(&user).await,
-            Record::Session(kept) => self.import_session(&kept, now).await,
-            Record::Refresh(KeptRefresh { hash, session, ends_at }) => {
-                self.index_refresh(&hash, session, kept_for(ends_at, now) + MARGIN).await
+            Record::Session(stored) => self.import_session(&stored, now).await,
+            Record::Refresh(StoredRefresh { hash, session, ends_at }) => {
+                self.index_refresh(&hash, session, ttl_millis(ends_at, now) + MARGIN).await
             }
             Record::Revocation(entry) => {
                 self.restore_revocations(&[entry], &[], None).await.map(drop)
@@ -121,10 +121,14 @@ impl RedisStore {
         self.command(&put).await
     }
 
-    async fn import_session(&self, kept: &KeptSession, now: Timestamp) -> Result<(), StoreError> {
-        let session = &kept.session;
+    async fn import_session(
+        &self,
+        stored: &StoredSession,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let session = &stored.session;
         let owner = Owner::of(session);
-        let stays = kept_for(session.ends_at, now) + MARGIN;
+        let stays = ttl_millis(session.ends_at, now) + MARGIN;
         let mut index = redis::cmd("SET");
         index.arg(self.keys.session(session.id)).arg(owner.to_text()?).arg("PX").arg(stays);
         self.command::<()>(&index).await?;
@@ -134,7 +138,7 @@ impl RedisStore {
         self.command::<()>(&end).await?;
         let mut put = redis::cmd("HSET");
         put.arg(self.keys.sessions(&session.realm, session.user)).arg(session.id.to_string());
-        put.arg(SessionRecord::of_kept(kept).to_text()?);
+        put.arg(SessionRecord::of_stored(stored).to_text()?);
         self.command(&put).await
     }
 
@@ -143,10 +147,10 @@ impl RedisStore {
         let mut put = redis::cmd("HSET");
         put.arg(&key).arg(Uuid::new_v4().to_string()).arg(code_text(code));
         self.command::<()>(&put).await?;
-        self.keep_at_least(&key, kept_for(code.expires_at, now) + MARGIN).await
+        self.keep_at_least(&key, ttl_millis(code.expires_at, now) + MARGIN).await
     }
 
-    async fn import_mail(&self, mail: &KeptMail) -> Result<(), StoreError> {
+    async fn import_mail(&self, mail: &StoredMail) -> Result<(), StoreError> {
         let (keys, id) = (self.keys.mails(), mail.id.to_string());
         let mut put = redis::cmd("HSET");
         put.arg(keys.records).arg(&id).arg(mail.sealed.as_slice());

@@ -12,7 +12,7 @@ use crate::store::redis::accounts::user::names_of;
 use crate::store::redis::archive::export::name_in;
 use crate::store::redis::sessions::expiry::end_member;
 use crate::store::redis::sessions::record::Owner;
-use crate::store::{Archive, KeptSession, Page, RedisStore, StoreError, User};
+use crate::store::{Archive, Page, RedisStore, StoreError, StoredSession, User};
 
 /// How many accounts are looked at at once.
 const AT_ONCE: usize = 16;
@@ -122,12 +122,12 @@ impl RedisStore {
             }
         }
         // What does not read is named where everything is exported.
-        let sessions = match self.kept_sessions(realm, id).await {
+        let sessions = match self.stored_sessions(realm, id).await {
             Err(StoreError::Corrupt(_)) => return Ok(faults),
             sessions => sessions?,
         };
-        for kept in sessions.iter().flatten().filter(|kept| kept.session.expires_at > now) {
-            faults.extend(self.faults_of_session(&user, kept).await?);
+        for stored in sessions.iter().flatten().filter(|stored| stored.session.expires_at > now) {
+            faults.extend(self.faults_of_session(&user, stored).await?);
         }
         Ok(faults)
     }
@@ -135,9 +135,9 @@ impl RedisStore {
     async fn faults_of_session(
         &self,
         user: &User,
-        kept: &KeptSession,
+        stored: &StoredSession,
     ) -> Result<Vec<String>, StoreError> {
-        let session = &kept.session;
+        let session = &stored.session;
         let (sid, owner) = (session.id, Owner::of(session));
         let fault = |what: &str| format!("user {}: session {sid}: {what}", user.id);
         let mut faults = Vec::new();
@@ -149,7 +149,7 @@ impl RedisStore {
         if self.command::<Option<f64>>(&due).await?.is_none() {
             faults.push(fault("nothing would delete it once it has expired"));
         }
-        if let Some(newest) = &kept.newest
+        if let Some(newest) = &stored.newest
             && self.session_of_index(newest).await? != Some(sid)
         {
             faults.push(fault("its refresh token does not lead to it"));

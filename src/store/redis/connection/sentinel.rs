@@ -27,7 +27,7 @@ use crate::store::redis::connection::fault::is_passing;
 const SWITCH: &str = "+switch-master";
 
 /// How long a subscription may be without a message before it is made anew: it may have died
-/// without a word.
+/// without a reply.
 const SUBSCRIBED: Duration = Duration::from_secs(10);
 
 /// How long a fail-over is remembered that no sentinel tells of any more: sentinels that were set up
@@ -47,7 +47,7 @@ pub(in crate::store::redis) struct Master {
     patience: Duration,
     found: watch::Sender<Found>,
     /// What was believed last, and when it was heard last.
-    latest: Mutex<Option<(Word, Instant)>>,
+    latest: Mutex<Option<(SentinelReply, Instant)>>,
 }
 
 /// Where the master was found, and how often it was another one than before.
@@ -58,10 +58,10 @@ pub(in crate::store::redis) struct Found {
 }
 
 /// What SENTINEL MASTER answers.
-type Facts = HashMap<String, String>;
+type MasterFields = HashMap<String, String>;
 
 /// What a sentinel says of the master.
-struct Word {
+struct SentinelReply {
     server: HostPort,
     /// Higher at every fail-over.
     epoch: u64,
@@ -179,14 +179,14 @@ impl Master {
     /// cut off, or has just started, may name the master of before.
     async fn resolve(&self) -> Result<HostPort, RedisError> {
         let answers = join_all(self.sentinels.iter().map(|(_, client)| self.ask_one(client))).await;
-        let mut best: Option<Word> = None;
+        let mut best: Option<SentinelReply> = None;
         let mut refusals = Vec::new();
         // A name that they do not know is a mistake, and no outage.
         let mut kind = ErrorKind::Io;
         for (answer, (address, _)) in answers.into_iter().zip(&self.sentinels) {
             match answer {
-                Ok(word) if best.as_ref().is_none_or(|best| word.epoch > best.epoch) => {
-                    best = Some(word);
+                Ok(reply) if best.as_ref().is_none_or(|best| reply.epoch > best.epoch) => {
+                    best = Some(reply);
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -197,26 +197,26 @@ impl Master {
                 }
             }
         }
-        best.map(|word| self.unless_outdated(word))
+        best.map(|reply| self.unless_outdated(reply))
             .ok_or_else(|| (kind, "no sentinel names a master", refusals.join("; ")).into())
     }
 
-    /// The server of a word, or of a later one that was heard not long ago: the sentinel that led a
+    /// The server of a reply, or of a later one that was heard not long ago: the sentinel that led a
     /// fail-over may be slow to answer just then, and the others know nothing of it yet.
-    fn unless_outdated(&self, word: Word) -> HostPort {
+    fn unless_outdated(&self, reply: SentinelReply) -> HostPort {
         let mut latest = self.latest.lock().ignore_poison();
         if let Some((later, heard)) = &*latest
-            && later.epoch > word.epoch
+            && later.epoch > reply.epoch
             && heard.elapsed() < REMEMBERED
         {
             return later.server.clone();
         }
-        let server = word.server.clone();
-        *latest = Some((word, Instant::now()));
+        let server = reply.server.clone();
+        *latest = Some((reply, Instant::now()));
         server
     }
 
-    async fn ask_one(&self, sentinel: &Client) -> Result<Word, RedisError> {
+    async fn ask_one(&self, sentinel: &Client) -> Result<SentinelReply, RedisError> {
         let asking = async {
             let mut connection = connect(sentinel).await?;
             // The address of SENTINEL MASTER is the one before until a fail-over is over, when all
@@ -224,10 +224,10 @@ impl Master {
             let mut ask = redis::pipe();
             ask.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
             ask.cmd("SENTINEL").arg("MASTER").arg(&self.name);
-            ask.query_async::<(Option<(String, u16)>, Facts)>(&mut connection).await
+            ask.query_async::<(Option<(String, u16)>, MasterFields)>(&mut connection).await
         };
         match tokio::time::timeout(self.patience, asking).await {
-            Ok(answer) => read_word(answer?),
+            Ok(answer) => read_reply(answer?),
             Err(_elapsed) => {
                 let words = format!("{:?}", self.patience);
                 Err((ErrorKind::Io, "the sentinel was silent", words).into())
@@ -242,12 +242,14 @@ async fn subscribe(sentinel: &Client) -> Result<PubSub, RedisError> {
     Ok(subscribed)
 }
 
-fn read_word((place, facts): (Option<(String, u16)>, Facts)) -> Result<Word, RedisError> {
+fn read_reply(
+    (place, facts): (Option<(String, u16)>, MasterFields),
+) -> Result<SentinelReply, RedisError> {
     let Some((host, port)) = place else {
         return Err((ErrorKind::Client, "the sentinel does not know the master").into());
     };
     let epoch = facts.get("config-epoch").and_then(|text| text.parse().ok());
-    Ok(Word { server: HostPort { host, port }, epoch: epoch.unwrap_or(0) })
+    Ok(SentinelReply { server: HostPort { host, port }, epoch: epoch.unwrap_or(0) })
 }
 
 /// `master`, `replica` or `sentinel`: HELLO, for ROLE is often forbidden.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::operation::{RevocationKey, UserId};
 use crate::store::redis::connection::script::Script;
-use crate::store::redis::revocations::revocation::{BATCH, Told};
+use crate::store::redis::revocations::revocation::{BATCH, EntryOrigin};
 use crate::store::{FeedEntry, RedisStore, StoreError};
 use crate::token::StoredKey;
 
@@ -51,7 +51,7 @@ impl RedisStore {
                 let site = sites.iter().find(|(key, _)| entry.floor > 0 && *key == entry.key);
                 (*entry, site.map_or("", |(_, issuer)| issuer.as_str()))
             });
-            let script = self.batch(Told::ByList { lost_until }, named);
+            let script = self.batch(EntryOrigin::NodeList { lost_until }, named);
             let work = self.script::<usize>(&script);
             restored += self.in_time(work).await?;
         }

@@ -36,14 +36,14 @@ pub(in crate::store::redis) fn score(at: Timestamp) -> i64 {
     at.as_millis().clamp(0, LATEST)
 }
 
-/// Who tells when an entry expires.
+/// The origin of entries, on which the precision of their expiry depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store::redis) enum Told {
-    /// Whoever revokes: to the millisecond.
-    ByAsker,
-    /// A node's list: rounded up to the second, so that one of the same second is the same. What
-    /// the store has not is remembered until `lost_until` at least.
-    ByList { lost_until: Option<Timestamp> },
+pub(in crate::store::redis) enum EntryOrigin {
+    /// A request: expiries are exact to the millisecond.
+    Request,
+    /// A node's list: expiries are rounded up to the second, so that two of one second are equal.
+    /// An entry that the store lacks is remembered until `lost_until` at least.
+    NodeList { lost_until: Option<Timestamp> },
 }
 
 /// What the store holds under a key, expired or not.
@@ -103,7 +103,7 @@ impl RedisStore {
                 };
                 (FeedEntry::from(revocation), site)
             });
-            self.replicated_script::<usize>(&self.batch(Told::ByAsker, entries)).await?;
+            self.replicated_script::<usize>(&self.batch(EntryOrigin::Request, entries)).await?;
         }
         // In another slot. Cut short before, a key is left that is refused all the same; whoever
         // finds one there revokes it again.
@@ -119,17 +119,17 @@ impl RedisStore {
     /// is of one; it answers how many of them changed anything.
     pub(in crate::store::redis) fn batch<'a>(
         &self,
-        told: Told,
+        origin: EntryOrigin,
         entries: impl Iterator<Item = (FeedEntry, &'a str)>,
     ) -> Invocation<'static> {
         let keys = self.keys.revocations();
         let mut script = APPEND.prepare_invoke();
         script.key(&keys.set).key(&keys.floors).key(&keys.sequence);
         script.key(&keys.log).key(&keys.generation).key(&keys.sites).arg(LOG_LENGTH);
-        match told {
-            Told::ByAsker => script.arg(0).arg(""),
-            Told::ByList { lost_until: None } => script.arg(1).arg(""),
-            Told::ByList { lost_until: Some(until) } => script.arg(1).arg(score(until)),
+        match origin {
+            EntryOrigin::Request => script.arg(0).arg(""),
+            EntryOrigin::NodeList { lost_until: None } => script.arg(1).arg(""),
+            EntryOrigin::NodeList { lost_until: Some(until) } => script.arg(1).arg(score(until)),
         };
         for (entry, site) in entries {
             script.arg(entry.key.0.as_slice()).arg(entry.floor);

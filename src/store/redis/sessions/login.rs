@@ -11,7 +11,7 @@ use crate::store::redis::connection::fault::{Fault, corrupt};
 use crate::store::redis::connection::script::Script;
 use crate::store::redis::sessions::expiry::end_member;
 use crate::store::redis::sessions::record::{Owner, SessionRecord};
-use crate::store::redis::sessions::session::{kept_for, revocation_of};
+use crate::store::redis::sessions::session::{revocation_of, ttl_millis};
 use crate::store::{NewSession, RedisStore, StoreError};
 
 static OPEN: LazyLock<Script> =
@@ -128,15 +128,15 @@ impl RedisStore {
     async fn index_session(&self, new: &NewSession) -> Result<(), StoreError> {
         let session = &new.session;
         let owner = Owner::of(session);
-        let kept = kept_for(session.ends_at, session.created_at);
+        let ttl = ttl_millis(session.ends_at, session.created_at);
         let mut index = redis::cmd("SET");
-        index.arg(self.keys.session(session.id)).arg(owner.to_text()?).arg("PX").arg(kept);
+        index.arg(self.keys.session(session.id)).arg(owner.to_text()?).arg("PX").arg(ttl);
         let mut end = redis::cmd("ZADD");
         end.arg(self.keys.session_ends(session.id)).arg(session.expires_at.as_millis());
         end.arg(end_member(session.id, &owner));
         try_join(self.command::<()>(&index), self.command::<()>(&end)).await?;
         match &new.refresh {
-            Some(refresh) => self.index_refresh(refresh, session.id, kept).await,
+            Some(refresh) => self.index_refresh(refresh, session.id, ttl).await,
             None => Ok(()),
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::operation::{RefreshHash, SessionId, UserId};
 use crate::store::redis::connection::fault::corrupt;
-use crate::store::{Exchange, KeptSession, NewSession, Session, StoreError};
+use crate::store::{Exchange, NewSession, Session, StoreError, StoredSession};
 
 /// A session and its refresh tokens.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,8 +67,8 @@ impl SessionRecord {
         }
     }
 
-    pub(in crate::store::redis) fn of_kept(kept: &KeptSession) -> Self {
-        let KeptSession { session, newest, exchange } = kept;
+    pub(in crate::store::redis) fn of_stored(stored: &StoredSession) -> Self {
+        let StoredSession { session, newest, exchange } = stored;
         let exchange = exchange.as_ref();
         Self {
             issuer: session.issuer.clone(),
@@ -86,12 +86,12 @@ impl SessionRecord {
     }
 
     /// The session and its newest refresh token.
-    pub(in crate::store::redis) fn kept(
+    pub(in crate::store::redis) fn stored(
         self,
         realm: &str,
         user: UserId,
         id: SessionId,
-    ) -> Result<KeptSession, StoreError> {
+    ) -> Result<StoredSession, StoreError> {
         let newest = self.current.as_deref().map(decode_hash).transpose()?;
         let exchange = match (&self.parent, &self.rotated_at) {
             (Some(parent), Some(at)) => Some(Exchange {
@@ -101,7 +101,7 @@ impl SessionRecord {
             }),
             _ => None,
         };
-        Ok(KeptSession { session: self.session(realm, user, id)?, newest, exchange })
+        Ok(StoredSession { session: self.session(realm, user, id)?, newest, exchange })
     }
 
     pub(in crate::store::redis) fn to_text(&self) -> Result<String, StoreError> {
@@ -133,12 +133,12 @@ impl SessionRecord {
         })
     }
 
-    /// The newest refresh token, sealed.
     /// Whether a refresh token is the one that was not exchanged yet.
     pub(in crate::store::redis) fn is_newest(&self, presented: &RefreshHash) -> bool {
         self.current.as_deref() == Some(encode_hash(presented).as_str())
     }
 
+    /// The newest refresh token, sealed.
     pub(in crate::store::redis) fn sealed(&self) -> Result<Vec<u8>, StoreError> {
         let sealed = self.sealed.as_deref().and_then(|text| STANDARD.decode(text).ok());
         sealed.ok_or_else(|| corrupt("session", "sealed"))

@@ -28,7 +28,7 @@ use crate::operation::{RefreshHash, RevocationKey, SessionId};
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::connection::script::Script;
 use crate::store::redis::sessions::record::{Owner, SessionRecord, encode_hash, encode_sealed};
-use crate::store::redis::sessions::session::{kept_for, revocation_of};
+use crate::store::redis::sessions::session::{revocation_of, ttl_millis};
 use crate::store::{RedisStore, Rotation, StoreError, Successor};
 
 static ROTATE: LazyLock<Script> =
@@ -58,8 +58,8 @@ impl RedisStore {
             return Ok(Rotation::Refused);
         }
         let floor = recorded.last().map_or(0, |entry| entry.floor);
-        let kept = kept_for(owner.ends_at, successor.now);
-        self.index_refresh(&successor.hash, session, kept).await?;
+        let ttl = ttl_millis(owner.ends_at, successor.now);
+        self.index_refresh(&successor.hash, session, ttl).await?;
         let rotate = async |is_certain: bool| {
             let mut script = ROTATE.prepare_invoke();
             script.key(self.keys.user(&owner.realm, owner.user));

@@ -119,10 +119,10 @@ impl RedisStore {
         &self,
         refresh: &RefreshHash,
         session: SessionId,
-        kept: u64,
+        ttl: u64,
     ) -> Result<(), StoreError> {
         let mut index = redis::cmd("SET");
-        index.arg(self.keys.refresh(refresh)).arg(session.to_string()).arg("PX").arg(kept);
+        index.arg(self.keys.refresh(refresh)).arg(session.to_string()).arg("PX").arg(ttl);
         self.command(&index).await
     }
 
@@ -247,12 +247,12 @@ pub(in crate::store::redis) fn revocation_of(
     Revocation { revoked: Revoked::Session { issuer: issuer.to_owned(), session }, expires_at }
 }
 
-/// For how long an index entry of a session is kept from `now`, in milliseconds.
+/// The time to live of an index entry of a session from `now`, in milliseconds.
 ///
 /// By duration and not by instant: the clock of the server need not agree with this one.
-pub(in crate::store::redis) fn kept_for(ends_at: Timestamp, now: Timestamp) -> u64 {
-    let kept = ends_at.since(now).saturating_add(SLACK).min(LONGEST);
-    u64::try_from(kept.as_millis()).unwrap_or(u64::MAX)
+pub(in crate::store::redis) fn ttl_millis(ends_at: Timestamp, now: Timestamp) -> u64 {
+    let ttl = ends_at.since(now).saturating_add(SLACK).min(LONGEST);
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A `sid` as keys and records write it.

@@ -71,8 +71,8 @@ pub(in crate::store::redis) struct Feed<'a> {
     beat_key: String,
     /// Where the latest round had come to; `None`: nothing is known that another could contradict.
     known: Option<Position>,
-    /// What was told of this outage last: attempts that end alike are not told one by one.
-    told: Option<FeedInterruption>,
+    /// The last interruption that was reported of this outage: repeated ones are not.
+    reported: Option<FeedInterruption>,
     pause: Backoff,
 }
 
@@ -117,7 +117,7 @@ impl<'a> Feed<'a> {
     ) -> Self {
         let beat_key = space.beat(&Uuid::new_v4().to_string());
         let (keys, pause) = (space.revocations(), Self::first_pause());
-        Self { route, other, deadline, space, keys, beat_key, known: None, told: None, pause }
+        Self { route, other, deadline, space, keys, beat_key, known: None, reported: None, pause }
     }
 
     /// Follows until nobody listens.
@@ -143,7 +143,7 @@ impl<'a> Feed<'a> {
                 self.known = None;
             }
             if self.is_news(&cause) {
-                self.told = Some(cause.clone());
+                self.reported = Some(cause.clone());
                 if send(events, FeedEvent::Interrupted { cause }).await.is_err() {
                     return;
                 }
@@ -155,11 +155,11 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Whether it is told: that the store is still away is not.
+    /// Whether an interruption is reported: that the store is still away is not.
     fn is_news(&self, cause: &FeedInterruption) -> bool {
-        match (cause, &self.told) {
+        match (cause, &self.reported) {
             (FeedInterruption::Away(_), Some(FeedInterruption::Away(_))) => false,
-            (FeedInterruption::Damaged(_), Some(told)) => told != cause,
+            (FeedInterruption::Damaged(_), Some(reported)) => reported != cause,
             _ => true,
         }
     }
@@ -366,7 +366,7 @@ impl<'a> Feed<'a> {
         asked_at: BootTime,
         events: &mpsc::Sender<FeedEvent>,
     ) -> Result<(), End> {
-        self.told = None;
+        self.reported = None;
         self.pause = Self::first_pause();
         send(events, FeedEvent::Contact { asked_at }).await
     }
