@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value};
+use tokio::runtime::Handle;
 
 use crate::config::HostPort;
 use crate::lock::IgnorePoison;
@@ -35,6 +36,8 @@ const LAST_PAUSE: Duration = Duration::from_millis(100);
 pub(in crate::store::redis) struct Cluster {
     dialer: Dialer,
     seeds: Vec<HostPort>,
+    /// The runtime that connections are served on.
+    home: Handle,
     silence: Duration,
     /// Held over no wait.
     nodes: Mutex<Nodes>,
@@ -84,15 +87,16 @@ impl Cluster {
     pub(in crate::store::redis) fn new(
         dialer: Dialer,
         seeds: Vec<HostPort>,
+        home: Handle,
         silence: Duration,
     ) -> Self {
         let nodes = Mutex::new(Nodes::default());
-        Self { dialer, seeds, silence, nodes, reading: tokio::sync::Mutex::new(()) }
+        Self { dialer, seeds, home, silence, nodes, reading: tokio::sync::Mutex::new(()) }
     }
 
     /// Other connections to the same nodes.
     pub(in crate::store::redis) fn separate_connections(&self) -> Self {
-        Self::new(self.dialer.clone(), self.seeds.clone(), self.silence)
+        Self::new(self.dialer.clone(), self.seeds.clone(), self.home.clone(), self.silence)
     }
 
     /// Asks the node that has the slot of the question's key.
@@ -222,7 +226,7 @@ impl Cluster {
             return Ok(Arc::clone(link));
         }
         let client = Arc::new(self.dialer.client(server.clone())?);
-        let link = Arc::new(Link::new(client, self.silence));
+        let link = Arc::new(Link::new(client, self.home.clone(), self.silence));
         Ok(Arc::clone(self.nodes().links.entry(server.clone()).or_insert(link)))
     }
 

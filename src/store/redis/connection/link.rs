@@ -14,6 +14,8 @@ use futures_util::FutureExt;
 use futures_util::future::Shared;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 use crate::lock::IgnorePoison;
 use crate::store::backoff::Backoff;
@@ -29,6 +31,9 @@ const LAST_PAUSE: Duration = Duration::from_millis(500);
 /// The shared connection to one server.
 pub(in crate::store::redis) struct Link {
     dial: Arc<dyn Dial>,
+    /// The runtime that connections are served on, whichever worker asks first: one that is busy
+    /// would keep all others waiting.
+    home: Handle,
     /// How long a connection may be silent while an answer is due.
     silence: Duration,
     /// Guards which attempt is current; held over no wait.
@@ -84,19 +89,31 @@ struct Due<'a> {
 
 impl Link {
     /// Prepares to connect; nothing is sent yet.
-    pub(in crate::store::redis) fn new(dial: Arc<dyn Dial>, silence: Duration) -> Self {
+    pub(in crate::store::redis) fn new(
+        dial: Arc<dyn Dial>,
+        home: Handle,
+        silence: Duration,
+    ) -> Self {
         let slot = Slot { epoch: 0, turn: dial.turn(), current: None, failed: None };
-        Self { dial, silence, slot: Mutex::new(slot) }
+        Self { dial, home, silence, slot: Mutex::new(slot) }
     }
 
     /// Another connection to the same server.
     pub(in crate::store::redis) fn separate_connections(&self) -> Self {
-        Self::new(Arc::clone(&self.dial), self.silence)
+        Self::new(Arc::clone(&self.dial), self.home.clone(), self.silence)
     }
 
     /// Makes a connection of its own for a caller that blocks on it.
     pub(in crate::store::redis) fn connect(&self) -> Dialing {
-        Arc::clone(&self.dial).dial()
+        let mut attempt = JoinSet::new();
+        attempt.spawn_on(Arc::clone(&self.dial).dial(), &self.home);
+        async move {
+            match attempt.join_next().await {
+                Some(Ok(connected)) => connected,
+                _ => Err((ErrorKind::Io, "the attempt to connect ended").into()),
+            }
+        }
+        .boxed()
     }
 
     /// Asks, and asks once more where a connection from before turns out to be dead, or its server
@@ -182,7 +199,7 @@ impl Link {
         }
         if let Some(Current { attempt, begun, .. }) = &slot.current {
             let used = attempt.peek().is_some();
-            // An attempt that all who waited for it have left does not go on by itself.
+            // The end of an attempt that all who waited for it have left is not seen here.
             if used || begun.elapsed() < self.silence {
                 return Ok((attempt.clone(), slot.epoch, used));
             }
@@ -292,6 +309,7 @@ mod tests {
 
     use futures_util::FutureExt;
     use redis::{ErrorKind, RedisError};
+    use tokio::runtime::Handle;
 
     use super::Link;
     use crate::store::redis::connection::call::Call;
@@ -311,7 +329,7 @@ mod tests {
     #[tokio::test]
     async fn a_failed_attempt_is_the_answer_of_a_pause_unless_the_server_is_known_to_be_back() {
         let dial = Arc::new(Nowhere::default());
-        let link = Link::new(Arc::clone(&dial) as _, Duration::from_secs(1));
+        let link = Link::new(Arc::clone(&dial) as _, Handle::current(), Duration::from_secs(1));
         let ping = redis::cmd("PING");
         let tries = async || {
             link.ask::<()>(Call::command(&ping)).await.unwrap_err();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisError};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -99,10 +100,10 @@ impl Route {
     pub(in crate::store::redis) fn new(options: &RedisOptions) -> Result<Self, StoreError> {
         let url: RedisUrl = options.url.parse().map_err(Fault::Url)?;
         let dialer = Dialer::new(options, url.tls)?;
-        let silence = options.deadlines.command;
+        let (home, silence) = (Handle::current(), options.deadlines.command);
         Ok(match url.way {
             RedisWay::Standalone(url) => {
-                Self::Standalone(Link::new(Arc::new(dialer.client_of_url(&url)?), silence))
+                Self::Standalone(Link::new(Arc::new(dialer.client_of_url(&url)?), home, silence))
             }
             RedisWay::Sentinel { sentinels, master } => {
                 let sentinel_dialer = dialer.with_password(&options.sentinel_password);
@@ -112,9 +113,9 @@ impl Route {
                     .collect::<Result<_, RedisError>>()?;
                 let patience = silence / SENTINELS_SHARE;
                 let master = Arc::new(Master::new(master, sentinels, dialer, patience));
-                Self::Sentinel(Link::new(Arc::clone(&master) as _, silence), master)
+                Self::Sentinel(Link::new(Arc::clone(&master) as _, home, silence), master)
             }
-            RedisWay::Cluster(seeds) => Self::Cluster(Cluster::new(dialer, seeds, silence)),
+            RedisWay::Cluster(seeds) => Self::Cluster(Cluster::new(dialer, seeds, home, silence)),
         })
     }
 
