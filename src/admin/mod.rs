@@ -15,8 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Now;
 use crate::drain::{Guard, Signal};
-use crate::edge;
-use crate::edge::{Bound, Service};
+use crate::edge::{self, Bound, Service, Workers};
 use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::body::request::RequestBody;
 use crate::gateway::{Connection, Gateway};
@@ -57,6 +56,7 @@ impl Admin {
             limits: Arc::new(move || gateway.snapshot.load().config.limits.clone()),
             connections: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
             guard,
+            workers: Workers::here(),
         };
         tokio::join!(edge::serve_plain(bound, service), async move {
             tokio::select! {

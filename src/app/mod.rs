@@ -30,7 +30,7 @@ use crate::config::{Config, restart_only_changes};
 use crate::drain::{Drain, Drained, Signal};
 use crate::edge;
 use crate::edge::tls::TlsError;
-use crate::edge::{Bound, Service};
+use crate::edge::{Bound, Service, Workers};
 use crate::gateway::Gateway;
 use crate::gateway::log::writer::AccessLog;
 use crate::gateway::snapshot::Snapshot;
@@ -68,6 +68,8 @@ pub struct App {
     /// verbs, purging.
     beside: Drain,
     tasks: Vec<JoinHandle<()>>,
+    /// Of connections; tunnels outlive the listeners, and end in the drain.
+    workers: Workers,
 }
 
 /// Why a gateway does not start, or does not take a new configuration.
@@ -88,6 +90,9 @@ pub enum AppError {
         #[source]
         source: std::io::Error,
     },
+    /// The threads of connections cannot be started.
+    #[error("the worker threads cannot be started")]
+    Workers(#[source] std::io::Error),
     /// The access log's writer cannot be started.
     #[error("the access log cannot be written")]
     AccessLog(#[source] std::io::Error),
@@ -132,6 +137,7 @@ impl App {
         let ended = everybody_out::of_a_backup(store.as_ref(), &snapshot, now).await;
         ended.map_err(|source| AssembleError::Store { store: store.describe(), source })?;
         let server_config = server_config(&config)?;
+        let workers = Workers::start(config.server.workers).map_err(AppError::Workers)?;
 
         let (drain, beside) = (Drain::new(), Drain::new());
         let access_log = match access_log {
@@ -168,6 +174,7 @@ impl App {
             drain,
             beside,
             tasks,
+            workers,
         };
         app.listen(&config, metrics)?;
         Ok(app)
@@ -219,9 +226,10 @@ impl App {
 
     /// Stops accepting, lets requests in flight end within the grace, and ends what runs beside.
     pub async fn stop(self) -> Drained {
-        let Self { drain, beside, tasks, gateway, journaled, .. } = self;
+        let Self { drain, beside, tasks, gateway, journaled, workers, .. } = self;
         let grace = gateway.snapshot.load().config.server.shutdown_grace;
         let drained = drain.finish(grace).await;
+        drop(workers);
         beside.finish(BESIDE_GRACE).await;
         let deadline = Instant::now() + BESIDE_GRACE;
         for mut task in tasks {
@@ -261,6 +269,7 @@ impl App {
                 limits: Arc::new(move || current.snapshot.load().config.limits.clone()),
                 connections: Arc::clone(&connections),
                 guard: self.drain.guard(),
+                workers: self.workers.clone(),
             };
             self.tasks.push(tokio::spawn(edge::serve(bound, Arc::clone(&self.tls), service)));
         }

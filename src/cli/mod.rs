@@ -22,7 +22,9 @@ mod why;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::app::AppError;
 use crate::app::assemble::AssembleError;
@@ -93,11 +95,7 @@ pub fn main() -> ExitCode {
     install_crypto();
     let output = Output::new(cli.json);
     let context = Context::new(cli.config, output);
-    let runtime = match &cli.verb {
-        Verb::Run(_) => run::runtime(&context),
-        _ => run::default_runtime(),
-    };
-    let done = runtime.and_then(|runtime| runtime.block_on(dispatch(cli.verb, &context)));
+    let done = runtime().and_then(|runtime| runtime.block_on(dispatch(cli.verb, &context)));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -105,6 +103,11 @@ pub fn main() -> ExitCode {
             ExitCode::from(status(&error))
         }
     }
+}
+
+/// The runtime of everything but connections, which have their workers.
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().context("no runtime")
 }
 
 async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<()> {

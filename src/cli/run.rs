@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
@@ -18,21 +17,6 @@ use crate::telemetry::log::Shape;
 use crate::telemetry::{audit, log};
 
 use super::context::Context;
-
-/// The runtime that the configuration asks for (`[server] workers`).
-pub(crate) fn runtime(context: &Context) -> anyhow::Result<Runtime> {
-    let workers = context.config()?.server.workers;
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if workers > 0 {
-        builder.worker_threads(workers);
-    }
-    builder.enable_all().build().context("no runtime")
-}
-
-/// The runtime of every other verb.
-pub(crate) fn default_runtime() -> anyhow::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")
-}
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct RunArgs {

@@ -13,7 +13,7 @@ use crate::drain::{Drain, Drained};
 use crate::edge::test_rig::{
     Backend, DEADLINE, Rig, Settings, nowhere, read, read_head, read_to_end, request,
 };
-use crate::edge::{Bound, Service, serve_plain};
+use crate::edge::{Bound, Service, Workers, serve_plain};
 use crate::gateway::body::reply::ReplyBody;
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -190,6 +190,7 @@ async fn a_plain_listener_serves_http1_until_it_is_stopped() {
         limits: Arc::new(crate::gateway::body::reply::tests::limits),
         connections: Arc::new(Semaphore::new(1)),
         guard: drain.guard(),
+        workers: Workers::here(),
     };
     let server = tokio::spawn(serve_plain(bound, service));
 

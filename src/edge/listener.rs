@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{SocketAddr, TcpListener as StdListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use http::{Request, Response};
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
@@ -93,7 +93,8 @@ pub(super) async fn accept<H, F>(
                     guard: service.guard.clone(),
                 };
                 let tls = tls.as_ref().map(|tls| tls.load_full());
-                tasks.spawn(connection::serve(accepted, tls, service.handler.clone()));
+                let serving = connection::serve(accepted, tls, service.handler.clone());
+                service.workers.spawn(&mut tasks, serving);
             }
             Err(error) => backoff.wait(&error, &mut guard).await,
         }
@@ -111,7 +112,8 @@ async fn next<H>(
 ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = Arc::clone(&service.connections).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, place))
+    // The worker that serves it waits for its events.
+    Ok((stream.into_std()?, peer, place))
 }
 
 fn report(ended: Result<(), tokio::task::JoinError>) {

@@ -15,6 +15,7 @@ mod socket;
 mod tcp;
 pub mod tls;
 mod unsent;
+mod workers;
 
 #[cfg(test)]
 mod connection_tests;
@@ -42,6 +43,7 @@ use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::body::request::RequestBody;
 
 pub use listener::Bound;
+pub use workers::Workers;
 
 /// What a listener serves, and within which bounds.
 #[derive(Clone)]
@@ -54,6 +56,8 @@ pub struct Service<H> {
     pub connections: Arc<Semaphore>,
     /// Says when to stop, and is held by every connection.
     pub guard: Guard,
+    /// The threads that serve them.
+    pub workers: Workers,
 }
 
 impl<H> std::fmt::Debug for Service<H> {

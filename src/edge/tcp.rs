@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::io::IoSlice;
+use std::net::TcpStream as StdStream;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -59,7 +60,8 @@ impl Tcp {
     ///
     /// # Errors
     /// When the stream has ended already.
-    pub(super) fn new(stream: TcpStream, state: Arc<ConnectionState>) -> io::Result<Self> {
+    pub(super) fn new(stream: StdStream, state: Arc<ConnectionState>) -> io::Result<Self> {
+        let stream = TcpStream::from_std(stream)?;
         stream.set_nodelay(true)?;
         let socket = SockRef::from(&stream);
         socket.set_tcp_notsent_lowat(UNSENT)?;
@@ -192,7 +194,7 @@ mod tests {
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let state = ConnectionState::new(&limits(), place, Drain::new().guard());
 
-        let tcp = Tcp::new(stream, Arc::new(state)).unwrap();
+        let tcp = Tcp::new(stream.into_std().unwrap(), Arc::new(state)).unwrap();
 
         assert!(tcp.stream.nodelay().unwrap());
     }

@@ -25,7 +25,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::config::{LimitsConfig, UpstreamConfig, UpstreamUrl};
 use crate::drain::Drain;
-use crate::edge::{Bound, Service, serve};
+use crate::edge::{Bound, Service, Workers, serve};
 use crate::gateway::Connection;
 use crate::gateway::body::reply::{ReplyBody, read_input, settle};
 use crate::gateway::body::request::RequestBody;
@@ -117,6 +117,7 @@ impl Rig {
             limits: Arc::new(move || edge_limits.clone()),
             connections: Arc::new(Semaphore::new(max_connections)),
             guard: drain.guard(),
+            workers: Workers::here(),
         };
         let server = tokio::spawn(serve(bound, Arc::new(ArcSwap::from_pointee(tls)), service));
         Self { address, drain, server, certificate: made.cert.pem(), roots }

@@ -19,7 +19,7 @@ pub struct ServerConfig {
     /// Secret that opens accounts to backends on the admin listener (`/munjigi/users/ID`); default
     /// `None` (written `""`): they are not there. A reload applies it.
     pub backend_secret: Option<Secret<String>>,
-    /// Threads; default 0 = one per core. A change needs a restart.
+    /// Threads that serve connections; default 0 = one per core. A change needs a restart.
     pub workers: usize,
     /// Networks whose `X-Forwarded-*` are trusted; default none. A reload applies it.
     pub trusted_proxies: Vec<IpNet>,

@@ -1,8 +1,8 @@
 //! The idle connections of an upstream: last used, first taken.
 //!
-//! Sharded, so that worker threads seldom meet at one lock; a thread keeps to its own shard and
-//! looks at the others before a new connection is made. Nobody drives an idle connection: it is
-//! looked at when it is taken, and by a sweep that lives while there are idle connections.
+//! A shard for each worker thread: a connection waits for its events on the runtime of the worker
+//! that made it, and stays there. Nobody drives an idle connection: it is looked at when it is
+//! taken, and by a sweep that lives while there are idle connections.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -26,9 +26,11 @@ struct Idle {
     until: Instant,
 }
 
-const SHARDS: usize = 16;
-/// Most idle connections of a shard; a burst's surplus is closed at once.
-const SHARD_ROOM: usize = 64;
+/// Workers beyond them share shards: their connections work, but wake another thread.
+const SHARDS: usize = 64;
+/// Most idle connections of a shard, so that a few busy HTTP/2 clients need no new ones; a burst's
+/// surplus is closed at once.
+const SHARD_ROOM: usize = 256;
 
 impl Pool {
     /// A pool without connections.
@@ -41,14 +43,12 @@ impl Pool {
 
     /// Takes the connection that was used last, if one can still be used.
     pub(super) fn take(&self) -> Option<Box<Link>> {
-        self.shards_own_first().find_map(|shard| {
-            loop {
-                let mut idle = lock(shard).pop()?;
-                if Instant::now() < idle.until && idle.link.is_fit() {
-                    return Some(idle.link);
-                }
+        loop {
+            let mut idle = lock(self.own_shard()?).pop()?;
+            if Instant::now() < idle.until && idle.link.is_fit() {
+                return Some(idle.link);
             }
-        })
+        }
     }
 
     /// Keeps a connection that is fit to be used again, and may idle for a while.
@@ -57,7 +57,7 @@ impl Pool {
             return;
         }
         let pool = &upstream.pool;
-        let Some(shard) = pool.shards_own_first().next() else { return };
+        let Some(shard) = pool.own_shard() else { return };
         {
             let mut shard = lock(shard);
             if shard.len() < SHARD_ROOM {
@@ -84,9 +84,8 @@ impl Pool {
         any
     }
 
-    fn shards_own_first(&self) -> impl Iterator<Item = &Mutex<Vec<Idle>>> {
-        let own = OWN_SHARD.with(|own| *own);
-        self.shards.iter().cycle().skip(own).take(SHARDS)
+    fn own_shard(&self) -> Option<&Mutex<Vec<Idle>>> {
+        self.shards.get(OWN_SHARD.with(|own| *own))
     }
 }
 
