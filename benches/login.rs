@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use munjigi::app::reload_state::ReloadState;
-use munjigi::app::{assemble, keys};
+use munjigi::app::{assemble, keys, stores};
 use munjigi::auth::{Auth, AuthSite};
 use munjigi::clock::Now;
 use munjigi::config;
@@ -66,7 +66,7 @@ async fn gateway(folder: &std::path::Path) -> (Auth, AuthSite) {
     let config = config.expect("a configuration");
     let now = Now::read().wall;
     let contracts = assemble::contracts(&config).expect("contracts");
-    let store = assemble::open_store(&config.store).await.expect("a store");
+    let store = stores::open(&config.store).await.expect("a store");
     let kept = ReloadState::new(&config).expect("the parts");
     let vault = keys::vault(store.as_ref(), now).await.expect("a vault");
     let settings = assemble::settings(&config, &contracts, &kept, &vault).expect("settings");

@@ -1,4 +1,4 @@
-//! Builds everything that a configuration names: store, contracts, tokens, upstreams, snapshot.
+//! Builds what a configuration names: contracts, tokens, settings of the operations.
 //!
 //! The command line builds the same parts with the same functions, so that what a verb says of a
 //! site is what the running gateway does.
@@ -7,11 +7,11 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
 use crate::app::blame::{blame_keys, fault, foreign_attributes};
+use crate::app::error::AssembleError;
 use crate::app::keys::{site_tokens, vault};
 use crate::app::reload_state::ReloadState;
+use crate::app::stores;
 use crate::auth::{AuthSettings, AuthSite};
 use crate::clock::Timestamp;
 use crate::config::{
@@ -19,178 +19,11 @@ use crate::config::{
 };
 use crate::contract::Contract;
 use crate::gateway::snapshot::SiteParts;
-use crate::journal::{Journal, JournalError, Journaled, OnDamage};
 use crate::mail::{Outbox, Templates};
-use crate::revocation::RevocationList;
 use crate::social::Social;
-use crate::store::{
-    Archive, Deadlines, Durability, Examination, Page, RedisOptions, RedisStore, SqliteStore,
-    Store, StoreError,
-};
-use crate::token::{ForeignClaims, KeyError, KeyRing, TokenPolicy};
-use crate::vault::{Vault, VaultError};
-
-/// Why the parts cannot be built.
-#[derive(Debug, thiserror::Error)]
-pub enum AssembleError {
-    /// The configuration, or a contract that it names, has faults.
-    #[error("{0}")]
-    Config(#[from] Faults),
-    /// The store cannot be opened or asked.
-    #[error("store {store}")]
-    Store {
-        /// Which.
-        store: String,
-        /// Why.
-        #[source]
-        source: StoreError,
-    },
-    /// The node's own file cannot be used.
-    #[error("[revocation] journal")]
-    Journal(#[from] Box<JournalError>),
-    /// A thread that was to read a file ended early.
-    #[error("the start was interrupted")]
-    Task(#[source] tokio::task::JoinError),
-    /// A key that the store holds does not work.
-    #[error("keys of site `{site}`")]
-    Keys {
-        /// Which.
-        site: String,
-        /// Why.
-        #[source]
-        source: KeyError,
-    },
-    /// The gateway's own keys do not work.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-}
-
-/// Opens the store that a configuration names.
-///
-/// # Errors
-/// [`AssembleError::Store`] when it cannot be opened.
-pub async fn open_store(config: &StoreConfig) -> Result<Arc<dyn Store>, AssembleError> {
-    Ok(open_archive(config).await?)
-}
-
-/// Opens a store to move or save everything that is in it.
-///
-/// # Errors
-/// As [`open_store`].
-pub async fn open_archive(config: &StoreConfig) -> Result<Arc<dyn Archive>, AssembleError> {
-    let deadlines = Deadlines { command: config.timeout, lookup: config.lookup_timeout };
-    let durability = if config.full_durability { Durability::Full } else { Durability::Normal };
-    let (name, opened) = match &config.url {
-        StoreUrl::Sqlite(path) => {
-            let opened = SqliteStore::open(path, durability, deadlines);
-            (path.display().to_string(), opened.map(|store| Arc::new(store) as Arc<dyn Archive>))
-        }
-        StoreUrl::Memory => {
-            let opened = SqliteStore::in_memory(deadlines);
-            ("in memory".to_owned(), opened.map(|store| Arc::new(store) as Arc<dyn Archive>))
-        }
-        StoreUrl::Redis(url) => {
-            let opened = RedisStore::connect(redis_options(config, url)).await;
-            (url.clone(), opened.map(|store| Arc::new(store) as Arc<dyn Archive>))
-        }
-    };
-    opened.map_err(|source| AssembleError::Store { store: name, source })
-}
-
-/// Opens the store of a gateway: a Redis together with this node's own file, which is read into
-/// `list`.
-///
-/// # Errors
-/// When either cannot be opened. A Redis that is away is no error where the file has keys.
-pub async fn open_journaled(
-    config: &Config,
-    list: &Arc<RevocationList>,
-    on_damage: OnDamage,
-) -> Result<(Arc<dyn Store>, Option<Arc<Journaled>>), AssembleError> {
-    let (StoreUrl::Redis(url), Some(path)) = (&config.store.url, &config.revocation.journal) else {
-        return Ok((open_store(&config.store).await?, None));
-    };
-    let (path, prefix) = (path.clone(), config.store.prefix.clone());
-    let list_to_fill = Arc::clone(list);
-    let opening = move || Journal::open(&path, &prefix, on_damage, &list_to_fill).map_err(Box::new);
-    let journal = tokio::task::spawn_blocking(opening).await.map_err(AssembleError::Task)??;
-    let bad_store = |source| AssembleError::Store { store: url.clone(), source };
-    let store = RedisStore::prepare(&redis_options(&config.store, url)).map_err(bad_store)?;
-    let longest_session = config.sites.iter().map(|site| site.tokens.session_ttl).max();
-    let longest_session = longest_session.unwrap_or_default();
-    let joined = Journaled::open(store, journal, Arc::clone(list), longest_session);
-    let joined = joined.await.map_err(bad_store)?;
-    let joined = Arc::new(joined);
-    Ok((Arc::<Journaled>::clone(&joined), Some(joined)))
-}
-
-/// Looks at the store that a configuration names, and at the journal beside it, and changes nothing
-/// that is in them; an empty Redis is marked with the layout of its keys.
-///
-/// # Errors
-/// [`AssembleError::Store`] when the gateway would not start on it, or could record nothing there;
-/// [`AssembleError::Journal`] when it could not write its own file beside it.
-pub async fn examine_store(config: &Config) -> Result<Examination, AssembleError> {
-    let (name, examined) = match &config.store.url {
-        StoreUrl::Sqlite(path) => (path.display().to_string(), SqliteStore::examine(path)),
-        StoreUrl::Memory => ("in memory".to_owned(), Ok(Examination::default())),
-        StoreUrl::Redis(url) => {
-            let examined = async {
-                let options = redis_options(&config.store, url);
-                RedisStore::connect(options).await?.examine().await
-            };
-            (url.clone(), examined.await)
-        }
-    };
-    let mut found = examined.map_err(|source| AssembleError::Store { store: name, source })?;
-    if let (StoreUrl::Redis(_), Some(journal)) = (&config.store.url, &config.revocation.journal) {
-        Journal::examine(journal, &mut found).map_err(Box::new)?;
-    }
-    Ok(found)
-}
-
-/// Looks a store over, sends what is in it, and names each fault; it changes nothing.
-///
-/// # Errors
-/// [`AssembleError::Store`] when it cannot be looked at.
-pub async fn inspect_store(
-    config: &StoreConfig,
-    now: Timestamp,
-    pages: mpsc::Sender<Page>,
-) -> Result<Vec<String>, AssembleError> {
-    let (name, inspected) = match &config.url {
-        StoreUrl::Sqlite(path) => {
-            let file = path.clone();
-            let work = move || SqliteStore::inspect(&file, now, pages);
-            let inspected = tokio::task::spawn_blocking(work).await;
-            (path.display().to_string(), inspected.map_err(AssembleError::Task)?)
-        }
-        StoreUrl::Memory => ("in memory".to_owned(), Ok(Vec::new())),
-        StoreUrl::Redis(url) => {
-            let inspected = async {
-                let store = RedisStore::prepare(&redis_options(config, url))?;
-                store.inspect(now, pages).await
-            };
-            (url.clone(), inspected.await)
-        }
-    };
-    inspected.map_err(|source| AssembleError::Store { store: name, source })
-}
-
-fn redis_options(config: &StoreConfig, url: &str) -> RedisOptions {
-    let deadlines = Deadlines { command: config.timeout, lookup: config.lookup_timeout };
-    RedisOptions {
-        username: config.username.clone(),
-        password: config.password.clone(),
-        sentinel_password: config.sentinel_password.clone(),
-        ca: config.ca.clone(),
-        cert: config.cert.clone(),
-        key: config.key.clone(),
-        wait_replicas: config.wait_replicas,
-        prefix: config.prefix.clone(),
-        ..RedisOptions::new(url, deadlines)
-    }
-}
+use crate::store::Store;
+use crate::token::{ForeignClaims, KeyRing, TokenPolicy};
+use crate::vault::Vault;
 
 /// Everything that can be checked without a store: the contracts that the sites name, and the
 /// keys that the operator brought.
@@ -292,7 +125,7 @@ pub fn settings(
 pub async fn check(config: &Config, now: Timestamp) -> Result<Vec<Arc<Contract>>, AssembleError> {
     let contracts = contracts(config)?;
     let memory = StoreConfig { url: StoreUrl::Memory, ..config.store.clone() };
-    let store = open_store(&memory).await?;
+    let store = stores::open(&memory).await?;
     let vault = vault(store.as_ref(), now).await?;
     let reload_state = ReloadState::new(config)?;
     let settings = settings(config, &contracts, &reload_state, &vault)?;

@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-use crate::app::assemble::AssembleError;
+use crate::app::error::AssembleError;
 use crate::config::{Config, Fault, Faults, SiteConfig, Spot};
 use crate::contract::Contract;
 

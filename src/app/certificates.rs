@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 
 use crate::app::AppError;
-use crate::app::assemble::AssembleError;
+use crate::app::error::AssembleError;
 use crate::config::{CertConfig, Config, Fault, Faults, TlsConfig};
 use crate::edge::tls;
 

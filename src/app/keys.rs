@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::app::assemble::AssembleError;
+use crate::app::error::AssembleError;
 use crate::clock::Timestamp;
 use crate::config::{Algorithm, Config, ContractName, SiteConfig};
 use crate::gateway::snapshot::SiteParts;

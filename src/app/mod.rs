@@ -7,10 +7,12 @@
 pub mod assemble;
 mod blame;
 pub mod certificates;
+pub mod error;
 pub mod everybody_out;
 pub mod keys;
 pub mod reload_state;
 mod renewal;
+pub mod stores;
 mod waiting;
 pub mod warnings;
 
@@ -43,8 +45,8 @@ use crate::telemetry::causes;
 use crate::telemetry::log::Shape;
 use crate::vault::Vault;
 
-use assemble::AssembleError;
 use certificates::server_config;
+use error::AssembleError;
 use reload_state::ReloadState;
 use renewal::KeyRenewal;
 use waiting::WaitingEvents;
@@ -126,7 +128,7 @@ impl App {
         let metrics = Metrics::install();
         let now = Now::read().wall;
         let revocations = Arc::new(RevocationList::new(config.revocation.capacity));
-        let opening = Box::pin(assemble::open_journaled(&config, &revocations, on_damage));
+        let opening = Box::pin(stores::open_journaled(&config, &revocations, on_damage));
         let (store, journaled) = opening.await?;
         // One that takes no writes, as one whose disk is full, still tells who is revoked: that it
         // takes none is in the log then, and the node is not ready.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::app::assemble::AssembleError;
+use crate::app::error::AssembleError;
 use crate::auth::passwords::pool::PasswordPool;
 use crate::auth::seen_sessions::SeenSessions;
 use crate::auth::throttle::Throttle;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, watch};
 use tokio::time::MissedTickBehavior;
 
-use crate::app::assemble::AssembleError;
+use crate::app::error::AssembleError;
 use crate::app::keys;
 use crate::app::reload_state::ReloadState;
 use crate::clock::Now;

@@ -3,10 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::app::assemble;
-use crate::app::assemble::AssembleError;
 use crate::app::certificates::certificate_faults;
+use crate::app::error::AssembleError;
 use crate::app::warnings::warnings;
+use crate::app::{assemble, stores};
 use crate::config;
 use crate::config::Faults;
 use crate::store::Examination;
@@ -56,7 +56,7 @@ pub(crate) async fn check(args: CheckArgs, context: &Context) -> anyhow::Result<
     if !faults.is_empty() {
         return Err(Faults(faults).into());
     }
-    let store = if args.deep { Some(assemble::examine_store(&config).await?) } else { None };
+    let store = if args.deep { Some(stores::examine(&config).await?) } else { None };
     let mut names: Vec<String> = contracts.iter().map(|found| found.name().to_owned()).collect();
     names.dedup();
     let report = Report {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use uuid::Uuid;
 
 use crate::app::reload_state::ReloadState;
-use crate::app::{assemble, keys};
+use crate::app::{assemble, keys, stores};
 use crate::clock::{Now, Timestamp};
 use crate::config;
 use crate::config::{Config, Fault, Faults, HostPattern, SiteConfig, StoreConfig};
@@ -84,7 +84,7 @@ impl Context {
         audit::hold(&config.log.audit);
         // A person waits longer than a request may.
         let timeout = config.store.timeout.max(PATIENCE);
-        let store = assemble::open_store(&StoreConfig { timeout, ..config.store.clone() }).await?;
+        let store = stores::open(&StoreConfig { timeout, ..config.store.clone() }).await?;
         let (open, now) = (store.as_ref(), self.now.wall);
         let reload_state = ReloadState::new(&config)?;
         let vault = keys::vault(open, now).await?;

@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::app::AppError;
-use crate::app::assemble::AssembleError;
+use crate::app::error::AssembleError;
 use crate::config::Faults;
 use crate::token::install_crypto;
 

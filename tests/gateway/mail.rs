@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use munjigi::app::reload_state::ReloadState;
-use munjigi::app::{assemble, keys};
+use munjigi::app::{assemble, keys, stores};
 use munjigi::clock::Now;
 use munjigi::config;
 use munjigi::mail::{Letter, Outbox};
@@ -324,7 +324,7 @@ async fn a_mail_that_a_killed_process_left_is_sent_by_the_next() {
     let process = Process::run(&file).await;
     // Beside the running process, as if its operation had just queued it.
     let config = config::load(&file).unwrap();
-    let store = assemble::open_store(&config.store).await.unwrap();
+    let store = stores::open(&config.store).await.unwrap();
     let outbox = outbox_of(&config, store.as_ref()).await;
     let mail = written(&outbox, Some(YOU), "042137");
     store.queue_mail(mail).await.unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use munjigi::app::reload_state::ReloadState;
-use munjigi::app::{assemble, keys};
+use munjigi::app::{assemble, keys, stores};
 use munjigi::auth::{Auth, AuthSite};
 use munjigi::clock::{BootTime, Now, Timestamp};
 use munjigi::config;
@@ -133,7 +133,7 @@ async fn node(folder: &Path, social: &str, site: &str) -> (Auth, AuthSite) {
     std::fs::write(&file, text).unwrap();
     let config = config::load(&file).unwrap_or_else(|faults| panic!("{faults}"));
     let contracts = assemble::contracts(&config).unwrap();
-    let store = assemble::open_store(&config.store).await.unwrap();
+    let store = stores::open(&config.store).await.unwrap();
     let vault = keys::vault(store.as_ref(), NOW).await.unwrap();
     let kept = ReloadState::new(&config).unwrap();
     let settings = assemble::settings(&config, &contracts, &kept, &vault).unwrap();

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 
-use crate::app::assemble;
+use crate::app::stores;
 use crate::cli::context::Context;
 use crate::cli::progress::Progress;
 use crate::cli::why::Why;
@@ -90,7 +90,7 @@ pub(super) async fn backup(args: BackupArgs, context: &Context) -> anyhow::Resul
 /// Brings a SQLite file that nobody works on up to date, and marks it as a backup.
 pub(super) async fn mark(file: &StoreConfig, saved_at: Timestamp) -> anyhow::Result<()> {
     let StoreUrl::Sqlite(path) = &file.url else { return Ok(()) };
-    let store = assemble::open_archive(file).await?;
+    let store = stores::open_archive(file).await?;
     store.mark_as_backup(Some(saved_at)).await?;
     let path = path.clone();
     // The last connection takes the log away; then the file is one.
@@ -109,7 +109,7 @@ async fn gather(
     context: &Context,
 ) -> anyhow::Result<Tally> {
     let now = context.now.wall;
-    let source = assemble::open_archive(from).await?;
+    let source = stores::open_archive(from).await?;
     let to = StoreConfig {
         url: StoreUrl::Sqlite(draft.to_owned()),
         // It is brought to the disk once, at the end.
@@ -117,7 +117,7 @@ async fn gather(
         timeout: Duration::from_secs(60),
         ..from.clone()
     };
-    let target = assemble::open_archive(&to).await?;
+    let target = stores::open_archive(&to).await?;
     let progress = Progress::of_count(None, "records saved")?;
     let copied = pump(source.as_ref(), Some(target.as_ref()), now, &progress).await;
     progress.end();

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use serde::Serialize;
 
-use crate::app::assemble;
+use crate::app::stores;
 use crate::cli::context::Context;
 use crate::cli::output::count;
 
@@ -36,7 +36,7 @@ pub(super) async fn check(context: &Context) -> anyhow::Result<()> {
     let shared_names = if older_names.is_empty() {
         Vec::new()
     } else {
-        older_names.shared(assemble::open_archive(&store).await?.as_ref()).await?
+        older_names.shared(stores::open_archive(&store).await?.as_ref()).await?
     };
     let report = Report { faults, shared_names, counts: Counts::of(&tally) };
     context.output.data(&report, |report| {

@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 
-use crate::app::assemble;
+use crate::app::stores;
 use crate::cli::context::Context;
 use crate::cli::progress::Progress;
 use crate::cli::why::Why;
@@ -89,8 +89,8 @@ pub(super) async fn between(
     to: &StoreConfig,
     context: &Context,
 ) -> anyhow::Result<(String, String, Tally)> {
-    let source = assemble::open_archive(from).await?;
-    let target = assemble::open_archive(to).await?;
+    let source = stores::open_archive(from).await?;
+    let target = stores::open_archive(to).await?;
     if !target.is_empty().await? {
         bail!("{} is not empty: a copy goes into an empty store", target.describe());
     }

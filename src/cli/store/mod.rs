@@ -15,7 +15,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::app::assemble;
+use crate::app::stores;
 use crate::cli::context::Context;
 use crate::cli::output::table;
 use crate::clock::Timestamp;
@@ -144,7 +144,7 @@ async fn inspected(store: &StoreConfig, now: Timestamp) -> anyhow::Result<Inspec
             }));
         }
     };
-    let (faults, ()) = tokio::join!(assemble::inspect_store(store, now, sender), counting);
+    let (faults, ()) = tokio::join!(stores::inspect(store, now, sender), counting);
     Ok(Inspection { faults: faults?, unreadable, tally, older_names })
 }
 

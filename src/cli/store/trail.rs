@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use crate::app::assemble;
+use crate::app::stores;
 use crate::cli::operator;
 use crate::clock::Timestamp;
 use crate::config::{StoreConfig, StoreUrl};
@@ -42,5 +42,5 @@ pub(super) async fn open_as_it_is(store: &StoreConfig) -> anyhow::Result<Arc<dyn
     {
         bail!("{} has another schema", path.display());
     }
-    Ok(assemble::open_store(store).await?)
+    Ok(stores::open(store).await?)
 }
