@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod journal;
 mod lock;
 pub mod mail;
+pub mod message;
 pub mod operation;
 pub mod path;
 pub mod reload;

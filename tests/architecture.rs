@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each may use only those above it.
-const ORDER: [&str; 25] = [
+const ORDER: [&str; 26] = [
     "lock",
     "encoding",
     "secret",
@@ -27,6 +27,7 @@ const ORDER: [&str; 25] = [
     "social",
     "auth",
     "contract",
+    "message",
     "gateway",
     "edge",
     "admin",
@@ -42,7 +43,7 @@ const GATEWAY_ROOMS: [&[&str]; 13] = [
     &["headers"],
     &["access"],
     // The record of a request goes along with its answer to the last byte.
-    &["log", "context", "open_request", "body", "upstream"],
+    &["log", "context", "open_request", "reply_body", "upstream"],
     &["websocket"],
     &["proxy"],
     &["site"],

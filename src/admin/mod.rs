@@ -16,9 +16,9 @@ use tokio::sync::Semaphore;
 use crate::clock::Now;
 use crate::drain::{Guard, Signal};
 use crate::edge::{self, Bound, Service, Workers};
-use crate::gateway::body::reply::ReplyBody;
-use crate::gateway::body::request::RequestBody;
+use crate::gateway::reply_body::ReplyBody;
 use crate::gateway::{Connection, Gateway};
+use crate::message::request_body::RequestBody;
 use crate::revocation::Freshness;
 use crate::telemetry::{causes, escaped};
 

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::admin::text;
 use crate::gateway::Gateway;
-use crate::gateway::body::reply::ReplyBody;
-use crate::gateway::body::request::RequestBody;
+use crate::gateway::reply_body::ReplyBody;
+use crate::message::request_body::RequestBody;
 use crate::operation::{Identifier, UserId};
 use crate::secret::Secret;
 use crate::store::{Lookup, User};

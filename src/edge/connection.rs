@@ -28,10 +28,10 @@ use crate::edge::reply::{InFlight, Reply};
 use crate::edge::socket::Socket;
 use crate::edge::tcp::Tcp;
 use crate::gateway::Connection;
-use crate::gateway::body::reply::{CLOSE, ReplyBody};
-use crate::gateway::body::request::{RequestBody, TrailersSeen};
+use crate::gateway::reply_body::{CLOSE, ReplyBody};
 use crate::gateway::request::framing::{FragmentSeen, HYPER_HEADERS};
 use crate::gateway::websocket::tunnel::Lifeline;
+use crate::message::request_body::{RequestBody, TrailersSeen};
 use crate::telemetry::metric;
 
 /// A connection that was just accepted.

@@ -16,9 +16,9 @@ use tokio::time::Instant;
 use crate::config::LimitsConfig;
 use crate::drain::Guard;
 use crate::edge::unsent::Unsent;
-use crate::gateway::body::deadlines::BodyDeadlines;
 use crate::gateway::open_request::End;
 use crate::lock::IgnorePoison;
+use crate::message::deadlines::BodyDeadlines;
 use crate::revocation::EndFlag;
 use crate::telemetry::metric;
 
@@ -319,8 +319,8 @@ mod tests {
     use super::{ConnectionState, Heard, Progress, Verdict};
     use crate::config::LimitsConfig;
     use crate::drain::Drain;
-    use crate::gateway::body::reply::tests::limits;
     use crate::gateway::open_request::End;
+    use crate::gateway::reply_body::tests::limits;
 
     fn state() -> ConnectionState {
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();

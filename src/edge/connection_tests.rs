@@ -14,7 +14,7 @@ use crate::edge::test_rig::{
     Backend, DEADLINE, Rig, Settings, nowhere, read, read_head, read_to_end, request,
 };
 use crate::edge::{Bound, Service, Workers, serve_plain};
-use crate::gateway::body::reply::ReplyBody;
+use crate::gateway::reply_body::ReplyBody;
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -187,7 +187,7 @@ async fn a_plain_listener_serves_http1_until_it_is_stopped() {
     let address = bound.local_addr();
     let service = Service {
         handler: |_, _| async { Response::new(ReplyBody::full(Bytes::from_static(b"live"))) },
-        limits: Arc::new(crate::gateway::body::reply::tests::limits),
+        limits: Arc::new(crate::gateway::reply_body::tests::limits),
         connections: Arc::new(Semaphore::new(1)),
         guard: drain.guard(),
         workers: Workers::here(),

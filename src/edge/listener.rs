@@ -18,8 +18,8 @@ use crate::drain::Guard;
 use crate::edge::connection::Accepted;
 use crate::edge::{Service, connection};
 use crate::gateway::Connection;
-use crate::gateway::body::reply::ReplyBody;
-use crate::gateway::body::request::RequestBody;
+use crate::gateway::reply_body::ReplyBody;
+use crate::message::request_body::RequestBody;
 
 /// A listening socket: its address is known, and connections already queue.
 #[derive(Debug)]

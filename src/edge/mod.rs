@@ -39,8 +39,8 @@ use tokio::sync::Semaphore;
 use crate::config::LimitsConfig;
 use crate::drain::Guard;
 use crate::gateway::Connection;
-use crate::gateway::body::reply::ReplyBody;
-use crate::gateway::body::request::RequestBody;
+use crate::gateway::reply_body::ReplyBody;
+use crate::message::request_body::RequestBody;
 
 pub use listener::Bound;
 pub use workers::Workers;

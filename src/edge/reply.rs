@@ -13,8 +13,8 @@ use tokio::time::Sleep;
 
 use crate::edge::connection_state::ConnectionState;
 use crate::edge::part::Part;
-use crate::gateway::body::reply::ReplyBody;
 use crate::gateway::open_request::End;
+use crate::gateway::reply_body::ReplyBody;
 
 /// A request under way.
 #[derive(Debug)]

@@ -184,7 +184,7 @@ mod tests {
     use super::Tcp;
     use crate::drain::Drain;
     use crate::edge::connection_state::ConnectionState;
-    use crate::gateway::body::reply::tests::limits;
+    use crate::gateway::reply_body::tests::limits;
 
     #[tokio::test]
     async fn small_writes_to_a_client_do_not_wait_for_each_other() {

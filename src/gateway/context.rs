@@ -12,13 +12,13 @@ use http::{HeaderMap, HeaderValue, Method, Version, header};
 use crate::clock::Now;
 use crate::config::SameSite;
 use crate::contract::ReplyContext;
-use crate::gateway::body::request::RequestBody;
-use crate::gateway::body::sent::Sent;
 use crate::gateway::headers::forwarded::REQUEST_ID;
 use crate::gateway::log::meter::Meter;
 use crate::gateway::request::client_address::Client;
 use crate::gateway::request::framing;
 use crate::gateway::upstream::Upstream;
+use crate::gateway::upstream::sent::Sent;
+use crate::message::request_body::RequestBody;
 use crate::operation::UserId;
 use crate::token::Verified;
 

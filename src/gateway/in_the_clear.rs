@@ -5,7 +5,7 @@ use http::header::{CONTENT_TYPE, HOST, LOCATION};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode};
 
-use crate::gateway::body::reply::ReplyBody;
+use crate::gateway::reply_body::ReplyBody;
 use crate::gateway::request::framing;
 use crate::gateway::snapshot::Snapshot;
 

@@ -5,7 +5,6 @@
 //! site's own error, logs and counts.
 
 pub(crate) mod access;
-pub mod body;
 mod context;
 mod endpoint;
 pub mod explain;
@@ -16,6 +15,7 @@ mod in_the_clear;
 pub mod log;
 pub mod open_request;
 pub mod proxy;
+pub mod reply_body;
 pub mod request;
 mod scope;
 mod site;
@@ -38,15 +38,15 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use crate::auth::Auth;
 use crate::clock::Now;
 use crate::contract::Endpoint;
+use crate::message::request_body::RequestBody;
 use crate::operation::{ErrorCode, Rejection};
 
-use body::reply::ReplyBody;
-use body::request::RequestBody;
 use context::{Context, RequestIds, Unread};
 use headers::forwarded::REQUEST_ID;
 use log::meter::Meter;
 use log::writer::AccessLog;
 use open_request::OpenRequest;
+use reply_body::ReplyBody;
 use request::client_address::Client;
 use scope::RequestScope;
 use site::Site;
@@ -145,7 +145,7 @@ impl Gateway {
         };
         if let Some(body) = unread.body.filter(|body| !body.is_end_stream()) {
             let waits = context.expects_continue && unread.untouched;
-            response = body::reply::settle(response, body, context.version, waits);
+            response = reply_body::settle(response, body, context.version, waits);
         }
         if let Some(marks) = marks {
             marks.write(response.headers_mut());

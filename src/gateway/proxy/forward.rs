@@ -12,14 +12,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::gateway::access::registrar::Registrar;
-use crate::gateway::body::reply::{CLOSE, ReplyBody, read_whole};
-use crate::gateway::body::request::RequestBody;
-use crate::gateway::body::sent::Sent;
-use crate::gateway::body::upload::{ClientBody, Fault, SHORT, Upload};
 use crate::gateway::proxy::outgoing;
 use crate::gateway::proxy::plan::Plan;
+use crate::gateway::reply_body::{CLOSE, ReplyBody, read_whole};
+use crate::gateway::upstream::sent::Sent;
+use crate::gateway::upstream::upload::{ClientBody, Fault, SHORT, Upload};
 use crate::gateway::upstream::{Answer, AnswerHead, Exchange, Failure, Permit, Upstream};
 use crate::gateway::websocket::tunnel::Handshake;
+use crate::message::request_body::RequestBody;
 use crate::operation::Rejection;
 use crate::revocation::StreamGuard;
 
@@ -37,7 +37,7 @@ pub(crate) struct Forwarded {
 pub(crate) struct Unforwarded {
     /// What to answer.
     pub(crate) rejection: Rejection,
-    /// What was not read of the body: to be given to [`crate::gateway::body::reply::settle`].
+    /// What was not read of the body: to be given to [`crate::gateway::reply_body::settle`].
     pub(crate) body: Option<RequestBody>,
     /// Whether the client still waits to be told to send the body, if it said that it would.
     pub(crate) untouched: bool,

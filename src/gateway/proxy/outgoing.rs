@@ -14,12 +14,12 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::config::HostHeader;
-use crate::gateway::body::upload::ClientBody;
 use crate::gateway::headers::forwarded::{ForwardedFields, Outer};
 use crate::gateway::headers::head::RequestHead;
 use crate::gateway::headers::{cookies, forwarded, hop};
 use crate::gateway::proxy::plan::Plan;
 use crate::gateway::upstream::Outgoing;
+use crate::gateway::upstream::upload::ClientBody;
 
 /// Makes the request to send: origin-form, HTTP/1.1, its framing written anew.
 pub(crate) fn request(

@@ -9,10 +9,10 @@ use proptest::prelude::*;
 
 use super::request;
 use crate::config::{LimitsConfig, UpstreamConfig};
-use crate::gateway::body::upload::ClientBody;
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::proxy::plan::Plan;
 use crate::gateway::upstream::Upstream;
+use crate::gateway::upstream::upload::ClientBody;
 
 const IDENTITY: [&str; 3] = ["x-user-id", "x-user-email", "x-user-roles"];
 

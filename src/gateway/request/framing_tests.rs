@@ -4,7 +4,7 @@ use http::{Request, Version};
 
 use super::{FragmentSeen, check, host};
 use crate::config::{ByteSize, LimitsConfig};
-use crate::gateway::body::reply::tests::limits;
+use crate::gateway::reply_body::tests::limits;
 use crate::operation::ErrorCode;
 
 type Row =

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use http_body::SizeHint;
 use tokio::time::{Instant, Sleep};
 
-use crate::gateway::body::upload::{Stage, Upload};
 use crate::gateway::open_request::End;
 use crate::gateway::upstream::link::Part;
+use crate::gateway::upstream::upload::{Stage, Upload};
 use crate::gateway::upstream::{Delayed, Link, Permit, Upstream};
 use crate::lock::IgnorePoison;
 use crate::revocation::{EndFlag, StreamGuard};

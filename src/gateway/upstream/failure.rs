@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::gateway::body::upload::Fault;
+use crate::gateway::upstream::upload::Fault;
 use crate::operation::{ErrorCode, Rejection};
 use crate::revocation::EndReason;
 

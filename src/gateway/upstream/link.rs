@@ -11,8 +11,8 @@ use metrics::Gauge;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use crate::gateway::body::upload::{Stage, Upload};
 use crate::gateway::upstream::stream::Stream;
+use crate::gateway::upstream::upload::{Stage, Upload};
 use crate::gateway::upstream::wire::answer_head::{AnswerHead, Reading};
 use crate::gateway::upstream::wire::decoder::Decoder;
 use crate::gateway::upstream::wire::outbox::{Outbox, Outgoing};

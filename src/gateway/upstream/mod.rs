@@ -11,7 +11,9 @@ mod link;
 mod permits;
 mod pool;
 mod race;
+pub(crate) mod sent;
 mod stream;
+pub(crate) mod upload;
 mod wire;
 
 use std::net::IpAddr;
@@ -22,7 +24,7 @@ use metrics::{Gauge, Histogram};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::{UpstreamConfig, UpstreamUrl};
-use crate::gateway::body::upload::Upload;
+use crate::gateway::upstream::upload::Upload;
 use crate::telemetry::metric;
 
 pub(crate) use answer::{Answer, Exchange};

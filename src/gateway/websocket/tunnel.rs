@@ -27,12 +27,12 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use crate::drain::Guard;
-use crate::gateway::body::reply::ReplyBody;
-use crate::gateway::body::request::RequestBody;
 use crate::gateway::headers::{hop, only};
 use crate::gateway::open_request::{End, OpenRequest};
+use crate::gateway::reply_body::ReplyBody;
 use crate::gateway::upstream::{AnswerHead, Exchange, Failure};
 use crate::gateway::websocket::frame::{FrameState, GOING_AWAY, POLICY_VIOLATION};
+use crate::message::request_body::RequestBody;
 use crate::revocation::{EndReason, StreamGuard};
 
 /// Lets a tunnel outlive its HTTP connection, as long as the gateway is not told to stop.

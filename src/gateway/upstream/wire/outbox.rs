@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
 use super::malformed;
-use crate::gateway::body::upload::ClientBody;
+use crate::gateway::upstream::upload::ClientBody;
 
 /// A request to send.
 #[derive(Debug)]

@@ -111,7 +111,7 @@ mod tests {
 
     use super::{BodyDeadlines, TooSlow};
     use crate::config::{ByteRate, LimitsConfig};
-    use crate::gateway::body::reply::tests::limits;
+    use crate::gateway::reply_body::tests::limits;
 
     fn deadlines() -> BodyDeadlines {
         paced(false)

@@ -15,10 +15,10 @@ use tokio::time::{Instant, Sleep};
 
 use crate::config::{ByteSize, LimitsConfig};
 use crate::gateway::access::registrar::{LaterGuard, Registrar};
-use crate::gateway::body::deadlines::{BodyDeadlines, TooSlow};
-use crate::gateway::body::request::RequestBody;
 use crate::gateway::upstream::{Delayed, Failure};
 use crate::lock::IgnorePoison;
+use crate::message::deadlines::{BodyDeadlines, TooSlow};
+use crate::message::request_body::RequestBody;
 use crate::operation::{ErrorCode, Rejection};
 use crate::revocation::StreamGuard;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::gateway::body::upload::{Stage, Upload};
+use crate::gateway::upstream::upload::{Stage, Upload};
 
 /// What an upstream was sent of a request; for the log, also where nobody waits for the answer
 /// any more.

@@ -15,11 +15,11 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::config::LimitsConfig;
-use crate::gateway::body::deadlines::BodyDeadlines;
-use crate::gateway::body::request::RequestBody;
-use crate::gateway::body::upload::{Fault, Upload};
 use crate::gateway::open_request::OpenRequest;
 use crate::gateway::upstream::Answer;
+use crate::gateway::upstream::upload::{Fault, Upload};
+use crate::message::deadlines::BodyDeadlines;
+use crate::message::request_body::RequestBody;
 use crate::operation::{ErrorCode, Problem, ProblemKind, Rejection};
 use crate::revocation::EndFlag;
 
