@@ -37,13 +37,16 @@ const ORDER: [&str; 26] = [
 ];
 
 /// The rooms of `src/gateway/`: each may use its own row and those above it.
-const GATEWAY_ROOMS: [&[&str]; 13] = [
+const GATEWAY_ROOMS: [&[&str]; 17] = [
     &["text"],
     &["request"],
     &["headers"],
     &["access"],
-    // The record of a request goes along with its answer to the last byte.
-    &["log", "context", "open_request", "reply_body", "upstream"],
+    &["context"],
+    &["log"],
+    &["upstream"],
+    &["open_request"],
+    &["reply_body"],
     &["websocket"],
     &["proxy"],
     &["site"],

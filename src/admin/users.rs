@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::admin::text;
 use crate::gateway::Gateway;
 use crate::gateway::reply_body::ReplyBody;
+use crate::message::only;
 use crate::message::request_body::RequestBody;
 use crate::operation::{Identifier, UserId};
 use crate::secret::Secret;
@@ -60,9 +61,8 @@ pub(super) async fn answer(
 }
 
 fn presents(headers: &HeaderMap, token: &Secret<String>) -> bool {
-    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
-    let (line, None) = (lines.next(), lines.next()) else { return false };
-    let presented = line.and_then(|line| line.to_str().ok()).and_then(|text| text.split_once(' '));
+    let line = only(headers, &header::AUTHORIZATION).and_then(|line| line.to_str().ok());
+    let presented = line.and_then(|text| text.split_once(' '));
     presented.is_some_and(|(scheme, presented)| {
         scheme.eq_ignore_ascii_case("bearer") && Secret::from(presented) == *token
     })

@@ -27,10 +27,8 @@ use crate::edge::connection_state::{ConnectionState, Progress, Verdict};
 use crate::edge::reply::{InFlight, Reply};
 use crate::edge::socket::Socket;
 use crate::edge::tcp::Tcp;
-use crate::gateway::Connection;
-use crate::gateway::reply_body::{CLOSE, ReplyBody};
-use crate::gateway::request::framing::{FragmentSeen, HYPER_HEADERS};
-use crate::gateway::websocket::tunnel::Lifeline;
+use crate::gateway::reply_body::ReplyBody;
+use crate::message::connection::{CLOSE, Connection, FragmentSeen, Lifeline};
 use crate::message::request_body::{RequestBody, TrailersSeen};
 use crate::telemetry::metric;
 
@@ -192,6 +190,10 @@ fn http1_builder(limits: &LimitsConfig) -> http1::Builder {
     }
     builder
 }
+
+/// How many header lines hyper takes by itself: it keeps these on the stack, and any other number
+/// on the heap.
+const HYPER_HEADERS: usize = 100;
 
 /// How many bytes hyper buffers of one HTTP/1.1 connection, each way.
 const BUFFER: usize = 64 << 10;

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use crate::config::LimitsConfig;
 use crate::drain::Guard;
 use crate::edge::unsent::Unsent;
-use crate::gateway::open_request::End;
 use crate::lock::IgnorePoison;
+use crate::message::answer_end::AnswerEnd;
 use crate::message::deadlines::BodyDeadlines;
 use crate::revocation::EndFlag;
 use crate::telemetry::metric;
@@ -39,7 +39,7 @@ pub(super) struct ConnectionState {
     pub(super) unsent: Unsent,
     /// Whether the socket takes no more for now.
     is_blocked: AtomicBool,
-    end: OnceLock<End>,
+    end: OnceLock<AnswerEnd>,
     abrupt: AtomicBool,
     /// Whether somebody waits until what was written is flushed.
     flush_awaited: AtomicBool,
@@ -173,12 +173,12 @@ impl ConnectionState {
     }
 
     /// Says why what is under way ends with the connection; what was said first stays.
-    pub(super) fn end_for(&self, end: End) {
+    pub(super) fn end_for(&self, end: AnswerEnd) {
         self.end.get_or_init(|| end);
     }
 
     /// Why what is under way ended with the connection, unless the client left.
-    pub(super) fn end(&self) -> Option<End> {
+    pub(super) fn end(&self) -> Option<AnswerEnd> {
         self.end.get().copied()
     }
 
@@ -277,7 +277,7 @@ impl ConnectionState {
         match pace.waiting(now) {
             Ok(until) => Verdict::Wait(until),
             Err(_) => {
-                self.end_for(End::TooSlow);
+                self.end_for(AnswerEnd::TooSlow);
                 Verdict::Cut
             }
         }
@@ -319,12 +319,11 @@ mod tests {
     use super::{ConnectionState, Heard, Progress, Verdict};
     use crate::config::LimitsConfig;
     use crate::drain::Drain;
-    use crate::gateway::open_request::End;
-    use crate::gateway::reply_body::tests::limits;
+    use crate::message::answer_end::AnswerEnd;
 
     fn state() -> ConnectionState {
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        ConnectionState::new(&limits(), place, Drain::new().guard())
+        ConnectionState::new(&LimitsConfig::default(), place, Drain::new().guard())
     }
 
     fn after(seconds: u64) -> Instant {
@@ -372,7 +371,7 @@ mod tests {
     #[test]
     fn a_connection_is_looked_at_again_in_time_for_keep_alive() {
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let limits = LimitsConfig { keep_alive: Duration::from_secs(1), ..limits() };
+        let limits = LimitsConfig { keep_alive: Duration::from_secs(1), ..LimitsConfig::default() };
         let state = ConnectionState::new(&limits, place, Drain::new().guard());
         state.begin();
         let now = Instant::now();
@@ -395,7 +394,7 @@ mod tests {
         assert!(matches!(state.verdict(after(0), &mut progress), Verdict::Wait(_)));
         assert!(matches!(state.verdict(after(29), &mut progress), Verdict::Wait(_)));
         assert_eq!(state.verdict(after(31), &mut progress), Verdict::Cut);
-        assert_eq!(state.end(), Some(End::TooSlow));
+        assert_eq!(state.end(), Some(AnswerEnd::TooSlow));
     }
 
     #[test]

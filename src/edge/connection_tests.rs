@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::config::LimitsConfig;
 use crate::drain::{Drain, Drained};
 use crate::edge::test_rig::{
     Backend, DEADLINE, Rig, Settings, nowhere, read, read_head, read_to_end, request,
@@ -187,7 +188,7 @@ async fn a_plain_listener_serves_http1_until_it_is_stopped() {
     let address = bound.local_addr();
     let service = Service {
         handler: |_, _| async { Response::new(ReplyBody::full(Bytes::from_static(b"live"))) },
-        limits: Arc::new(crate::gateway::reply_body::tests::limits),
+        limits: Arc::new(LimitsConfig::default),
         connections: Arc::new(Semaphore::new(1)),
         guard: drain.guard(),
         workers: Workers::here(),

@@ -17,8 +17,8 @@ use tokio::task::JoinSet;
 use crate::drain::Guard;
 use crate::edge::connection::Accepted;
 use crate::edge::{Service, connection};
-use crate::gateway::Connection;
 use crate::gateway::reply_body::ReplyBody;
+use crate::message::connection::Connection;
 use crate::message::request_body::RequestBody;
 
 /// A listening socket: its address is known, and connections already queue.

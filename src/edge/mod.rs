@@ -38,8 +38,8 @@ use tokio::sync::Semaphore;
 
 use crate::config::LimitsConfig;
 use crate::drain::Guard;
-use crate::gateway::Connection;
 use crate::gateway::reply_body::ReplyBody;
+use crate::message::connection::Connection;
 use crate::message::request_body::RequestBody;
 
 pub use listener::Bound;

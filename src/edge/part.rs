@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 
 use crate::edge::connection_state::ConnectionState;
-use crate::gateway::open_request::{End, OpenRequest};
+use crate::gateway::open_request::OpenRequest;
+use crate::message::answer_end::AnswerEnd;
 
 /// Bytes of an answer that were handed to hyper.
 #[derive(Debug)]
@@ -50,8 +51,8 @@ impl Drop for Part {
             self.state.unsent.dropped(self.bytes.len());
         }
         if let Some(open) = &mut self.open {
-            let end = if self.bytes.is_empty() { Some(End::Done) } else { self.state.end() };
-            open.ended(end.unwrap_or(End::ClientGone));
+            let end = if self.bytes.is_empty() { Some(AnswerEnd::Done) } else { self.state.end() };
+            open.ended(end.unwrap_or(AnswerEnd::ClientGone));
         }
     }
 }

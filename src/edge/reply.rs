@@ -13,8 +13,8 @@ use tokio::time::Sleep;
 
 use crate::edge::connection_state::ConnectionState;
 use crate::edge::part::Part;
-use crate::gateway::open_request::End;
 use crate::gateway::reply_body::ReplyBody;
+use crate::message::answer_end::AnswerEnd;
 
 /// A request under way.
 #[derive(Debug)]
@@ -129,8 +129,8 @@ impl Drop for Reply {
     fn drop(&mut self) {
         if let Some(mut open) = self.body.take_open() {
             let is_whole = self.body.is_end_stream();
-            let end = if is_whole { Some(End::Done) } else { self.state.end() };
-            open.ended(end.unwrap_or(End::ClientGone));
+            let end = if is_whole { Some(AnswerEnd::Done) } else { self.state.end() };
+            open.ended(end.unwrap_or(AnswerEnd::ClientGone));
         }
         let rest = self.body.finish();
         let in_flight = self.in_flight.take();

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use crate::edge::connection_state::ConnectionState;
-use crate::gateway::open_request::End;
+use crate::message::answer_end::AnswerEnd;
 
 /// A TCP stream.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Tcp {
         let limit = self.state.stall();
         let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         ready!(stall.as_mut().poll(context));
-        self.state.end_for(End::TooSlow);
+        self.state.end_for(AnswerEnd::TooSlow);
         let reason = "the client takes nothing of its answer";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)))
     }
@@ -182,9 +182,9 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::Tcp;
+    use crate::config::LimitsConfig;
     use crate::drain::Drain;
     use crate::edge::connection_state::ConnectionState;
-    use crate::gateway::reply_body::tests::limits;
 
     #[tokio::test]
     async fn small_writes_to_a_client_do_not_wait_for_each_other() {
@@ -192,7 +192,7 @@ mod tests {
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let state = ConnectionState::new(&limits(), place, Drain::new().guard());
+        let state = ConnectionState::new(&LimitsConfig::default(), place, Drain::new().guard());
 
         let tcp = Tcp::new(stream.into_std().unwrap(), Arc::new(state)).unwrap();
 

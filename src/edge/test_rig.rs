@@ -26,15 +26,15 @@ use tokio_rustls::client::TlsStream;
 use crate::config::{LimitsConfig, UpstreamConfig, UpstreamUrl};
 use crate::drain::Drain;
 use crate::edge::{Bound, Service, Workers, serve};
-use crate::gateway::Connection;
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::proxy::forward::forward;
 use crate::gateway::proxy::plan::Plan;
-use crate::gateway::reply_body::{ReplyBody, read_input, settle};
+use crate::gateway::reply_body::{ReplyBody, settle};
 use crate::gateway::request::framing;
 use crate::gateway::upstream::Upstream;
 use crate::gateway::upstream::sent::Sent;
-use crate::message::request_body::RequestBody;
+use crate::message::connection::Connection;
+use crate::message::request_body::{RequestBody, read_input};
 use crate::operation::Rejection;
 
 pub(super) type Body = BoxBody<Bytes, Infallible>;
@@ -67,7 +67,7 @@ impl Settings {
     pub(super) fn new(backend: SocketAddr) -> Self {
         let target: UpstreamUrl = format!("http://{backend}").parse().unwrap();
         Self {
-            limits: crate::gateway::reply_body::tests::limits(),
+            limits: LimitsConfig::default(),
             upstream: UpstreamConfig {
                 connect_timeout: Duration::from_secs(2),
                 response_timeout: Duration::from_secs(5),

@@ -1,9 +1,9 @@
-//! The facts of a request's head, and the record of its walk.
+//! The facts of a request's head.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
@@ -13,11 +13,8 @@ use crate::clock::Now;
 use crate::config::SameSite;
 use crate::contract::ReplyContext;
 use crate::gateway::headers::forwarded::REQUEST_ID;
-use crate::gateway::log::meter::Meter;
 use crate::gateway::request::client_address::Client;
 use crate::gateway::request::framing;
-use crate::gateway::upstream::Upstream;
-use crate::gateway::upstream::sent::Sent;
 use crate::message::request_body::RequestBody;
 use crate::operation::UserId;
 use crate::token::Verified;
@@ -48,27 +45,6 @@ pub(crate) struct Context {
 /// The id of a request: visible ASCII, in one piece that client, backend and log share.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(HeaderValue);
-
-/// What was found out on the walk; for the log and the metrics.
-#[derive(Debug)]
-pub(crate) struct RequestRecord {
-    /// Counts the answer.
-    pub(crate) meter: Arc<Meter>,
-    /// Who asked.
-    pub(crate) who: Who,
-    /// Bytes of the request's body that an endpoint read.
-    pub(crate) received: u64,
-    /// The upstream that was asked.
-    pub(crate) upstream: Option<Arc<Upstream>>,
-    /// What it was sent.
-    pub(crate) sent: Sent,
-    /// How long the upstream took.
-    pub(crate) upstream_time: Option<Duration>,
-    /// How long verifying the token took.
-    pub(crate) verify_time: Option<Duration>,
-    /// What was done although revocation was stale.
-    pub(crate) stale: Option<&'static str>,
-}
 
 /// What has not been read of a request's body.
 #[derive(Debug)]
@@ -169,22 +145,6 @@ impl RequestId {
         let mut value = self.0.clone();
         value.set_sensitive(true);
         value
-    }
-}
-
-impl RequestRecord {
-    /// Begins where nothing is known.
-    pub(crate) const fn new(meter: Arc<Meter>) -> Self {
-        Self {
-            meter,
-            who: Who::Anonymous,
-            received: 0,
-            upstream: None,
-            sent: Sent::new(),
-            upstream_time: None,
-            verify_time: None,
-            stale: None,
-        }
     }
 }
 

@@ -25,7 +25,6 @@ pub mod upstream;
 mod walk;
 pub mod websocket;
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,6 +37,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use crate::auth::Auth;
 use crate::clock::Now;
 use crate::contract::Endpoint;
+use crate::message::connection::Connection;
 use crate::message::request_body::RequestBody;
 use crate::operation::{ErrorCode, Rejection};
 
@@ -64,17 +64,6 @@ pub struct Gateway {
     ids: RequestIds,
     /// Counts requests for hosts that no site is for.
     unknown_host_meter: Arc<Meter>,
-}
-
-/// The connection that a request came by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Connection {
-    /// The peer's address.
-    pub peer: SocketAddr,
-    /// The listener's address.
-    pub local: SocketAddr,
-    /// Whether it speaks HTTP in the clear on a port of HTTPS.
-    pub in_the_clear: bool,
 }
 
 /// Why a request was not answered as it wished.

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use http::{StatusCode, Version};
 
-use crate::gateway::context::{Context, RequestRecord};
+use crate::gateway::context::{Context, Who};
 use crate::gateway::log::line::{AccessEntry, Ending};
 use crate::gateway::log::meter::Meter;
+use crate::gateway::upstream::Upstream;
+use crate::gateway::upstream::sent::Sent;
 use crate::gateway::{Gateway, Refusal};
+use crate::message::answer_end::AnswerEnd;
 use crate::operation::ErrorCode;
-use crate::revocation::EndReason;
 
 /// A request whose answer has not ended; dropping it logs and counts it.
 #[derive(Debug)]
@@ -27,26 +29,28 @@ pub struct OpenRequest {
     /// The head of the answer, once there is one.
     head: Option<Head>,
     body_bytes: u64,
-    end: Option<End>,
+    end: Option<AnswerEnd>,
 }
 
-/// How an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Its last byte was handed to the client's socket.
-    Done,
-    /// The client left before.
-    ClientGone,
-    /// The upstream broke it off, or fell silent.
-    UpstreamCut,
-    /// What its request was let in by was revoked.
-    Revoked,
-    /// The token that its request was let in by has expired.
-    Expired,
-    /// The gateway stopped.
-    Drained,
-    /// The client took it too slowly.
-    TooSlow,
+/// What was found out on the walk; for the log and the metrics.
+#[derive(Debug)]
+pub(crate) struct RequestRecord {
+    /// Counts the answer.
+    pub(crate) meter: Arc<Meter>,
+    /// Who asked.
+    pub(crate) who: Who,
+    /// Bytes of the request's body that an endpoint read.
+    pub(crate) received: u64,
+    /// The upstream that was asked.
+    pub(crate) upstream: Option<Arc<Upstream>>,
+    /// What it was sent.
+    pub(crate) sent: Sent,
+    /// How long the upstream took.
+    pub(crate) upstream_time: Option<Duration>,
+    /// How long verifying the token took.
+    pub(crate) verify_time: Option<Duration>,
+    /// What was done although revocation was stale.
+    pub(crate) stale: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -88,7 +92,7 @@ impl OpenRequest {
     }
 
     /// Says how the answer ended; what was said first stays.
-    pub fn ended(&mut self, end: End) {
+    pub fn ended(&mut self, end: AnswerEnd) {
         self.end.get_or_insert(end);
     }
 }
@@ -96,7 +100,7 @@ impl OpenRequest {
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         let duration = self.context.started.elapsed();
-        let end = self.end.unwrap_or(End::ClientGone);
+        let end = self.end.unwrap_or(AnswerEnd::ClientGone);
         let record = &self.record;
         let refusal = self.head.as_ref().and_then(|head| head.refusal.as_ref());
         let (status, head_time) = match &self.head {
@@ -105,7 +109,7 @@ impl Drop for OpenRequest {
         };
         let reason = match (refusal, end) {
             (Some(refusal), _) => refusal.label(),
-            (None, End::Done) => "ok",
+            (None, AnswerEnd::Done) => "ok",
             (None, end) => end.label(),
         };
         record.meter.count(status, reason, head_time.unwrap_or(duration));
@@ -140,39 +144,18 @@ impl Drop for OpenRequest {
     }
 }
 
-impl End {
-    /// What the log says.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::ClientGone => "client gone",
-            Self::UpstreamCut => "upstream cut",
-            Self::Revoked => "revoked",
-            Self::Expired => "expired",
-            Self::Drained => "drained",
-            Self::TooSlow => "too slow",
-        }
-    }
-
-    /// What metrics say.
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::ClientGone => "client_gone",
-            Self::UpstreamCut => "upstream_cut",
-            Self::Revoked => "revoked",
-            Self::Expired => "expired",
-            Self::Drained => "drained",
-            Self::TooSlow => "too_slow",
-        }
-    }
-}
-
-impl From<EndReason> for End {
-    fn from(ended: EndReason) -> Self {
-        match ended {
-            EndReason::Revoked => Self::Revoked,
-            EndReason::Expired | EndReason::Unknown => Self::Expired,
+impl RequestRecord {
+    /// Begins where nothing is known.
+    pub(crate) const fn new(meter: Arc<Meter>) -> Self {
+        Self {
+            meter,
+            who: Who::Anonymous,
+            received: 0,
+            upstream: None,
+            sent: Sent::new(),
+            upstream_time: None,
+            verify_time: None,
+            stale: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The bodies of answers, and reading the bodies of requests whole.
+//! The body of an answer, and what it leaves of its request's body.
 
 use std::future::poll_fn;
 use std::io;
@@ -7,20 +7,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::CONNECTION;
-use http::{HeaderValue, Response, Version};
+use http::{Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::Instant;
 
-use crate::config::LimitsConfig;
 use crate::gateway::open_request::OpenRequest;
 use crate::gateway::upstream::Answer;
-use crate::gateway::upstream::upload::{Fault, Upload};
-use crate::message::deadlines::BodyDeadlines;
+use crate::gateway::upstream::upload::Upload;
+use crate::message::connection::CLOSE;
 use crate::message::request_body::RequestBody;
-use crate::operation::{ErrorCode, Problem, ProblemKind, Rejection};
 use crate::revocation::EndFlag;
 
 /// The body of an answer: a whole one of ours, or the upstream's as it streams.
@@ -213,60 +210,6 @@ impl Body for ReplyBody {
     }
 }
 
-/// Reads an endpoint's body whole, up to `limits.auth_body`.
-///
-/// # Errors
-/// Too large is invalid input (the contract's validation error); too slow is 408.
-pub(crate) async fn read_input(
-    body: &mut RequestBody,
-    limits: &LimitsConfig,
-) -> Result<Bytes, Rejection> {
-    read_whole(body, limits.auth_body.0, limits).await.map_err(|fault| match fault {
-        Fault::TooLarge => too_large(),
-        fault => fault.rejection(),
-    })
-}
-
-/// Reads a body whole, under the body deadlines.
-///
-/// # Errors
-/// Too large, too slow, or broken off.
-pub(crate) async fn read_whole(
-    body: &mut RequestBody,
-    most: u64,
-    limits: &LimitsConfig,
-) -> Result<Bytes, Fault> {
-    if body.size_hint().lower() > most {
-        return Err(Fault::TooLarge);
-    }
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let mut deadlines = BodyDeadlines::new(limits, body.is_held_back());
-    let mut first = Bytes::new();
-    let mut whole = BytesMut::new();
-    loop {
-        let until = deadlines.waiting(Instant::now()).map_err(Fault::Slow)?;
-        let next = poll_fn(|context| body.poll_data(context));
-        let data = match tokio::time::timeout_at(until, next).await {
-            Err(_elapsed) => continue,
-            Ok(None) => break,
-            Ok(Some(Err(error))) => return Err(Fault::Client(error.to_string())),
-            Ok(Some(Ok(data))) => data,
-        };
-        deadlines.received(u64::try_from(data.len()).unwrap_or(u64::MAX), Instant::now());
-        if first.len() + whole.len() + data.len() > most {
-            return Err(Fault::TooLarge);
-        }
-        // Most bodies are one part, which needs no copy.
-        if first.is_empty() && whole.is_empty() {
-            first = data;
-        } else {
-            whole.extend_from_slice(&std::mem::take(&mut first));
-            whole.extend_from_slice(&data);
-        }
-    }
-    Ok(if whole.is_empty() { first } else { whole.freeze() })
-}
-
 /// Settles what is left of a request body that the answer did not wait for ("Early answers" in
 /// ARCHITECTURE.md): it is drained in the background, within bounds, once the head is written;
 /// or the answer says that the connection ends.
@@ -297,9 +240,6 @@ pub(crate) fn settle(
     response
 }
 
-/// `Connection: close`
-pub const CLOSE: HeaderValue = HeaderValue::from_static("close");
-
 /// Takes what has come of a body already; says whether that was all of it.
 fn has_come_whole(body: &mut RequestBody) -> bool {
     let mut context = Context::from_waker(Waker::noop());
@@ -313,25 +253,13 @@ fn has_come_whole(body: &mut RequestBody) -> bool {
     }
 }
 
-fn too_large() -> Rejection {
-    let problem = Problem { field: "body".to_owned(), kind: ProblemKind::Body, message: None };
-    let reason = "the body is over limits.auth_body";
-    Rejection { problem: Some(problem.into()), ..Rejection::new(ErrorCode::InvalidInput, reason) }
-}
-
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use bytes::Bytes;
     use http_body::Body;
     use http_body_util::BodyExt;
 
     use super::ReplyBody;
-    use crate::config::LimitsConfig;
-
-    /// The documented defaults.
-    pub(crate) fn limits() -> LimitsConfig {
-        LimitsConfig::default()
-    }
 
     #[tokio::test]
     async fn a_whole_body_knows_its_length_and_its_end() {

@@ -111,7 +111,6 @@ mod tests {
 
     use super::{BodyDeadlines, TooSlow};
     use crate::config::{ByteRate, LimitsConfig};
-    use crate::gateway::reply_body::tests::limits;
 
     fn deadlines() -> BodyDeadlines {
         paced(false)
@@ -121,7 +120,7 @@ mod tests {
         let limits = LimitsConfig {
             body_idle_timeout: Duration::from_secs(4),
             body_rate: ByteRate(100),
-            ..limits()
+            ..LimitsConfig::default()
         };
         BodyDeadlines::new(&limits, is_held_back)
     }

@@ -5,14 +5,21 @@
 //! trailer to the other (RFC 9112 §7.1.2), and the bytes are not ours to see; so trailers of
 //! HTTP/1.1 are noted, and their connection carries no other request.
 
+use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::config::LimitsConfig;
+use crate::message::deadlines::{BodyDeadlines, TooSlow};
+use crate::operation::{ErrorCode, Problem, ProblemKind, Rejection};
 
 /// A request's body.
 #[derive(Debug)]
@@ -25,6 +32,17 @@ pub struct RequestBody {
 /// Whether a body was found to have trailers.
 #[derive(Clone, Debug, Default)]
 pub struct TrailersSeen(Arc<AtomicBool>);
+
+/// Why a request body did not go through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BodyFault {
+    /// It is over the route's `body`, or over `limits.body`.
+    TooLarge,
+    /// It comes too slowly.
+    Slow(TooSlow),
+    /// The client broke it off, or framed it wrongly.
+    Client(String),
+}
 
 impl RequestBody {
     /// Wraps a body; its trailers are noted where somebody wants to know of them.
@@ -80,4 +98,100 @@ impl TrailersSeen {
     pub fn any(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+impl BodyFault {
+    /// The refusal that the client is given.
+    pub(crate) fn rejection(self) -> Rejection {
+        match self {
+            Self::TooLarge => {
+                let reason = "the body is over `body` of its route, or without it limits.body";
+                Rejection::new(ErrorCode::PayloadTooLarge, reason)
+            }
+            Self::Slow(TooSlow::Idle) => {
+                let reason = "no part of the body came for limits.body_idle_timeout";
+                Rejection::new(ErrorCode::RequestTimeout, reason)
+            }
+            Self::Slow(TooSlow::HeldBack) => {
+                let reason = "the client waits for 100 Continue, which HTTP/2 is not sent";
+                Rejection::new(ErrorCode::ExpectationFailed, reason)
+            }
+            Self::Slow(TooSlow::Trickle) => {
+                let reason = "the body came slower than limits.body_rate";
+                Rejection::new(ErrorCode::RequestTimeout, reason)
+            }
+            Self::Client(error) => {
+                let reason = format!("the client broke its body off: {error}");
+                Rejection::new(ErrorCode::BadRequest, reason)
+            }
+        }
+    }
+}
+
+impl fmt::Display for BodyFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.clone().rejection().reason)
+    }
+}
+
+impl std::error::Error for BodyFault {}
+
+/// Reads an endpoint's body whole, up to `limits.auth_body`.
+///
+/// # Errors
+/// Too large is invalid input (the contract's validation error); too slow is 408.
+pub(crate) async fn read_input(
+    body: &mut RequestBody,
+    limits: &LimitsConfig,
+) -> Result<Bytes, Rejection> {
+    read_whole(body, limits.auth_body.0, limits).await.map_err(|fault| match fault {
+        BodyFault::TooLarge => too_large(),
+        fault => fault.rejection(),
+    })
+}
+
+/// Reads a body whole, under the body deadlines.
+///
+/// # Errors
+/// Too large, too slow, or broken off.
+pub(crate) async fn read_whole(
+    body: &mut RequestBody,
+    most: u64,
+    limits: &LimitsConfig,
+) -> Result<Bytes, BodyFault> {
+    if body.size_hint().lower() > most {
+        return Err(BodyFault::TooLarge);
+    }
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let mut deadlines = BodyDeadlines::new(limits, body.is_held_back());
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    loop {
+        let until = deadlines.waiting(Instant::now()).map_err(BodyFault::Slow)?;
+        let next = poll_fn(|context| body.poll_data(context));
+        let data = match tokio::time::timeout_at(until, next).await {
+            Err(_elapsed) => continue,
+            Ok(None) => break,
+            Ok(Some(Err(error))) => return Err(BodyFault::Client(error.to_string())),
+            Ok(Some(Ok(data))) => data,
+        };
+        deadlines.received(u64::try_from(data.len()).unwrap_or(u64::MAX), Instant::now());
+        if first.len() + whole.len() + data.len() > most {
+            return Err(BodyFault::TooLarge);
+        }
+        // Most bodies are one part, which needs no copy.
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+        } else {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+            whole.extend_from_slice(&data);
+        }
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+fn too_large() -> Rejection {
+    let problem = Problem { field: "body".to_owned(), kind: ProblemKind::Body, message: None };
+    let reason = "the body is over limits.auth_body";
+    Rejection { problem: Some(problem.into()), ..Rejection::new(ErrorCode::InvalidInput, reason) }
 }

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 
 use crate::config::{CorsConfig, Origin};
 use crate::contract::Contract;
-use crate::gateway::headers::only;
+use crate::message::only;
 use crate::operation::{ErrorCode, Rejection};
 
 /// Longest list of header names that a preflight may ask for, in bytes.

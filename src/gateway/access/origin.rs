@@ -7,7 +7,7 @@
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::gateway::access::cors::Cors;
-use crate::gateway::headers::only;
+use crate::message::only;
 use crate::operation::{ErrorCode, Rejection};
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";

@@ -7,11 +7,12 @@ use http::{HeaderMap, Response, header};
 use crate::config::RouteAuth;
 use crate::contract::{Endpoint, EndpointRequest};
 use crate::gateway::access::origin;
-use crate::gateway::context::{RequestRecord, Unread, Who};
+use crate::gateway::context::{Unread, Who};
 use crate::gateway::endpoint::audit::Audited;
-use crate::gateway::reply_body;
+use crate::gateway::open_request::RequestRecord;
 use crate::gateway::scope::RequestScope;
 use crate::gateway::site;
+use crate::message::request_body::read_input;
 use crate::operation::{Caller, Outcome, Rejection, UserView};
 use crate::path::canonical::Canonical;
 
@@ -47,7 +48,7 @@ pub(crate) async fn serve(
     };
     unread.untouched = false;
     let bytes = match &mut unread.body {
-        Some(body) => reply_body::read_input(body, &scope.snapshot.config.limits).await?,
+        Some(body) => read_input(body, &scope.snapshot.config.limits).await?,
         None => return Err(Rejection::internal("the body was taken before")),
     };
     unread.body = None;

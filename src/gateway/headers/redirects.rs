@@ -7,8 +7,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::config::UpstreamUrl;
-use crate::gateway::headers::only;
 use crate::gateway::request::framing::split_authority;
+use crate::message::only;
 
 /// The ways in which one backend's addresses differ from the client's.
 #[derive(Clone, Copy, Debug)]

@@ -10,8 +10,8 @@ use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
 use crate::gateway::context::Who;
-use crate::gateway::open_request::End;
 use crate::gateway::text::{all_bytes, write_address, write_number};
+use crate::message::answer_end::AnswerEnd;
 use crate::operation::ErrorCode;
 use crate::telemetry::escaped;
 
@@ -62,7 +62,7 @@ pub(crate) struct AccessEntry<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ending {
     /// How it ended.
-    pub(crate) end: End,
+    pub(crate) end: AnswerEnd,
     /// Bytes of the request's body.
     pub(crate) received: u64,
     /// Bytes of the answer's body, as they were handed to the connection.
@@ -195,7 +195,7 @@ fn details(entry: &AccessEntry<'_>) -> String {
             parts.extend(verified.into_iter().chain(upstream));
         }
     }
-    if entry.ending.end != End::Done {
+    if entry.ending.end != AnswerEnd::Done {
         parts.push(entry.ending.end.name().to_owned());
     }
     let extent = entry.ending.upstream_sent;
@@ -337,7 +337,7 @@ pub(crate) fn sample_entry() -> AccessEntry<'static> {
         site: "*",
         route: "/*",
         upstream: Some("whoami"),
-        ending: Ending { end: End::Done, received: 12, sent: 345, upstream_sent: None },
+        ending: Ending { end: AnswerEnd::Done, received: 12, sent: 345, upstream_sent: None },
         duration: Duration::from_micros(900),
         head_time: Some(Duration::from_micros(800)),
         upstream_time: Some(Duration::from_micros(500)),

@@ -14,12 +14,13 @@ use tokio::time::Instant;
 use crate::gateway::access::registrar::Registrar;
 use crate::gateway::proxy::outgoing;
 use crate::gateway::proxy::plan::Plan;
-use crate::gateway::reply_body::{CLOSE, ReplyBody, read_whole};
+use crate::gateway::reply_body::ReplyBody;
 use crate::gateway::upstream::sent::Sent;
-use crate::gateway::upstream::upload::{ClientBody, Fault, SHORT, Upload};
+use crate::gateway::upstream::upload::{ClientBody, SHORT, Upload};
 use crate::gateway::upstream::{Answer, AnswerHead, Exchange, Failure, Permit, Upstream};
 use crate::gateway::websocket::tunnel::Handshake;
-use crate::message::request_body::RequestBody;
+use crate::message::connection::CLOSE;
+use crate::message::request_body::{BodyFault, RequestBody, read_whole};
 use crate::operation::Rejection;
 use crate::revocation::StreamGuard;
 
@@ -109,7 +110,7 @@ async fn admit(
     let upstream = plan.upstream;
     let refused = |rejection, body| Unforwarded { rejection, body, untouched: true };
     if body.size_hint().lower() > plan.most_body.0 {
-        return Err(refused(Fault::TooLarge.rejection(), Some(body)));
+        return Err(refused(BodyFault::TooLarge.rejection(), Some(body)));
     }
     let stream = match is_upgrade.then(|| upstream.admit_stream()).transpose() {
         Ok(stream) => stream,

@@ -11,18 +11,8 @@ use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use crate::config::{COMMON_METHODS, LimitsConfig};
+use crate::message::connection::FragmentSeen;
 use crate::operation::{ErrorCode, Rejection};
-
-/// How many header lines hyper takes by itself: it keeps these on the stack, and any other number
-/// on the heap.
-pub const HYPER_HEADERS: usize = 100;
-
-/// Says, as a request extension, that the request line held a `#`.
-///
-/// `http::Uri` cuts a fragment off without a trace, so only the edge, which sees the bytes, can
-/// tell.
-#[derive(Clone, Copy, Debug)]
-pub struct FragmentSeen;
 
 /// Checks everything about a head that does not depend on the site: `Transfer-Encoding`,
 /// `Content-Length`, `Host` and authority, `Expect`, sizes, request target form, method.

@@ -2,9 +2,9 @@
 
 use http::{Request, Version};
 
-use super::{FragmentSeen, check, host};
+use super::{check, host};
 use crate::config::{ByteSize, LimitsConfig};
-use crate::gateway::reply_body::tests::limits;
+use crate::message::connection::FragmentSeen;
 use crate::operation::ErrorCode;
 
 type Row =
@@ -24,7 +24,7 @@ fn small() -> LimitsConfig {
         header_bytes: ByteSize(200),
         header_count: 5,
         uri_bytes: ByteSize(40),
-        ..limits()
+        ..LimitsConfig::default()
     }
 }
 
@@ -157,7 +157,7 @@ fn a_plain_head_passes() {
     ];
 
     for row in rows {
-        assert_eq!(check(&request(row), &limits()), Ok(()), "{}", row.0);
+        assert_eq!(check(&request(row), &LimitsConfig::default()), Ok(()), "{}", row.0);
     }
 }
 
@@ -166,7 +166,7 @@ fn a_fragment_that_the_edge_saw_is_refused() {
     let mut request = request(&("", H1, "GET", "/", &[("host", "a")]));
     request.extensions_mut().insert(FragmentSeen);
 
-    let refused = check(&request, &limits()).unwrap_err();
+    let refused = check(&request, &LimitsConfig::default()).unwrap_err();
 
     assert_eq!(refused.code, ErrorCode::BadRequest);
 }

@@ -14,11 +14,11 @@ use bytes::Bytes;
 use http_body::SizeHint;
 use tokio::time::{Instant, Sleep};
 
-use crate::gateway::open_request::End;
 use crate::gateway::upstream::link::Part;
 use crate::gateway::upstream::upload::{Stage, Upload};
 use crate::gateway::upstream::{Delayed, Link, Permit, Upstream};
 use crate::lock::IgnorePoison;
+use crate::message::answer_end::AnswerEnd;
 use crate::revocation::{EndFlag, StreamGuard};
 
 /// A body, and what ends with it.
@@ -44,7 +44,7 @@ pub(crate) struct Answer {
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 struct Cut {
-    end: End,
+    end: AnswerEnd,
     reason: &'static str,
     #[source]
     reset: h2::Error,
@@ -155,7 +155,7 @@ impl Answer {
             ExchangeState::Own(exchange) => exchange.link.poll_data(context),
             ExchangeState::Shared(shared) => match shared.poll_data(context) {
                 Some(part) => part,
-                None => return Poll::Ready(Some(Err(self.cut(End::TooSlow, GIVEN_UP)))),
+                None => return Poll::Ready(Some(Err(self.cut(AnswerEnd::TooSlow, GIVEN_UP)))),
             },
         };
         match part {
@@ -189,13 +189,13 @@ impl Answer {
     }
 
     /// How an answer ends whose body failed so.
-    pub(crate) fn end_by(error: &io::Error) -> End {
+    pub(crate) fn end_by(error: &io::Error) -> AnswerEnd {
         let cut = error.get_ref().and_then(|source| source.downcast_ref::<Cut>());
-        cut.map_or(End::UpstreamCut, |cut| cut.end)
+        cut.map_or(AnswerEnd::UpstreamCut, |cut| cut.end)
     }
 
     /// Ends it in its midst: the rest reaches nobody, and the connection goes with it.
-    fn cut(&mut self, end: End, reason: &'static str) -> io::Error {
+    fn cut(&mut self, end: AnswerEnd, reason: &'static str) -> io::Error {
         tracing::debug!(reason, "an answer was ended in its midst");
         (self.first, self.exchange_state, self.guard) = (None, ExchangeState::Over, None);
         let cut = Cut { end, reason, reset: h2::Reason::CANCEL.into() };

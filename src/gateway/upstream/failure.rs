@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::gateway::upstream::upload::Fault;
+use crate::message::request_body::BodyFault;
 use crate::operation::{ErrorCode, Rejection};
 use crate::revocation::EndReason;
 
@@ -44,7 +44,7 @@ pub(crate) enum Failure {
     Stalled,
     /// The client's body is at fault.
     #[error("{0}")]
-    Upload(#[source] Fault),
+    Upload(#[source] BodyFault),
     /// The client's token may not go on.
     #[error("{0}")]
     Ended(EndReason),

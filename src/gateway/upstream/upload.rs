@@ -17,9 +17,8 @@ use crate::config::{ByteSize, LimitsConfig};
 use crate::gateway::access::registrar::{LaterGuard, Registrar};
 use crate::gateway::upstream::{Delayed, Failure};
 use crate::lock::IgnorePoison;
-use crate::message::deadlines::{BodyDeadlines, TooSlow};
-use crate::message::request_body::RequestBody;
-use crate::operation::{ErrorCode, Rejection};
+use crate::message::deadlines::BodyDeadlines;
+use crate::message::request_body::{BodyFault, RequestBody};
 use crate::revocation::StreamGuard;
 
 /// A request's body as the upstream connection reads it.
@@ -37,17 +36,6 @@ pub(crate) enum ClientBody {
 #[derive(Debug, Default)]
 pub(crate) struct Upload(Mutex<State>);
 
-/// Why a request body did not go through.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// It is over the route's `body`, or over `limits.body`.
-    TooLarge,
-    /// It comes too slowly.
-    Slow(TooSlow),
-    /// The client broke it off, or framed it wrongly.
-    Client(String),
-}
-
 /// Where the sending of a body stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -62,7 +50,7 @@ pub(crate) enum Stage {
 #[derive(Debug, Default)]
 struct State {
     stage: Option<Stage>,
-    fault: Option<Fault>,
+    fault: Option<BodyFault>,
     rest: Option<RequestBody>,
     /// Of a body that lasts, until all of it was handed over.
     guard: Option<StreamGuard>,
@@ -159,7 +147,7 @@ impl Upload {
     }
 
     /// Why the body did not go through.
-    pub(crate) fn fault(&self) -> Option<Fault> {
+    pub(crate) fn fault(&self) -> Option<BodyFault> {
         self.lock().fault.clone()
     }
 
@@ -206,42 +194,6 @@ impl Delayed for Upload {
     }
 }
 
-impl Fault {
-    /// The refusal that the client is given.
-    pub(crate) fn rejection(self) -> Rejection {
-        match self {
-            Self::TooLarge => {
-                let reason = "the body is over `body` of its route, or without it limits.body";
-                Rejection::new(ErrorCode::PayloadTooLarge, reason)
-            }
-            Self::Slow(TooSlow::Idle) => {
-                let reason = "no part of the body came for limits.body_idle_timeout";
-                Rejection::new(ErrorCode::RequestTimeout, reason)
-            }
-            Self::Slow(TooSlow::HeldBack) => {
-                let reason = "the client waits for 100 Continue, which HTTP/2 is not sent";
-                Rejection::new(ErrorCode::ExpectationFailed, reason)
-            }
-            Self::Slow(TooSlow::Trickle) => {
-                let reason = "the body came slower than limits.body_rate";
-                Rejection::new(ErrorCode::RequestTimeout, reason)
-            }
-            Self::Client(error) => {
-                let reason = format!("the client broke its body off: {error}");
-                Rejection::new(ErrorCode::BadRequest, reason)
-            }
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.clone().rejection().reason)
-    }
-}
-
-impl std::error::Error for Fault {}
-
 impl ClientBody {
     /// Reads the next part.
     ///
@@ -250,7 +202,7 @@ impl ClientBody {
     pub(crate) fn poll_data(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Fault>>> {
+    ) -> Poll<Option<Result<Bytes, BodyFault>>> {
         let streaming = match self {
             Self::Streaming(streaming) => streaming,
             whole => {
@@ -297,7 +249,7 @@ impl Streaming {
             .is_none_or(|body| body.is_end_stream() || body.size_hint().exact() == Some(0))
     }
 
-    fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+    fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyFault>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         loop {
             return match body.poll_data(context) {
@@ -305,7 +257,7 @@ impl Streaming {
                 Poll::Ready(Some(Ok(data))) => Poll::Ready(Some(self.passed(data))),
                 Poll::Ready(Some(Err(error))) => {
                     self.body = None;
-                    Poll::Ready(Some(Err(Fault::Client(error.to_string()))))
+                    Poll::Ready(Some(Err(BodyFault::Client(error.to_string()))))
                 }
                 Poll::Ready(None) => self.ended(),
                 Poll::Pending => self.poll_patience(context),
@@ -313,11 +265,11 @@ impl Streaming {
         }
     }
 
-    fn passed(&mut self, data: Bytes) -> Result<Bytes, Fault> {
+    fn passed(&mut self, data: Bytes) -> Result<Bytes, BodyFault> {
         let now = Instant::now();
         let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
         self.deadlines.received(bytes, now);
-        self.left = self.left.checked_sub(bytes).ok_or(Fault::TooLarge)?;
+        self.left = self.left.checked_sub(bytes).ok_or(BodyFault::TooLarge)?;
         {
             let mut state = self.upload.lock();
             state.bytes += bytes;
@@ -332,7 +284,7 @@ impl Streaming {
         Ok(data)
     }
 
-    fn ended(&mut self) -> Poll<Option<Result<Bytes, Fault>>> {
+    fn ended(&mut self) -> Poll<Option<Result<Bytes, BodyFault>>> {
         self.body = None;
         self.done(Instant::now());
         Poll::Ready(None)
@@ -367,7 +319,10 @@ impl Streaming {
         Some(until)
     }
 
-    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+    fn poll_patience(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyFault>>> {
         {
             let mut state = self.upload.lock();
             state.stage = Some(Stage::Client);
@@ -377,7 +332,7 @@ impl Streaming {
             let now = Instant::now();
             let until = match self.deadlines.waiting(now) {
                 Ok(until) => until,
-                Err(slow) => return Poll::Ready(Some(Err(Fault::Slow(slow)))),
+                Err(slow) => return Poll::Ready(Some(Err(BodyFault::Slow(slow)))),
             };
             let until = self.unleased_until(now).map_or(until, |short| short.min(until));
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));

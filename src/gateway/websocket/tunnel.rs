@@ -8,14 +8,13 @@
 //! may not go on, and then nothing is heard of the client any more; 1001 where the gateway stops,
 //! and then the client may send a close frame of its own, which goes to the backend.
 
-use std::any::Any;
 use std::future::poll_fn;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use std::{fmt, io};
 
 use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
@@ -26,25 +25,16 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, cop
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
-use crate::drain::Guard;
-use crate::gateway::headers::{hop, only};
-use crate::gateway::open_request::{End, OpenRequest};
+use crate::gateway::headers::hop;
+use crate::gateway::open_request::OpenRequest;
 use crate::gateway::reply_body::ReplyBody;
 use crate::gateway::upstream::{AnswerHead, Exchange, Failure};
 use crate::gateway::websocket::frame::{FrameState, GOING_AWAY, POLICY_VIOLATION};
+use crate::message::answer_end::AnswerEnd;
+use crate::message::connection::Lifeline;
+use crate::message::only;
 use crate::message::request_body::RequestBody;
 use crate::revocation::{EndReason, StreamGuard};
-
-/// Lets a tunnel outlive its HTTP connection, as long as the gateway is not told to stop.
-///
-/// The edge adds it, as an extension, to requests that ask for an upgrade.
-#[derive(Clone)]
-pub struct Lifeline {
-    /// Says when to stop, and is waited for.
-    pub guard: Guard,
-    /// What the connection holds: its permit among `max_connections`.
-    pub hold: Arc<dyn Any + Send + Sync>,
-}
 
 /// A client's wish for a WebSocket.
 #[derive(Debug)]
@@ -120,8 +110,8 @@ impl Handshake {
                 biased;
                 ended = end_of(&mut stream_guard) => (ended.into(), Some(POLICY_VIOLATION)),
                 copied = &mut copying => (state.end_of_copy(copied.is_ok()), None),
-                () = state.stands_still_for(idle) => (End::UpstreamCut, None),
-                () = guard.signalled() => (End::Drained, Some(GOING_AWAY)),
+                () = state.stands_still_for(idle) => (AnswerEnd::UpstreamCut, None),
+                () = guard.signalled() => (AnswerEnd::Drained, Some(GOING_AWAY)),
             };
             tracing::debug!(upstream = backend.name(), end = end.name(), "a tunnel ends");
             if close_frame.is_some() {
@@ -140,7 +130,7 @@ impl Handshake {
         }
         drop(stream_guard);
         // A backend whose client may not go on is left at once.
-        let mut upstream = (end == End::Drained).then_some(upstream);
+        let mut upstream = (end == AnswerEnd::Drained).then_some(upstream);
         if let Some(close_frame) = close_frame {
             // A client that does not take it in time is cut off: it was told, or it did not listen.
             let closing = client.send_close(close_frame, upstream.as_mut());
@@ -151,9 +141,9 @@ impl Handshake {
 }
 
 /// How long a tunnel may take to end; where the gateway stops, `shutdown_grace` bounds it.
-const fn patience(end: End) -> Duration {
+const fn patience(end: AnswerEnd) -> Duration {
     match end {
-        End::Drained => Duration::MAX,
+        AnswerEnd::Drained => Duration::MAX,
         _ => LEAVING,
     }
 }
@@ -166,12 +156,6 @@ async fn end_of(stream_guard: &mut Option<StreamGuard>) -> EndReason {
     match stream_guard {
         Some(stream_guard) => stream_guard.ended().await,
         None => std::future::pending().await,
-    }
-}
-
-impl fmt::Debug for Lifeline {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Lifeline").field("guard", &self.guard).finish_non_exhaustive()
     }
 }
 
@@ -223,13 +207,13 @@ impl TunnelState {
     }
 
     /// How a tunnel ended whose bytes were moved to their end, or as far as they went.
-    fn end_of_copy(&self, whole: bool) -> End {
+    fn end_of_copy(&self, whole: bool) -> AnswerEnd {
         if whole {
-            End::Done
+            AnswerEnd::Done
         } else if self.client_failed.load(Ordering::Relaxed) {
-            End::ClientGone
+            AnswerEnd::ClientGone
         } else {
-            End::UpstreamCut
+            AnswerEnd::UpstreamCut
         }
     }
 

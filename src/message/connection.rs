@@ -1,0 +1,48 @@
+//! A client's connection, as far as its requests depend on it.
+
+use std::any::Any;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use crate::drain::Guard;
+
+/// The connection that a request came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// The listener's address.
+    pub local: SocketAddr,
+    /// Whether it speaks HTTP in the clear on a port of HTTPS.
+    pub in_the_clear: bool,
+}
+
+/// `Connection: close`
+pub const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+/// Says, as a request extension, that the request line held a `#`.
+///
+/// `http::Uri` cuts a fragment off without a trace, so only the edge, which sees the bytes, can
+/// tell.
+#[derive(Clone, Copy, Debug)]
+pub struct FragmentSeen;
+
+/// Lets a tunnel outlive its HTTP connection, as long as the gateway is not told to stop.
+///
+/// The edge adds it, as an extension, to requests that ask for an upgrade.
+#[derive(Clone)]
+pub struct Lifeline {
+    /// Says when to stop, and is waited for.
+    pub guard: Guard,
+    /// What the connection holds: its permit among `max_connections`.
+    pub hold: Arc<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Lifeline {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Lifeline").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}
