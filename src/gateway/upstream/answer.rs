@@ -85,10 +85,10 @@ pub(crate) struct Exchange {
 impl Answer {
     /// Begins to read a body.
     pub(crate) fn new(exchange: Exchange, upload: Option<Arc<Upload>>) -> Self {
-        let is_over = exchange.link.is_over();
+        let is_over = exchange.link.body().is_over();
         let mut answer = Self {
             first: None,
-            left: exchange.link.left(),
+            left: exchange.link.body().left(),
             idle: exchange.upstream.idle_timeout(),
             exchange_state: ExchangeState::Own(exchange),
             upload,

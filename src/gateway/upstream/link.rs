@@ -180,14 +180,9 @@ impl Link {
         }
     }
 
-    /// Whether nothing of the answer's body is to come.
-    pub(super) const fn is_over(&self) -> bool {
-        self.body.is_over()
-    }
-
-    /// How many bytes of the answer's body are to come, where that is known.
-    pub(super) const fn left(&self) -> Option<u64> {
-        self.body.left()
+    /// The answer's body, as far as it has come.
+    pub(super) const fn body(&self) -> &Decoder {
+        &self.body
     }
 
     /// Goes on with the request. What happens meanwhile shows in the answer.
