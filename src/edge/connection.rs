@@ -29,7 +29,7 @@ use crate::edge::socket::Socket;
 use crate::edge::tcp::Tcp;
 use crate::gateway::reply_body::ReplyBody;
 use crate::message::connection::{CLOSE, Connection, FragmentSeen, Lifeline};
-use crate::message::request_body::{RequestBody, TrailersSeen};
+use crate::message::request_body::{Expectation, RequestBody, TrailersSeen};
 use crate::telemetry::metric;
 
 /// A connection that was just accepted.
@@ -160,8 +160,12 @@ where
     }
     let chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let trailers = chunked.then(TrailersSeen::default);
-    let is_held_back = http2 && request.headers().contains_key(EXPECT);
-    let request = request.map(|body| RequestBody::new(body, trailers.clone(), is_held_back));
+    let expectation = match (request.headers().contains_key(EXPECT), http2) {
+        (false, _) => Expectation::None,
+        (true, false) => Expectation::AtFirstPoll,
+        (true, true) => Expectation::NeverMet,
+    };
+    let request = request.map(|body| RequestBody::new(body, trailers.clone(), expectation));
     // hyper moves what it is given several times (HTTP/2: into a task of its own), so it gets a
     // pointer and not the whole walk.
     let reply = Box::pin(handler(request, connection));

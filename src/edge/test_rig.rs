@@ -265,14 +265,13 @@ async fn handle(
     limits: LimitsConfig,
 ) -> Response<ReplyBody> {
     let version = request.version();
-    let expects = request.headers().contains_key("expect");
     if let Err(rejection) = framing::check(&request, &limits) {
-        return settle(render(&rejection), request.into_body(), version, expects);
+        return settle(render(&rejection), request.into_body(), version);
     }
     match request.uri().path() {
         "/refuse" => {
             let rejection = Rejection::new(crate::operation::ErrorCode::MissingToken, "no token");
-            settle(render(&rejection), request.into_body(), version, expects)
+            settle(render(&rejection), request.into_body(), version)
         }
         "/whole" => {
             let mut body = request.into_body();
@@ -280,7 +279,7 @@ async fn handle(
                 Ok(bytes) => Response::new(ReplyBody::full(bytes.len().to_string().into())),
                 Err(rejection) => render(&rejection),
             };
-            settle(reply, body, version, false)
+            settle(reply, body, version)
         }
         _ => {
             let (mut parts, body) = request.into_parts();
@@ -295,7 +294,7 @@ async fn handle(
                 Err(failed) => {
                     let reply = render(&failed.rejection);
                     match failed.body {
-                        Some(body) => settle(reply, body, version, expects && failed.untouched),
+                        Some(body) => settle(reply, body, version),
                         None => reply,
                     }
                 }

@@ -15,7 +15,6 @@ use crate::contract::ReplyContext;
 use crate::gateway::headers::forwarded::REQUEST_ID;
 use crate::gateway::request::client_address::Client;
 use crate::gateway::request::framing;
-use crate::message::request_body::RequestBody;
 use crate::operation::UserId;
 use crate::token::Verified;
 
@@ -36,8 +35,6 @@ pub(crate) struct Context {
     pub(crate) target: PathAndQuery,
     /// HTTP version.
     pub(crate) version: Version,
-    /// Whether the client said that it waits for `100 Continue`.
-    pub(crate) expects_continue: bool,
     authority: Option<Authority>,
     host: Option<HeaderValue>,
 }
@@ -45,15 +42,6 @@ pub(crate) struct Context {
 /// The id of a request: visible ASCII, in one piece that client, backend and log share.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(HeaderValue);
-
-/// What has not been read of a request's body.
-#[derive(Debug)]
-pub(crate) struct Unread {
-    /// The body, unless somebody took it over or read it to its end.
-    pub(crate) body: Option<RequestBody>,
-    /// Whether nobody has polled it: hyper says `100 Continue` when somebody does.
-    pub(crate) untouched: bool,
-}
 
 /// Who asked, as far as it was proven.
 #[derive(Clone, Debug)]
@@ -97,7 +85,6 @@ impl Context {
             method: parts.method.clone(),
             target: parts.uri.path_and_query().cloned().unwrap_or_else(root),
             version: parts.version,
-            expects_continue: parts.headers.contains_key(header::EXPECT),
             authority: parts.uri.authority().cloned(),
             host: parts.headers.get(header::HOST).cloned(),
         }
@@ -113,13 +100,6 @@ impl Context {
     pub(crate) fn reply(&self, same_site: SameSite) -> ReplyContext<'_> {
         let host = framing::split_authority(self.authority()).map_or("", |(host, _)| host);
         ReplyContext { now: self.now.wall, request_id: self.request_id.as_str(), host, same_site }
-    }
-}
-
-impl Unread {
-    /// A body as it came.
-    pub(crate) const fn new(body: RequestBody) -> Self {
-        Self { body: Some(body), untouched: true }
     }
 }
 

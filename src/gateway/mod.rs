@@ -41,7 +41,7 @@ use crate::message::connection::Connection;
 use crate::message::request_body::RequestBody;
 use crate::operation::{ErrorCode, Rejection};
 
-use context::{Context, RequestIds, Unread};
+use context::{Context, RequestIds};
 use headers::forwarded::REQUEST_ID;
 use log::meter::Meter;
 use log::writer::AccessLog;
@@ -109,7 +109,7 @@ impl Gateway {
         let mut open = OpenRequest::new(Arc::clone(&self), context, meter);
         let OpenRequest { context, record, .. } = &mut *open;
         let context = &*context;
-        let mut unread = Unread::new(body);
+        let mut body = Some(body);
         let cors = site.and_then(|site| site.cors.as_ref());
         let marks = cors.map(|cors| cors.marks(&parts.headers));
 
@@ -121,7 +121,7 @@ impl Gateway {
                 let scope = RequestScope { gateway: &self, snapshot: &snapshot, site, context };
                 // Boxed, so that a connection without a request holds no room for one; and before
                 // it is wrapped, because each wrapper would move all of it.
-                let walk = Box::pin(scope.walk(&mut parts, &mut unread, record));
+                let walk = Box::pin(scope.walk(&mut parts, &mut body, record));
                 caught(walk).await.map_err(|refused| {
                     endpoint = refused.endpoint;
                     Refusal::Walk(refused.rejection)
@@ -132,9 +132,8 @@ impl Gateway {
             Ok(response) => (response, None),
             Err(refusal) => (refuse(&refusal, site, context, endpoint), Some(refusal)),
         };
-        if let Some(body) = unread.body.filter(|body| !body.is_end_stream()) {
-            let waits = context.expects_continue && unread.untouched;
-            response = reply_body::settle(response, body, context.version, waits);
+        if let Some(body) = body {
+            response = reply_body::settle(response, body, context.version);
         }
         if let Some(marks) = marks {
             marks.write(response.headers_mut());

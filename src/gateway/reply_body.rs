@@ -213,28 +213,23 @@ impl Body for ReplyBody {
 /// Settles what is left of a request body that the answer did not wait for ("Early answers" in
 /// ARCHITECTURE.md): it is drained in the background, within bounds, once the head is written;
 /// or the answer says that the connection ends.
-///
-/// `expects_continue` is whether the request had an `Expect: 100-continue`.
 pub(crate) fn settle(
     mut response: Response<ReplyBody>,
     mut body: RequestBody,
     version: Version,
-    expects_continue: bool,
 ) -> Response<ReplyBody> {
     if body.is_end_stream() {
         return response;
     }
-    let http2 = version == Version::HTTP_2;
-    // hyper answers `100 Continue` when an HTTP/1.1 body is polled before the head is written,
-    // so a body that was not asked for yet must not be looked at.
-    let asked_for = http2 || !expects_continue;
-    if asked_for && has_come_whole(&mut body) {
+    // hyper answers `100 Continue` when such a body is polled before the head is written.
+    let is_coming = !body.awaits_continue();
+    if is_coming && has_come_whole(&mut body) {
         return response;
     }
-    if !http2 {
+    if version != Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, CLOSE);
     }
-    if asked_for {
+    if is_coming {
         response.body_mut().rest = Some(Rest(Source::Unread(body)));
     }
     response

@@ -11,16 +11,16 @@ use crate::contract::Endpoint;
 use crate::gateway::access::authenticate::presents_token;
 use crate::gateway::access::authorize::authorize;
 use crate::gateway::access::cors;
-use crate::gateway::context::Unread;
 use crate::gateway::endpoint::serve;
 use crate::gateway::headers::redirects::Redirects;
 use crate::gateway::open_request::RequestRecord;
-use crate::gateway::proxy::forward::{Unforwarded, forward};
+use crate::gateway::proxy::forward::forward;
 use crate::gateway::proxy::plan::Plan;
 use crate::gateway::reply;
 use crate::gateway::reply_body::ReplyBody;
 use crate::gateway::scope::RequestScope;
 use crate::gateway::site::{Destination, Route};
+use crate::message::request_body::RequestBody;
 use crate::operation::{ErrorCode, Rejection};
 use crate::path::canonical::Canonical;
 use crate::token::Verified;
@@ -41,14 +41,14 @@ impl From<Rejection> for Refused<'_> {
 }
 
 impl<'a> RequestScope<'a> {
-    /// Answers the request. What is left in `unread` is to be settled.
+    /// Answers the request. What is left of `body` is to be settled.
     ///
     /// # Errors
     /// Every refusal, of whatever step.
     pub(crate) async fn walk(
         self,
         parts: &mut Parts,
-        unread: &mut Unread,
+        body: &mut Option<RequestBody>,
         record: &mut RequestRecord,
     ) -> Result<Response<ReplyBody>, Refused<'a>> {
         let method = &self.context.method;
@@ -64,7 +64,7 @@ impl<'a> RequestScope<'a> {
             Destination::Endpoint(endpoint, meter) => {
                 record.meter = Arc::clone(meter);
                 // Boxed, so that a request that is forwarded need not hold room for it.
-                let serving = serve::serve(self, endpoint, &path, parts, unread, record);
+                let serving = serve::serve(self, endpoint, &path, parts, body, record);
                 match Box::pin(serving).await {
                     Ok(answer) => Ok(reply(answer, method)),
                     Err(rejection) => Err(Refused { rejection, endpoint: Some(endpoint) }),
@@ -80,7 +80,7 @@ impl<'a> RequestScope<'a> {
                 authorize(rules, verified.map(|verified| &verified.principal))?;
                 let plan = self.plan(route, &path, verified, &parts.headers)?;
                 // Boxed, so that a request that is refused need not hold room for it.
-                Ok(Box::pin(self.proxy(route, plan, parts, unread, record)).await?)
+                Ok(Box::pin(self.proxy(route, plan, parts, body, record)).await?)
             }
         }
     }
@@ -138,14 +138,14 @@ impl<'a> RequestScope<'a> {
         route: &'a Route,
         plan: Plan<'_>,
         parts: &mut Parts,
-        unread: &mut Unread,
+        body: &mut Option<RequestBody>,
         record: &mut RequestRecord,
     ) -> Result<Response<ReplyBody>, Rejection> {
-        let Some(body) = unread.body.take() else {
+        let Some(whole) = body.take() else {
             return Err(Rejection::internal("the body was taken before"));
         };
         record.upstream = Some(Arc::clone(&route.upstream));
-        match forward(parts, body, &plan, &mut record.sent).await {
+        match forward(parts, whole, &plan, &mut record.sent).await {
             Ok(forwarded) => {
                 record.upstream_time = Some(forwarded.upstream_time);
                 let mut response = forwarded.response;
@@ -161,9 +161,9 @@ impl<'a> RequestScope<'a> {
                 }
                 Ok(response)
             }
-            Err(Unforwarded { rejection, body, untouched }) => {
-                *unread = Unread { body, untouched };
-                Err(rejection)
+            Err(unforwarded) => {
+                *body = unforwarded.body;
+                Err(unforwarded.rejection)
             }
         }
     }

@@ -26,7 +26,18 @@ use crate::operation::{ErrorCode, Problem, ProblemKind, Rejection};
 pub struct RequestBody {
     incoming: Incoming,
     trailers: Option<TrailersSeen>,
-    is_held_back: bool,
+    expectation: Expectation,
+}
+
+/// The `100 Continue` that a client may wait for before it sends a body (RFC 9110 §10.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// It waits for none, or was sent it.
+    None,
+    /// hyper sends it over HTTP/1.1 once the body is polled.
+    AtFirstPoll,
+    /// hyper does not send it over HTTP/2.
+    NeverMet,
 }
 
 /// Whether a body was found to have trailers.
@@ -46,20 +57,23 @@ pub(crate) enum BodyFault {
 
 impl RequestBody {
     /// Wraps a body; its trailers are noted where somebody wants to know of them.
-    ///
-    /// `is_held_back`: the client waits for a `100 Continue` that it will not be sent.
     #[must_use]
     pub const fn new(
         incoming: Incoming,
         trailers: Option<TrailersSeen>,
-        is_held_back: bool,
+        expectation: Expectation,
     ) -> Self {
-        Self { incoming, trailers, is_held_back }
+        Self { incoming, trailers, expectation }
     }
 
-    /// Whether its client may wait in vain to be asked for it.
-    pub(crate) const fn is_held_back(&self) -> bool {
-        self.is_held_back
+    /// Whether its client may wait in vain for `100 Continue`.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.expectation == Expectation::NeverMet
+    }
+
+    /// Whether polling it would have `100 Continue` sent.
+    pub(crate) fn awaits_continue(&self) -> bool {
+        self.expectation == Expectation::AtFirstPoll
     }
 
     /// Reads the next part.
@@ -67,6 +81,9 @@ impl RequestBody {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<hyper::Result<Bytes>>> {
+        if self.awaits_continue() {
+            self.expectation = Expectation::None;
+        }
         Pin::new(&mut self.incoming).poll_frame(context).map(|frame| {
             match frame?.map(|frame| frame.into_data()) {
                 Ok(Ok(data)) => Some(Ok(data)),

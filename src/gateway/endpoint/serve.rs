@@ -7,12 +7,12 @@ use http::{HeaderMap, Response, header};
 use crate::config::RouteAuth;
 use crate::contract::{Endpoint, EndpointRequest};
 use crate::gateway::access::origin;
-use crate::gateway::context::{Unread, Who};
+use crate::gateway::context::Who;
 use crate::gateway::endpoint::audit::Audited;
 use crate::gateway::open_request::RequestRecord;
 use crate::gateway::scope::RequestScope;
 use crate::gateway::site;
-use crate::message::request_body::read_input;
+use crate::message::request_body::{RequestBody, read_input};
 use crate::operation::{Caller, Outcome, Rejection, UserView};
 use crate::path::canonical::Canonical;
 
@@ -31,7 +31,7 @@ pub(crate) async fn serve(
     endpoint: &Endpoint,
     path: &Canonical<'_>,
     parts: &Parts,
-    unread: &mut Unread,
+    body: &mut Option<RequestBody>,
     record: &mut RequestRecord,
 ) -> Result<Response<Bytes>, Rejection> {
     if endpoint.reads_cookie() {
@@ -46,12 +46,11 @@ pub(crate) async fn serve(
     } else {
         None
     };
-    unread.untouched = false;
-    let bytes = match &mut unread.body {
+    let bytes = match body {
         Some(body) => read_input(body, &scope.snapshot.config.limits).await?,
         None => return Err(Rejection::internal("the body was taken before")),
     };
-    unread.body = None;
+    *body = None;
     record.received = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let request = EndpointRequest {
         headers: &parts.headers,

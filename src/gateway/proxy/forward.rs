@@ -40,8 +40,6 @@ pub(crate) struct Unforwarded {
     pub(crate) rejection: Rejection,
     /// What was not read of the body: to be given to [`crate::gateway::reply_body::settle`].
     pub(crate) body: Option<RequestBody>,
-    /// Whether the client still waits to be told to send the body, if it said that it would.
-    pub(crate) untouched: bool,
 }
 
 /// A request that its upstream has room for.
@@ -108,7 +106,7 @@ async fn admit(
     record: &mut Sent,
 ) -> Result<Admitted, Unforwarded> {
     let upstream = plan.upstream;
-    let refused = |rejection, body| Unforwarded { rejection, body, untouched: true };
+    let refused = |rejection, body| Unforwarded { rejection, body };
     if body.size_hint().lower() > plan.most_body.0 {
         return Err(refused(BodyFault::TooLarge.rejection(), Some(body)));
     }
@@ -169,7 +167,7 @@ async fn small(
         }
         Err(failure) => {
             let rejection = refuse(plan.upstream, failure);
-            Err(Unforwarded { rejection, body: Some(body), untouched: false })
+            Err(Unforwarded { rejection, body: Some(body) })
         }
     }
 }
@@ -180,9 +178,8 @@ fn refuse(upstream: &Upstream, failure: Failure) -> Rejection {
 }
 
 fn unforwarded(upstream: &Upstream, failure: Failure, upload: Option<Arc<Upload>>) -> Unforwarded {
-    let untouched = upload.as_ref().is_some_and(|upload| upload.stage().is_none());
     let body = upload.and_then(|upload| upload.take_rest());
-    Unforwarded { rejection: refuse(upstream, failure), body, untouched }
+    Unforwarded { rejection: refuse(upstream, failure), body }
 }
 
 /// Makes the client's answer of the upstream's.
