@@ -46,6 +46,7 @@ fn has_name(pair: &[u8], name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, HeaderValue};
+    use proptest::prelude::*;
 
     use super::foreign;
 
@@ -106,5 +107,43 @@ mod tests {
         let left = foreign(&headers, &["refresh".to_owned()]).unwrap();
 
         assert_eq!(left.as_bytes(), b"name=\xed\x95\x9c; b=\xff");
+    }
+
+    /// A piece of a `Cookie` line: names of ours, look-alikes, separators, and any byte.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        let pieces = ["refresh", "Refresh", "a", "=", ";", "; ", " ", "\t", "\"", ","];
+        prop_oneof![
+            6 => prop::sample::select(pieces.to_vec()).prop_map(|piece| piece.as_bytes().to_vec()),
+            1 => any::<u8>().prop_map(|byte| vec![byte]),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn all_cookies_but_the_contracts_own_pass_in_their_order(
+            lines in prop::collection::vec(prop::collection::vec(piece(), 0..12), 0..4),
+        ) {
+            let lines: Vec<HeaderValue> =
+                lines.iter().filter_map(|line| HeaderValue::from_bytes(&line.concat()).ok()).collect();
+            let mut headers = HeaderMap::new();
+            for line in &lines {
+                headers.append("cookie", line.clone());
+            }
+            let pairs = |line: &HeaderValue| {
+                let pairs = line.as_bytes().split(|byte| *byte == b';');
+                let pairs = pairs.map(|pair| pair.trim_ascii().to_vec());
+                pairs.filter(|pair| !pair.is_empty()).collect::<Vec<_>>()
+            };
+            let is_own = |pair: &Vec<u8>| {
+                let name = pair.strip_prefix(b"refresh").map(<[u8]>::trim_ascii_start);
+                name.is_some_and(|rest| rest.starts_with(b"="))
+            };
+            let expected: Vec<_> =
+                lines.iter().flat_map(pairs).filter(|pair| !is_own(pair)).collect();
+
+            let left = foreign(&headers, &["refresh".to_owned()]);
+
+            prop_assert_eq!(left.iter().flat_map(|line| pairs(line)).collect::<Vec<_>>(), expected);
+        }
     }
 }

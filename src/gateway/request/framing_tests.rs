@@ -1,6 +1,8 @@
 //! Heads with one reading, and with more.
 
-use http::{Request, Version};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderValue, Request, Version};
+use proptest::prelude::*;
 
 use super::{check, host};
 use crate::config::{ByteSize, LimitsConfig};
@@ -185,5 +187,50 @@ fn host_has_one_spelling() {
 
     for (expected, row) in rows {
         assert_eq!(host(&request(row)).as_deref(), *expected);
+    }
+}
+
+/// A field that decides how a head is read, or one that does not, mostly well-formed.
+fn field() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
+    let names = ["host", "content-length", "transfer-encoding", "expect", "cookie", "x"];
+    let values =
+        ["a", "A:443", "[::1]", "b, a", "2", "+2", "chunked", "gzip, chunked", "100-continue", ""];
+    let value = prop_oneof![
+        4 => prop::sample::select(values.to_vec()).prop_map(|value| value.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..8),
+    ];
+    (prop::sample::select(names.to_vec()), value)
+}
+
+proptest! {
+    #[test]
+    fn a_head_that_passes_has_one_reading_in_any_order(
+        version in prop::sample::select(vec![Version::HTTP_10, H1, H2]),
+        target in prop::sample::select(vec!["/", "/a?b", "*", "https://a/", "http://A:443/", "a:1"]),
+        fields in prop::collection::vec(field(), 0..6),
+    ) {
+        let head = |fields: &mut dyn Iterator<Item = &(&'static str, Vec<u8>)>| {
+            let mut builder = Request::builder().version(version).uri(target);
+            for (name, value) in fields {
+                if let Ok(value) = HeaderValue::from_bytes(value) {
+                    builder = builder.header(*name, value);
+                }
+            }
+            builder.body(()).unwrap()
+        };
+        let (there, back) = (head(&mut fields.iter()), head(&mut fields.iter().rev()));
+
+        let passes = check(&there, &LimitsConfig::default()).is_ok();
+
+        prop_assert_eq!(passes, check(&back, &LimitsConfig::default()).is_ok());
+        if passes {
+            let lines = |name| there.headers().get_all(name).iter();
+            prop_assert_eq!(host(&there), host(&back));
+            prop_assert!(lines(HOST).count() <= 1);
+            prop_assert!(lines(TRANSFER_ENCODING).count() <= 1);
+            let mut lengths = lines(CONTENT_LENGTH);
+            let first = lengths.next();
+            prop_assert!(lengths.all(|length| Some(length) == first));
+        }
     }
 }

@@ -1,11 +1,11 @@
-//! Any one byte changed, put in or taken out makes a good token a bad one.
+//! Tokens with any one character changed, claims of any JSON, and no tokens at all.
 
 use proptest::prelude::Strategy;
 use proptest::sample::{Index, select};
 use proptest::{prop_oneof, proptest};
 
 use crate::config::Algorithm;
-use crate::token::tests::forge::{FAMILIES, NOW, forge};
+use crate::token::tests::forge::{FAMILIES, ISSUER, NOW, claims, forge};
 
 #[derive(Clone, Debug)]
 enum Change {
@@ -50,6 +50,21 @@ proptest! {
         let result = forge.tokens.verify(&changed, NOW);
 
         proptest::prop_assert!(changed == good || result.is_err(), "{} passed", changed);
+    }
+
+    #[test]
+    fn signed_claims_of_any_json_are_refused_or_read_as_others_read_them(
+        name in select(vec!["iss", "aud", "sub", "jti", "sid", "gen", "iat", "exp", "roles", "x"]),
+        text in "([\\[{]{0,20}|(\"[a-z\\\\u0-9]{0,8}\"[:,]?|-?[0-9.e]{1,20},?|null|[\\[\\]{},]){0,4})",
+    ) {
+        let forge = forge(Algorithm::Hs256);
+        let claims = claims(&[(name, &text)]);
+
+        if let Ok(verified) = forge.tokens.verify(&forge.sign(forge.header(), &claims), NOW) {
+            let read: serde_json::Value = serde_json::from_str(&claims).unwrap();
+            proptest::prop_assert_eq!(&read["iss"], ISSUER);
+            proptest::prop_assert_eq!(&read["sub"], verified.principal.subject.as_str());
+        }
     }
 
     #[test]
