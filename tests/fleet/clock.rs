@@ -9,9 +9,9 @@ use std::time::Duration;
 use crate::driver::{A, B, Fleet, Logout, Session};
 use crate::harness::eventually;
 use crate::history::{What, now};
+use crate::ld_preload::library;
 use crate::link::Mode;
 use crate::node::Terms;
-use crate::preload::library;
 use crate::redis::RedisServer;
 
 /// Adds what a file says to the wall clock. The kernel's own page, that everybody reads the clocks

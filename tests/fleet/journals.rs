@@ -4,8 +4,8 @@ use tokio::process::Command;
 
 use crate::driver::{A, B, Fleet, Logout, Session};
 use crate::harness::{eventually, munjigi};
+use crate::ld_preload::library;
 use crate::node::Terms;
-use crate::preload::library;
 
 /// Sessions that only gateway A's own file knows to be logged out, in this order: gateway B was away,
 /// Redis has lost all it had, and nothing runs.

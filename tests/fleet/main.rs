@@ -20,10 +20,10 @@ mod backend;
 mod checker;
 mod driver;
 mod history;
+mod ld_preload;
 #[path = "../support/link.rs"]
 mod link;
 mod node;
-mod preload;
 mod random;
 #[path = "../support/redis.rs"]
 #[expect(dead_code, reason = "sentinels and clusters are tested elsewhere")]
@@ -38,9 +38,9 @@ mod kills;
 mod memory;
 mod partitions;
 mod propagation;
-mod quiet;
+mod redis_load;
 mod refreshes;
 mod soak;
-mod split;
+mod split_brain;
 mod starvation;
 mod tampering;

@@ -11,7 +11,7 @@ use crate::partitions::{HASTY, PATIENT};
 use crate::propagation::Delays;
 use crate::random::{Random, seed};
 use crate::replica::Replica;
-use crate::split::{Loser, split};
+use crate::split_brain::{Loser, split};
 use crate::{clock, journals, partitions, refreshes, starvation};
 
 /// How much of everything is done.

@@ -2,7 +2,7 @@
 
 use crate::gateway::{Feed, Gateway};
 use crate::redis::Redis;
-use crate::set::Set;
+use crate::revoked::RevokedSet;
 use crate::step::What;
 use crate::walk::Walk;
 
@@ -10,11 +10,12 @@ impl Walk<'_> {
     /// `kill -9` and start of a gateway, and its link to Redis.
     pub(crate) fn faults(&mut self) {
         let gateway = *self.gateway();
-        let product = *self.product;
+        let safeguards = *self.safeguards;
         let may_fail = self.before.left.faults > 0;
         if !gateway.is_up {
             self.does(What::Start, |_, own| {
-                let newest = if product.recalls_newest { own.file.list } else { Set::NONE };
+                let newest =
+                    if safeguards.recalls_newest { own.file.list } else { RevokedSet::NONE };
                 let started = Gateway::from_file(own.file, newest);
                 let acknowledged = own.acknowledged;
                 *own = Gateway { is_late: true, is_linked: own.is_linked, acknowledged, ..started };
@@ -22,7 +23,7 @@ impl Walk<'_> {
         } else if may_fail {
             self.does(What::Kill, |fleet, own| {
                 fleet.left.faults -= 1;
-                let gone = Gateway::from_file(own.file, Set::NONE);
+                let gone = Gateway::from_file(own.file, RevokedSet::NONE);
                 let acknowledged = own.acknowledged;
                 *own = Gateway { is_up: false, is_linked: own.is_linked, acknowledged, ..gone };
             });

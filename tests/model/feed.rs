@@ -2,14 +2,14 @@
 
 use crate::gateway::{Feed, Gateway};
 use crate::redis::Lineage;
-use crate::set::Set;
+use crate::revoked::RevokedSet;
 use crate::step::What;
 use crate::walk::Walk;
 
 impl Walk<'_> {
-    /// `store/redis/feed/mod.rs` and `journal/refill.rs`.
+    /// `store/redis/revocations/feed/mod.rs` and `journal/refill.rs`.
     pub(crate) fn feed(&mut self) {
-        let product = *self.product;
+        let safeguards = *self.safeguards;
         let gateway = *self.gateway();
         if !gateway.relay.is_settled && self.others_had_their_time() {
             self.does(What::Settle, |_, own| own.relay.is_settled = true);
@@ -19,7 +19,7 @@ impl Walk<'_> {
         }
         if gateway.relay.first {
             self.does(What::PutBackNewest, |fleet, own| {
-                if product.refills {
+                if safeguards.refills {
                     fleet.redis.append(own.recent);
                 }
                 own.relay.first = false;
@@ -30,10 +30,10 @@ impl Walk<'_> {
             });
         } else if let Some(lineage) = gateway.relay.rest {
             self.does(What::PutBackRest, |fleet, own| {
-                if product.refills {
+                if safeguards.refills {
                     fleet.redis.append(own.list);
                 }
-                if own.relay.is_settled || !product.knows_when_settled {
+                if own.relay.is_settled || !safeguards.knows_when_settled {
                     own.relay.rest = None;
                     own.lineage = Some(lineage);
                     own.file.lineage = own.lineage;
@@ -44,8 +44,8 @@ impl Walk<'_> {
             Feed::Off => self.attach(),
             Feed::Attached { generation, asked } => self.does(What::ReadSet, |fleet, own| {
                 let data = &fleet.redis.data;
-                if !product.unites {
-                    own.list = Set::NONE;
+                if !safeguards.unites {
+                    own.list = RevokedSet::NONE;
                 }
                 own.list = own.list.and(data.set);
                 own.refused = own.refused.and(own.list);
@@ -77,12 +77,12 @@ impl Walk<'_> {
     }
 
     fn attach(&mut self) {
-        let product = *self.product;
+        let safeguards = *self.safeguards;
         let asked = self.before.within_reach();
         self.does(What::Attach, |fleet, own| {
             let (generation, newest) = fleet.redis.beat();
             let contradicts = |known: (u8, u8)| known.0 != generation || known.1 > newest;
-            if product.compares_positions && own.position.is_some_and(contradicts) {
+            if safeguards.compares_positions && own.position.is_some_and(contradicts) {
                 own.position = None;
                 own.is_contradicted = true;
             }
@@ -94,27 +94,27 @@ impl Walk<'_> {
             // That it takes its time with nothing to put back is seen only where that delays
             // nothing.
             own.relay.first =
-                !own.recent.minus(fleet.redis.data.set).is_empty() || !product.asks_when_settled;
+                !own.recent.minus(fleet.redis.data.set).is_empty() || !safeguards.asks_when_settled;
             own.is_late &= own.relay.first;
             if is_changed {
                 own.lineage = had_any.then_some(Lineage::UNKNOWN);
                 own.file.lineage = own.lineage;
-                own.relay.is_settled &= !(had_any && product.settles);
+                own.relay.is_settled &= !(had_any && safeguards.settles);
                 own.relay.rest = Some(lineage);
             }
-            let may_count = own.relay.is_settled || !product.asks_when_settled;
-            let asked = (may_count && !product.asks_after_set).then_some(asked);
+            let may_count = own.relay.is_settled || !safeguards.asks_when_settled;
+            let asked = (may_count && !safeguards.asks_after_set).then_some(asked);
             own.feed = Feed::Attached { generation, asked };
         });
     }
 
-    fn follow(&mut self, asked: Option<(Set, u8)>) {
-        let product = *self.product;
+    fn follow(&mut self, asked: Option<(RevokedSet, u8)>) {
+        let safeguards = *self.safeguards;
         let data = self.before.redis.data;
         let (generation, number) = self.gateway().position.unwrap_or_default();
         if let Some(entry) = data.after(number) {
             self.does(What::ReadLog, |_, own| {
-                own.learn(Set::of(entry));
+                own.learn(RevokedSet::of(entry));
                 own.position = Some((generation, number + 1));
             });
         }
@@ -129,23 +129,23 @@ impl Walk<'_> {
         // A beat that tells nothing new changes nothing.
         let contact = self.gateway().contact;
         let tells_more = contact.is_none_or(|held| !reach.minus(held).is_empty())
-            || !product.dates_contact_by_question;
+            || !safeguards.dates_contact_by_question;
         match asked {
             None => self.does(What::Beat, |fleet, own| {
                 let (found, newest) = fleet.redis.beat();
-                if product.compares_positions && (found != generation || number > newest) {
+                if safeguards.compares_positions && (found != generation || number > newest) {
                     off(own, true);
                 } else if tells_more
-                    && (own.relay.is_settled || own.relay.first && !product.asks_when_settled)
+                    && (own.relay.is_settled || own.relay.first && !safeguards.asks_when_settled)
                 {
                     own.feed = Feed::Following { asked: Some((reach, newest)) };
                 }
             }),
             Some((asked, newest)) => {
-                let asked = if product.dates_contact_by_question { asked } else { reach };
-                if number >= newest || !product.catches_up {
+                let asked = if safeguards.dates_contact_by_question { asked } else { reach };
+                if number >= newest || !safeguards.catches_up {
                     self.does(What::Contact, |fleet, own| {
-                        if product.compares_after_reading && fleet.redis.beat().0 != generation {
+                        if safeguards.compares_after_reading && fleet.redis.beat().0 != generation {
                             off(own, true);
                             return;
                         }
@@ -163,7 +163,7 @@ impl Walk<'_> {
 /// Takes a contact in (`refill.rs`, `take`): what it vouches for comes on top of what came before.
 ///
 /// It is written behind all that it vouches for; that it is written at once is the worst case.
-fn count(own: &mut Gateway, asked: Set) {
+fn count(own: &mut Gateway, asked: RevokedSet) {
     if own.relay.first {
         own.relay.held = Some(asked);
     } else if own.relay.is_settled {

@@ -1,9 +1,9 @@
 //! Two gateways on one Redis, at one moment.
 
 use crate::gateway::{Feed, Gateway};
-use crate::product::Product;
 use crate::redis::Redis;
-use crate::set::Set;
+use crate::revoked::RevokedSet;
+use crate::safeguards::Safeguards;
 use crate::step::Step;
 use crate::walk::Walk;
 
@@ -13,7 +13,7 @@ pub(crate) struct Fleet {
     pub redis: Redis,
     pub gateways: [Gateway; 2],
     /// What any gateway has told a client to be revoked.
-    pub acknowledged: Set,
+    pub acknowledged: RevokedSet,
     /// The successor that was answered for each refresh token.
     pub successors: [Option<u8>; TOKENS],
     /// Redis lost a rotation (security.md, 9): then there may be two.
@@ -43,7 +43,7 @@ impl Fleet {
         Self {
             redis,
             gateways: [Gateway::following(redis.lineage()); 2],
-            acknowledged: Set::NONE,
+            acknowledged: RevokedSet::NONE,
             successors: [None; TOKENS],
             is_rotation_lost: false,
             left,
@@ -74,7 +74,7 @@ impl Fleet {
                 && own.lineage == Some(self.redis.lineage())
                 && !own.relay.first
             {
-                own.recent = Set::NONE;
+                own.recent = RevokedSet::NONE;
             }
             let data = &self.redis.data;
             let is_behind = |at: (u8, u8)| at.0 == data.generation && at.1 <= data.newest();
@@ -88,10 +88,10 @@ impl Fleet {
     }
 
     /// Every step that can be taken now.
-    pub(crate) fn steps(&self, product: &Product) -> Vec<Step> {
+    pub(crate) fn steps(&self, safeguards: &Safeguards) -> Vec<Step> {
         let mut steps = Vec::new();
         for who in 0..self.gateways.len() {
-            let mut walk = Walk { before: self, product, who, steps: &mut steps };
+            let mut walk = Walk { before: self, safeguards, who, steps: &mut steps };
             walk.faults();
             if self.gateways[who].is_up {
                 walk.revoking();
@@ -100,14 +100,14 @@ impl Fleet {
                 walk.feed();
             }
         }
-        let mut walk = Walk { before: self, product, who: 0, steps: &mut steps };
+        let mut walk = Walk { before: self, safeguards, who: 0, steps: &mut steps };
         walk.losses();
         steps
     }
 
     /// What is acknowledged, but for what Redis has lost and no gateway that is there knows:
     /// nobody can tell of that until one of those that know is back.
-    pub(crate) fn within_reach(&self) -> Set {
+    pub(crate) fn within_reach(&self) -> RevokedSet {
         let there = self.gateways.iter().filter(|one| one.is_up && one.is_linked && !one.is_late);
         let known = there.fold(self.redis.data.set, |known, one| known.and(one.list));
         self.acknowledged.both(known)

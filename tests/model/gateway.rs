@@ -1,7 +1,7 @@
 //! One gateway: its list, its file, its feed, and what it is asked at the moment.
 
 use crate::redis::{Lineage, Redis};
-use crate::set::{Revoked, Set};
+use crate::revoked::{Revoked, RevokedSet};
 
 /// What a gateway has in memory, and what is in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -11,9 +11,9 @@ pub(crate) struct Gateway {
     pub is_linked: bool,
     /// It was down or cut off, and has not met Redis since.
     pub is_late: bool,
-    pub list: Set,
-    /// What it puts back first (`journal/image.rs`, `newest`): at least the newest of its own.
-    pub recent: Set,
+    pub list: RevokedSet,
+    /// What it puts back first (`journal/state.rs`, `newest`): at least the newest of its own.
+    pub recent: RevokedSet,
     pub contact: Contact,
     /// The Redis that was given everything (`Image::lineage`).
     pub lineage: Option<Lineage>,
@@ -28,28 +28,28 @@ pub(crate) struct Gateway {
     /// The refresh tokens whose access tokens it has seen in this process (`auth/seen_sessions.rs`).
     pub seen: u8,
     /// What it has told a client to be revoked.
-    pub acknowledged: Set,
+    pub acknowledged: RevokedSet,
     /// What it has told a client to be not, in this process.
-    pub declined: Set,
+    pub declined: RevokedSet,
     /// What it has refused, in this process or since it was in its file.
-    pub refused: Set,
+    pub refused: RevokedSet,
 }
 
 /// The last contact that counts: what had been acknowledged when it was asked for.
 ///
 /// Hence no clock: a gateway without the revocation whose contact is older than the
 /// acknowledgement goes stale in time, one whose contact is younger never does.
-pub(crate) type Contact = Option<Set>;
+pub(crate) type Contact = Option<RevokedSet>;
 
 /// What survives the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct File {
-    pub list: Set,
+    pub list: RevokedSet,
     pub contact: Contact,
     pub lineage: Option<Lineage>,
 }
 
-/// Where a round of the feed is (`store/redis/feed/mod.rs`).
+/// Where a round of the feed is (`store/redis/revocations/feed/mod.rs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Feed {
     Off,
@@ -60,7 +60,7 @@ pub(crate) enum Feed {
     },
     /// The log is followed; a heartbeat was answered with this newest number.
     Following {
-        asked: Option<(Set, u8)>,
+        asked: Option<(RevokedSet, u8)>,
     },
 }
 
@@ -117,14 +117,18 @@ pub(crate) enum Exchange {
 impl Gateway {
     /// One that has followed a store from its beginning.
     pub(crate) fn following(lineage: Lineage) -> Self {
-        let file = File { list: Set::NONE, contact: Some(Set::NONE), lineage: Some(lineage) };
+        let file = File {
+            list: RevokedSet::NONE,
+            contact: Some(RevokedSet::NONE),
+            lineage: Some(lineage),
+        };
         let position = Some((lineage.generation, 0));
         let feed = Feed::Following { asked: None };
-        Self { is_linked: true, feed, position, ..Self::from_file(file, Set::NONE) }
+        Self { is_linked: true, feed, position, ..Self::from_file(file, RevokedSet::NONE) }
     }
 
     /// One that was just started (`journal/mod.rs`, `Journal::open`).
-    pub(crate) fn from_file(file: File, recent: Set) -> Self {
+    pub(crate) fn from_file(file: File, recent: RevokedSet) -> Self {
         Self {
             is_up: true,
             is_linked: true,
@@ -141,8 +145,8 @@ impl Gateway {
             revoking: None,
             refreshing: None,
             seen: 0,
-            acknowledged: Set::NONE,
-            declined: Set::NONE,
+            acknowledged: RevokedSet::NONE,
+            declined: RevokedSet::NONE,
             refused: file.list,
         }
     }
@@ -160,7 +164,7 @@ impl Gateway {
     }
 
     /// The list first, whoever tells it.
-    pub(crate) fn learn(&mut self, what: Set) {
+    pub(crate) fn learn(&mut self, what: RevokedSet) {
         self.list = self.list.and(what);
         self.refused = self.refused.and(what);
     }

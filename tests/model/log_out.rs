@@ -1,7 +1,7 @@
 //! Log-outs and revocations: list, then file and Redis at once, then the answer.
 
 use crate::gateway::{Revoking, Stage};
-use crate::set::{Revoked, Set};
+use crate::revoked::{Revoked, RevokedSet};
 use crate::step::What;
 use crate::walk::Walk;
 
@@ -9,13 +9,13 @@ impl Walk<'_> {
     /// `auth/operations/logout.rs`, `journal/store.rs` (`keep`, `both`), `journal/writer.rs`,
     /// `store/redis/sessions/session.rs` (`log_out`): list, then file and Redis at once, then the answer.
     pub(crate) fn revoking(&mut self) {
-        let product = *self.product;
+        let safeguards = *self.safeguards;
         let gateway = *self.gateway();
         let file_lacks = !gateway.list.minus(gateway.file.list).is_empty();
-        let late = gateway.revoking.filter(|_| !product.list_first);
-        if product.waits_for_file && (file_lacks || late.is_some()) {
+        let late = gateway.revoking.filter(|_| !safeguards.list_first);
+        if safeguards.waits_for_file && (file_lacks || late.is_some()) {
             self.does(What::WriteFile, |_, own| {
-                let asked = late.map_or(Set::NONE, |one| Set::of(one.what));
+                let asked = late.map_or(RevokedSet::NONE, |one| RevokedSet::of(one.what));
                 own.file.list = own.file.list.and(own.list).and(asked);
             });
         }
@@ -24,7 +24,7 @@ impl Walk<'_> {
             self.begin_revoking(Revoked::Token, self.before.left.revocations);
             return;
         };
-        let what = Set::of(request.what);
+        let what = RevokedSet::of(request.what);
         let has_refreshes = self.before.redis.data.session.is_some();
         let at = |stage| Some(Revoking { stage, ..request });
         if gateway.is_linked {
@@ -42,8 +42,8 @@ impl Walk<'_> {
                 (Stage::Done, _) => {}
             }
         }
-        let in_file = gateway.file.list.has(request.what) || !product.waits_for_file;
-        let in_redis = request.stage == Stage::Done || !product.waits_for_redis;
+        let in_file = gateway.file.list.has(request.what) || !safeguards.waits_for_file;
+        let in_redis = request.stage == Stage::Done || !safeguards.waits_for_redis;
         if gateway.acknowledged.has(request.what) {
             self.does(What::ListLate, |_, own| {
                 own.learn(what);
@@ -53,14 +53,14 @@ impl Walk<'_> {
             self.does(What::Acknowledge, |fleet, own| {
                 fleet.acknowledged = fleet.acknowledged.and(what);
                 own.acknowledged = own.acknowledged.and(what);
-                if product.list_first && product.waits_for_redis {
+                if safeguards.list_first && safeguards.waits_for_redis {
                     own.revoking = None;
                 }
             });
         }
         self.does(What::Decline, |_, own| {
             own.revoking = None;
-            if !product.keeps_what_failed {
+            if !safeguards.keeps_what_failed {
                 own.list = own.list.minus(what);
                 own.declined = own.declined.and(what);
             }
@@ -68,7 +68,7 @@ impl Walk<'_> {
     }
 
     fn begin_revoking(&mut self, what: Revoked, left: u8) {
-        let is_listed = self.product.list_first;
+        let is_listed = self.safeguards.list_first;
         let Some(left) = left.checked_sub(1) else { return };
         self.does(What::Revoke(what), |fleet, own| {
             match what {
@@ -76,9 +76,9 @@ impl Walk<'_> {
                 Revoked::Token => fleet.left.revocations = left,
             }
             if is_listed {
-                own.learn(Set::of(what));
+                own.learn(RevokedSet::of(what));
             }
-            own.recent = own.recent.and(Set::of(what));
+            own.recent = own.recent.and(RevokedSet::of(what));
             own.revoking = Some(Revoking { what, stage: Stage::Asked });
         });
     }

@@ -3,7 +3,7 @@
 //! [`log_out`], [`refresh`], [`feed`] and [`faults`] have the steps of the product in its order,
 //! each beside the name of the file that it mirrors; [`promise`] has the sentences of the promise;
 //! [`search`] goes through every state that the steps lead to, the nearest first, and tells the
-//! shortest way to one in which a sentence is broken. [`product`] lists what the promise hangs on:
+//! shortest way to one in which a sentence is broken. [`safeguards`] lists what the promise depends on:
 //! each is switched off in turn, and the search must see it.
 //!
 //! There is no clock. A contact is what had been acknowledged when it was asked for: a gateway that
@@ -29,20 +29,20 @@ mod feed;
 mod fleet;
 mod gateway;
 mod log_out;
-mod product;
 mod promise;
 mod redis;
 mod refresh;
+mod revoked;
+mod safeguards;
 mod search;
-mod set;
 mod step;
 mod walk;
 
 use std::time::Instant;
 
 use crate::fleet::Bounds;
-use crate::product::Product;
 use crate::promise::Promise;
+use crate::safeguards::Safeguards;
 use crate::search::explore;
 
 const NOTHING: Bounds = Bounds { log_outs: 0, revocations: 0, refreshes: 0, faults: 0, losses: 0 };
@@ -53,13 +53,13 @@ const REFRESHES: Bounds = Bounds { refreshes: 2, ..LOG_OUT };
 const THERE: Promise = Promise::ThereOrStale;
 
 /// What a gateway does wrong, how, what it is searched with, and what it breaks.
-type Row = (&'static str, fn(&mut Product), Bounds, Promise);
+type Row = (&'static str, fn(&mut Safeguards), Bounds, Promise);
 
 /// Searches all that the bounds allow; the promise must hold throughout.
 fn hold(rows: &[(&str, Bounds)]) {
     for (name, bounds) in rows {
         let begun = Instant::now();
-        let found = explore(&Product::HONEST, *bounds);
+        let found = explore(&Safeguards::HONEST, *bounds);
         if let Some((promise, way)) = found.broken {
             panic!("{name}: it does not hold that {promise}:\n{way}");
         }
@@ -145,9 +145,9 @@ fn the_search_sees_each_step_that_the_promise_hangs_on() {
         ("rotates in two steps", |it| it.rotates_at_once = false, REFRESHES, Promise::OneSuccessor),
     ];
     for (name, breaks, bounds, expected) in rows {
-        let mut product = Product::HONEST;
-        breaks(&mut product);
-        let found = explore(&product, bounds);
+        let mut safeguards = Safeguards::HONEST;
+        breaks(&mut safeguards);
+        let found = explore(&safeguards, bounds);
         let (promise, way) = found.broken.unwrap_or_else(|| panic!("{name}: not seen"));
         println!(
             "A gateway that {name}, after {} states: not that {promise}:\n{way}",

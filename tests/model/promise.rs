@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::fleet::Fleet;
-use crate::set::Set;
+use crate::revoked::RevokedSet;
 
 /// A sentence of the promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +22,12 @@ pub(crate) enum Promise {
 impl Promise {
     /// The sentence that does not hold now.
     pub(crate) fn broken_by(fleet: &Fleet) -> Option<Self> {
-        let files = fleet.gateways.iter().fold(Set::NONE, |all, one| all.and(one.file.list));
+        let files = fleet.gateways.iter().fold(RevokedSet::NONE, |all, one| all.and(one.file.list));
         if !fleet.acknowledged.minus(files.and(fleet.redis.data.set)).is_empty() {
             return Some(Self::Durable);
         }
         for one in &fleet.gateways {
-            let accepted = |what: Set| what.each().any(|one_of| one.may_accept(one_of));
+            let accepted = |what: RevokedSet| what.each().any(|one_of| one.may_accept(one_of));
             if accepted(one.acknowledged) {
                 return Some(Self::HereAtOnce);
             }

@@ -1,11 +1,11 @@
 //! The Redis of the fleet: the primary's data, and a replica that may have stopped following it.
 
-use crate::set::{Revoked, Set};
+use crate::revoked::{Revoked, RevokedSet};
 
 /// What a server holds of one session and of what is revoked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Data {
-    pub set: Set,
+    pub set: RevokedSet,
     /// The numbered log; a number is a place in it, counted from one.
     log: [Option<Revoked>; 2],
     /// Zero: none since the data was lost.
@@ -58,8 +58,8 @@ impl Redis {
         Lineage { generation: self.data.generation, process: self.process }
     }
 
-    /// `append.lua`: what the set has already is not logged again.
-    pub(crate) fn append(&mut self, what: Set) {
+    /// `append_revocations.lua`: what the set has already is not logged again.
+    pub(crate) fn append(&mut self, what: RevokedSet) {
         for one in what.minus(self.data.set).each() {
             let end = self.data.log.iter_mut().find(|place| place.is_none());
             *end.expect("a place for each revocation") = Some(one);

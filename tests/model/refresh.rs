@@ -4,14 +4,14 @@ use crate::fleet::TOKENS;
 use crate::gateway::{Exchange, Refreshing};
 use crate::promise::Promise;
 use crate::redis::Session;
-use crate::set::{Revoked, Set};
+use crate::revoked::{Revoked, RevokedSet};
 use crate::step::What;
 use crate::walk::Walk;
 
 impl Walk<'_> {
-    /// `auth/operations/refresh.rs`, `store/redis/sessions/rotation.rs`, `rotate.lua`.
+    /// `auth/operations/refresh.rs`, `store/redis/sessions/rotation.rs`, `rotate_refresh.lua`.
     pub(crate) fn refreshing(&mut self) {
-        let product = *self.product;
+        let safeguards = *self.safeguards;
         if !self.gateway().is_linked {
             return;
         }
@@ -22,12 +22,12 @@ impl Walk<'_> {
         match request.stage {
             Exchange::Found => self.does(What::ReadRevoked, |fleet, own| {
                 let data = &mut fleet.redis.data;
-                if product.refresh_asks && data.set.has(Revoked::Session) {
+                if safeguards.refresh_asks && data.set.has(Revoked::Session) {
                     data.session = None;
                     own.refreshing = None;
                     return;
                 }
-                let is_current = !product.rotates_at_once
+                let is_current = !safeguards.rotates_at_once
                     && data.session.is_some_and(|it| it.current == request.presented);
                 data.index |= 1 << request.offered;
                 own.refreshing =
@@ -41,13 +41,13 @@ impl Walk<'_> {
 
     /// `find_refreshable`: the session stands in Redis and is not in the list.
     fn begin_refresh(&mut self) {
-        let product = self.product;
+        let safeguards = self.safeguards;
         let (fleet, own) = (self.before, self.gateway());
         let Some(left) = fleet.left.refreshes.checked_sub(1) else { return };
         let is_late = fleet.acknowledged.has(Revoked::Session) && own.knows(&fleet.redis);
         let offered = TOKENS as u8 - 1 - left;
         let data = &fleet.redis.data;
-        let revoked = own.list.and(data.set).has(Revoked::Session) && product.refresh_asks;
+        let revoked = own.list.and(data.set).has(Revoked::Session) && safeguards.refresh_asks;
         let seen = own.seen;
         let answered = fleet.successors.iter().flatten().copied();
         for presented in [0].into_iter().chain(answered) {
@@ -56,7 +56,7 @@ impl Walk<'_> {
             }
             let is_reuse = data.session.is_some_and(|held| {
                 let is_alive = seen & (1 << held.current) != 0;
-                held.parent == Some(presented) && (is_alive || !product.gives_lost_answers)
+                held.parent == Some(presented) && (is_alive || !safeguards.gives_lost_answers)
             });
             let stage = Exchange::Found;
             let request = Refreshing { presented, offered, stage, is_reuse, is_late };
@@ -115,7 +115,7 @@ impl Walk<'_> {
             // After the grace, or one that was rotated long ago: revoked as by a log-out.
             self.offer(What::FindTheft, |fleet, who| {
                 let own = &mut fleet.gateways[who];
-                let stolen = Set::of(Revoked::Session);
+                let stolen = RevokedSet::of(Revoked::Session);
                 own.learn(stolen);
                 own.recent = own.recent.and(stolen);
                 own.refreshing = None;

@@ -5,8 +5,8 @@ use std::collections::hash_map::Entry;
 use std::fmt::Write;
 
 use crate::fleet::{Bounds, Fleet};
-use crate::product::Product;
 use crate::promise::Promise;
+use crate::safeguards::Safeguards;
 use crate::step::Kind;
 
 /// What came of a search.
@@ -18,7 +18,7 @@ pub(crate) struct Found {
 }
 
 /// Goes on until a sentence is broken, or every state was seen.
-pub(crate) fn explore(product: &Product, bounds: Bounds) -> Found {
+pub(crate) fn explore(safeguards: &Safeguards, bounds: Bounds) -> Found {
     let begin = Fleet::new(bounds).canonical();
     let mut seen = HashMap::from([(begin, ())]);
     let mut queue = vec![(begin, 0)];
@@ -26,13 +26,13 @@ pub(crate) fn explore(product: &Product, bounds: Bounds) -> Found {
     let mut next = 0;
     while let Some((fleet, _)) = queue.get(next).copied() {
         let mut is_at_rest = true;
-        for step in fleet.steps(product) {
+        for step in fleet.steps(safeguards) {
             steps += 1;
             let after = step.after.canonical();
             is_at_rest &= step.action.what.kind() != Kind::Own;
             let broken = step.broken.or_else(|| Promise::broken_by(&after));
             if let Some(promise) = broken {
-                let trace = trace(product, &queue, next, Some(after));
+                let trace = trace(safeguards, &queue, next, Some(after));
                 return Found { states: seen.len(), steps, broken: Some((promise, trace)) };
             }
             if let Entry::Vacant(place) = seen.entry(after) {
@@ -41,7 +41,7 @@ pub(crate) fn explore(product: &Product, bounds: Bounds) -> Found {
             }
         }
         if is_at_rest && let Some(promise) = Promise::broken_at_rest(&fleet) {
-            let trace = trace(product, &queue, next, None);
+            let trace = trace(safeguards, &queue, next, None);
             return Found { states: seen.len(), steps, broken: Some((promise, trace)) };
         }
         next += 1;
@@ -50,7 +50,12 @@ pub(crate) fn explore(product: &Product, bounds: Bounds) -> Found {
 }
 
 /// The way to a state, told with the same names of the gateways all along.
-fn trace(product: &Product, queue: &[(Fleet, usize)], last: usize, end: Option<Fleet>) -> String {
+fn trace(
+    safeguards: &Safeguards,
+    queue: &[(Fleet, usize)],
+    last: usize,
+    end: Option<Fleet>,
+) -> String {
     let mut way: Vec<Fleet> = end.into_iter().collect();
     let mut at = last;
     while at != 0 {
@@ -60,7 +65,7 @@ fn trace(product: &Product, queue: &[(Fleet, usize)], last: usize, end: Option<F
     let mut told = String::new();
     let mut fleet = queue[0].0;
     for wanted in way.into_iter().rev() {
-        let mut steps = fleet.steps(product);
+        let mut steps = fleet.steps(safeguards);
         steps.retain(|step| step.after.canonical() == wanted);
         // Of two that lead to the same, the one that breaks something.
         steps.sort_by_key(|step| step.broken.is_none());

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::fleet::Fleet;
 use crate::promise::Promise;
-use crate::set::Revoked;
+use crate::revoked::Revoked;
 
 /// A step, for the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,14 +2,14 @@
 
 use crate::fleet::Fleet;
 use crate::gateway::Gateway;
-use crate::product::Product;
 use crate::promise::Promise;
+use crate::safeguards::Safeguards;
 use crate::step::{Action, Step, What};
 
 /// Collects the steps of one gateway.
 pub(crate) struct Walk<'a> {
     pub before: &'a Fleet,
-    pub product: &'a Product,
+    pub safeguards: &'a Safeguards,
     pub who: usize,
     pub steps: &'a mut Vec<Step>,
 }

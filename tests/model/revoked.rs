@@ -12,9 +12,9 @@ pub(crate) enum Revoked {
 
 /// A set of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Set(u8);
+pub(crate) struct RevokedSet(u8);
 
-impl Set {
+impl RevokedSet {
     pub(crate) const NONE: Self = Self(0);
 
     pub(crate) const fn of(one: Revoked) -> Self {
