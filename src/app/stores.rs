@@ -10,7 +10,7 @@ use crate::config::{Config, StoreConfig, StoreUrl};
 use crate::journal::{Journal, Journaled, OnDamage};
 use crate::revocation::RevocationList;
 use crate::store::{
-    Archive, Deadlines, Durability, Examination, Page, RedisOptions, RedisStore, SqliteStore,
+    Archive, Deadlines, Durability, Page, RedisOptions, RedisStore, SetupReport, SqliteStore,
     Store, StoreError,
 };
 
@@ -73,20 +73,20 @@ pub async fn open_journaled(
 /// # Errors
 /// [`AssembleError::Store`] when the gateway would not start on it, or could record nothing there;
 /// [`AssembleError::Journal`] when it could not write its journal.
-pub async fn examine(config: &Config) -> Result<Examination, AssembleError> {
+pub async fn check_setup(config: &Config) -> Result<SetupReport, AssembleError> {
     let examined = match &config.store.url {
-        StoreUrl::Sqlite(path) => SqliteStore::examine(path),
-        StoreUrl::Memory => Ok(Examination::default()),
+        StoreUrl::Sqlite(path) => SqliteStore::check_setup(path),
+        StoreUrl::Memory => Ok(SetupReport::default()),
         StoreUrl::Redis(url) => {
             match RedisStore::connect(redis_options(&config.store, url)).await {
-                Ok(store) => store.examine().await,
+                Ok(store) => store.check_setup().await,
                 Err(error) => Err(error),
             }
         }
     };
     let mut found = examined.map_err(|source| failed(&config.store, source))?;
     if let (StoreUrl::Redis(_), Some(journal)) = (&config.store.url, &config.revocation.journal) {
-        Journal::examine(journal, &mut found).map_err(Box::new)?;
+        Journal::check_setup(journal, &mut found).map_err(Box::new)?;
     }
     Ok(found)
 }
@@ -103,12 +103,12 @@ pub async fn inspect(
     let inspected = match &config.url {
         StoreUrl::Sqlite(path) => {
             let path = path.clone();
-            let work = move || SqliteStore::inspect(&path, now, pages);
+            let work = move || SqliteStore::check_integrity(&path, now, pages);
             tokio::task::spawn_blocking(work).await.map_err(AssembleError::Task)?
         }
         StoreUrl::Memory => Ok(Vec::new()),
         StoreUrl::Redis(url) => match RedisStore::prepare(&redis_options(config, url)) {
-            Ok(store) => store.inspect(now, pages).await,
+            Ok(store) => store.check_integrity(now, pages).await,
             Err(error) => Err(error),
         },
     };

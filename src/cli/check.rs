@@ -9,7 +9,7 @@ use crate::app::warnings::warnings;
 use crate::app::{assemble, stores};
 use crate::config;
 use crate::config::Faults;
-use crate::store::Examination;
+use crate::store::SetupReport;
 
 use super::context::Context;
 use super::output::count;
@@ -31,7 +31,7 @@ struct Report {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cautions: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    store: Option<Examination>,
+    store: Option<SetupReport>,
 }
 
 pub(crate) async fn check(args: CheckArgs, context: &Context) -> anyhow::Result<()> {
@@ -56,7 +56,7 @@ pub(crate) async fn check(args: CheckArgs, context: &Context) -> anyhow::Result<
     if !faults.is_empty() {
         return Err(Faults(faults).into());
     }
-    let store = if args.deep { Some(stores::examine(&config).await?) } else { None };
+    let store = if args.deep { Some(stores::check_setup(&config).await?) } else { None };
     let mut names: Vec<String> = contracts.iter().map(|found| found.name().to_owned()).collect();
     names.dedup();
     let report = Report {

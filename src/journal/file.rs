@@ -20,7 +20,7 @@ const MAGIC: &[u8; 12] = b"munjigi jrnl";
 
 /// An open journal, written at its end.
 #[derive(Debug)]
-pub(super) struct Journalled {
+pub(super) struct JournalFile {
     pub(super) file: File,
     /// Where the next frame goes.
     pub(super) end: u64,
@@ -29,7 +29,7 @@ pub(super) struct Journalled {
 /// A journal that is written beside the one that it will replace.
 #[derive(Debug)]
 pub(super) struct Draft {
-    written: Journalled,
+    written: JournalFile,
     place: PathBuf,
     target: PathBuf,
 }
@@ -43,8 +43,8 @@ pub(super) enum Onto {
     Own,
 }
 
-impl Journalled {
-    /// Appends a frame; nothing is known of what is on the disk until [`Journalled::sync`].
+impl JournalFile {
+    /// Appends a frame; nothing is known of what is on the disk until [`JournalFile::sync`].
     pub(super) fn append(&mut self, records: &[u8]) -> io::Result<()> {
         let bytes = frame(records, self.end);
         self.file.write_all(&bytes)?;
@@ -126,7 +126,7 @@ impl Draft {
                 break file;
             }
         };
-        let mut written = Journalled::cut(file, 0).map_err(failed)?;
+        let mut written = JournalFile::cut(file, 0).map_err(failed)?;
         let header = header(prefix);
         written.file.write_all(&header).map_err(failed)?;
         written.end = header.len() as u64;
@@ -142,7 +142,7 @@ impl Draft {
     }
 
     /// Puts it in its place, durably.
-    pub(super) fn finish(self, onto: Onto) -> Result<Journalled, JournalError> {
+    pub(super) fn finish(self, onto: Onto) -> Result<JournalFile, JournalError> {
         let failed = |source| JournalError::file("replace", &self.target, source);
         self.written.file.sync_all().map_err(failed)?;
         match onto {

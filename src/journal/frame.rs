@@ -29,7 +29,7 @@ const SECTOR: u64 = 512;
 
 /// How a reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum ReadEnd {
     /// After the last frame.
     Whole,
     /// In a frame that was never completely written, which begins here.
@@ -57,7 +57,7 @@ pub(super) fn read_all(
     file: impl Read + Seek,
     place: u64,
     mut take: impl FnMut(&[u8]) -> bool,
-) -> io::Result<End> {
+) -> io::Result<ReadEnd> {
     let mut file = BufReader::with_capacity(1 << 18, file);
     let length = file.seek(SeekFrom::End(0))?;
     let mut place = file.seek(SeekFrom::Start(place))?;
@@ -65,13 +65,13 @@ pub(super) fn read_all(
     while place < length {
         let rest = length - place;
         let head = if rest < HEAD as u64 { None } else { Some(Head::read(&mut file)?) };
-        let Some(head) = head else { return Ok(End::Torn(place)) };
+        let Some(head) = head else { return Ok(ReadEnd::Torn(place)) };
         let Some(size) = head.size_at(place) else {
             return judge(&mut file, place, None);
         };
         let end = place + (HEAD + size) as u64;
         if end > length {
-            return Ok(End::Torn(place));
+            return Ok(ReadEnd::Torn(place));
         }
         body.resize(size, 0);
         file.read_exact(&mut body)?;
@@ -79,11 +79,11 @@ pub(super) fn read_all(
             return judge(&mut file, place, Some(end));
         };
         if !take(records) {
-            return Ok(End::Damaged(place));
+            return Ok(ReadEnd::Damaged(place));
         }
         place = end;
     }
-    Ok(End::Whole)
+    Ok(ReadEnd::Whole)
 }
 
 /// Hands on every frame that still reads after `place`; answers how many bytes lie between them.
@@ -117,7 +117,7 @@ pub(super) fn whole(bytes: &[u8], place: u64) -> Option<&[u8]> {
 /// Whether a frame that does not read was never completely written.
 ///
 /// `end` is its end where its length reads.
-fn judge(file: &mut (impl Read + Seek), place: u64, end: Option<u64>) -> io::Result<End> {
+fn judge(file: &mut (impl Read + Seek), place: u64, end: Option<u64>) -> io::Result<ReadEnd> {
     let mut rest = Vec::new();
     file.seek(SeekFrom::Start(place))?;
     file.read_to_end(&mut rest)?;
@@ -128,7 +128,7 @@ fn judge(file: &mut (impl Read + Seek), place: u64, end: Option<u64>) -> io::Res
     // Without a length, only the sector of its head can have been written.
     let limit = end.unwrap_or_else(|| (place + 1).next_multiple_of(SECTOR));
     let is_torn = written == 0 || (has_unwritten && unwritten <= limit);
-    Ok(if is_torn { End::Torn(place) } else { End::Damaged(place) })
+    Ok(if is_torn { ReadEnd::Torn(place) } else { ReadEnd::Damaged(place) })
 }
 
 /// The first bytes of a frame.
@@ -184,7 +184,7 @@ mod tests {
     use proptest::prelude::any;
     use proptest::proptest;
 
-    use super::{End, frame, read_all, salvage};
+    use super::{ReadEnd, frame, read_all, salvage};
 
     const PLACE: u64 = 7;
 
@@ -198,7 +198,7 @@ mod tests {
         (bytes, begins)
     }
 
-    fn read(bytes: &[u8]) -> (Vec<Vec<u8>>, End) {
+    fn read(bytes: &[u8]) -> (Vec<Vec<u8>>, ReadEnd) {
         let mut found = Vec::new();
         let end = read_all(Cursor::new(bytes), PLACE, |body| {
             found.push(body.to_vec());
@@ -215,8 +215,8 @@ mod tests {
     fn frames_read_back() {
         let (bytes, _) = file(&bodies());
 
-        assert_eq!(read(&bytes), (bodies(), End::Whole));
-        assert_eq!(read(&bytes[..PLACE as usize]), (Vec::new(), End::Whole));
+        assert_eq!(read(&bytes), (bodies(), ReadEnd::Whole));
+        assert_eq!(read(&bytes[..PLACE as usize]), (Vec::new(), ReadEnd::Whole));
     }
 
     #[test]
@@ -230,9 +230,9 @@ mod tests {
 
             let whole = if at_a_seam { whole } else { whole.saturating_sub(1) };
             assert_eq!(found, bodies()[..whole], "cut to {length}");
-            let torn = End::Torn(begins.get(whole).map_or(0, |begin| *begin as u64));
+            let torn = ReadEnd::Torn(begins.get(whole).map_or(0, |begin| *begin as u64));
             let is_whole = at_a_seam || length == PLACE as usize;
-            assert_eq!(end, if is_whole { End::Whole } else { torn }, "cut to {length}");
+            assert_eq!(end, if is_whole { ReadEnd::Whole } else { torn }, "cut to {length}");
         }
     }
 
@@ -245,7 +245,7 @@ mod tests {
 
             let (found, end) = read(&bytes);
 
-            assert_eq!((found.len(), end), (1, End::Torn(begins[1] as u64)), "{written}");
+            assert_eq!((found.len(), end), (1, ReadEnd::Torn(begins[1] as u64)), "{written}");
         }
     }
 
@@ -254,7 +254,7 @@ mod tests {
         let (mut bytes, begins) = file(&[vec![7; 1500], b"two".to_vec()]);
         bytes[512..1024].fill(0);
 
-        assert_eq!(read(&bytes), (Vec::new(), End::Damaged(begins[0] as u64)));
+        assert_eq!(read(&bytes), (Vec::new(), ReadEnd::Damaged(begins[0] as u64)));
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
             let (found, end) = read(&bytes);
 
             assert_eq!(found, bodies()[..hit], "bit {bit}");
-            assert_eq!(end, End::Damaged(begins[hit] as u64), "bit {bit}");
+            assert_eq!(end, ReadEnd::Damaged(begins[hit] as u64), "bit {bit}");
         }
     }
 
@@ -282,7 +282,11 @@ mod tests {
                 let mut bytes = bytes.clone();
                 bytes[bit / 8] ^= 1 << (bit % 8);
 
-                assert_eq!(read(&bytes).1, End::Damaged(begins[1] as u64), "{filler}, bit {bit}");
+                assert_eq!(
+                    read(&bytes).1,
+                    ReadEnd::Damaged(begins[1] as u64),
+                    "{filler}, bit {bit}"
+                );
             }
         }
     }
@@ -312,7 +316,7 @@ mod tests {
             bytes.extend(frame(b"whole", bytes.len() as u64));
             let (_, end) = read(&bytes);
             let mut found = Vec::new();
-            if let End::Damaged(place) = end {
+            if let ReadEnd::Damaged(place) = end {
                 salvage(Cursor::new(&bytes), place, |body| { found.push(body.to_vec()); true }).unwrap();
                 assert_eq!(found.last().map(Vec::as_slice), Some(&b"whole"[..]));
             }

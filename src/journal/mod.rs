@@ -11,9 +11,9 @@
 mod file;
 mod forward;
 mod frame;
-mod image;
 mod record;
 mod refill;
+mod state;
 mod store;
 mod writer;
 
@@ -29,14 +29,14 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::{BootId, Now};
 use crate::lock::IgnorePoison;
 use crate::revocation::RevocationList;
-use crate::store::{Examination, FeedEntry, disk};
+use crate::store::{FeedEntry, SetupReport, disk};
 use crate::telemetry::metric;
 
-use file::{Draft, Journalled, Onto};
-use frame::{End, LONGEST};
-use image::Image;
-use record::{LastContact, Record};
-use writer::{Job, Writer};
+use file::{Draft, JournalFile, Onto};
+use frame::{LONGEST, ReadEnd};
+use record::{JournalRecord, LastContact};
+use state::JournalState;
+use writer::{Job, JournalWriter};
 
 pub use store::Journaled;
 
@@ -44,7 +44,7 @@ pub use store::Journaled;
 #[derive(Debug)]
 pub struct Journal {
     jobs: mpsc::Sender<Job>,
-    image: Arc<Mutex<Image>>,
+    state: Arc<Mutex<JournalState>>,
     /// Why the latest write failed, until one succeeds.
     failure: Arc<Mutex<Option<Arc<JournalError>>>>,
     list: Arc<RevocationList>,
@@ -153,26 +153,26 @@ impl Journal {
         list: &Arc<RevocationList>,
     ) -> Result<Self, JournalError> {
         let boot_id = BootId::read();
-        let (journal, image) = match file::open(path)? {
+        let (journal, state) = match file::open(path)? {
             Some(file) => read(file, path, prefix, on_damage, list)?,
             None => {
-                let image = Image::default();
-                let journal = begin(path, prefix, list, &image, Onto::Nothing)?;
-                (journal, image)
+                let state = JournalState::default();
+                let journal = begin(path, prefix, list, &state, Onto::Nothing)?;
+                (journal, state)
             }
         };
-        if let Some(contact) = &image.contact {
+        if let Some(contact) = &state.contact {
             list.restore(contact.within(boot_id, Now::read().boot));
         }
         metrics::gauge!(metric::JOURNAL_BYTES).set(journal.end as f64);
-        let image = Arc::new(Mutex::new(image));
+        let state = Arc::new(Mutex::new(state));
         let failure = Arc::default();
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let writer = Writer {
+        let writer = JournalWriter {
             path: path.to_owned(),
             prefix: prefix.to_owned(),
             list: Arc::clone(list),
-            image: Arc::clone(&image),
+            state: Arc::clone(&state),
             failure: Arc::clone(&failure),
             journal,
             broken: None,
@@ -184,20 +184,20 @@ impl Journal {
             .spawn(move || writer.run(queue))
             .map_err(|source| JournalError::file("start a thread for", path, source))?;
         let list = Arc::clone(list);
-        Ok(Self { jobs, image, failure, list, boot_id, thread: Mutex::new(Some(thread)) })
+        Ok(Self { jobs, state, failure, list, boot_id, thread: Mutex::new(Some(thread)) })
     }
 
     /// Looks whether a journal can be written, and changes nothing; a gateway may have it open.
     ///
     /// # Errors
     /// When the file, or another beside it, cannot be written.
-    pub fn examine(path: &Path, found: &mut Examination) -> Result<(), JournalError> {
+    pub fn check_setup(path: &Path, found: &mut SetupReport) -> Result<(), JournalError> {
         if let Some((path, source)) = disk::obstacle(path, &[]) {
             return Err(JournalError::file("write", &path, source));
         }
         let about = path.display().to_string();
         found.fact(about, if path.exists() { "a journal" } else { "a start makes it" });
-        disk::examine(path, found).map_err(|source| JournalError::file("write", path, source))
+        disk::check_setup(path, found).map_err(|source| JournalError::file("write", path, source))
     }
 
     /// Whether revocations can be kept, as the latest write went.
@@ -225,7 +225,7 @@ impl Journal {
 
     /// Appends records that are in the list already, where they are revocations; the answer means
     /// that they are on the disk.
-    async fn keep(&self, records: &[Record]) -> Result<(), JournalError> {
+    async fn keep(&self, records: &[JournalRecord]) -> Result<(), JournalError> {
         let (synced, answer) = oneshot::channel();
         let kept = async {
             self.append(records, Some(synced)).await?;
@@ -245,14 +245,14 @@ impl Journal {
     }
 
     /// Appends records without waiting for the disk; a failure is told by the thread.
-    async fn note(&self, records: &[Record]) {
+    async fn note(&self, records: &[JournalRecord]) {
         // Closed: the gateway is stopping.
         drop(self.append(records, None).await);
     }
 
     /// Appends revocations that are in the list, as [`Journal::note`] does.
     async fn note_entries(&self, entries: &[FeedEntry]) {
-        let records: Vec<_> = entries.iter().copied().map(Record::Revoked).collect();
+        let records: Vec<_> = entries.iter().copied().map(JournalRecord::Revoked).collect();
         self.note(&records).await;
     }
 
@@ -263,19 +263,19 @@ impl Journal {
         }
         let boot_id = self.boot_id.map_or([0; 16], |boot| boot.0);
         let contact = LastContact { wall: Now::read().wall, boot: asked_at, boot_id };
-        self.note(&[Record::Contact(contact)]).await;
+        self.note(&[JournalRecord::Contact(contact)]).await;
     }
 
     async fn append(
         &self,
-        records: &[Record],
+        records: &[JournalRecord],
         synced: Option<oneshot::Sender<Result<(), Arc<JournalError>>>>,
     ) -> Result<(), JournalError> {
         let mut frames = vec![Vec::new()];
         {
-            let mut image = self.image();
+            let mut state = self.state();
             for record in records {
-                image.take(record);
+                state.take(record);
                 if frames.last().is_some_and(|frame| frame.len() > LONGEST / 2) {
                     frames.push(Vec::new());
                 }
@@ -294,8 +294,8 @@ impl Journal {
     }
 
     /// What is remembered beside the revocations.
-    fn image(&self) -> MutexGuard<'_, Image> {
-        lock(&self.image)
+    fn state(&self) -> MutexGuard<'_, JournalState> {
+        lock(&self.state)
     }
 }
 
@@ -310,51 +310,51 @@ fn read(
     prefix: &str,
     on_damage: OnDamage,
     list: &Arc<RevocationList>,
-) -> Result<(Journalled, Image), JournalError> {
+) -> Result<(JournalFile, JournalState), JournalError> {
     let failed = |source| JournalError::file("read", path, source);
-    let mut image = Image::default();
+    let mut state = JournalState::default();
     let mut take = |records: &[u8]| {
         let mut entries = Vec::new();
-        let read = Record::read_all(records, |record| {
-            if let Record::Revoked(entry) = &record {
+        let read = JournalRecord::read_all(records, |record| {
+            if let JournalRecord::Revoked(entry) = &record {
                 entries.push(*entry);
             }
-            image.take(&record);
+            state.take(&record);
         });
         list.apply(&entries);
         read.is_some()
     };
     let end = match file::read_header(&file, path, prefix) {
         Ok(begin) => frame::read_all(&file, begin, &mut take).map_err(failed)?,
-        Err(JournalError::Damaged { place, .. }) => End::Damaged(place),
+        Err(JournalError::Damaged { place, .. }) => ReadEnd::Damaged(place),
         Err(error) => return Err(error),
     };
     match end {
-        End::Whole => {
+        ReadEnd::Whole => {
             let length = file.metadata().map_err(failed)?.len();
-            Ok((Journalled::cut(file, length).map_err(failed)?, image))
+            Ok((JournalFile::cut(file, length).map_err(failed)?, state))
         }
-        End::Torn(place) => {
+        ReadEnd::Torn(place) => {
             let length = file.metadata().map_err(failed)?.len();
             tracing::warn!(
                 file = %path.display(), place, bytes = length - place,
                 "the end of the journal was never completely written, and is cut"
             );
-            Ok((Journalled::cut(file, place).map_err(failed)?, image))
+            Ok((JournalFile::cut(file, place).map_err(failed)?, state))
         }
-        End::Damaged(place) if on_damage == OnDamage::Refuse => {
+        ReadEnd::Damaged(place) if on_damage == OnDamage::Refuse => {
             Err(JournalError::Damaged { path: path.to_owned(), place })
         }
-        End::Damaged(place) => {
+        ReadEnd::Damaged(place) => {
             let lost = frame::salvage(&file, place, &mut take).map_err(failed)?;
             // What is lost may be a revocation: nothing is known until the store was read.
-            image.contact = None;
+            state.contact = None;
             let aside = file::set_aside(path)?;
             tracing::error!(
                 file = %path.display(), place, bytes = lost, aside = %aside.display(),
                 "the journal is damaged: what still reads was taken, and the file set aside"
             );
-            Ok((begin(path, prefix, list, &image, Onto::Nothing)?, image))
+            Ok((begin(path, prefix, list, &state, Onto::Nothing)?, state))
         }
     }
 }
@@ -363,11 +363,11 @@ fn begin(
     path: &Path,
     prefix: &str,
     list: &RevocationList,
-    image: &Image,
+    state: &JournalState,
     onto: Onto,
-) -> Result<Journalled, JournalError> {
+) -> Result<JournalFile, JournalError> {
     let draft = Draft::begin(path, prefix)?;
-    writer::fill(draft, path, list, &Mutex::new(image.clone()), onto)
+    writer::fill(draft, path, list, &Mutex::new(state.clone()), onto)
 }
 
 #[cfg(test)]

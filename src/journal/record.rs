@@ -9,7 +9,7 @@ use crate::token::StoredKey;
 
 /// One thing to remember; a later one of a kind and name takes the place of an earlier.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Record {
+pub(super) enum JournalRecord {
     /// Something is revoked.
     Revoked(FeedEntry),
     /// A site has this generation.
@@ -64,7 +64,7 @@ const LINEAGE: u8 = 6;
 /// Bytes of one revocation.
 pub(super) const REVOKED_BYTES: usize = 33;
 
-impl Record {
+impl JournalRecord {
     /// Appends its bytes.
     pub(super) fn write(&self, bytes: &mut Vec<u8>) {
         match self {
@@ -199,7 +199,7 @@ mod tests {
     use proptest::prelude::any;
     use proptest::proptest;
 
-    use super::{LastContact, REVOKED_BYTES, Record};
+    use super::{JournalRecord, LastContact, REVOKED_BYTES};
     use crate::clock::{BootId, BootTime, Timestamp};
     use crate::config::Algorithm;
     use crate::operation::RevocationKey;
@@ -211,26 +211,26 @@ mod tests {
         LastContact { wall, boot: BootTime::from_millis(boot), boot_id: [boot_id; 16] }
     }
 
-    fn every_kind() -> Vec<Record> {
+    fn every_kind() -> Vec<JournalRecord> {
         let now = Timestamp::from_seconds(1_800_000_000);
         let issuer = || "https://api.example.com".to_owned();
         let keys = [Algorithm::Hs512, Algorithm::Es256]
             .map(|algorithm| StoredKey::generate(algorithm, now).unwrap());
         let entry = FeedEntry { key: RevocationKey([9; 16]), floor: 3, expires_at: now };
         vec![
-            Record::Revoked(entry),
-            Record::Site { issuer: issuer(), generation: u64::MAX },
-            Record::Keys { issuer: issuer(), keys: keys.to_vec() },
-            Record::Keys { issuer: String::new(), keys: Vec::new() },
-            Record::Number(i64::MAX),
-            Record::Contact(contact(1, 77)),
-            Record::Lineage("a/b".to_owned()),
+            JournalRecord::Revoked(entry),
+            JournalRecord::Site { issuer: issuer(), generation: u64::MAX },
+            JournalRecord::Keys { issuer: issuer(), keys: keys.to_vec() },
+            JournalRecord::Keys { issuer: String::new(), keys: Vec::new() },
+            JournalRecord::Number(i64::MAX),
+            JournalRecord::Contact(contact(1, 77)),
+            JournalRecord::Lineage("a/b".to_owned()),
         ]
     }
 
-    fn read(bytes: &[u8]) -> Option<Vec<Record>> {
+    fn read(bytes: &[u8]) -> Option<Vec<JournalRecord>> {
         let mut records = Vec::new();
-        Record::read_all(bytes, |record| records.push(record)).map(|()| records)
+        JournalRecord::read_all(bytes, |record| records.push(record)).map(|()| records)
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
             for length in 1..bytes.len() {
                 assert_eq!(read(&bytes[..length]), None, "{record:?} cut to {length}");
             }
-            if matches!(record, Record::Revoked(_)) {
+            if matches!(record, JournalRecord::Revoked(_)) {
                 assert_eq!(bytes.len(), REVOKED_BYTES);
             }
         }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::clock::{BootTime, Now, Timestamp};
-use crate::journal::record::Record;
+use crate::journal::record::JournalRecord;
 use crate::journal::store::Journaled;
 use crate::operation::{RevocationKey, UserId};
 use crate::revocation::SHARDS;
@@ -76,15 +76,15 @@ impl Journaled {
 
     /// Puts keys, numbers and generations back.
     pub(super) async fn restore_names(&self) -> Result<(), StoreError> {
-        let image = self.journal.image().clone();
-        for (issuer, keys) in &image.keys {
+        let state = self.journal.state().clone();
+        for (issuer, keys) in &state.keys {
             self.store.restore_signing_keys(issuer, keys).await?;
         }
-        for (issuer, generation) in &image.sites {
+        for (issuer, generation) in &state.sites {
             self.store.raise_site_generation(issuer, *generation).await?;
         }
-        if image.number > 0 {
-            self.store.raise_user_numbers(UserId(image.number)).await?;
+        if state.number > 0 {
+            self.store.raise_user_numbers(UserId(state.number)).await?;
         }
         Ok(())
     }
@@ -139,7 +139,7 @@ impl Journaled {
     /// lived to do so.
     async fn give_newest(&self, lost_until: Option<Timestamp>) -> Result<(), StoreError> {
         let now = Now::read().wall;
-        let mut newest: Vec<_> = self.journal.image().newest.iter().copied().collect();
+        let mut newest: Vec<_> = self.journal.state().newest.iter().copied().collect();
         newest.retain(|entry| entry.expires_at > now);
         self.store.restore_revocations(&newest, &self.sites(), lost_until).await?;
         Ok(())
@@ -147,8 +147,8 @@ impl Journaled {
 
     /// Keys of sites: revocations have no names here.
     fn sites(&self) -> Vec<(RevocationKey, String)> {
-        let image = self.journal.image();
-        let issuers = image.keys.keys().chain(image.sites.keys());
+        let state = self.journal.state();
+        let issuers = state.keys.keys().chain(state.sites.keys());
         issuers.map(|issuer| (RevocationKey::of_site(issuer), issuer.clone())).collect()
     }
 
@@ -161,7 +161,7 @@ impl Journaled {
 
     /// Asks for the keys again: they may be others by now.
     async fn ask_for_keys(&self) -> Result<(), StoreError> {
-        let known = self.journal.image().keys.clone();
+        let known = self.journal.state().keys.clone();
         let mut is_changed = false;
         for (issuer, known) in known {
             let keys = self.stored_keys(&issuer).await?;
@@ -291,9 +291,9 @@ impl<'a> Relay<'a> {
         node.reconnects.fetch_add(1, Ordering::AcqRel);
         // A node may have been in contact, and have ended before the store had everything of it.
         let (had, had_any) = {
-            let image = node.journal.image();
-            let had = image.lineage.clone();
-            let had_any = had.is_some() || image.contact.is_some();
+            let state = node.journal.state();
+            let had = state.lineage.clone();
+            let had_any = had.is_some() || state.contact.is_some();
             (had, had_any)
         };
         let is_contradicted = std::mem::take(&mut self.is_contradicted);
@@ -302,7 +302,7 @@ impl<'a> Relay<'a> {
             // From now on the one before may lack something, and must not be taken for one that has
             // everything, should it come back before this one has: of its name only the data stay.
             let nobody = format!("{}/", data_of(had));
-            node.journal.note(&[Record::Lineage(nobody)]).await;
+            node.journal.note(&[JournalRecord::Lineage(nobody)]).await;
         }
         self.sites = self.node.sites();
         self.held = None;
@@ -325,7 +325,7 @@ impl<'a> Relay<'a> {
                 // Not before it has settled: who starts anew must not count contact sooner.
                 tokio::time::sleep_until(settled_at.into()).await;
                 // If it is not written, it will all be put back once more.
-                node.journal.note(&[Record::Lineage(lineage)]).await;
+                node.journal.note(&[JournalRecord::Lineage(lineage)]).await;
             };
             self.rest = Some(Box::pin(rest));
         }
@@ -342,11 +342,11 @@ impl<'a> Relay<'a> {
     }
 
     /// Generations of sites, which are remembered beyond the revocations that raised them.
-    fn sites_of(&self, entries: &[FeedEntry]) -> Vec<Record> {
+    fn sites_of(&self, entries: &[FeedEntry]) -> Vec<JournalRecord> {
         let floors = entries.iter().filter(|entry| entry.floor > 0);
         let named = floors.filter_map(|entry| {
             let (_, issuer) = self.sites.iter().find(|(key, _)| *key == entry.key)?;
-            Some(Record::Site { issuer: issuer.clone(), generation: entry.floor })
+            Some(JournalRecord::Site { issuer: issuer.clone(), generation: entry.floor })
         });
         named.collect()
     }

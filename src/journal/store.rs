@@ -10,7 +10,7 @@ use futures_util::future::join;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Timestamp;
-use crate::journal::record::Record;
+use crate::journal::record::JournalRecord;
 use crate::journal::{Journal, JournalError};
 use crate::operation::{
     Identifier, RefreshHash, Revocation, RevocationKey, Revoked, SessionId, UserId,
@@ -78,7 +78,7 @@ impl Journaled {
         };
         match joined.handshake().await {
             Ok(()) => {}
-            Err(error) if error.is_outage() && !joined.journal.image().keys.is_empty() => {
+            Err(error) if error.is_outage() && !joined.journal.state().keys.is_empty() => {
                 tracing::warn!(
                     store = %joined.store.describe(), error = causes(&error),
                     "the store is away: the node goes on with what its own file says"
@@ -114,7 +114,7 @@ impl Journaled {
 
     /// Whether everything here was once given to the store of this lineage.
     pub(super) fn is_known(&self, lineage: &str) -> bool {
-        self.journal.image().lineage.as_deref() == Some(lineage)
+        self.journal.state().lineage.as_deref() == Some(lineage)
     }
 
     /// Takes revocations into the list, then into the journal; the answer means that they are on
@@ -126,9 +126,10 @@ impl Journaled {
         self.list.record(revocations);
         let mut records = Vec::with_capacity(revocations.len());
         for revocation in revocations {
-            records.push(Record::Revoked(FeedEntry::from(revocation)));
+            records.push(JournalRecord::Revoked(FeedEntry::from(revocation)));
             if let Revoked::Site { issuer, generation } = &revocation.revoked {
-                records.push(Record::Site { issuer: issuer.clone(), generation: *generation });
+                records
+                    .push(JournalRecord::Site { issuer: issuer.clone(), generation: *generation });
             }
         }
         Ok(self.journal.keep(&records).await?)
@@ -169,8 +170,8 @@ impl Journaled {
     }
 
     async fn note_number(&self, user: UserId) {
-        let record = Record::Number(user.0);
-        if user.0 > self.journal.image().number {
+        let record = JournalRecord::Number(user.0);
+        if user.0 > self.journal.state().number {
             self.journal.note(&[record]).await;
         }
     }
@@ -180,14 +181,14 @@ impl Journaled {
     /// That they are not on the disk is no reason not to use them; the journal's thread tells it.
     pub(super) async fn note_keys(&self, issuer: &str, keys: &[StoredKey]) {
         if !keys.is_empty() && self.keys_of(issuer) != keys {
-            let record = Record::Keys { issuer: issuer.to_owned(), keys: keys.to_vec() };
+            let record = JournalRecord::Keys { issuer: issuer.to_owned(), keys: keys.to_vec() };
             drop(self.journal.keep(&[record]).await);
         }
     }
 
     /// The keys of an issuer that this node remembers.
     fn keys_of(&self, issuer: &str) -> Vec<StoredKey> {
-        self.journal.image().keys.get(issuer).cloned().unwrap_or_default()
+        self.journal.state().keys.get(issuer).cloned().unwrap_or_default()
     }
 
     /// The keys that the store has; those that this node remembers where it has lost its own.
@@ -343,9 +344,9 @@ impl Revocations for Journaled {
     /// A generation below one that was seen would sign tokens that are refused at once.
     async fn site_generation(&self, issuer: &str) -> Result<u64, StoreError> {
         let stored = self.store.site_generation(issuer).await?;
-        let known = self.journal.image().sites.get(issuer).copied().unwrap_or(0);
+        let known = self.journal.state().sites.get(issuer).copied().unwrap_or(0);
         if stored > known {
-            let record = Record::Site { issuer: issuer.to_owned(), generation: stored };
+            let record = JournalRecord::Site { issuer: issuer.to_owned(), generation: stored };
             self.journal.note(&[record]).await;
         }
         Ok(stored.max(known))

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::file::Journalled;
-use super::image::Image;
-use super::record::{LastContact, Record};
-use super::writer::Writer;
+use super::file::JournalFile;
+use super::record::{JournalRecord, LastContact};
+use super::state::JournalState;
+use super::writer::JournalWriter;
 use super::{Journal, JournalError, OnDamage, file};
 use crate::clock::{BootId, Now, Timestamp};
 use crate::config::Algorithm;
@@ -50,7 +50,7 @@ fn open_on(
 async fn keep(journal: &Journal, numbers: impl Iterator<Item = usize>) {
     let entries: Vec<_> = numbers.map(entry).collect();
     journal.list.apply(&entries);
-    let records: Vec<_> = entries.into_iter().map(Record::Revoked).collect();
+    let records: Vec<_> = entries.into_iter().map(JournalRecord::Revoked).collect();
     journal.keep(&records).await.unwrap();
 }
 
@@ -69,9 +69,9 @@ async fn journal_of(path: &Path, revocations: usize) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
-fn contact(boot_id: [u8; 16]) -> Record {
+fn contact(boot_id: [u8; 16]) -> JournalRecord {
     let Now { wall, boot } = Now::read();
-    Record::Contact(LastContact { wall, boot, boot_id })
+    JournalRecord::Contact(LastContact { wall, boot, boot_id })
 }
 
 #[tokio::test]
@@ -79,10 +79,10 @@ async fn what_was_kept_is_there_again() {
     let folder = tempfile::tempdir().unwrap();
     let key = StoredKey::generate(Algorithm::Es256, until()).unwrap();
     let records = [
-        Record::Keys { issuer: ISSUER.to_owned(), keys: vec![key.clone()] },
-        Record::Site { issuer: ISSUER.to_owned(), generation: 3 },
-        Record::Number(17),
-        Record::Lineage("a/b".to_owned()),
+        JournalRecord::Keys { issuer: ISSUER.to_owned(), keys: vec![key.clone()] },
+        JournalRecord::Site { issuer: ISSUER.to_owned(), generation: 3 },
+        JournalRecord::Number(17),
+        JournalRecord::Lineage("a/b".to_owned()),
     ];
     let (journal, _) = open(&place(&folder)).unwrap();
     keep(&journal, 0..3).await;
@@ -92,10 +92,10 @@ async fn what_was_kept_is_there_again() {
     let (journal, list) = open(&place(&folder)).unwrap();
 
     assert_eq!(held(&list, 4), [0, 1, 2]);
-    let image = journal.image();
-    assert_eq!(image.keys[ISSUER], [key]);
-    assert_eq!(image.sites[ISSUER], 3);
-    assert_eq!((image.number, image.lineage.as_deref()), (17, Some("a/b")));
+    let state = journal.state();
+    assert_eq!(state.keys[ISSUER], [key]);
+    assert_eq!(state.sites[ISSUER], 3);
+    assert_eq!((state.number, state.lineage.as_deref()), (17, Some("a/b")));
     let mode = fs::metadata(place(&folder)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "it holds signing keys");
 }
@@ -260,7 +260,7 @@ async fn a_journal_that_is_mostly_dead_is_compacted_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = place(&folder);
     let key = StoredKey::generate(Algorithm::Hs256, until()).unwrap();
-    let keys = Record::Keys { issuer: ISSUER.to_owned(), keys: vec![key] };
+    let keys = JournalRecord::Keys { issuer: ISSUER.to_owned(), keys: vec![key] };
     let (journal, _) = open(&path).unwrap();
     journal.keep(std::slice::from_ref(&keys)).await.unwrap();
     let mut largest = 0;
@@ -277,7 +277,7 @@ async fn a_journal_that_is_mostly_dead_is_compacted_and_loses_nothing() {
     assert!(shrank && largest < 3 << 20, "{largest} bytes at most");
     let (journal, list) = open(&path).unwrap();
     assert_eq!(list.len(), 2_100);
-    assert_eq!(journal.image().keys.len(), 1);
+    assert_eq!(journal.state().keys.len(), 1);
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
@@ -306,16 +306,16 @@ async fn what_is_in_use_after_a_compaction_is_still_refused() {
 }
 
 /// A writer whose file takes no more writes.
-fn broken_writer(path: &Path) -> Writer {
+fn broken_writer(path: &Path) -> JournalWriter {
     let list = Arc::new(RevocationList::new(100));
     list.apply(&[entry(0), entry(1)]);
-    Writer {
+    JournalWriter {
         path: path.to_owned(),
         prefix: PREFIX.to_owned(),
         list,
-        image: Arc::new(Mutex::new(Image { number: 9, ..Image::default() })),
+        state: Arc::new(Mutex::new(JournalState { number: 9, ..JournalState::default() })),
         failure: Arc::default(),
-        journal: Journalled { file: fs::File::open(path).unwrap(), end: 100 },
+        journal: JournalFile { file: fs::File::open(path).unwrap(), end: 100 },
         broken: None,
         compaction: None,
         compact_after: Instant::now(),
@@ -324,7 +324,7 @@ fn broken_writer(path: &Path) -> Writer {
 
 fn record(number: usize) -> Vec<Vec<u8>> {
     let mut bytes = Vec::new();
-    Record::Revoked(entry(number)).write(&mut bytes);
+    JournalRecord::Revoked(entry(number)).write(&mut bytes);
     vec![bytes]
 }
 
@@ -345,7 +345,7 @@ async fn a_journal_that_cannot_be_written_is_given_up_and_made_anew_from_the_lis
 
     let (journal, list) = open(&path).unwrap();
     assert_eq!(held(&list, 4), [0, 1, 2]);
-    assert_eq!(journal.image().number, 9);
+    assert_eq!(journal.state().number, 9);
 }
 
 #[tokio::test]
@@ -369,7 +369,7 @@ async fn a_closed_journal_acknowledges_nothing() {
     let (journal, _) = open(&place(&folder)).unwrap();
     journal.close().await;
 
-    let refused = journal.keep(&[Record::Number(1)]).await;
+    let refused = journal.keep(&[JournalRecord::Number(1)]).await;
 
     assert!(matches!(refused, Err(JournalError::Closed)), "{refused:?}");
 }

@@ -19,10 +19,10 @@ use tokio::sync::mpsc::Receiver;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 
-use crate::journal::file::{Draft, Journalled, Onto};
+use crate::journal::file::{Draft, JournalFile, Onto};
 use crate::journal::frame::LONGEST;
-use crate::journal::image::Image;
 use crate::journal::record::{REVOKED_BYTES, write_entry};
+use crate::journal::state::JournalState;
 use crate::journal::{JournalError, lock};
 use crate::revocation::{RevocationList, SHARDS};
 use crate::telemetry::{causes, metric};
@@ -42,14 +42,14 @@ pub(super) enum Job {
 
 /// What the thread owns.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct JournalWriter {
     pub(super) path: PathBuf,
     pub(super) prefix: String,
     pub(super) list: Arc<RevocationList>,
-    pub(super) image: Arc<Mutex<Image>>,
+    pub(super) state: Arc<Mutex<JournalState>>,
     /// Why the latest write failed; whoever asks for one may have given up on it first.
     pub(super) failure: Arc<Mutex<Option<Arc<JournalError>>>>,
-    pub(super) journal: Journalled,
+    pub(super) journal: JournalFile,
     /// Why the file is not to be trusted, and when it may be made anew.
     pub(super) broken: Option<(Arc<JournalError>, Instant)>,
     pub(super) compaction: Option<Compaction>,
@@ -84,7 +84,7 @@ const ENTRIES_A_FRAME: usize = LONGEST / REVOKED_BYTES / 32;
 /// Records of one frame of the rest: keys are far longer than revocations.
 const RECORDS_A_FRAME: usize = 64;
 
-impl Writer {
+impl JournalWriter {
     /// Writes until the queue is closed, or the job says so.
     pub(super) fn run(mut self, mut jobs: Receiver<Job>) {
         loop {
@@ -152,7 +152,7 @@ impl Writer {
             if Instant::now() < *retry_at {
                 return Err(Arc::clone(error));
             }
-            // What is to be appended is in the list and the image already.
+            // What is to be appended is in the list and the state already.
             return self.make_anew();
         }
         // Who has nothing to remember asks for the sync alone.
@@ -171,7 +171,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the list and the image into a new file.
+    /// Writes the list and the state into a new file.
     fn make_anew(&mut self) -> Result<(), Arc<JournalError>> {
         match whole_copy(self) {
             Ok(journal) => {
@@ -214,7 +214,7 @@ impl Writer {
         let Some(mut copy) = self.compaction.take() else { return };
         match copy.step(&self.list) {
             Ok(()) if copy.next < SHARDS => self.compaction = Some(copy),
-            Ok(()) => match finish(copy.draft, &self.image, Onto::Own) {
+            Ok(()) => match finish(copy.draft, &self.state, Onto::Own) {
                 Ok(journal) => {
                     let (before, after) = (self.journal.end, journal.end);
                     self.journal = journal;
@@ -265,26 +265,26 @@ impl Compaction {
     }
 }
 
-/// A new file of everything in the list and the image, in its place.
-fn whole_copy(writer: &Writer) -> Result<Journalled, JournalError> {
+/// A new file of everything in the list and the state, in its place.
+fn whole_copy(writer: &JournalWriter) -> Result<JournalFile, JournalError> {
     let draft = Draft::begin(&writer.path, &writer.prefix)?;
-    fill(draft, &writer.path, &writer.list, &writer.image, Onto::Own)
+    fill(draft, &writer.path, &writer.list, &writer.state, Onto::Own)
 }
 
-/// Fills a draft with everything in the list and the image, and puts it in its place.
+/// Fills a draft with everything in the list and the state, and puts it in its place.
 pub(super) fn fill(
     mut draft: Draft,
     path: &std::path::Path,
     list: &RevocationList,
-    image: &Mutex<Image>,
+    state: &Mutex<JournalState>,
     onto: Onto,
-) -> Result<Journalled, JournalError> {
+) -> Result<JournalFile, JournalError> {
     let copied = (0..SHARDS).try_for_each(|number| copy_part(&mut draft, list, number));
     if let Err(source) = copied {
         draft.discard();
         return Err(JournalError::file("write", path, source));
     }
-    finish(draft, image, onto)
+    finish(draft, state, onto)
 }
 
 fn copy_part(draft: &mut Draft, list: &RevocationList, number: usize) -> io::Result<()> {
@@ -297,8 +297,12 @@ fn copy_part(draft: &mut Draft, list: &RevocationList, number: usize) -> io::Res
     Ok(())
 }
 
-fn finish(mut draft: Draft, image: &Mutex<Image>, onto: Onto) -> Result<Journalled, JournalError> {
-    let records = lock(image).records();
+fn finish(
+    mut draft: Draft,
+    state: &Mutex<JournalState>,
+    onto: Onto,
+) -> Result<JournalFile, JournalError> {
+    let records = lock(state).records();
     let appended = records.chunks(RECORDS_A_FRAME).try_for_each(|records| {
         let mut bytes = Vec::new();
         records.iter().for_each(|record| record.write(&mut bytes));

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::clock::{Now, Timestamp};
 use crate::drain::Guard;
-use crate::mail::outbox::Failure;
+use crate::mail::outbox::SendError;
 use crate::mail::{Nudge, Outbox};
 use crate::store::{QueuedMail, Store, StoreError};
 use crate::telemetry::{causes, metric};
@@ -32,7 +32,7 @@ pub struct Courier {
 }
 
 /// What became of a mail that was taken.
-enum End {
+enum Delivery {
     Sent,
     /// It was for nobody.
     Decoy,
@@ -59,7 +59,7 @@ impl Courier {
             let due = self.due.map_or(POLL, |due| due.saturating_duration_since(now));
             tokio::select! {
                 () = guard.signalled() => break,
-                () = self.nudge.given() => {}
+                () = self.nudge.received() => {}
                 Some(ended) = self.sending.join_next() => self.ended(ended),
                 () = tokio::time::sleep(due.min(POLL)) => {}
             }
@@ -113,8 +113,8 @@ impl std::fmt::Debug for Courier {
 /// Sends one mail and tells the store; when it is due again, if it is.
 async fn deliver(store: &dyn Store, outbox: &Outbox, mail: &QueuedMail) -> Option<Instant> {
     let pause = match Box::pin(send(outbox, mail)).await {
-        End::Postponed(pause) => Some(pause),
-        End::Sent | End::Decoy | End::GivenUp => None,
+        Delivery::Postponed(pause) => Some(pause),
+        Delivery::Sent | Delivery::Decoy | Delivery::GivenUp => None,
     };
     let until = pause.map(|pause| Now::read().wall.plus(pause));
     if let Err(error) = tell(store, mail.id, until, outbox.timeout()).await {
@@ -125,40 +125,40 @@ async fn deliver(store: &dyn Store, outbox: &Outbox, mail: &QueuedMail) -> Optio
 }
 
 /// Sends one mail; says in the log what did not work, but nothing of recipient and body.
-async fn send(outbox: &Outbox, mail: &QueuedMail) -> End {
+async fn send(outbox: &Outbox, mail: &QueuedMail) -> Delivery {
     let id = mail.id;
-    let Some(draft) = outbox.open_mail(&mail.sealed) else {
+    let Some(content) = outbox.open_mail(&mail.sealed) else {
         count("given_up");
         tracing::error!(%id, "a queued mail cannot be decrypted; it is given up");
-        return End::GivenUp;
+        return Delivery::GivenUp;
     };
-    let Some(to) = &draft.to else { return End::Decoy };
-    let failure = match outbox.send(id, to, &draft).await {
+    let Some(to) = &content.to else { return Delivery::Decoy };
+    let failure = match outbox.send(id, to, &content).await {
         Ok(()) => {
             count("sent");
-            let waited = Now::read().wall.since(draft.at);
+            let waited = Now::read().wall.since(content.at);
             metrics::histogram!(metric::MAIL_SECONDS).record(waited);
-            return End::Sent;
+            return Delivery::Sent;
         }
         Err(failure) => failure,
     };
     let pause = outbox.pause(mail.attempts);
     let is_in_time = Now::read().wall.plus(pause) < mail.expires_at;
     match failure {
-        Failure::Temporary(reason) if is_in_time => {
+        SendError::Temporary(reason) if is_in_time => {
             count("postponed");
             tracing::warn!(%id, reason, "a mail was not sent; it is tried again");
-            End::Postponed(pause)
+            Delivery::Postponed(pause)
         }
-        Failure::Temporary(reason) => {
+        SendError::Temporary(reason) => {
             count("given_up");
             tracing::warn!(%id, reason, "a mail was not sent in time; it is given up");
-            End::GivenUp
+            Delivery::GivenUp
         }
-        Failure::Permanent(reason) => {
+        SendError::Permanent(reason) => {
             count("given_up");
             tracing::warn!(%id, reason, "a mail was refused; it is given up");
-            End::GivenUp
+            Delivery::GivenUp
         }
     }
 }

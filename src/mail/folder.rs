@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::mail::outbox::Failure;
+use crate::mail::outbox::SendError;
 
 /// The folder; made when the first mail comes.
 #[derive(Debug)]
@@ -29,12 +29,12 @@ impl Folder {
         id: Uuid,
         at: Timestamp,
         message: Vec<u8>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), SendError> {
         let path = self.path.join(name(id, at));
         let written = tokio::task::spawn_blocking(move || write(&path, &message)).await;
         match written.map_err(io::Error::other).flatten() {
             Ok(()) => Ok(()),
-            Err(error) => Err(Failure::Temporary(format!("{}: {error}", self.path.display()))),
+            Err(error) => Err(SendError::Temporary(format!("{}: {error}", self.path.display()))),
         }
     }
 }

@@ -9,12 +9,12 @@ use lettre::message::{Body, Mailbox};
 use lettre::{Address, Message};
 use uuid::Uuid;
 
-use crate::mail::draft::Draft;
+use crate::mail::content::MailContent;
 use crate::operation::Email;
 
 /// How the body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum BodyForm {
     /// As every server takes it: ASCII.
     Wire,
     /// As people read it: UTF-8.
@@ -38,35 +38,35 @@ pub(super) fn compose(
     from: &Mailbox,
     id: Uuid,
     to: &Email,
-    draft: &Draft,
-    form: Form,
+    content: &MailContent,
+    form: BodyForm,
 ) -> Result<Message, MessageError> {
     let Ok(address) = to.as_str().parse::<Address>() else { return Err(MessageError::Recipient) };
-    let sent_at = Duration::from_millis(u64::try_from(draft.at.as_millis()).unwrap_or(0));
+    let sent_at = Duration::from_millis(u64::try_from(content.at.as_millis()).unwrap_or(0));
     let message = Message::builder()
         .from(from.clone())
         .to(Mailbox::new(None, address))
-        .subject(draft.subject.as_str())
+        .subject(content.subject.as_str())
         .date(UNIX_EPOCH + sent_at)
         .message_id(Some(format!("<{id}@{}>", from.email.domain())))
         // So that nobody's vacation notice answers (RFC 3834 §5).
         .raw_header(HeaderValue::new(AUTO_SUBMITTED, "auto-generated".to_owned()))
         .header(MIME_VERSION_1_0)
         .header(ContentType::TEXT_PLAIN);
-    Ok(message.body(body(&draft.body, form))?)
+    Ok(message.body(body(&content.body, form))?)
 }
 
 /// Quoted-printable on the wire, where a code still reads as it is; a file is for people.
-fn body(text: &str, form: Form) -> Body {
+fn body(text: &str, form: BodyForm) -> Body {
     match form {
-        Form::Wire if text.is_ascii() => Body::new(text.to_owned()),
-        Form::Wire => {
+        BodyForm::Wire if text.is_ascii() => Body::new(text.to_owned()),
+        BodyForm::Wire => {
             let encoding = ContentTransferEncoding::QuotedPrintable;
             Body::new_with_encoding(text.to_owned(), encoding)
                 .unwrap_or_else(|_refused| Body::new(text.to_owned()))
         }
         // The library would rather have short lines, which Korean in UTF-8 has not.
-        Form::Readable => {
+        BodyForm::Readable => {
             let lines = text.lines().flat_map(|line| [line.as_bytes(), b"\r\n"]);
             Body::dangerous_pre_encoded(
                 lines.collect::<Vec<_>>().concat(),
@@ -80,12 +80,12 @@ const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitte
 
 #[cfg(test)]
 mod tests {
-    use super::{Form, compose};
+    use super::{BodyForm, compose};
     use crate::clock::Timestamp;
-    use crate::mail::draft::Draft;
+    use crate::mail::content::MailContent;
 
-    fn formatted(form: Form, subject: &str, body: &str) -> String {
-        let draft = Draft {
+    fn formatted(form: BodyForm, subject: &str, body: &str) -> String {
+        let content = MailContent {
             to: None,
             subject: subject.to_owned(),
             body: body.to_owned(),
@@ -93,13 +93,13 @@ mod tests {
         };
         let from = "문지기 <no-reply@example.com>".parse().unwrap();
         let to = "you@example.com".parse().unwrap();
-        let message = compose(&from, uuid::Uuid::nil(), &to, &draft, form).unwrap();
+        let message = compose(&from, uuid::Uuid::nil(), &to, &content, form).unwrap();
         String::from_utf8(message.formatted()).unwrap()
     }
 
     #[test]
     fn a_message_has_every_header_once_and_a_name_that_stays() {
-        let text = formatted(Form::Wire, "Hello", "one\n.\ntwo");
+        let text = formatted(BodyForm::Wire, "Hello", "one\n.\ntwo");
 
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         for line in [
@@ -120,8 +120,10 @@ mod tests {
     #[test]
     fn korean_goes_out_as_ascii_and_into_files_as_it_reads() {
         let body = format!("{}\n\n123456\n", "본문".repeat(40));
-        let (wire, readable) =
-            (formatted(Form::Wire, "제목", &body), formatted(Form::Readable, "제목", &body));
+        let (wire, readable) = (
+            formatted(BodyForm::Wire, "제목", &body),
+            formatted(BodyForm::Readable, "제목", &body),
+        );
 
         assert!(wire.is_ascii(), "{wire}");
         assert!(wire.contains("\r\n123456\r\n"), "{wire}");
@@ -130,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_line_end_in_a_subject_makes_no_header() {
-        let text = formatted(Form::Wire, "a\r\nBcc: c@d.example", "body");
+        let text = formatted(BodyForm::Wire, "a\r\nBcc: c@d.example", "body");
 
         assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text}");
     }

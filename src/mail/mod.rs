@@ -4,17 +4,15 @@
 //! [`Outbox::nudge`]; the [`Courier`] takes it from there. What is queued says nothing to who reads
 //! the store, not even by its length, and a mail for nobody looks like any other.
 
+mod content;
 mod courier;
-mod draft;
 mod folder;
-mod line_by_line;
+mod line_stream;
 mod message;
-mod nudge;
 mod outbox;
 mod smtp;
 mod template;
 
 pub use courier::Courier;
-pub use nudge::Nudge;
-pub use outbox::{Letter, MailError, Outbox};
+pub use outbox::{Letter, MailError, Nudge, Outbox};
 pub use template::Templates;

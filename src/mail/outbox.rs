@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::config::{MailConfig, MailUrl};
-use crate::mail::draft::Draft;
+use crate::mail::content::MailContent;
 use crate::mail::folder::Folder;
 use crate::mail::smtp::Smtp;
-use crate::mail::template::Facts;
-use crate::mail::{Nudge, Templates, message};
+use crate::mail::template::MailContext;
+use crate::mail::{Templates, message};
 use crate::operation::{Email, Language};
 use crate::store::NewMail;
 use crate::vault::{Vault, VaultError};
@@ -26,6 +27,12 @@ pub struct Outbox {
     vault: Arc<Vault>,
     nudge: Nudge,
 }
+
+/// A signal that wakes the courier as soon as a mail is queued, before its next look at the queue.
+///
+/// It outlives reloads: a mail that an older snapshot queues wakes the same courier.
+#[derive(Clone, Debug, Default)]
+pub struct Nudge(Arc<Notify>);
 
 /// What a mail is to say.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +94,7 @@ enum Transport {
 
 /// Why a mail was not sent, in words without the recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum SendError {
     /// It may go another time.
     Temporary(String),
     /// It never will.
@@ -134,35 +141,47 @@ impl Outbox {
         let site = if site.contains('*') { "" } else { site };
         let minutes = expires_at.since(now).as_secs().div_ceil(60);
         let (subject, mut body) =
-            self.templates.render(letter, language, Facts { site, minutes })?;
+            self.templates.render(letter, language, MailContext { site, minutes })?;
         let body = std::mem::take(&mut *body);
-        let sealed = Draft { to: to.cloned(), subject, body, at: now }.seal(&self.vault)?;
+        let sealed = MailContent { to: to.cloned(), subject, body, at: now }.seal(&self.vault)?;
         Ok(NewMail { id: Uuid::new_v4(), sealed, created_at: now, expires_at })
     }
 
     /// Wakes the courier: to be called once the store has the mail.
     pub fn nudge(&self) {
-        self.nudge.give();
+        self.nudge.0.notify_one();
     }
 
     /// Decrypts a queued mail; `None` for what this gateway did not write.
-    pub(super) fn open_mail(&self, sealed: &[u8]) -> Option<Draft> {
-        Draft::open(&self.vault, sealed)
+    pub(super) fn open_mail(&self, sealed: &[u8]) -> Option<MailContent> {
+        MailContent::open(&self.vault, sealed)
     }
 
     /// Sends a mail to its recipient.
-    pub(super) async fn send(&self, id: Uuid, to: &Email, draft: &Draft) -> Result<(), Failure> {
+    pub(super) async fn send(
+        &self,
+        id: Uuid,
+        to: &Email,
+        content: &MailContent,
+    ) -> Result<(), SendError> {
         let sent = match &self.transport {
             Transport::Smtp(smtp) => {
-                match message::compose(&self.config.from, id, to, draft, message::Form::Wire) {
+                match message::compose(&self.config.from, id, to, content, message::BodyForm::Wire)
+                {
                     Ok(message) => smtp.send(&message).await,
-                    Err(error) => Err(Failure::Permanent(error.to_string())),
+                    Err(error) => Err(SendError::Permanent(error.to_string())),
                 }
             }
             Transport::Folder(folder) => {
-                match message::compose(&self.config.from, id, to, draft, message::Form::Readable) {
-                    Ok(message) => folder.put(id, draft.at, message.formatted()).await,
-                    Err(error) => Err(Failure::Permanent(error.to_string())),
+                match message::compose(
+                    &self.config.from,
+                    id,
+                    to,
+                    content,
+                    message::BodyForm::Readable,
+                ) {
+                    Ok(message) => folder.put(id, content.at, message.formatted()).await,
+                    Err(error) => Err(SendError::Permanent(error.to_string())),
                 }
             }
         };
@@ -182,6 +201,13 @@ impl Outbox {
 
 /// The longest that a mail waits between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+
+impl Nudge {
+    /// Waits until the courier is to wake, or returns at once if it was to meanwhile; cancel-safe.
+    pub(super) async fn received(&self) {
+        self.0.notified().await;
+    }
+}
 
 impl Letter<'static> {
     /// One of each, to try templates with.
@@ -211,7 +237,7 @@ impl<'a> Letter<'a> {
     }
 }
 
-impl Failure {
+impl SendError {
     /// Takes the recipient, whom servers like to repeat, out of the words; cuts long ones.
     fn without(self, to: &Email) -> Self {
         let clean = |words: String| {
@@ -243,7 +269,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::{Failure, Letter, Outbox};
+    use super::{Letter, Outbox, SendError};
     use crate::clock::Timestamp;
     use crate::config::{MailConfig, MailUrl};
     use crate::mail::{MailError, Nudge, Templates};
@@ -270,12 +296,12 @@ mod tests {
 
         let mail = outbox.write(CODE, Some(&to), Language::English, "a.example", times).unwrap();
 
-        let draft = outbox.open_mail(&mail.sealed).unwrap();
-        assert_eq!(draft.to.as_ref(), Some(&to));
-        assert_eq!(draft.subject, "[a.example] Your password reset code");
-        assert!(draft.body.contains("\n\n042137\n\n"), "{}", draft.body);
-        assert!(draft.body.contains("within 10 minutes"), "{}", draft.body);
-        assert_eq!((mail.created_at, mail.expires_at, draft.at), (times.0, times.1, NOW));
+        let content = outbox.open_mail(&mail.sealed).unwrap();
+        assert_eq!(content.to.as_ref(), Some(&to));
+        assert_eq!(content.subject, "[a.example] Your password reset code");
+        assert!(content.body.contains("\n\n042137\n\n"), "{}", content.body);
+        assert!(content.body.contains("within 10 minutes"), "{}", content.body);
+        assert_eq!((mail.created_at, mail.expires_at, content.at), (times.0, times.1, NOW));
     }
 
     #[test]
@@ -297,8 +323,8 @@ mod tests {
         for site in ["*", "*.example.com", ""] {
             let mail = outbox.write(CODE, None, Language::English, site, (NOW, NOW)).unwrap();
 
-            let draft = outbox.open_mail(&mail.sealed).unwrap();
-            assert_eq!(draft.subject, "Your password reset code", "{site}");
+            let content = outbox.open_mail(&mail.sealed).unwrap();
+            assert_eq!(content.subject, "Your password reset code", "{site}");
         }
     }
 
@@ -329,11 +355,11 @@ mod tests {
             ("이 you@example.com\r\n끝", "이 (recipient)  끝"),
             ("greylisted", "greylisted"),
         ] {
-            let failure = Failure::Temporary(words.to_owned());
+            let failure = SendError::Temporary(words.to_owned());
 
-            assert_eq!(failure.without(&to), Failure::Temporary(kept.to_owned()), "{words}");
+            assert_eq!(failure.without(&to), SendError::Temporary(kept.to_owned()), "{words}");
         }
-        let Failure::Permanent(kept) = Failure::Permanent("x".repeat(999)).without(&to) else {
+        let SendError::Permanent(kept) = SendError::Permanent("x".repeat(999)).without(&to) else {
             panic!("another kind");
         };
         assert_eq!(kept.len(), 300);

@@ -20,8 +20,8 @@ use tokio::net::TcpStream;
 
 use crate::config::{MailConfig, MailTls, SmtpServer};
 use crate::mail::MailError;
-use crate::mail::line_by_line::LineByLine;
-use crate::mail::outbox::Failure;
+use crate::mail::line_stream::LineStream;
+use crate::mail::outbox::SendError;
 
 /// A server, and how it is spoken to.
 pub(super) struct Smtp {
@@ -62,7 +62,7 @@ impl Smtp {
     }
 
     /// Sends a message; when it answers well the server has taken it over.
-    pub(super) async fn send(&self, message: &Message) -> Result<(), Failure> {
+    pub(super) async fn send(&self, message: &Message) -> Result<(), SendError> {
         match tokio::time::timeout(self.timeout, Box::pin(self.deliver(message))).await {
             Ok(Ok(mut connection)) => {
                 // The server has the mail: what becomes of the farewell changes nothing.
@@ -71,12 +71,12 @@ impl Smtp {
             }
             Ok(Err(failure)) => Err(failure),
             Err(_elapsed) => {
-                Err(Failure::Temporary(format!("it took longer than {:?}", self.timeout)))
+                Err(SendError::Temporary(format!("it took longer than {:?}", self.timeout)))
             }
         }
     }
 
-    async fn deliver(&self, message: &Message) -> Result<AsyncSmtpConnection, Failure> {
+    async fn deliver(&self, message: &Message) -> Result<AsyncSmtpConnection, SendError> {
         let mut connection = self.connect().await?;
         if let Some((user, password)) = &self.server.credentials {
             let credentials = Credentials::new(user.clone(), password.expose().clone());
@@ -86,7 +86,7 @@ impl Smtp {
         let sent = connection.send(message.envelope(), &message.formatted()).await;
         sent.map_err(|error| {
             if error.is_permanent() || error.is_client() {
-                Failure::Permanent(error.to_string())
+                SendError::Permanent(error.to_string())
             } else {
                 temporary(&error)
             }
@@ -94,7 +94,7 @@ impl Smtp {
         Ok(connection)
     }
 
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
+    async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
         let address = (self.server.address.host.as_str(), self.server.address.port);
         if self.server.implicit_tls {
             // A name may lead anywhere, but for the one that means this machine (RFC 6761 §6.3).
@@ -106,10 +106,10 @@ impl Smtp {
             let opened = AsyncSmtpConnection::connect_tokio1(address, None, &self.hello, tls, None);
             return Box::pin(opened).await.map_err(|error| temporary(&error));
         }
-        let unreachable = |error: std::io::Error| Failure::Temporary(error.to_string());
+        let unreachable = |error: std::io::Error| SendError::Temporary(error.to_string());
         let tcp = TcpStream::connect(address).await.map_err(unreachable)?;
         let peer = tcp.peer_addr().map_err(unreachable)?.ip();
-        let stream = Box::new(LineByLine::new(tcp));
+        let stream = Box::new(LineStream::new(tcp));
         let opened = AsyncSmtpConnection::connect_with_transport(stream, &self.hello);
         let mut connection = opened.await.map_err(|error| temporary(&error))?;
         let tls = match Protection::of(self.policy, connection.can_starttls(), peer) {
@@ -118,7 +118,7 @@ impl Smtp {
             Protection::Plain => return Ok(connection),
             Protection::Refused => {
                 let words = "the server offers no STARTTLS, which `[mail] tls` wants there";
-                return Err(Failure::Temporary(words.to_owned()));
+                return Err(SendError::Temporary(words.to_owned()));
             }
         };
         let encrypted = connection.starttls(tls.clone(), &self.hello);
@@ -162,8 +162,8 @@ fn certificates(path: &Path) -> Result<Vec<Certificate>, MailError> {
     found.into_iter().map(one).collect::<Result<_, _>>().map_err(MailError::Tls)
 }
 
-fn temporary(error: &smtp::Error) -> Failure {
-    Failure::Temporary(error.to_string())
+fn temporary(error: &smtp::Error) -> SendError {
+    SendError::Temporary(error.to_string())
 }
 
 /// Both send the password itself, inside TLS.

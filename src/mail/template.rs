@@ -33,7 +33,7 @@ struct Text {
 
 /// What a template may say besides the letter's own.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Facts<'a> {
+pub(super) struct MailContext<'a> {
     /// The site's host; empty where it has no name of its own.
     pub(super) site: &'a str,
     /// For how many minutes a code works.
@@ -76,7 +76,7 @@ impl Templates {
         &self,
         letter: Letter<'_>,
         language: Language,
-        facts: Facts<'_>,
+        facts: MailContext<'_>,
     ) -> Result<(String, Zeroizing<String>), MailError> {
         let name = file_name(letter, language);
         let text = self.texts.get(&name).ok_or(MailError::Unknown)?;
@@ -88,7 +88,7 @@ impl Templates {
         name: &str,
         text: &Text,
         letter: Letter<'_>,
-        facts: Facts<'_>,
+        facts: MailContext<'_>,
     ) -> Result<(String, Zeroizing<String>), MailError> {
         let (field, secret) = letter.secret();
         let values = BTreeMap::from([
@@ -132,7 +132,7 @@ impl Templates {
         for site in ["example.com", ""] {
             let mut said = Zeroizing::new(String::new());
             for (part, before) in &parts {
-                let facts = Facts { site, minutes: 10 };
+                let facts = MailContext { site, minutes: 10 };
                 (_, said) = self
                     .render_text(name, part, letter, facts)
                     .map_err(|error| Flaw::of(&error, *before, field))?;
@@ -262,11 +262,11 @@ const BUILT_IN: [(&str, &str); 6] = [
 
 #[cfg(test)]
 mod tests {
-    use super::{BUILT_IN, Facts, Templates};
+    use super::{BUILT_IN, MailContext, Templates};
     use crate::mail::{Letter, MailError};
     use crate::operation::Language;
 
-    const FACTS: Facts<'_> = Facts { site: "api.example.com", minutes: 10 };
+    const FACTS: MailContext<'_> = MailContext { site: "api.example.com", minutes: 10 };
 
     /// Title, line and hint of every fault of a folder with one file.
     fn faults(name: &str, text: &str) -> Vec<(String, usize, String)> {
@@ -284,7 +284,7 @@ mod tests {
             for language in Language::ALL {
                 for site in ["api.example.com", ""] {
                     let (subject, body) =
-                        templates.render(letter, language, Facts { site, ..FACTS }).unwrap();
+                        templates.render(letter, language, MailContext { site, ..FACTS }).unwrap();
                     let body = body.as_str();
 
                     let (_, secret) = letter.secret();
@@ -324,7 +324,7 @@ mod tests {
     fn nothing_that_is_put_into_a_subject_ends_it() {
         let templates = Templates::read(None).unwrap();
         for site in ["a\r\nBcc: c@d.example", "a\nb", "a\rb", "a\0b", "a\n\nthe body"] {
-            let facts = Facts { site, ..FACTS };
+            let facts = MailContext { site, ..FACTS };
 
             let rendered =
                 templates.render(Letter::ResetCode { code: "1" }, Language::English, facts);

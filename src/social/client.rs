@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::secret::Secret;
-use crate::social::{Outage, Refusal, SocialError, SocialSetupError, host};
+use crate::social::{Outage, SocialError, SocialSetupError, TokenRefusal, host};
 
 /// Asks; connections are kept for the next question.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Client {
 
 /// What was answered.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ProviderReply {
     host: String,
     status: StatusCode,
     body: Bytes,
@@ -66,7 +66,7 @@ impl Client {
         &self,
         uri: Uri,
         token: Option<&Secret<String>>,
-    ) -> Result<Answer, SocialError> {
+    ) -> Result<ProviderReply, SocialError> {
         let host = host(&uri);
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = uri;
@@ -74,7 +74,7 @@ impl Client {
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(token) = token {
             let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
-            let mut value = value.or(Err(SocialError::Refused(Refusal::NoToken)))?;
+            let mut value = value.or(Err(SocialError::Refused(TokenRefusal::NoToken)))?;
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
         }
@@ -86,20 +86,20 @@ impl Client {
         };
         let status = response.status();
         match Limited::new(response.into_body(), LARGEST_BODY).collect().await {
-            Ok(body) => Ok(Answer { host, status, body: body.to_bytes() }),
+            Ok(body) => Ok(ProviderReply { host, status, body: body.to_bytes() }),
             Err(source) => Err(SocialError::Unavailable(Outage::Broken { host, source })),
         }
     }
 }
 
-impl Answer {
+impl ProviderReply {
     /// Reads what was said of the token.
     ///
     /// 400, 401 and 403 refuse it; anything else but 200 says nothing about it.
     pub(super) fn accepted<T: DeserializeOwned>(&self) -> Result<T, SocialError> {
         match self.status.as_u16() {
             200 => self.json().ok_or_else(|| self.unreadable()),
-            status @ (400 | 401 | 403) => Err(SocialError::Refused(Refusal::Status(status))),
+            status @ (400 | 401 | 403) => Err(SocialError::Refused(TokenRefusal::Status(status))),
             _ => Err(self.outage()),
         }
     }

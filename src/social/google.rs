@@ -10,7 +10,7 @@ use crate::encoding::percent_encode;
 use crate::operation::Provider;
 use crate::secret::Secret;
 use crate::social::client::Client;
-use crate::social::{Profile, Refusal, SocialError};
+use crate::social::{Profile, SocialError, TokenRefusal};
 
 #[derive(Deserialize)]
 struct TokenInfo {
@@ -37,12 +37,12 @@ pub(super) async fn profile(
     let tokeninfo = with_token(&config.tokeninfo_url, token)?;
     let made: TokenInfo = client.get(tokeninfo, None).await?.accepted()?;
     if !made.is_for(&config.applications) {
-        return Err(SocialError::Refused(Refusal::Application));
+        return Err(SocialError::Refused(TokenRefusal::Application));
     }
-    let Some(id) = made.sub else { return Err(SocialError::Refused(Refusal::Anonymous)) };
+    let Some(id) = made.sub else { return Err(SocialError::Refused(TokenRefusal::Anonymous)) };
     let user: UserInfo = client.get(config.userinfo_url.clone(), Some(token)).await?.accepted()?;
     if user.sub != id {
-        return Err(SocialError::Refused(Refusal::TwoUsers));
+        return Err(SocialError::Refused(TokenRefusal::TwoUsers));
     }
     let verified_email = match &user.email_verified {
         Some(Value::Bool(true)) => user.email,
@@ -62,13 +62,13 @@ impl TokenInfo {
 
 /// The address with `access_token` in its query, which is where Google looks for it.
 fn with_token(uri: &Uri, token: &Secret<String>) -> Result<Uri, SocialError> {
-    let no_token = Err(SocialError::Refused(Refusal::NoToken));
+    let no_token = Err(SocialError::Refused(TokenRefusal::NoToken));
     let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let mark = if path.contains('?') { '&' } else { '?' };
     let text = format!("{path}{mark}access_token={}", percent_encoded(token.expose()));
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::try_from(text).or(no_token)?);
-    Uri::from_parts(parts).or(Err(SocialError::Refused(Refusal::NoToken)))
+    Uri::from_parts(parts).or(Err(SocialError::Refused(TokenRefusal::NoToken)))
 }
 
 /// Everything but the unreserved characters (RFC 3986 §2.3) is encoded.

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::config::ProviderConfig;
 use crate::operation::Provider;
 use crate::secret::Secret;
-use crate::social::client::{Answer, Client};
-use crate::social::{Profile, Refusal, SocialError};
+use crate::social::client::{Client, ProviderReply};
+use crate::social::{Profile, SocialError, TokenRefusal};
 
 #[derive(Deserialize)]
 struct TokenInfo {
@@ -25,11 +25,11 @@ enum AppId {
 struct User {
     id: i64,
     /// Left out where the user consented to nothing in it.
-    kakao_account: Option<Account>,
+    kakao_account: Option<KakaoAccount>,
 }
 
 #[derive(Deserialize)]
-struct Account {
+struct KakaoAccount {
     email: Option<String>,
     /// False where the address belongs to another Kakao account by now.
     is_email_valid: Option<bool>,
@@ -37,7 +37,7 @@ struct Account {
 }
 
 #[derive(Deserialize)]
-struct Failure {
+struct ErrorBody {
     code: i64,
 }
 
@@ -50,23 +50,23 @@ pub(super) async fn profile(
     refuse_outage(&answer)?;
     let made: TokenInfo = answer.accepted()?;
     if !made.app_id.is_among(&config.applications) {
-        return Err(SocialError::Refused(Refusal::Application));
+        return Err(SocialError::Refused(TokenRefusal::Application));
     }
     let answer = client.get(config.userinfo_url.clone(), Some(token)).await?;
     refuse_outage(&answer)?;
     let user: User = answer.accepted()?;
     if user.id != made.id {
-        return Err(SocialError::Refused(Refusal::TwoUsers));
+        return Err(SocialError::Refused(TokenRefusal::TwoUsers));
     }
-    let verified_email = user.kakao_account.and_then(Account::verified_email);
+    let verified_email = user.kakao_account.and_then(KakaoAccount::verified_email);
     let verified_email = verified_email.and_then(|email| email.parse().ok());
     Ok(Profile { provider: Provider::Kakao, id: user.id.to_string(), verified_email })
 }
 
 /// Kakao says 400 of its own troubles as well: only the code tells.
-fn refuse_outage(answer: &Answer) -> Result<(), SocialError> {
-    match answer.json::<Failure>() {
-        Some(Failure { code }) if OUTAGES.contains(&code) && !answer.is_ok() => {
+fn refuse_outage(answer: &ProviderReply) -> Result<(), SocialError> {
+    match answer.json::<ErrorBody>() {
+        Some(ErrorBody { code }) if OUTAGES.contains(&code) && !answer.is_ok() => {
             Err(answer.outage())
         }
         _ => Ok(()),
@@ -83,7 +83,7 @@ impl AppId {
     }
 }
 
-impl Account {
+impl KakaoAccount {
     fn verified_email(self) -> Option<String> {
         let is_good = self.is_email_valid == Some(true) && self.is_email_verified == Some(true);
         self.email.filter(|_| is_good)

@@ -49,7 +49,7 @@ pub enum SocialError {
     Unsupported,
     /// The token opens nothing here.
     #[error("the provider's token is refused: {0}")]
-    Refused(Refusal),
+    Refused(TokenRefusal),
     /// The provider cannot be asked.
     #[error("the provider cannot be asked")]
     Unavailable(#[source] Outage),
@@ -57,7 +57,7 @@ pub enum SocialError {
 
 /// Why a provider's token opens nothing here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum TokenRefusal {
     /// It is empty, too long, or holds what no token holds; nobody was asked.
     #[error("it is no token of any provider")]
     NoToken,
@@ -170,7 +170,7 @@ impl Social {
             return Err(SocialError::Unsupported);
         };
         if !is_token(token.expose()) {
-            return Err(SocialError::Refused(Refusal::NoToken));
+            return Err(SocialError::Refused(TokenRefusal::NoToken));
         }
         let question = async {
             let _place = self.places.acquire().await;

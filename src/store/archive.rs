@@ -272,6 +272,29 @@ impl Tally {
     }
 }
 
+/// The reason for which an export stops early.
+pub(super) enum ExportStop {
+    /// The receiver of its pages is gone.
+    Closed,
+    Failed(StoreError),
+}
+
+impl<T: Into<StoreError>> From<T> for ExportStop {
+    fn from(error: T) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl ExportStop {
+    /// The outcome of an export: one without a receiver did what it could.
+    pub(super) fn outcome(exported: Result<(), Self>) -> Result<(), StoreError> {
+        match exported {
+            Ok(()) | Err(Self::Closed) => Ok(()),
+            Err(Self::Failed(error)) => Err(error),
+        }
+    }
+}
+
 /// Gathers records into pages.
 #[derive(Debug, Default)]
 pub(super) struct Pages {

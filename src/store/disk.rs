@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::Access;
 use rustix::io::Errno;
 
-use crate::store::Examination;
+use crate::store::SetupReport;
 
 /// How many times the disk is asked; the slowest is told.
 const SYNCS: usize = 8;
@@ -24,7 +24,7 @@ const LITTLE: u64 = 64 << 20;
 ///
 /// # Errors
 /// The system's own reason why nothing can be written there.
-pub(crate) fn examine(file: &Path, found: &mut Examination) -> io::Result<()> {
+pub(crate) fn check_setup(file: &Path, found: &mut SetupReport) -> io::Result<()> {
     let folder = folder_of(file);
     let slowest = time_syncs(folder, SYNCS)?;
     found.fact("fsync", format!("at most {slowest:.1?} of {SYNCS}"));

@@ -168,7 +168,7 @@ async fn an_acl_user_needs_the_map_of_slots_as_well() {
         ..RedisOptions::new(cluster.url(), PATIENT)
     };
 
-    let found = RedisStore::connect(options.clone()).await.expect("a store").examine().await;
+    let found = RedisStore::connect(options.clone()).await.expect("a store").check_setup().await;
 
     let warnings = found.expect("a look").warnings;
     assert!(!warnings.iter().any(|it| it.contains("checked")), "{warnings:?}");

@@ -66,7 +66,7 @@ async fn an_acl_user_needs_no_more_than_the_keys_of_the_prefix() {
 
     let store = RedisStore::connect(options.clone()).await.expect("a store");
 
-    let looked = store.examine().await.expect("a look");
+    let looked = store.check_setup().await.expect("a look");
     assert!(!looked.warnings.iter().any(|it| it.contains("checked")), "{:?}", looked.warnings);
     store.create_user(new_user("ann")).await.expect("an account");
     store.revoke(&[of_token("a")]).await.expect("a revocation");

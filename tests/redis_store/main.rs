@@ -9,7 +9,6 @@
 mod attributes;
 mod cluster;
 mod connecting;
-mod examination;
 mod fail_overs;
 mod fake_sentinel;
 mod feed;
@@ -30,5 +29,6 @@ mod redis_sets;
 mod replicas;
 mod sentinel;
 mod server;
+mod setup;
 mod tls;
 mod wrong_types;

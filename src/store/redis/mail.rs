@@ -23,13 +23,13 @@ use crate::store::{
 };
 
 pub(super) static QUEUE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/queue_mail.lua")));
+    LazyLock::new(|| Script::new(include_str!("scripts/enqueue.lua")));
 pub(super) static TAKE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/take_mails.lua")));
+    LazyLock::new(|| Script::new(include_str!("scripts/take_due.lua")));
 static GUESS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/guess_code.lua")));
 pub(super) static DELETE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/delete_mails.lua")));
+    LazyLock::new(|| Script::new(include_str!("scripts/delete_queued.lua")));
 
 /// Most mails that one script deletes: a script keeps all others waiting.
 const BATCH: usize = 500;

@@ -12,7 +12,8 @@ use crate::store::redis::sessions::session::ttl_millis;
 use crate::store::tries::{micros, wait};
 use crate::store::{Bound, Limit, RedisStore, StoreError, Taking, Tries, TryCount, TrySubject};
 
-static TRIES: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/tries.lua")));
+static TRIES: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/change_tries.lua")));
 
 #[async_trait]
 impl Tries for RedisStore {

@@ -36,7 +36,7 @@ impl Accounts for SqliteStore {
         let (realm, who) = (realm.to_owned(), who.clone());
         let query = move |connection: &Connection| find(connection, &realm, &who, lookup);
         let found = self.readers.ask(deadline, query).await?;
-        found.map(Account::complete).transpose()
+        found.map(StoredAccount::complete).transpose()
     }
 
     async fn list_users(
@@ -69,12 +69,12 @@ impl Accounts for SqliteStore {
 ///
 /// They may be megabytes of JSON: reading and writing those is the asker's work, not that of a
 /// thread that others wait for.
-pub(super) struct Account {
+pub(super) struct StoredAccount {
     user: User,
     attributes: Option<String>,
 }
 
-impl Account {
+impl StoredAccount {
     /// Reads a row of [`COLUMNS`] and `text`.
     pub(super) fn read(row: &Row<'_>) -> Result<Self, StoreError> {
         Ok(Self { user: user(row)?, attributes: row.get("text")? })
@@ -122,7 +122,7 @@ pub(super) fn find(
     realm: &str,
     who: &Identifier,
     lookup: Lookup,
-) -> Result<Option<Account>, StoreError> {
+) -> Result<Option<StoredAccount>, StoreError> {
     let (column, values) = match who {
         Identifier::Id(id) => ("id", vec![Value::Integer(id.0)]),
         Identifier::Email(email) => ("email", texts(email.spellings())),
@@ -137,8 +137,10 @@ pub(super) fn find(
     ))?;
     let mut found = None;
     for value in values {
-        let account =
-            select.query_and_then(params![realm, value], Account::read)?.next().transpose()?;
+        let account = select
+            .query_and_then(params![realm, value], StoredAccount::read)?
+            .next()
+            .transpose()?;
         found = found.or(account);
     }
     Ok(found)

@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::operation::{Email, RefreshHash, RevocationKey, SessionId, UserId};
-use crate::store::archive::Pages;
-use crate::store::sqlite::database::Link;
-use crate::store::sqlite::fault::{Fault, signed, unsigned};
+use crate::store::archive::{ExportStop, Pages};
+use crate::store::sqlite::database::CheckedConnection;
+use crate::store::sqlite::fault::{SqliteFault, signed, unsigned};
 use crate::store::sqlite::{accounts, backup, revocations, sessions, signing_keys, tries};
 use crate::store::tries::micros;
 use crate::store::{
@@ -23,25 +23,14 @@ use crate::store::{
     StoredRefresh, TrySubject,
 };
 
-/// Why an export ends.
-enum End {
-    /// Nobody listens any more.
-    Closed,
-    Failed(StoreError),
-}
-
-impl<T: Into<StoreError>> From<T> for End {
-    fn from(error: T) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
 #[async_trait]
 impl Archive for SqliteStore {
     async fn export(&self, now: Timestamp, pages: Sender<Page>) -> Result<(), StoreError> {
         let database = Arc::clone(&self.database);
-        let work = move || export(Link::open(&database)?.connection()?, now, pages);
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_ended| Err(Fault::Ended.into()))
+        let work = move || export(CheckedConnection::open(&database)?.connection()?, now, pages);
+        tokio::task::spawn_blocking(work)
+            .await
+            .unwrap_or_else(|_ended| Err(SqliteFault::Ended.into()))
     }
 
     async fn import(&self, page: Page, _now: Timestamp) -> Result<(), StoreError> {
@@ -67,10 +56,7 @@ pub(super) fn export(
         pages,
         unreadable_users: HashSet::new(),
     };
-    match export.run() {
-        Ok(()) | Err(End::Closed) => Ok(()),
-        Err(End::Failed(error)) => Err(error),
-    }
+    ExportStop::outcome(export.run())
 }
 
 struct Export<'a> {
@@ -83,7 +69,7 @@ struct Export<'a> {
 }
 
 impl Export<'_> {
-    fn run(&mut self) -> Result<(), End> {
+    fn run(&mut self) -> Result<(), ExportStop> {
         let highest = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'users'";
         let highest = self.connection.query_row(highest, [], |row| row.get(0))?;
         self.send(Record::Number(UserId(highest)))?;
@@ -100,7 +86,7 @@ impl Export<'_> {
         if rest.is_empty() { Ok(()) } else { self.hand_on(rest) }
     }
 
-    fn keys_and_sites(&mut self) -> Result<(), End> {
+    fn keys_and_sites(&mut self) -> Result<(), ExportStop> {
         let issuers: Vec<String> = self
             .connection
             .prepare("SELECT DISTINCT issuer FROM keys ORDER BY issuer")?
@@ -128,7 +114,7 @@ impl Export<'_> {
         Ok(())
     }
 
-    fn users(&mut self) -> Result<(), End> {
+    fn users(&mut self) -> Result<(), ExportStop> {
         let connection = self.connection;
         let mut select = connection.prepare(&format!(
             "SELECT {}, text FROM users LEFT JOIN attributes ON attributes.user = users.id
@@ -138,7 +124,8 @@ impl Export<'_> {
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let id: i64 = row.get("id")?;
-            let user = accounts::Account::read(row).and_then(accounts::Account::complete);
+            let user =
+                accounts::StoredAccount::read(row).and_then(accounts::StoredAccount::complete);
             if user.is_err() {
                 self.unreadable_users.insert(id);
             }
@@ -149,7 +136,7 @@ impl Export<'_> {
     }
 
     /// Sessions that go on, then the refresh tokens that they ever had.
-    fn sessions(&mut self) -> Result<(), End> {
+    fn sessions(&mut self) -> Result<(), ExportStop> {
         let connection = self.connection;
         let columns = sessions::STORED_COLUMNS;
         let mut select = connection.prepare(&format!(
@@ -199,7 +186,7 @@ impl Export<'_> {
         Ok(())
     }
 
-    fn revocations(&mut self) -> Result<(), End> {
+    fn revocations(&mut self) -> Result<(), ExportStop> {
         let connection = self.connection;
         let mut select = connection
             .prepare("SELECT key, floor, expires_at FROM revocations WHERE expires_at > ?1")?;
@@ -211,7 +198,7 @@ impl Export<'_> {
         Ok(())
     }
 
-    fn codes_and_tries(&mut self) -> Result<(), End> {
+    fn codes_and_tries(&mut self) -> Result<(), ExportStop> {
         let connection = self.connection;
         let mut select = connection.prepare("SELECT * FROM codes WHERE expires_at > ?1")?;
         let mut rows = select.query([self.now.as_millis()])?;
@@ -227,7 +214,7 @@ impl Export<'_> {
         Ok(())
     }
 
-    fn mails(&mut self) -> Result<(), End> {
+    fn mails(&mut self) -> Result<(), ExportStop> {
         let connection = self.connection;
         let mut select = connection.prepare("SELECT * FROM mails WHERE expires_at > ?1")?;
         let mut rows = select.query([self.now.as_millis()])?;
@@ -242,20 +229,20 @@ impl Export<'_> {
         &mut self,
         read: Result<Record, StoreError>,
         about: impl FnOnce() -> String,
-    ) -> Result<(), End> {
+    ) -> Result<(), ExportStop> {
         let record = Record::or_unreadable(read, about)?;
         self.send(record)
     }
 
-    fn send(&mut self, record: Record) -> Result<(), End> {
+    fn send(&mut self, record: Record) -> Result<(), ExportStop> {
         match self.gathered.add(record) {
             Some(page) => self.hand_on(page),
             None => Ok(()),
         }
     }
 
-    fn hand_on(&self, page: Page) -> Result<(), End> {
-        self.pages.blocking_send(page).map_err(|_closed| End::Closed)
+    fn hand_on(&self, page: Page) -> Result<(), ExportStop> {
+        self.pages.blocking_send(page).map_err(|_closed| ExportStop::Closed)
     }
 }
 

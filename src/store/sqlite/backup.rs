@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::mpsc::Sender;
 
 use crate::clock::Timestamp;
-use crate::store::sqlite::fault::Fault;
+use crate::store::sqlite::fault::SqliteFault;
 use crate::store::sqlite::{archive, database, events, fault};
 use crate::store::{Page, SqliteStore, StoreError};
 
@@ -34,7 +34,7 @@ impl SqliteStore {
         loop {
             match backup.step(-1)? {
                 StepResult::Done => break,
-                _ if begun.elapsed() > PATIENCE => return Err(Fault::Busy.into()),
+                _ if begun.elapsed() > PATIENCE => return Err(SqliteFault::Busy.into()),
                 _ => pause(),
             }
         }
@@ -93,7 +93,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When it cannot be opened, or is no database of this program.
-    pub fn inspect(
+    pub fn check_integrity(
         path: &Path,
         now: Timestamp,
         pages: Sender<Page>,
@@ -142,10 +142,10 @@ fn pause() {
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    let failed = |source| Fault::Open { path: path.to_owned(), source };
+    let failed = |source| SqliteFault::Open { path: path.to_owned(), source };
     // SQLite reads a name that begins with `file:` as a URI: an absolute path never does.
     let absolute = std::path::absolute(path)
-        .map_err(|source| Fault::Gone { path: path.to_owned(), source })?;
+        .map_err(|source| SqliteFault::Gone { path: path.to_owned(), source })?;
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(absolute, flags)
         .map_err(|source| database::explained(path, failed(source).into()))?;

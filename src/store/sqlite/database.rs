@@ -11,20 +11,20 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use uuid::Uuid;
 
 use crate::store::sqlite::fault;
-use crate::store::sqlite::fault::Fault;
+use crate::store::sqlite::fault::SqliteFault;
 use crate::store::{Durability, StoreError, disk};
 
 /// Where a database lies, and how connections to it behave.
 #[derive(Debug)]
 pub(super) struct Database {
-    place: Place,
+    location: Location,
     durability: Durability,
     /// How long an open connection waits for a lock that another process holds.
     patience: Duration,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Location {
     File { path: PathBuf, id: FileId },
     Memory { uri: String },
 }
@@ -39,7 +39,7 @@ impl Database {
         durability: Durability,
         patience: Duration,
     ) -> Result<Self, StoreError> {
-        let make = |source| Fault::Make { path: path.to_owned(), source };
+        let make = |source| SqliteFault::Make { path: path.to_owned(), source };
         // SQLite reads a name that begins with `file:` as a URI: an absolute path never does.
         let absolute = std::path::absolute(path).map_err(make)?;
         // The log and the shared memory take the mode of the file.
@@ -50,19 +50,19 @@ impl Database {
             return Err(make(error).into());
         }
         let id = file_id(&absolute)?;
-        Ok(Self { place: Place::File { path: absolute, id }, durability, patience })
+        Ok(Self { location: Location::File { path: absolute, id }, durability, patience })
     }
 
     /// Names a new database in memory; it lives as long as a connection to it.
     pub(super) fn in_memory(patience: Duration) -> Self {
         let uri = format!("file:/munjigi-{}?vfs=memdb", Uuid::new_v4());
-        Self { place: Place::Memory { uri }, durability: Durability::Normal, patience }
+        Self { location: Location::Memory { uri }, durability: Durability::Normal, patience }
     }
 
     pub(super) fn describe(&self) -> String {
-        match &self.place {
-            Place::File { path, .. } => format!("sqlite:{}", path.display()),
-            Place::Memory { .. } => "sqlite::memory:".to_owned(),
+        match &self.location {
+            Location::File { path, .. } => format!("sqlite:{}", path.display()),
+            Location::Memory { .. } => "sqlite::memory:".to_owned(),
         }
     }
 
@@ -72,27 +72,27 @@ impl Database {
     /// be lost. The new file is not opened either, as the old one's log lies beside it, and SQLite
     /// would take that for the new one's.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        match &self.place {
-            Place::File { path, id } if file_id(path)? != *id => {
-                Err(Fault::Replaced(path.clone()).into())
+        match &self.location {
+            Location::File { path, id } if file_id(path)? != *id => {
+                Err(SqliteFault::Replaced(path.clone()).into())
             }
-            Place::File { .. } | Place::Memory { .. } => Ok(()),
+            Location::File { .. } | Location::Memory { .. } => Ok(()),
         }
     }
 
     /// Names the file that cannot be written and the system's own reason, where SQLite says only
     /// that it could not.
     pub(super) fn explained(&self, error: StoreError) -> StoreError {
-        match &self.place {
-            Place::File { path, .. } => explained(path, error),
-            Place::Memory { .. } => error,
+        match &self.location {
+            Location::File { path, .. } => explained(path, error),
+            Location::Memory { .. } => error,
         }
     }
 
     fn connect(&self) -> Result<Connection, StoreError> {
-        let mut connection = match &self.place {
-            Place::File { path, .. } => open_to_write(path)?,
-            Place::Memory { uri } => Connection::open_with_flags(
+        let mut connection = match &self.location {
+            Location::File { path, .. } => open_to_write(path)?,
+            Location::Memory { uri } => Connection::open_with_flags(
                 uri,
                 FLAGS | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI,
             )?,
@@ -103,7 +103,7 @@ impl Database {
             Durability::Full => "FULL",
             Durability::Normal => "NORMAL",
         };
-        if matches!(self.place, Place::File { .. }) {
+        if matches!(self.location, Location::File { .. }) {
             enter_write_ahead(&connection)?;
         }
         // A commit costs most where it makes the log longer. The log is not made long beforehand:
@@ -123,18 +123,18 @@ impl Database {
 }
 
 /// A connection that is lent while its file is the one that the path leads to.
-pub(super) struct Link {
+pub(super) struct CheckedConnection {
     database: Arc<Database>,
     connection: Connection,
 }
 
-impl Link {
+impl CheckedConnection {
     pub(super) fn open(database: &Arc<Database>) -> Result<Self, StoreError> {
         database.check()?;
         let connection = database.connect().map_err(|error| database.explained(error))?;
-        let link = Self { database: Arc::clone(database), connection };
+        let checked = Self { database: Arc::clone(database), connection };
         database.check()?;
-        Ok(link)
+        Ok(checked)
     }
 
     pub(super) fn connection(&mut self) -> Result<&mut Connection, StoreError> {
@@ -164,9 +164,9 @@ const MIGRATIONS: [&str; 4] = [
 /// As in `schema_1.sql`.
 const APPLICATION_ID: i64 = 1_299_541_610;
 
-fn file_id(path: &Path) -> Result<FileId, Fault> {
-    let metadata =
-        std::fs::metadata(path).map_err(|source| Fault::Gone { path: path.to_owned(), source })?;
+fn file_id(path: &Path) -> Result<FileId, SqliteFault> {
+    let metadata = std::fs::metadata(path)
+        .map_err(|source| SqliteFault::Gone { path: path.to_owned(), source })?;
     Ok((metadata.dev(), metadata.ino()))
 }
 
@@ -200,7 +200,7 @@ pub(super) fn checked_version(connection: &Connection) -> Result<i64, StoreError
         connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let is_new = found == 0 && tables == 0;
     if !is_new && application != APPLICATION_ID {
-        return Err(Fault::Foreign.into());
+        return Err(SqliteFault::Foreign.into());
     }
     if found > SCHEMA_VERSION {
         return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
@@ -214,9 +214,9 @@ const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLI
 /// Opens a file that this process may write; what it may only read SQLite opens without a word.
 pub(super) fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, FLAGS)
-        .map_err(|source| Fault::Open { path: path.to_owned(), source })?;
+        .map_err(|source| SqliteFault::Open { path: path.to_owned(), source })?;
     if connection.is_readonly("main")? {
-        return Err(Fault::ReadOnly(path.to_owned()).into());
+        return Err(SqliteFault::ReadOnly(path.to_owned()).into());
     }
     Ok(connection)
 }
@@ -228,7 +228,7 @@ pub(super) fn explained(path: &Path, error: StoreError) -> StoreError {
         return error;
     }
     let found = disk::obstacle(path, &["-wal", "-shm"]);
-    found.map_or(error, |(path, source)| Fault::Unwritable { path, source }.into())
+    found.map_or(error, |(path, source)| SqliteFault::Unwritable { path, source }.into())
 }
 
 /// Writes what the database begins with, as it is: whoever can do that can commit.
@@ -247,12 +247,12 @@ fn enter_write_ahead(connection: &Connection) -> Result<(), StoreError> {
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
         match mode {
             Ok(mode) if mode == "wal" => return Ok(()),
-            Ok(mode) => return Err(Fault::NoLog(mode).into()),
+            Ok(mode) => return Err(SqliteFault::NoLog(mode).into()),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
                 connection.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
             }
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Fault::Busy.into())
+    Err(SqliteFault::Busy.into())
 }

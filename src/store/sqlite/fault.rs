@@ -10,7 +10,7 @@ use crate::store::StoreError;
 
 /// Why the database cannot be worked with; the source of a [`StoreError::Unavailable`].
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum SqliteFault {
     #[error("cannot make the file `{path}`")]
     Make {
         path: PathBuf,
@@ -61,8 +61,8 @@ pub(super) enum Fault {
     Thread(#[source] io::Error),
 }
 
-impl From<Fault> for StoreError {
-    fn from(fault: Fault) -> Self {
+impl From<SqliteFault> for StoreError {
+    fn from(fault: SqliteFault) -> Self {
         Self::Unavailable(Box::new(fault))
     }
 }
@@ -78,13 +78,13 @@ impl From<rusqlite::Error> for StoreError {
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                     Self::Corrupt(error.to_string())
                 }
-                _ => Fault::Sqlite(error).into(),
+                _ => SqliteFault::Sqlite(error).into(),
             },
         }
     }
 }
 
-impl Fault {
+impl SqliteFault {
     /// What SQLite calls it.
     fn code(&self) -> Option<ErrorCode> {
         match self {
@@ -105,7 +105,7 @@ impl Fault {
 
 /// What SQLite calls an error.
 pub(super) fn code(error: &StoreError) -> Option<ErrorCode> {
-    Fault::within(error).and_then(Fault::code)
+    SqliteFault::within(error).and_then(SqliteFault::code)
 }
 
 /// Whether it is the disk, or the right to write there, that fails, and not what was asked.
@@ -117,7 +117,7 @@ pub(super) fn is_of_disk(error: &StoreError) -> bool {
         ErrorCode::CannotOpen,
         ErrorCode::SystemIoFailure,
     ];
-    matches!(Fault::within(error), Some(Fault::ReadOnly(_)))
+    matches!(SqliteFault::within(error), Some(SqliteFault::ReadOnly(_)))
         || code(error).is_some_and(|code| CODES.contains(&code))
 }
 

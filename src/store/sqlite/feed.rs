@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::clock::{Now, Timestamp};
 use crate::operation::RevocationKey;
-use crate::store::sqlite::database::{Database, Link};
+use crate::store::sqlite::database::{CheckedConnection, Database};
 use crate::store::sqlite::fault::unsigned;
 use crate::store::{FeedEntry, FeedEvent, FeedInterruption, StoreError};
 use crate::telemetry::causes;
@@ -31,7 +31,7 @@ pub(super) async fn follow(database: Arc<Database>, events: Sender<FeedEvent>) {
     // Dropped with this future, it wakes and ends the thread.
     let (stop, stopped) = sync_channel::<()>(0);
     let polling = tokio::task::spawn_blocking(move || {
-        Feed { database, events, link: None, position: None }.run(&stopped);
+        Feed { database, events, checked: None, position: None }.run(&stopped);
     });
     until_closed.closed().await;
     drop(stop);
@@ -43,7 +43,7 @@ pub(super) async fn follow(database: Arc<Database>, events: Sender<FeedEvent>) {
 struct Feed {
     database: Arc<Database>,
     events: Sender<FeedEvent>,
-    link: Option<Link>,
+    checked: Option<CheckedConnection>,
     position: Option<Position>,
 }
 
@@ -72,7 +72,7 @@ impl Feed {
                 }
                 Err(Stop::Closed) => return,
                 Err(Stop::Interrupted(cause)) => {
-                    self.link = None;
+                    self.checked = None;
                     self.position = None;
                     // A swapped store answers: it is read at the next poll.
                     if cause != FeedInterruption::Swapped {
@@ -92,11 +92,11 @@ impl Feed {
 
     /// Sends everything that was committed before the call and not sent yet.
     fn poll(&mut self) -> Result<(), Stop> {
-        let link = match &mut self.link {
-            Some(link) => link,
-            None => self.link.insert(Link::open(&self.database)?),
+        let checked = match &mut self.checked {
+            Some(checked) => checked,
+            None => self.checked.insert(CheckedConnection::open(&self.database)?),
         };
-        let connection = &*link.connection()?;
+        let connection = &*checked.connection()?;
         // Read before the rows: what is committed between is seen by the next poll.
         let data_version: i64 =
             connection.pragma_query_value(None, "data_version", |row| row.get(0))?;

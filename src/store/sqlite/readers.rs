@@ -7,21 +7,22 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::store::StoreError;
-use crate::store::sqlite::database::{Database, Link};
+use crate::store::sqlite::database::{CheckedConnection, Database};
 use crate::store::sqlite::workers;
 use crate::store::sqlite::workers::{Jobs, Workers};
 
 /// The threads that read.
 pub(super) struct Readers(Workers<Query>);
 
-type Query = Box<dyn FnOnce(&mut Link) + Send>;
+type Query = Box<dyn FnOnce(&mut CheckedConnection) + Send>;
 
 const THREADS: usize = 3;
 
 impl Readers {
     pub(super) fn start(database: &Arc<Database>) -> Result<Self, StoreError> {
-        let links: Result<Vec<_>, _> = (0..THREADS).map(|_| Link::open(database)).collect();
-        Workers::start("store-reader", links?, serve).map(Self)
+        let connections: Result<Vec<_>, _> =
+            (0..THREADS).map(|_| CheckedConnection::open(database)).collect();
+        Workers::start("store-reader", connections?, serve).map(Self)
     }
 
     /// Runs `query`, and waits for its outcome until `deadline`.
@@ -31,9 +32,9 @@ impl Readers {
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        self.0.submit(Box::new(move |link| {
+        self.0.submit(Box::new(move |checked| {
             if !sender.is_closed() {
-                let outcome = link.connection().and_then(|connection| query(connection));
+                let outcome = checked.connection().and_then(|connection| query(connection));
                 // The asker may have given up meanwhile.
                 drop(sender.send(outcome));
             }
@@ -42,8 +43,8 @@ impl Readers {
     }
 }
 
-fn serve(link: &mut Link, jobs: &Jobs<Query>) {
+fn serve(checked: &mut CheckedConnection, jobs: &Jobs<Query>) {
     while let Some(query) = jobs.next() {
-        query(link);
+        query(checked);
     }
 }

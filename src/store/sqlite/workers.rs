@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 
 use crate::lock::IgnorePoison;
 use crate::store::StoreError;
-use crate::store::sqlite::database::Link;
-use crate::store::sqlite::fault::Fault;
+use crate::store::sqlite::database::CheckedConnection;
+use crate::store::sqlite::fault::SqliteFault;
 
 /// Threads that take jobs from one queue; when this is dropped they finish it and end.
 pub(super) struct Workers<J> {
@@ -30,18 +30,19 @@ impl<J: Send + 'static> Workers<J> {
     /// Starts one thread for each connection.
     pub(super) fn start(
         name: &str,
-        links: Vec<Link>,
-        work: impl Fn(&mut Link, &Jobs<J>) + Clone + Send + 'static,
+        connections: Vec<CheckedConnection>,
+        work: impl Fn(&mut CheckedConnection, &Jobs<J>) + Clone + Send + 'static,
     ) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE);
         let jobs = Arc::new(Jobs(Mutex::new(jobs)));
-        let mut workers = Self { queue: Some(queue), threads: Vec::with_capacity(links.len()) };
-        for mut link in links {
+        let mut workers =
+            Self { queue: Some(queue), threads: Vec::with_capacity(connections.len()) };
+        for mut checked in connections {
             let (jobs, work) = (Arc::clone(&jobs), work.clone());
             let thread = std::thread::Builder::new()
                 .name(name.to_owned())
-                .spawn(move || work(&mut link, &jobs))
-                .map_err(Fault::Thread)?;
+                .spawn(move || work(&mut checked, &jobs))
+                .map_err(SqliteFault::Thread)?;
             workers.threads.push(thread);
         }
         Ok(workers)
@@ -49,11 +50,11 @@ impl<J: Send + 'static> Workers<J> {
 
     /// Puts a job into the queue, or fails at once.
     pub(super) fn submit(&self, job: J) -> Result<(), StoreError> {
-        let Some(queue) = &self.queue else { return Err(Fault::Ended.into()) };
+        let Some(queue) = &self.queue else { return Err(SqliteFault::Ended.into()) };
         match queue.try_send(job) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(_)) => Err(Fault::Busy.into()),
-            Err(TrySendError::Disconnected(_)) => Err(Fault::Ended.into()),
+            Err(TrySendError::Full(_)) => Err(SqliteFault::Busy.into()),
+            Err(TrySendError::Disconnected(_)) => Err(SqliteFault::Ended.into()),
         }
     }
 }
@@ -88,7 +89,7 @@ pub(super) async fn answer<T>(
 ) -> Result<T, StoreError> {
     match tokio::time::timeout(deadline, answer).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_dropped)) => Err(Fault::Ended.into()),
+        Ok(Err(_dropped)) => Err(SqliteFault::Ended.into()),
         Err(_elapsed) => Err(StoreError::TimedOut(deadline)),
     }
 }

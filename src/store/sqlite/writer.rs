@@ -10,8 +10,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::store::StoreError;
-use crate::store::sqlite::database::{Database, Link};
-use crate::store::sqlite::fault::Fault;
+use crate::store::sqlite::database::{CheckedConnection, Database};
+use crate::store::sqlite::fault::SqliteFault;
 use crate::store::sqlite::health::{Health, Verdict};
 use crate::store::sqlite::workers::{Jobs, Workers};
 use crate::store::sqlite::{database, fault, workers};
@@ -40,8 +40,10 @@ impl Writer {
     pub(super) fn start(database: &Arc<Database>) -> Result<Self, StoreError> {
         let health = Arc::new(Health::new(database.describe()));
         let noted = Arc::clone(&health);
-        let work = move |link: &mut Link, jobs: &Jobs<_>| serve(link, jobs, &noted);
-        let workers = Workers::start("store-writer", vec![Link::open(database)?], work)?;
+        let work =
+            move |checked: &mut CheckedConnection, jobs: &Jobs<_>| serve(checked, jobs, &noted);
+        let workers =
+            Workers::start("store-writer", vec![CheckedConnection::open(database)?], work)?;
         Ok(Self { workers, health })
     }
 
@@ -71,7 +73,7 @@ impl Writer {
     pub(super) async fn check(&self, deadline: Duration) -> Result<(), StoreError> {
         match self.health.verdict(Instant::now()) {
             Verdict::Sound => Ok(()),
-            Verdict::Failing(error) => Err(Fault::Commit(error).into()),
+            Verdict::Failing(error) => Err(SqliteFault::Commit(error).into()),
             Verdict::ToBeTried => {
                 self.ask(deadline, database::rewrite_head).await?;
                 self.health.note(Ok(()));
@@ -118,15 +120,15 @@ where
             // What it found wrong it found inside the transaction: that holds either way.
             (_, Some(Err(error))) => Err(error),
             (Ok(()), Some(Ok(value))) => Ok(value),
-            (Ok(()), None) => Err(Fault::Ended.into()),
-            (Err(error), _) => Err(Fault::Commit(Arc::clone(error)).into()),
+            (Ok(()), None) => Err(SqliteFault::Ended.into()),
+            (Err(error), _) => Err(SqliteFault::Commit(Arc::clone(error)).into()),
         };
         // The asker may have given up meanwhile.
         drop(self.answer.send(outcome));
     }
 }
 
-fn serve(link: &mut Link, jobs: &Jobs<Box<dyn Operation>>, health: &Health) {
+fn serve(checked: &mut CheckedConnection, jobs: &Jobs<Box<dyn Operation>>, health: &Health) {
     while let Some(first) = jobs.next() {
         let mut batch = vec![first];
         while batch.len() < BATCH
@@ -134,8 +136,8 @@ fn serve(link: &mut Link, jobs: &Jobs<Box<dyn Operation>>, health: &Health) {
         {
             batch.push(another);
         }
-        let committed = commit(link, &mut batch);
-        let committed = committed.map_err(|error| Arc::new(link.database().explained(error)));
+        let committed = commit(checked, &mut batch);
+        let committed = committed.map_err(|error| Arc::new(checked.database().explained(error)));
         match &committed {
             Ok(Effect::Rows) => health.note(Ok(())),
             // Nothing was written, which tells nothing of the disk.
@@ -148,9 +150,12 @@ fn serve(link: &mut Link, jobs: &Jobs<Box<dyn Operation>>, health: &Health) {
     }
 }
 
-fn commit(link: &mut Link, batch: &mut [Box<dyn Operation>]) -> Result<Effect, StoreError> {
+fn commit(
+    checked: &mut CheckedConnection,
+    batch: &mut [Box<dyn Operation>],
+) -> Result<Effect, StoreError> {
     let transaction =
-        link.connection()?.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        checked.connection()?.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut most = Effect::Undone;
     // One alone needs no savepoint. SQLite keeps every page that changes within one, and walks
     // that whole list at the end of each statement: thousands of revocations would take minutes.
@@ -174,7 +179,7 @@ fn commit(link: &mut Link, batch: &mut [Box<dyn Operation>]) -> Result<Effect, S
         }
         transaction.commit()?;
     }
-    link.connection()?;
+    checked.connection()?;
     Ok(most)
 }
 
@@ -183,7 +188,7 @@ fn run(operation: &mut dyn Operation, transaction: &Connection) -> Result<Effect
     let stays = operation.run(transaction)?;
     // Some failures roll the whole transaction back: the rest must not go on without.
     if transaction.is_autocommit() {
-        return Err(Fault::RolledBack.into());
+        return Err(SqliteFault::RolledBack.into());
     }
     Ok(match (stays, transaction.total_changes() > before) {
         (false, _) => Effect::Undone,
@@ -201,7 +206,7 @@ mod tests {
 
     use super::{Asked, Effect, Operation, commit};
     use crate::store::StoreError;
-    use crate::store::sqlite::database::{Database, Link};
+    use crate::store::sqlite::database::{CheckedConnection, Database};
     use crate::telemetry::causes;
 
     type Receiver = oneshot::Receiver<Result<i64, StoreError>>;
@@ -215,64 +220,64 @@ mod tests {
         (Box::new(Asked { operation: Some(operation), outcome: None, answer }), receiver)
     }
 
-    fn link() -> Link {
+    fn checked() -> CheckedConnection {
         let database = Arc::new(Database::in_memory(Duration::from_secs(5)));
-        Link::open(&database).unwrap()
+        CheckedConnection::open(&database).unwrap()
     }
 
-    fn issuers(link: &mut Link) -> Vec<String> {
-        let connection = link.connection().unwrap();
+    fn issuers(checked: &mut CheckedConnection) -> Vec<String> {
+        let connection = checked.connection().unwrap();
         let mut select = connection.prepare("SELECT issuer FROM sites ORDER BY issuer").unwrap();
         select.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     }
 
     #[test]
     fn an_operation_that_fails_undoes_nothing_of_its_batch() {
-        let mut link = link();
+        let mut checked = checked();
         let (first, _first) = insert("a", false);
         let (second, mut refused) = insert("b", true);
         let (third, _third) = insert("c", false);
         let mut batch = [first, second, third];
 
-        commit(&mut link, &mut batch).unwrap();
+        commit(&mut checked, &mut batch).unwrap();
         for operation in batch {
             operation.answer(Ok(()));
         }
 
-        assert_eq!(issuers(&mut link), ["a", "c"]);
+        assert_eq!(issuers(&mut checked), ["a", "c"]);
         assert!(matches!(refused.try_recv(), Ok(Err(StoreError::Taken))));
     }
 
     #[test]
     fn an_operation_that_fails_alone_leaves_nothing() {
-        let mut link = link();
+        let mut checked = checked();
         let (alone, mut refused) = insert("a", true);
         let mut batch = [alone];
 
-        commit(&mut link, &mut batch).unwrap();
+        commit(&mut checked, &mut batch).unwrap();
         for operation in batch {
             operation.answer(Ok(()));
         }
 
-        assert!(issuers(&mut link).is_empty());
+        assert!(issuers(&mut checked).is_empty());
         assert!(matches!(refused.try_recv(), Ok(Err(StoreError::Taken))));
     }
 
     #[test]
     fn an_operation_whose_asker_is_gone_is_not_done() {
-        let mut link = link();
+        let mut checked = checked();
         let (abandoned, receiver) = insert("a", false);
         let (waited_for, _receiver) = insert("b", false);
         drop(receiver);
 
-        commit(&mut link, &mut [abandoned, waited_for]).unwrap();
+        commit(&mut checked, &mut [abandoned, waited_for]).unwrap();
 
-        assert_eq!(issuers(&mut link), ["b"]);
+        assert_eq!(issuers(&mut checked), ["b"]);
     }
 
     #[test]
     fn a_disk_that_fails_one_fails_its_batch_and_tells_everyone_why() {
-        let mut link = link();
+        let mut checked = checked();
         let (first, mut bystander) = insert("a", false);
         let (answer, mut unlucky) = oneshot::channel();
         let full = |_: &rusqlite::Connection| -> Result<i64, StoreError> {
@@ -282,12 +287,12 @@ mod tests {
         let second = Box::new(Asked { operation: Some(full), outcome: None, answer });
         let mut batch: [Box<dyn Operation>; 2] = [first, second];
 
-        let error = Arc::new(commit(&mut link, &mut batch).unwrap_err());
+        let error = Arc::new(commit(&mut checked, &mut batch).unwrap_err());
         for operation in batch {
             operation.answer(Err(&error));
         }
 
-        assert!(issuers(&mut link).is_empty());
+        assert!(issuers(&mut checked).is_empty());
         for receiver in [&mut bystander, &mut unlucky] {
             let told = causes(&receiver.try_recv().unwrap().unwrap_err());
             assert!(told.contains("the disk is full"), "{told}");
@@ -296,7 +301,7 @@ mod tests {
 
     #[test]
     fn only_what_changes_rows_tells_of_the_disk() {
-        let mut link = link();
+        let mut checked = checked();
         let (answer, _receiver) = oneshot::channel();
         let read = |_: &rusqlite::Connection| -> Result<i64, StoreError> { Ok(1) };
         let read = Box::new(Asked { operation: Some(read), outcome: None, answer });
@@ -304,7 +309,7 @@ mod tests {
         let (written, _written) = insert("b", false);
 
         let effects = [read as Box<dyn Operation>, refused, written]
-            .map(|operation| commit(&mut link, &mut [operation]).unwrap());
+            .map(|operation| commit(&mut checked, &mut [operation]).unwrap());
 
         assert_eq!(effects, [Effect::Nothing, Effect::Undone, Effect::Rows]);
     }
@@ -313,7 +318,7 @@ mod tests {
     fn a_failed_commit_is_told_to_every_asker() {
         let error = Arc::new(StoreError::Taken);
         let (mut operation, mut receiver) = insert("a", false);
-        operation.run(link().connection().unwrap()).unwrap();
+        operation.run(checked().connection().unwrap()).unwrap();
 
         operation.answer(Err(&error));
 

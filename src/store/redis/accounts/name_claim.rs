@@ -27,14 +27,14 @@ const REPLACEABLE_AFTER: i64 = 60_000;
 
 /// A name that one account of a realm has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store::redis) enum Name<'a> {
+pub(in crate::store::redis) enum ClaimedName<'a> {
     /// An email address.
     Email(&'a str),
     /// A user name.
     Username(&'a str),
 }
 
-impl Name<'_> {
+impl ClaimedName<'_> {
     pub(in crate::store::redis) const fn field(self) -> &'static str {
         match self {
             Self::Email(_) => "email",
@@ -54,7 +54,7 @@ impl RedisStore {
     pub(in crate::store::redis) async fn claim(
         &self,
         realm: &str,
-        name: Name<'_>,
+        name: ClaimedName<'_>,
         user: UserId,
     ) -> Result<i64, StoreError> {
         let key = self.index_of(realm, name);
@@ -82,7 +82,7 @@ impl RedisStore {
     pub(in crate::store::redis) async fn release(
         &self,
         realm: &str,
-        name: Name<'_>,
+        name: ClaimedName<'_>,
         user: UserId,
     ) -> Result<(), StoreError> {
         let mut script = RELEASE.prepare_invoke();
@@ -94,7 +94,7 @@ impl RedisStore {
     pub(in crate::store::redis) async fn claimant(
         &self,
         realm: &str,
-        name: Name<'_>,
+        name: ClaimedName<'_>,
     ) -> Result<Option<UserId>, StoreError> {
         let key = self.index_of(realm, name);
         let held: Option<String> = self.command(redis::cmd("GET").arg(key)).await?;
@@ -106,7 +106,7 @@ impl RedisStore {
         &self,
         realm: &str,
         user: UserId,
-        name: Name<'_>,
+        name: ClaimedName<'_>,
     ) -> Result<bool, StoreError> {
         let mut ask = redis::cmd("HGET");
         ask.arg(self.keys.user(realm, user)).arg(name.field());
@@ -114,10 +114,10 @@ impl RedisStore {
         Ok(found.as_deref() == Some(name.text()))
     }
 
-    pub(in crate::store::redis) fn index_of(&self, realm: &str, name: Name<'_>) -> String {
+    pub(in crate::store::redis) fn index_of(&self, realm: &str, name: ClaimedName<'_>) -> String {
         match name {
-            Name::Email(email) => self.keys.email(realm, email),
-            Name::Username(username) => self.keys.username(realm, username),
+            ClaimedName::Email(email) => self.keys.email(realm, email),
+            ClaimedName::Username(username) => self.keys.username(realm, username),
         }
     }
 }

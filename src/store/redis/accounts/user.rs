@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::operation::{Email, Identifier, Revocation, RevocationKey, Revoked, UserId, Username};
 use crate::store::backoff::Backoff;
 use crate::store::redis::ATTEMPTS;
-use crate::store::redis::accounts::name_claim::{MAKE_WITHIN, Name};
+use crate::store::redis::accounts::name_claim::{ClaimedName, MAKE_WITHIN};
 use crate::store::redis::accounts::record::{
     BUT_ATTRIBUTES, UserRecord, fields_changed, fields_of, to_json,
 };
@@ -53,8 +53,8 @@ impl Accounts for RedisStore {
             // than the one that is claimed are those of accounts that are older than the rule.
             let emails = new.email.as_ref().map(Email::spellings).unwrap_or_default();
             let usernames = new.username.as_ref().map(Username::spellings).unwrap_or_default();
-            let emails = emails.iter().map(|text| Name::Email(text));
-            for name in emails.chain(usernames.iter().map(|text| Name::Username(text))) {
+            let emails = emails.iter().map(|text| ClaimedName::Email(text));
+            for name in emails.chain(usernames.iter().map(|text| ClaimedName::Username(text))) {
                 if let Some(holder) = self.claimant(&new.realm, name).await?
                     && self.has_name(&new.realm, holder, name).await?
                 {
@@ -132,7 +132,7 @@ impl Accounts for RedisStore {
     /// Cut short after the revocation, tokens of the generation until now are refused and the
     /// account stays as it was; its next login, refresh or change that ends tokens raises its
     /// generation to the floor that is recorded, and ends its sessions (`open_session.lua`,
-    /// `rotate.lua`). Cut short later, a removal leaves claims that can be replaced.
+    /// `rotate_refresh.lua`). Cut short later, a removal leaves claims that can be replaced.
     async fn change_user(
         &self,
         realm: &str,
@@ -208,7 +208,7 @@ impl RedisStore {
     async fn claim_all(
         &self,
         realm: &str,
-        names: &[Name<'_>],
+        names: &[ClaimedName<'_>],
         user: UserId,
     ) -> Result<i64, StoreError> {
         let mut earliest = i64::MAX;
@@ -241,8 +241,8 @@ impl RedisStore {
         };
         let found = spellings.iter().map(async |text| {
             let name = match who {
-                Identifier::Email(_) => Name::Email(text),
-                _ => Name::Username(text),
+                Identifier::Email(_) => ClaimedName::Email(text),
+                _ => ClaimedName::Username(text),
             };
             let id = self.claimant(realm, name).await?.unwrap_or(NOBODY);
             let record = self.record_for(realm, id, lookup).await?;
@@ -357,7 +357,7 @@ impl RedisStore {
 pub(in crate::store::redis) fn names_of<'a>(
     email: Option<&'a Email>,
     username: Option<&'a Username>,
-) -> Vec<Name<'a>> {
-    let email = email.map(|email| Name::Email(email.as_str()));
-    email.into_iter().chain(username.map(|name| Name::Username(name.as_str()))).collect()
+) -> Vec<ClaimedName<'a>> {
+    let email = email.map(|email| ClaimedName::Email(email.as_str()));
+    email.into_iter().chain(username.map(|name| ClaimedName::Username(name.as_str()))).collect()
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::encoding::{decode_hex, percent_decode};
 use crate::operation::{Email, RefreshHash, RevocationKey, UserId};
-use crate::store::archive::Pages;
+use crate::store::archive::{ExportStop, Pages};
 use crate::store::redis::accounts::record::UserRecord;
 use crate::store::redis::code::parse_code;
 use crate::store::redis::connection::fault::corrupt;
@@ -31,19 +31,6 @@ const AT_ONCE: usize = 32;
 
 /// How many accounts are read at once: their attributes may be megabytes.
 const USERS_AT_ONCE: usize = 8;
-
-/// Why an export ends.
-enum End {
-    /// Nobody listens any more.
-    Closed,
-    Failed(StoreError),
-}
-
-impl From<StoreError> for End {
-    fn from(error: StoreError) -> Self {
-        Self::Failed(error)
-    }
-}
 
 pub(super) struct Export<'a> {
     store: &'a RedisStore,
@@ -119,13 +106,10 @@ impl<'a> Export<'a> {
 
     /// Sends everything, for as long as somebody listens.
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
-        match self.send_all().await {
-            Ok(()) | Err(End::Closed) => Ok(()),
-            Err(End::Failed(error)) => Err(error),
-        }
+        ExportStop::outcome(self.send_all().await)
     }
 
-    async fn send_all(&mut self) -> Result<(), End> {
+    async fn send_all(&mut self) -> Result<(), ExportStop> {
         let numbers = self.store.keys.user_numbers();
         let highest: Option<i64> = self.ask(redis::cmd("GET").arg(numbers)).await?;
         let highest = highest.unwrap_or(0);
@@ -146,7 +130,7 @@ impl<'a> Export<'a> {
         if rest.is_empty() { Ok(()) } else { self.hand_on(rest).await }
     }
 
-    async fn keys_and_sites(&mut self) -> Result<(), End> {
+    async fn keys_and_sites(&mut self) -> Result<(), ExportStop> {
         let begin = self.store.keys.beginning("{k:");
         for key in self.store.find_keys("{k:").await? {
             let issuer = name_in(&begin, &key, "}")?;
@@ -171,7 +155,7 @@ impl<'a> Export<'a> {
     }
 
     /// Accounts of a realm, each page followed by its sessions.
-    async fn users(&mut self, realm: &str) -> Result<(), End> {
+    async fn users(&mut self, realm: &str) -> Result<(), ExportStop> {
         let store = self.store;
         let mut from = 0;
         loop {
@@ -217,7 +201,7 @@ impl<'a> Export<'a> {
     }
 
     /// Those that go on.
-    async fn sessions(&mut self, mut sessions: Vec<StoredSession>) -> Result<(), End> {
+    async fn sessions(&mut self, mut sessions: Vec<StoredSession>) -> Result<(), ExportStop> {
         sessions.retain(|stored| stored.session.expires_at > self.now);
         let keys: Vec<_> = sessions
             .iter()
@@ -235,7 +219,7 @@ impl<'a> Export<'a> {
     }
 
     /// Refresh tokens of the sessions that go on; an index entry may outlive its session.
-    async fn refresh_tokens(&mut self) -> Result<(), End> {
+    async fn refresh_tokens(&mut self) -> Result<(), ExportStop> {
         let begin = self.store.keys.beginning("{r:");
         let mut seen = HashSet::new();
         let mut scan = self.store.scan("{r:").await?;
@@ -243,7 +227,7 @@ impl<'a> Export<'a> {
             for keys in keys.chunks(AT_ONCE) {
                 let asked = keys.iter().map(async |key| {
                     let session: Option<String> = self.ask(redis::cmd("GET").arg(key)).await?;
-                    Ok::<_, End>((key, session))
+                    Ok::<_, ExportStop>((key, session))
                 });
                 for (key, session) in try_join_all(asked).await? {
                     let Some(session) = session else { continue };
@@ -267,7 +251,7 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
-    async fn revocations(&mut self) -> Result<(), End> {
+    async fn revocations(&mut self) -> Result<(), ExportStop> {
         let keys = self.store.keys.revocations();
         let mut from = 0;
         loop {
@@ -296,7 +280,7 @@ impl<'a> Export<'a> {
         }
     }
 
-    async fn codes(&mut self) -> Result<(), End> {
+    async fn codes(&mut self) -> Result<(), ExportStop> {
         let begin = self.store.keys.beginning("{mail}:codes:");
         for key in self.store.find_keys("{mail}:codes:").await? {
             let (purpose, realm, email) = code_in(&begin, &key)?;
@@ -314,7 +298,7 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
-    async fn tries(&mut self) -> Result<(), End> {
+    async fn tries(&mut self) -> Result<(), ExportStop> {
         let begin = self.store.keys.beginning("{t:");
         for key in self.store.find_keys("{t:").await? {
             let subject = TrySubject::from_text(name_in(&begin, &key, "}")?);
@@ -325,7 +309,7 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
-    async fn mails(&mut self) -> Result<(), End> {
+    async fn mails(&mut self) -> Result<(), ExportStop> {
         let keys = self.store.keys.mails();
         let mut from = 0;
         loop {
@@ -358,7 +342,7 @@ impl<'a> Export<'a> {
         }
     }
 
-    async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, End> {
+    async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, ExportStop> {
         let work = self.store.command(command);
         Ok(self.store.in_time(work).await?)
     }
@@ -368,20 +352,20 @@ impl<'a> Export<'a> {
         &mut self,
         read: Result<Record, StoreError>,
         about: impl FnOnce() -> String,
-    ) -> Result<(), End> {
+    ) -> Result<(), ExportStop> {
         let record = Record::or_unreadable(read, about)?;
         self.send(record).await
     }
 
-    async fn send(&mut self, record: Record) -> Result<(), End> {
+    async fn send(&mut self, record: Record) -> Result<(), ExportStop> {
         match self.gathered.add(record) {
             Some(page) => self.hand_on(page).await,
             None => Ok(()),
         }
     }
 
-    async fn hand_on(&self, page: Page) -> Result<(), End> {
-        self.pages.send(page).await.map_err(|_closed| End::Closed)
+    async fn hand_on(&self, page: Page) -> Result<(), ExportStop> {
+        self.pages.send(page).await.map_err(|_closed| ExportStop::Closed)
     }
 }
 

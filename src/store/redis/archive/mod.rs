@@ -2,4 +2,4 @@
 
 pub(super) mod export;
 pub(super) mod import;
-pub(super) mod inspection;
+pub(super) mod integrity;

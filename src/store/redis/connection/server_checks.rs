@@ -8,20 +8,20 @@ use redis::RedisError;
 use crate::store::redis::connection::call::Wait;
 use crate::store::redis::connection::fault::Fault;
 use crate::store::redis::connection::topology::{Route, Server};
-use crate::store::{Examination, RedisStore, StoreError};
+use crate::store::{RedisStore, SetupReport, StoreError};
 
 /// The layout of the keys; a higher one found is of a newer version.
 pub(in crate::store::redis) const SCHEMA: i64 = 1;
 
 /// What INFO says, by name.
-type Facts<'a> = HashMap<&'a str, &'a str>;
+type InfoFields<'a> = HashMap<&'a str, &'a str>;
 
 impl RedisStore {
     /// Looks at the servers again, and says what they are and what of the promise they leave open.
     ///
     /// # Errors
     /// As [`RedisStore::connect`].
-    pub async fn examine(&self) -> Result<Examination, StoreError> {
+    pub async fn check_setup(&self) -> Result<SetupReport, StoreError> {
         self.in_time(self.look_at_servers()).await
     }
 
@@ -34,8 +34,8 @@ impl RedisStore {
         self.check_schema().await
     }
 
-    async fn look_at_servers(&self) -> Result<Examination, StoreError> {
-        let mut found = Examination::default();
+    async fn look_at_servers(&self) -> Result<SetupReport, StoreError> {
+        let mut found = SetupReport::default();
         let begun = Instant::now();
         let servers = self.route.servers().await?;
         found.fact("Redis", self.route.describe(&servers).await);
@@ -57,8 +57,8 @@ impl RedisStore {
     }
 
     /// INFO, not CONFIG GET: managed servers forbid CONFIG, and INFO says the same.
-    fn judge(&self, name: &str, info: &str, found: &mut Examination) -> Result<(), StoreError> {
-        let facts: Facts<'_> = info.lines().filter_map(|line| line.split_once(':')).collect();
+    fn judge(&self, name: &str, info: &str, found: &mut SetupReport) -> Result<(), StoreError> {
+        let facts: InfoFields<'_> = info.lines().filter_map(|line| line.split_once(':')).collect();
         let fact = |name: &str| facts.get(name).copied();
         match (fact("redis_mode"), &self.route) {
             (Some("cluster"), Route::Standalone(_) | Route::Sentinel(..)) => {
@@ -92,7 +92,7 @@ impl RedisStore {
         Ok(())
     }
 
-    fn judge_replicas(&self, facts: &Facts<'_>, found: &mut Examination) {
+    fn judge_replicas(&self, facts: &InfoFields<'_>, found: &mut SetupReport) {
         let number = |name| facts.get(name).and_then(|text: &&str| text.parse::<usize>().ok());
         let Some(replicas) = number("connected_slaves") else { return };
         let wanted = self.waiting.as_ref().map_or(0, |(_, Wait { replicas, .. })| *replicas);
@@ -135,7 +135,7 @@ fn is_old(version: &str) -> bool {
 }
 
 /// What a server is, in a line.
-fn in_words(facts: &Facts<'_>) -> String {
+fn in_words(facts: &InfoFields<'_>) -> String {
     let fact = |name: &str| facts.get(name).copied();
     let mut words = Vec::new();
     match (fact("valkey_version"), fact("redis_version")) {

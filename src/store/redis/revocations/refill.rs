@@ -13,7 +13,7 @@ use crate::token::StoredKey;
 
 /// Which server it is, and whose data it holds.
 pub(in crate::store::redis) static LINEAGE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../scripts/lineage.lua")));
+    LazyLock::new(|| Script::new(include_str!("../scripts/store_identity.lua")));
 static RAISE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/raise_number.lua")));
 

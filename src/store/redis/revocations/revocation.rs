@@ -17,10 +17,11 @@ use crate::store::redis::revocations::feed::Feed;
 use crate::store::{FeedEntry, FeedEvent, RedisStore, Revocations, StoreError};
 
 static APPEND: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../scripts/append.lua")));
-static FIND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/find.lua")));
+    LazyLock::new(|| Script::new(include_str!("../scripts/append_revocations.lua")));
+static FIND: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("../scripts/find_revocations.lua")));
 static PURGE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../scripts/purge.lua")));
+    LazyLock::new(|| Script::new(include_str!("../scripts/purge_revocations.lua")));
 
 /// About how many entries the log keeps: a follower that is further behind reads the set again.
 const LOG_LENGTH: usize = 100_000;

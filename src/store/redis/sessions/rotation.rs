@@ -32,7 +32,7 @@ use crate::store::redis::sessions::session::{revocation_of, ttl_millis};
 use crate::store::{RedisStore, Rotation, StoreError, Successor};
 
 static ROTATE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../scripts/rotate.lua")));
+    LazyLock::new(|| Script::new(include_str!("../scripts/rotate_refresh.lua")));
 
 impl RedisStore {
     pub(in crate::store::redis) async fn rotate_in_steps(

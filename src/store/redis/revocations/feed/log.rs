@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 
 use crate::store::redis::connection::fault::corrupt;
-use crate::store::redis::revocations::feed::End;
+use crate::store::redis::revocations::feed::RoundEnd;
 use crate::store::redis::revocations::revocation::parse_entry;
 use crate::store::{FeedEntry, FeedInterruption, StoreError};
 
@@ -21,7 +21,7 @@ pub(super) async fn read_log(
     key: String,
     after: u64,
     wait: Option<Duration>,
-) -> Result<Vec<(u64, FeedEntry)>, End> {
+) -> Result<Vec<(u64, FeedEntry)>, RoundEnd> {
     let mut ask = redis::cmd("XREAD");
     ask.arg("COUNT").arg(COUNT);
     if let Some(wait) = wait {

@@ -32,7 +32,7 @@ use crate::store::redis::connection::topology::Route;
 use crate::store::redis::connection::wrong_type::wrong_types;
 use crate::store::redis::keyspace::{Keyspace, RevocationKeys};
 use crate::store::redis::revocations::feed::log::{in_order, read_log};
-use crate::store::redis::revocations::feed::page::{Answer, Page};
+use crate::store::redis::revocations::feed::page::{SetPage, SnapshotReply};
 use crate::store::redis::revocations::refill::{LINEAGE, lineage_of};
 use crate::store::{FeedEntry, FeedEvent, FeedInterruption, StoreError};
 use crate::telemetry::{causes, metric};
@@ -40,7 +40,7 @@ use crate::telemetry::{causes, metric};
 static BEAT: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/heartbeat.lua")));
 static SNAPSHOT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../../scripts/snapshot.lua")));
+    LazyLock::new(|| Script::new(include_str!("../../scripts/read_revocations.lua")));
 
 /// Between two heartbeats.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
@@ -86,20 +86,20 @@ struct Position {
 }
 
 /// Why a round ended.
-enum End {
+enum RoundEnd {
     /// Nobody listens any more.
     Closed,
     Interrupted(FeedInterruption),
     Failed(RedisError),
 }
 
-impl From<RedisError> for End {
+impl From<RedisError> for RoundEnd {
     fn from(error: RedisError) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<StoreError> for End {
+impl From<StoreError> for RoundEnd {
     fn from(error: StoreError) -> Self {
         Self::Interrupted(match error {
             StoreError::Corrupt(_) => FeedInterruption::Damaged(error.to_string()),
@@ -128,16 +128,16 @@ impl<'a> Feed<'a> {
                 () = events.closed() => return,
                 // One that was cut off goes on answering, and knows nothing of what is written to
                 // the one in its place.
-                () = moves.next() => Err(End::Interrupted(FeedInterruption::Away(
+                () = moves.next() => Err(RoundEnd::Interrupted(FeedInterruption::Away(
                     "another server is the master".to_owned(),
                 ))),
                 ended = self.round(events) => ended,
             };
             let cause = match ended {
                 Ok(never) => match never {},
-                Err(End::Closed) => return,
-                Err(End::Interrupted(cause)) => cause,
-                Err(End::Failed(error)) => self.cause_of(error).await,
+                Err(RoundEnd::Closed) => return,
+                Err(RoundEnd::Interrupted(cause)) => cause,
+                Err(RoundEnd::Failed(error)) => self.cause_of(error).await,
             };
             if matches!(cause, FeedInterruption::Swapped) {
                 self.known = None;
@@ -181,7 +181,7 @@ impl<'a> Feed<'a> {
         FeedInterruption::Damaged(named.unwrap_or(text))
     }
 
-    async fn round(&mut self, events: &mpsc::Sender<FeedEvent>) -> Result<Infallible, End> {
+    async fn round(&mut self, events: &mpsc::Sender<FeedEvent>) -> Result<Infallible, RoundEnd> {
         let connect = || self.route.connect(&self.keys.log);
         let (mut asking, mut tail) = self.in_time(try_join(connect(), connect())).await?;
         // What is written must not go on to the server before, which may still take it.
@@ -217,7 +217,7 @@ impl<'a> Feed<'a> {
         mut asking: MultiplexedConnection,
         tail: MultiplexedConnection,
         events: &mpsc::Sender<FeedEvent>,
-    ) -> Result<Infallible, End> {
+    ) -> Result<Infallible, RoundEnd> {
         let key = self.keys.log.clone();
         let mut clock = tokio::time::interval(BEAT_EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -251,13 +251,13 @@ impl<'a> Feed<'a> {
     }
 
     /// Refuses a place in another store's log than the one that is followed.
-    fn is_of(&self, place: &Position) -> Result<(), End> {
+    fn is_of(&self, place: &Position) -> Result<(), RoundEnd> {
         let is_same = self.known.as_ref().is_some_and(|known| {
             known.generation == place.generation
                 && known.sequence <= place.sequence
                 && known.server == place.server
         });
-        if is_same { Ok(()) } else { Err(End::Interrupted(FeedInterruption::Swapped)) }
+        if is_same { Ok(()) } else { Err(RoundEnd::Interrupted(FeedInterruption::Swapped)) }
     }
 
     /// Sends on what the log has up to `newest`, which a heartbeat answered.
@@ -266,13 +266,13 @@ impl<'a> Feed<'a> {
         asking: &mut MultiplexedConnection,
         newest: u64,
         events: &mpsc::Sender<FeedEvent>,
-    ) -> Result<(), End> {
+    ) -> Result<(), RoundEnd> {
         while self.sequence() < newest {
             let after = self.sequence();
             let read = read_log(asking.clone(), self.keys.log.clone(), after, None);
             let entries = within(self.deadline, read).await?;
             if entries.is_empty() {
-                return Err(End::Interrupted(FeedInterruption::Gap { after }));
+                return Err(RoundEnd::Interrupted(FeedInterruption::Gap { after }));
             }
             self.send_log(entries, events).await?;
         }
@@ -283,9 +283,9 @@ impl<'a> Feed<'a> {
         &mut self,
         entries: Vec<(u64, FeedEntry)>,
         events: &mpsc::Sender<FeedEvent>,
-    ) -> Result<(), End> {
+    ) -> Result<(), RoundEnd> {
         let after = self.sequence();
-        let (entries, newest) = in_order(entries, after).map_err(End::Interrupted)?;
+        let (entries, newest) = in_order(entries, after).map_err(RoundEnd::Interrupted)?;
         send_entries(entries, events).await?;
         if let Some(known) = &mut self.known {
             known.sequence = newest;
@@ -302,7 +302,7 @@ impl<'a> Feed<'a> {
         asking: &mut MultiplexedConnection,
         start: u64,
         events: &mpsc::Sender<FeedEvent>,
-    ) -> Result<u64, End> {
+    ) -> Result<u64, RoundEnd> {
         let mut page = self.read_page(asking, 0).await?;
         if page.entries.len() < PAGE {
             send_entries(page.entries, events).await?;
@@ -323,19 +323,22 @@ impl<'a> Feed<'a> {
         &self,
         asking: &mut MultiplexedConnection,
         from: usize,
-    ) -> Result<Page, End> {
+    ) -> Result<SetPage, RoundEnd> {
         let mut script = SNAPSHOT.prepare_invoke();
         script.key(&self.keys.set).key(&self.keys.floors).key(&self.keys.sequence);
         script.arg(from).arg(PAGE);
-        let answer: Answer = self.in_time(script.invoke(asking)).await?;
-        let mut page = Page::read(answer)?;
+        let answer: SnapshotReply = self.in_time(script.invoke(asking)).await?;
+        let mut page = SetPage::read(answer)?;
         // What has expired comes last: where there is any, this page is no whole one, and the last.
         let now = Now::read().wall;
         page.entries.retain(|entry| entry.expires_at > now);
         Ok(page)
     }
 
-    async fn beat(&self, asking: &mut MultiplexedConnection) -> Result<(BootTime, Position), End> {
+    async fn beat(
+        &self,
+        asking: &mut MultiplexedConnection,
+    ) -> Result<(BootTime, Position), RoundEnd> {
         let asked_at = Now::read().boot;
         let mut script = BEAT.prepare_invoke();
         script.key(&self.beat_key).key(&self.keys.generation).key(&self.keys.sequence);
@@ -349,14 +352,14 @@ impl<'a> Feed<'a> {
         &self,
         place: &Position,
         connection: &mut MultiplexedConnection,
-    ) -> Result<(), End> {
+    ) -> Result<(), RoundEnd> {
         let mut script = LINEAGE.prepare_invoke();
         script.key(&self.keys.generation);
         let (generation, server): (String, String) =
             self.in_time(script.invoke(connection)).await?;
         if (&generation, &server) != (&place.generation, &place.server) {
             let cause = "two connections led to two servers".to_owned();
-            return Err(End::Interrupted(FeedInterruption::Away(cause)));
+            return Err(RoundEnd::Interrupted(FeedInterruption::Away(cause)));
         }
         Ok(())
     }
@@ -365,7 +368,7 @@ impl<'a> Feed<'a> {
         &mut self,
         asked_at: BootTime,
         events: &mpsc::Sender<FeedEvent>,
-    ) -> Result<(), End> {
+    ) -> Result<(), RoundEnd> {
         self.reported = None;
         self.pause = Self::first_pause();
         send(events, FeedEvent::Contact { asked_at }).await
@@ -382,16 +385,16 @@ impl<'a> Feed<'a> {
     async fn in_time<T>(
         &self,
         question: impl Future<Output = Result<T, RedisError>>,
-    ) -> Result<T, End> {
-        within(self.deadline, async { question.await.map_err(End::from) }).await
+    ) -> Result<T, RoundEnd> {
+        within(self.deadline, async { question.await.map_err(RoundEnd::from) }).await
     }
 }
 
 /// Waits for an answer, but not for ever: redis-rs may, on a peer that is silent.
 async fn within<T>(
     deadline: Duration,
-    question: impl Future<Output = Result<T, End>>,
-) -> Result<T, End> {
+    question: impl Future<Output = Result<T, RoundEnd>>,
+) -> Result<T, RoundEnd> {
     match tokio::time::timeout(deadline, question).await {
         Ok(answer) => answer,
         Err(_elapsed) => Err(StoreError::TimedOut(deadline).into()),
@@ -401,13 +404,13 @@ async fn within<T>(
 async fn send_entries(
     entries: Vec<FeedEntry>,
     events: &mpsc::Sender<FeedEvent>,
-) -> Result<(), End> {
+) -> Result<(), RoundEnd> {
     for some in entries.chunks(EVENT) {
         send(events, FeedEvent::Revoked(some.to_vec())).await?;
     }
     Ok(())
 }
 
-async fn send(events: &mpsc::Sender<FeedEvent>, event: FeedEvent) -> Result<(), End> {
-    events.send(event).await.map_err(|_closed| End::Closed)
+async fn send(events: &mpsc::Sender<FeedEvent>, event: FeedEvent) -> Result<(), RoundEnd> {
+    events.send(event).await.map_err(|_closed| RoundEnd::Closed)
 }

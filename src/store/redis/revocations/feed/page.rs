@@ -6,22 +6,22 @@ use crate::store::redis::revocations::revocation::parse_expiry;
 use crate::store::{FeedEntry, StoreError};
 
 /// The newest number; keys in a row; how many expire together, and when, by turns; floors.
-pub(super) type Answer = (u64, Vec<u8>, Vec<String>, Vec<Option<u64>>);
+pub(super) type SnapshotReply = (u64, Vec<u8>, Vec<String>, Vec<Option<u64>>);
 
 /// A part of the set; those that have expired and were not purged are among it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Page {
+pub(super) struct SetPage {
     /// The newest number when it was read.
     pub(super) sequence: u64,
     pub(super) entries: Vec<FeedEntry>,
 }
 
-impl Page {
+impl SetPage {
     /// Reads what the script answered.
     ///
     /// # Errors
     /// When it is not a whole number of keys, each with an expiry.
-    pub(super) fn read((sequence, keys, runs, floors): Answer) -> Result<Self, StoreError> {
+    pub(super) fn read((sequence, keys, runs, floors): SnapshotReply) -> Result<Self, StoreError> {
         let bad = || corrupt("revocation", "key");
         let (keys, rest) = keys.as_chunks::<16>();
         let mut left = keys.iter();
@@ -42,7 +42,7 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
-    use super::Page;
+    use super::SetPage;
     use crate::clock::Timestamp;
     use crate::operation::RevocationKey;
     use crate::store::FeedEntry;
@@ -61,8 +61,8 @@ mod tests {
         let keys = [[1; 16], [2; 16], [3; 16]].concat();
         let runs = || runs(&["2", "9000", "1", "7e+3"]);
 
-        let plain = Page::read((5, keys.clone(), runs(), Vec::new())).unwrap();
-        let floored = Page::read((5, keys, runs(), vec![None, Some(4), None])).unwrap();
+        let plain = SetPage::read((5, keys.clone(), runs(), Vec::new())).unwrap();
+        let floored = SetPage::read((5, keys, runs(), vec![None, Some(4), None])).unwrap();
 
         assert_eq!(plain.sequence, 5);
         assert_eq!(plain.entries, [entry(1, 0, 9), entry(2, 0, 9), entry(3, 0, 7)]);
@@ -79,7 +79,7 @@ mod tests {
             ("half a turn", vec![1; 16], &["1"]),
             ("no number", vec![1; 16], &["1", "soon"]),
         ] {
-            assert!(Page::read((5, keys, runs(of), Vec::new())).is_err(), "{name}");
+            assert!(SetPage::read((5, keys, runs(of), Vec::new())).is_err(), "{name}");
         }
     }
 }

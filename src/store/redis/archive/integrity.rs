@@ -25,12 +25,12 @@ impl RedisStore {
     ///
     /// # Errors
     /// When a server does not answer, or cannot keep the promise.
-    pub async fn inspect(
+    pub async fn check_integrity(
         &self,
         now: Timestamp,
         pages: mpsc::Sender<Page>,
     ) -> Result<Vec<String>, StoreError> {
-        self.examine().await?;
+        self.check_setup().await?;
         let mut faults = self.faults_of_layout().await?;
         for realm in self.realms().await? {
             faults.extend(self.faults_of_realm(&realm, now).await?);

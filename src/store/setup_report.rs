@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// What a store is, and what of the promise its settings leave open.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Examination {
+pub struct SetupReport {
     /// What was found, in the order in which it is worth reading.
     pub facts: Vec<Fact>,
     /// What the operator should know or change; each once.
@@ -20,7 +20,7 @@ pub struct Fact {
     pub found: String,
 }
 
-impl Examination {
+impl SetupReport {
     pub(crate) fn fact(&mut self, about: impl Into<String>, found: impl Into<String>) {
         self.facts.push(Fact { about: about.into(), found: found.into() });
     }

@@ -17,18 +17,18 @@ use tokio::net::TcpStream;
 
 /// The connection, and what has arrived beyond the line that was read.
 #[derive(Debug)]
-pub(super) struct LineByLine {
+pub(super) struct LineStream {
     tcp: TcpStream,
     ahead: BytesMut,
 }
 
-impl LineByLine {
+impl LineStream {
     pub(super) fn new(tcp: TcpStream) -> Self {
         Self { tcp, ahead: BytesMut::new() }
     }
 }
 
-impl AsyncRead for LineByLine {
+impl AsyncRead for LineStream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -49,7 +49,7 @@ impl AsyncRead for LineByLine {
     }
 }
 
-impl AsyncWrite for LineByLine {
+impl AsyncWrite for LineStream {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -67,7 +67,7 @@ impl AsyncWrite for LineByLine {
     }
 }
 
-impl AsyncTokioStream for LineByLine {
+impl AsyncTokioStream for LineStream {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.peer_addr()
     }

@@ -7,8 +7,8 @@ use rusqlite::TransactionBehavior;
 
 use crate::store::sqlite::database;
 use crate::store::sqlite::database::SCHEMA_VERSION;
-use crate::store::sqlite::fault::Fault;
-use crate::store::{Examination, SqliteStore, StoreError, disk};
+use crate::store::sqlite::fault::SqliteFault;
+use crate::store::{SetupReport, SqliteStore, StoreError, disk};
 
 impl SqliteStore {
     /// Reads the file's schema where there is one, tries whether it takes writes, and measures
@@ -17,8 +17,8 @@ impl SqliteStore {
     /// # Errors
     /// When the file does not open, is another program's or a newer version's, is locked, or it or
     /// its folder cannot be written to.
-    pub fn examine(path: &Path) -> Result<Examination, StoreError> {
-        let mut found = Examination::default();
+    pub fn check_setup(path: &Path) -> Result<SetupReport, StoreError> {
+        let mut found = SetupReport::default();
         let about = path.display().to_string();
         if path.exists() {
             let schema = try_write(path).map_err(|error| database::explained(path, error))?;
@@ -32,8 +32,8 @@ impl SqliteStore {
         } else {
             found.fact(about, "a start makes it");
         }
-        disk::examine(path, &mut found)
-            .map_err(|source| Fault::Unwritable { path: path.to_owned(), source })?;
+        disk::check_setup(path, &mut found)
+            .map_err(|source| SqliteFault::Unwritable { path: path.to_owned(), source })?;
         Ok(found)
     }
 }

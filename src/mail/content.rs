@@ -10,7 +10,7 @@ use crate::vault::Vault;
 
 /// What a mail says, and to whom.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Draft {
+pub(super) struct MailContent {
     /// Nobody: the mail is dropped unsent.
     pub(super) to: Option<Email>,
     pub(super) subject: String,
@@ -19,7 +19,7 @@ pub(super) struct Draft {
     pub(super) at: Timestamp,
 }
 
-impl Draft {
+impl MailContent {
     /// Encrypts it; the length is one of few, and the same whoever it is for.
     pub(super) fn seal(&self, vault: &Vault) -> Result<Vec<u8>, MailError> {
         // Room enough from the start: a buffer that grows leaves copies that nobody wipes.
@@ -39,7 +39,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for MailContent {
     fn drop(&mut self) {
         self.body.zeroize();
     }
@@ -55,13 +55,13 @@ const LONGEST_ADDRESS: usize = 512;
 
 #[cfg(test)]
 mod tests {
-    use super::Draft;
+    use super::MailContent;
     use crate::clock::Timestamp;
     use crate::secret::Secret;
     use crate::vault::Vault;
 
-    fn draft(to: Option<&str>, body: &str) -> Draft {
-        Draft {
+    fn content(to: Option<&str>, body: &str) -> MailContent {
+        MailContent {
             to: to.map(|to| to.parse().unwrap()),
             subject: "제목".to_owned(),
             body: body.to_owned(),
@@ -73,16 +73,16 @@ mod tests {
     fn a_sealed_mail_opens_whole_and_shows_nothing() {
         let vault = Vault::new(&Secret::new(b"a".to_vec())).unwrap();
 
-        let sealed = draft(Some("you@example.com"), "the code\n\n123456\n").seal(&vault).unwrap();
+        let sealed = content(Some("you@example.com"), "the code\n\n123456\n").seal(&vault).unwrap();
 
-        let opened = Draft::open(&vault, &sealed).unwrap();
+        let opened = MailContent::open(&vault, &sealed).unwrap();
         assert_eq!(opened.to.as_ref().unwrap().as_str(), "you@example.com");
         assert_eq!((&*opened.subject, &*opened.body), ("제목", "the code\n\n123456\n"));
         assert_eq!(opened.at, Timestamp::from_seconds(1));
         for part in [&b"you@"[..], b"123456"] {
             assert!(!sealed.windows(part.len()).any(|window| window == part));
         }
-        assert!(Draft::open(&vault, b"garbage").is_none());
+        assert!(MailContent::open(&vault, b"garbage").is_none());
     }
 
     #[test]
@@ -91,7 +91,7 @@ mod tests {
         let long = format!("{}@{}.example", "a".repeat(64), "b".repeat(60));
         for words in (0..9000).step_by(7) {
             let body = "x".repeat(words);
-            let length = |to| draft(to, &body).seal(&vault).unwrap().len();
+            let length = |to| content(to, &body).seal(&vault).unwrap().len();
 
             let (nobody, short, long) =
                 (length(None), length(Some("a@b.example")), length(Some(&long)));

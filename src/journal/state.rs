@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::journal::record::{LastContact, Record};
+use crate::journal::record::{JournalRecord, LastContact};
 use crate::store::FeedEntry;
 use crate::token::StoredKey;
 
 /// What the journal says, but for older revocations.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Image {
+pub(super) struct JournalState {
     /// Signing keys by issuer, and the vault's secret, as the store last told them.
     pub(super) keys: BTreeMap<String, Vec<StoredKey>>,
     /// Generations of sites, above zero, by issuer.
@@ -27,53 +27,53 @@ pub(super) struct Image {
 /// How many revocations count as the newest.
 const NEWEST: usize = 4096;
 
-impl Image {
+impl JournalState {
     /// Takes a record in; answers whether it changed anything.
-    pub(super) fn take(&mut self, record: &Record) -> bool {
+    pub(super) fn take(&mut self, record: &JournalRecord) -> bool {
         match record {
-            Record::Revoked(entry) => {
+            JournalRecord::Revoked(entry) => {
                 if self.newest.len() == NEWEST {
                     self.newest.pop_front();
                 }
                 self.newest.push_back(*entry);
                 true
             }
-            Record::Site { issuer, generation } => {
+            JournalRecord::Site { issuer, generation } => {
                 let held = self.sites.entry(issuer.clone()).or_default();
                 let rises = generation > held;
                 *held = (*held).max(*generation);
                 rises
             }
-            Record::Keys { issuer, keys } => {
+            JournalRecord::Keys { issuer, keys } => {
                 let held = self.keys.insert(issuer.clone(), keys.clone());
                 held.as_ref() != Some(keys)
             }
-            Record::Number(number) => {
+            JournalRecord::Number(number) => {
                 let rises = *number > self.number;
                 self.number = self.number.max(*number);
                 rises
             }
-            Record::Contact(contact) => self.contact.replace(*contact) != Some(*contact),
-            Record::Lineage(lineage) => {
+            JournalRecord::Contact(contact) => self.contact.replace(*contact) != Some(*contact),
+            JournalRecord::Lineage(lineage) => {
                 self.lineage.replace(lineage.clone()).as_ref() != Some(lineage)
             }
         }
     }
 
     /// The records that make it. The contact comes last, for it vouches for all before.
-    pub(super) fn records(&self) -> Vec<Record> {
-        let keys = self
-            .keys
-            .iter()
-            .map(|(issuer, keys)| Record::Keys { issuer: issuer.clone(), keys: keys.clone() });
-        let sites = self.sites.iter().map(|(issuer, generation)| Record::Site {
+    pub(super) fn records(&self) -> Vec<JournalRecord> {
+        let keys = self.keys.iter().map(|(issuer, keys)| JournalRecord::Keys {
+            issuer: issuer.clone(),
+            keys: keys.clone(),
+        });
+        let sites = self.sites.iter().map(|(issuer, generation)| JournalRecord::Site {
             issuer: issuer.clone(),
             generation: *generation,
         });
-        let number = (self.number > 0).then_some(Record::Number(self.number));
-        let lineage = self.lineage.clone().map(Record::Lineage);
-        let contact = self.contact.map(Record::Contact);
-        let newest = self.newest.iter().copied().map(Record::Revoked);
+        let number = (self.number > 0).then_some(JournalRecord::Number(self.number));
+        let lineage = self.lineage.clone().map(JournalRecord::Lineage);
+        let contact = self.contact.map(JournalRecord::Contact);
+        let newest = self.newest.iter().copied().map(JournalRecord::Revoked);
         newest.chain(keys).chain(sites).chain(number).chain(lineage).chain(contact).collect()
     }
 }
