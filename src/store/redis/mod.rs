@@ -30,7 +30,7 @@ use crate::secret::Secret;
 use crate::store::redis::connection::call::{Call, Wait};
 use crate::store::redis::connection::fault::is_wrong_type;
 use crate::store::redis::connection::script::Invocation;
-use crate::store::redis::connection::topology::{Route, Watch};
+use crate::store::redis::connection::topology::{Route, SentinelWatch};
 use crate::store::redis::connection::wrong_type::wrong_types;
 use crate::store::redis::keyspace::Keyspace;
 use crate::store::{Deadlines, Store, StoreError};
@@ -89,7 +89,7 @@ pub struct RedisStore {
     deadlines: Deadlines,
     address: String,
     /// Lives as long as the store.
-    _watch: Option<Watch>,
+    _watch: Option<SentinelWatch>,
 }
 
 impl fmt::Debug for RedisStore {

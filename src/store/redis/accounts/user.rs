@@ -15,7 +15,7 @@ use crate::store::redis::accounts::name_claim::{ClaimedName, MAKE_WITHIN};
 use crate::store::redis::accounts::record::{
     BUT_ATTRIBUTES, UserRecord, fields_changed, fields_of, to_json,
 };
-use crate::store::redis::connection::fault::{Fault, corrupt};
+use crate::store::redis::connection::fault::{RedisFault, corrupt};
 use crate::store::redis::connection::script::Script;
 use crate::store::{
     Accounts, Listing, Lookup, NewUser, RedisStore, StoreError, User, UserChange, above,
@@ -197,7 +197,7 @@ impl Accounts for RedisStore {
                     _ => return Err(corrupt("change", &outcome)),
                 }
             }
-            Err(Fault::Contended(ATTEMPTS).into())
+            Err(RedisFault::Contended(ATTEMPTS).into())
         })
         .await
     }

@@ -16,7 +16,7 @@ use redis::{
 
 use crate::config::HostPort;
 use crate::secret::Secret;
-use crate::store::redis::connection::fault::Fault;
+use crate::store::redis::connection::fault::RedisFault;
 use crate::store::{RedisOptions, StoreError};
 
 /// A connection that is being made.
@@ -136,7 +136,7 @@ fn tls_address(options: &RedisOptions) -> Result<ConnectionAddr, StoreError> {
             Some(ClientTlsConfig { client_cert: read(cert)?, client_key: read(key)? })
         }
         (None, None) => None,
-        _ => return Err(Fault::HalfCertificate.into()),
+        _ => return Err(RedisFault::HalfCertificate.into()),
     };
     let root_cert = match &options.ca {
         Some(path) => Some([machine_roots(), read(path)?].concat()),
@@ -152,7 +152,7 @@ fn tls_address(options: &RedisOptions) -> Result<ConnectionAddr, StoreError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
     std::fs::read(path)
-        .map_err(|source| Fault::File { path: path.display().to_string(), source }.into())
+        .map_err(|source| RedisFault::File { path: path.display().to_string(), source }.into())
 }
 
 /// The machine's own CA certificates as PEM: a CA file given to redis-rs would replace them.

@@ -7,7 +7,7 @@ use crate::store::StoreError;
 
 /// Why a Redis cannot be used, beyond what it says itself.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::store::redis) enum Fault {
+pub(in crate::store::redis) enum RedisFault {
     /// It forgets keys under memory pressure.
     #[error(
         "maxmemory-policy is `{0}`: revocations and accounts would be evicted; set `noeviction`"
@@ -48,8 +48,8 @@ pub(in crate::store::redis) enum Fault {
     Contended(usize),
 }
 
-impl From<Fault> for StoreError {
-    fn from(fault: Fault) -> Self {
+impl From<RedisFault> for StoreError {
+    fn from(fault: RedisFault) -> Self {
         Self::Unavailable(Box::new(fault))
     }
 }

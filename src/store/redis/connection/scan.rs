@@ -1,7 +1,9 @@
 //! Finds keys by how they begin, at every server that has any.
 
+use std::sync::Arc;
+
 use crate::store::redis::connection::call::Call;
-use crate::store::redis::connection::topology::Holder;
+use crate::store::redis::connection::link::Link;
 use crate::store::{RedisStore, StoreError};
 
 /// About how many keys are looked at in one step.
@@ -11,19 +13,19 @@ const STEP: usize = 1000;
 pub(in crate::store::redis) struct Scan<'a> {
     store: &'a RedisStore,
     pattern: String,
-    /// Those that are still to be asked; the last one now.
-    holders: Vec<Holder<'a>>,
+    /// Servers that are still to be asked; the last one is asked now.
+    servers: Vec<Arc<Link>>,
     cursor: String,
 }
 
 impl RedisStore {
     /// Begins to look for the keys that begin with the prefix and this.
     pub(in crate::store::redis) async fn scan(&self, begin: &str) -> Result<Scan<'_>, StoreError> {
-        let work = async { Ok(self.route.holders().await?) };
+        let work = async { Ok(self.route.masters().await?) };
         Ok(Scan {
             store: self,
             pattern: format!("{}*", self.keys.beginning(begin)),
-            holders: self.in_time(work).await?,
+            servers: self.in_time(work).await?,
             cursor: "0".to_owned(),
         })
     }
@@ -34,13 +36,13 @@ impl Scan<'_> {
     pub(in crate::store::redis) async fn next(
         &mut self,
     ) -> Result<Option<Vec<String>>, StoreError> {
-        let Some(holder) = self.holders.last() else { return Ok(None) };
+        let Some(server) = self.servers.last() else { return Ok(None) };
         let mut step = redis::cmd("SCAN");
         step.arg(&self.cursor).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(STEP);
-        let work = async { Ok(holder.link().ask(Call::command(&step)).await?) };
+        let work = async { Ok(server.ask(Call::command(&step)).await?) };
         let (next, keys): (String, Vec<String>) = self.store.in_time(work).await?;
         if next == "0" {
-            self.holders.pop();
+            self.servers.pop();
         }
         self.cursor = next;
         Ok(Some(keys))

@@ -119,7 +119,7 @@ impl Master {
     }
 
     /// How many of the sentinels answer, and how many there are.
-    pub(in crate::store::redis) async fn attendance(&self) -> (usize, usize) {
+    pub(in crate::store::redis) async fn count_reachable(&self) -> (usize, usize) {
         let answers = join_all(self.sentinels.iter().map(|(_, client)| self.ask_one(client))).await;
         (answers.iter().filter(|answer| answer.is_ok()).count(), self.sentinels.len())
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use redis::RedisError;
 
 use crate::store::redis::connection::call::Wait;
-use crate::store::redis::connection::fault::Fault;
+use crate::store::redis::connection::fault::RedisFault;
 use crate::store::redis::connection::topology::{Route, Server};
 use crate::store::{RedisStore, SetupReport, StoreError};
 
@@ -50,7 +50,7 @@ impl RedisStore {
             }
         }
         if servers.orphans > 0 {
-            return Err(Fault::Orphans(servers.orphans).into());
+            return Err(RedisFault::Orphans(servers.orphans).into());
         }
         found.fact("answers", format!("within {:.1?}", begun.elapsed()));
         Ok(found)
@@ -62,20 +62,20 @@ impl RedisStore {
         let fact = |name: &str| facts.get(name).copied();
         match (fact("redis_mode"), &self.route) {
             (Some("cluster"), Route::Standalone(_) | Route::Sentinel(..)) => {
-                return Err(Fault::Cluster.into());
+                return Err(RedisFault::Cluster.into());
             }
-            (Some("sentinel"), _) => return Err(Fault::Sentinel.into()),
+            (Some("sentinel"), _) => return Err(RedisFault::Sentinel.into()),
             _ => {}
         }
         if let Some(version) = fact("redis_version").filter(|version| is_old(version)) {
-            return Err(Fault::Old(version.to_owned()).into());
+            return Err(RedisFault::Old(version.to_owned()).into());
         }
         if fact("role") == Some("slave") {
-            return Err(Fault::Replica.into());
+            return Err(RedisFault::Replica.into());
         }
         match fact("maxmemory_policy") {
             Some("noeviction") => {}
-            Some(policy) => return Err(Fault::Evicts(policy.to_owned()).into()),
+            Some(policy) => return Err(RedisFault::Evicts(policy.to_owned()).into()),
             None => found.warn(
                 "it does not tell its maxmemory-policy, which could not be checked: be sure that \
                  it is noeviction",

@@ -17,19 +17,19 @@ use crate::config::{RedisUrl, RedisWay};
 use crate::store::redis::connection::call::Call;
 use crate::store::redis::connection::cluster::Cluster;
 use crate::store::redis::connection::dialer::Dialer;
-use crate::store::redis::connection::fault::Fault;
+use crate::store::redis::connection::fault::RedisFault;
 use crate::store::redis::connection::link::Link;
 use crate::store::redis::connection::sentinel::{Found, Master};
 use crate::store::{RedisOptions, StoreError};
 
-/// Of an operation's deadline, what the sentinels may take.
-const SENTINELS_SHARE: u32 = 4;
+/// The sentinels may take an operation's deadline divided by this.
+const SENTINEL_DIVISOR: u32 = 4;
 
 /// The way to a Redis.
 pub(in crate::store::redis) enum Route {
-    Standalone(Link),
-    Sentinel(Link, Arc<Master>),
-    Cluster(Cluster),
+    Standalone(Arc<Link>),
+    Sentinel(Arc<Link>, Arc<Master>),
+    Cluster(Box<Cluster>),
 }
 
 /// The masters, as each describes itself.
@@ -46,9 +46,9 @@ pub(in crate::store::redis) struct Server {
 }
 
 /// Listens to sentinels until it is dropped.
-pub(in crate::store::redis) struct Watch(JoinHandle<()>);
+pub(in crate::store::redis) struct SentinelWatch(JoinHandle<()>);
 
-impl Drop for Watch {
+impl Drop for SentinelWatch {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -80,30 +80,16 @@ impl fmt::Debug for Route {
     }
 }
 
-/// A server that has keys, for what is asked of each.
-pub(in crate::store::redis) enum Holder<'a> {
-    Only(&'a Link),
-    Node(Arc<Link>),
-}
-
-impl Holder<'_> {
-    pub(in crate::store::redis) fn link(&self) -> &Link {
-        match self {
-            Self::Only(link) => link,
-            Self::Node(link) => link,
-        }
-    }
-}
-
 impl Route {
     /// Prepares to connect; nothing is sent yet.
     pub(in crate::store::redis) fn new(options: &RedisOptions) -> Result<Self, StoreError> {
-        let url: RedisUrl = options.url.parse().map_err(Fault::Url)?;
+        let url: RedisUrl = options.url.parse().map_err(RedisFault::Url)?;
         let dialer = Dialer::new(options, url.tls)?;
         let (home, silence) = (Handle::current(), options.deadlines.command);
         Ok(match url.way {
             RedisWay::Standalone(url) => {
-                Self::Standalone(Link::new(Arc::new(dialer.client_of_url(&url)?), home, silence))
+                let client = Arc::new(dialer.client_of_url(&url)?);
+                Self::Standalone(Arc::new(Link::new(client, home, silence)))
             }
             RedisWay::Sentinel { sentinels, master } => {
                 let sentinel_dialer = dialer.with_password(&options.sentinel_password);
@@ -111,22 +97,25 @@ impl Route {
                     .into_iter()
                     .map(|sentinel| Ok((sentinel.clone(), sentinel_dialer.client(sentinel)?)))
                     .collect::<Result<_, RedisError>>()?;
-                let patience = silence / SENTINELS_SHARE;
+                let patience = silence / SENTINEL_DIVISOR;
                 let master = Arc::new(Master::new(master, sentinels, dialer, patience));
-                Self::Sentinel(Link::new(Arc::clone(&master) as _, home, silence), master)
+                let link = Link::new(Arc::clone(&master) as _, home, silence);
+                Self::Sentinel(Arc::new(link), master)
             }
-            RedisWay::Cluster(seeds) => Self::Cluster(Cluster::new(dialer, seeds, home, silence)),
+            RedisWay::Cluster(seeds) => {
+                Self::Cluster(Box::new(Cluster::new(dialer, seeds, home, silence)))
+            }
         })
     }
 
     /// Other connections by the same way.
     pub(in crate::store::redis) fn separate_connections(&self) -> Self {
         match self {
-            Self::Standalone(link) => Self::Standalone(link.separate_connections()),
+            Self::Standalone(link) => Self::Standalone(Arc::new(link.separate_connections())),
             Self::Sentinel(link, master) => {
-                Self::Sentinel(link.separate_connections(), Arc::clone(master))
+                Self::Sentinel(Arc::new(link.separate_connections()), Arc::clone(master))
             }
-            Self::Cluster(cluster) => Self::Cluster(cluster.separate_connections()),
+            Self::Cluster(cluster) => Self::Cluster(Box::new(cluster.separate_connections())),
         }
     }
 
@@ -186,13 +175,13 @@ impl Route {
         }
     }
 
-    /// The masters, by a map that was just read.
-    pub(in crate::store::redis) async fn holders(&self) -> Result<Vec<Holder<'_>>, RedisError> {
+    /// The servers that have keys; of a cluster, by a map that was just read.
+    pub(in crate::store::redis) async fn masters(&self) -> Result<Vec<Arc<Link>>, RedisError> {
         match self {
-            Self::Standalone(link) | Self::Sentinel(link, _) => Ok(vec![Holder::Only(link)]),
+            Self::Standalone(link) | Self::Sentinel(link, _) => Ok(vec![Arc::clone(link)]),
             Self::Cluster(cluster) => {
                 let (masters, _orphans) = cluster.masters().await?;
-                Ok(masters.into_iter().map(|(_, link)| Holder::Node(link)).collect())
+                Ok(masters.into_iter().map(|(_, link)| link).collect())
             }
         }
     }
@@ -202,7 +191,7 @@ impl Route {
         match self {
             Self::Standalone(_) => "one server".to_owned(),
             Self::Sentinel(_, master) => {
-                let (present, all) = master.attendance().await;
+                let (present, all) = master.count_reachable().await;
                 format!("sentinels, {present} of {all} answer")
             }
             Self::Cluster(_) => format!("cluster, {} masters", servers.masters.len()),
@@ -219,10 +208,10 @@ impl Route {
     }
 
     /// Begins to listen to the sentinels, if there are any.
-    pub(in crate::store::redis) fn watch(&self) -> Option<Watch> {
+    pub(in crate::store::redis) fn watch(&self) -> Option<SentinelWatch> {
         let Self::Sentinel(_, master) = self else { return None };
         let master = Arc::clone(master);
-        Some(Watch(tokio::spawn(async move { master.watch().await })))
+        Some(SentinelWatch(tokio::spawn(async move { master.watch().await })))
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::try_join;
 use crate::clock::Timestamp;
 use crate::operation::{Revocation, SessionId};
 use crate::store::redis::ATTEMPTS;
-use crate::store::redis::connection::fault::{Fault, corrupt};
+use crate::store::redis::connection::fault::{RedisFault, corrupt};
 use crate::store::redis::connection::script::Script;
 use crate::store::redis::sessions::expiry::end_member;
 use crate::store::redis::sessions::record::{Owner, SessionRecord};
@@ -53,7 +53,7 @@ impl RedisStore {
                 _ => return Err(corrupt("login", &outcome)),
             }
         }
-        Err(Fault::Contended(ATTEMPTS).into())
+        Err(RedisFault::Contended(ATTEMPTS).into())
     }
 
     /// The sessions to be replaced; `None` where the account must not open one.
