@@ -68,11 +68,11 @@ async fn gateway(folder: &std::path::Path) -> (Auth, AuthSite) {
     let contracts = assemble::contracts(&config).expect("contracts");
     let store = stores::open(&config.store).await.expect("a store");
     let kept = ReloadState::new(&config).expect("the parts");
-    let vault = keys::vault(store.as_ref(), now).await.expect("a vault");
-    let settings = assemble::settings(&config, &contracts, &kept, &vault).expect("settings");
+    let own_keys = keys::own_keys(store.as_ref(), now).await.expect("own keys");
+    let settings = assemble::settings(&config, &contracts, &kept, &own_keys).expect("settings");
     let sites = assemble::sites(&config, &contracts, &settings, store.as_ref(), now).await;
     let site = sites.expect("sites").pop().expect("a site").auth;
-    (Auth { store, revocations: Arc::new(RevocationList::new(1_000)), vault }, site)
+    (Auth { store, revocations: Arc::new(RevocationList::new(1_000)), own_keys }, site)
 }
 
 /// How long a login with a wrong password takes.

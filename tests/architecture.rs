@@ -11,7 +11,7 @@ const ORDER: [&str; 26] = [
     "lock",
     "encoding",
     "secret",
-    "vault",
+    "own_keys",
     "clock",
     "operation",
     "path",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::app::blame::{blame_keys, fault, foreign_attributes};
 use crate::app::error::AssembleError;
-use crate::app::keys::{site_tokens, vault};
+use crate::app::keys::{own_keys, site_tokens};
 use crate::app::reload_state::ReloadState;
 use crate::app::stores;
 use crate::auth::{AuthSettings, AuthSite};
@@ -20,10 +20,10 @@ use crate::config::{
 use crate::contract::Contract;
 use crate::gateway::snapshot::SiteParts;
 use crate::mail::{Outbox, Templates};
+use crate::own_keys::OwnKeys;
 use crate::social::Social;
 use crate::store::Store;
 use crate::token::{ForeignClaims, KeyRing, TokenPolicy};
-use crate::vault::Vault;
 
 /// Everything that can be checked without a store: the contracts that the sites name, and the
 /// keys that the operator brought.
@@ -94,14 +94,14 @@ pub fn settings(
     config: &Config,
     contracts: &[Arc<Contract>],
     reload_state: &ReloadState,
-    vault: &Arc<Vault>,
+    own_keys: &Arc<OwnKeys>,
 ) -> Result<Arc<AuthSettings>, AssembleError> {
     let blame = |keys: &[&str], error: &dyn Error| Faults::of_setting(&config.source, keys, error);
     // Also where mail is off: a template at fault is said when it is written, not months later.
     let templates = Templates::read(config.ui.templates.as_deref())
         .map_err(|error| blame(&["ui", "templates"], &error))?;
     let outbox =
-        Outbox::open(&config.mail, templates, Arc::clone(vault), reload_state.nudge.clone())
+        Outbox::open(&config.mail, templates, Arc::clone(own_keys), reload_state.nudge.clone())
             .map_err(|error| blame(&["mail", "ca"], &error))?;
     let social = Social::new(&config.social).map_err(|error| blame(&["social", "ca"], &error))?;
     Ok(Arc::new(AuthSettings {
@@ -126,9 +126,9 @@ pub async fn check(config: &Config, now: Timestamp) -> Result<Vec<Arc<Contract>>
     let contracts = contracts(config)?;
     let memory = StoreConfig { url: StoreUrl::Memory, ..config.store.clone() };
     let store = stores::open(&memory).await?;
-    let vault = vault(store.as_ref(), now).await?;
+    let own_keys = own_keys(store.as_ref(), now).await?;
     let reload_state = ReloadState::new(config)?;
-    let settings = settings(config, &contracts, &reload_state, &vault)?;
+    let settings = settings(config, &contracts, &reload_state, &own_keys)?;
     sites(config, &contracts, &settings, store.as_ref(), now).await?;
     Ok(contracts)
 }

@@ -2,9 +2,9 @@
 
 use crate::config::Faults;
 use crate::journal::JournalError;
+use crate::own_keys::OwnKeysError;
 use crate::store::StoreError;
 use crate::token::KeyError;
-use crate::vault::VaultError;
 
 /// Why the parts cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -38,5 +38,5 @@ pub enum AssembleError {
     },
     /// The gateway's own keys do not work.
     #[error(transparent)]
-    Vault(#[from] VaultError),
+    OwnKeys(#[from] OwnKeysError),
 }

@@ -8,29 +8,29 @@ use crate::clock::Timestamp;
 use crate::config::{Algorithm, Config, ContractName, SiteConfig};
 use crate::gateway::snapshot::SiteParts;
 use crate::operation::{Revocation, RevocationKey, Revoked};
+use crate::own_keys;
+use crate::own_keys::{OwnKeys, OwnKeysError};
 use crate::store::{Store, StoreError};
 use crate::telemetry::audit;
 use crate::telemetry::audit::{Entry, Event};
 use crate::token::{KeyRing, SiteTokens, StoredKey, TokenPolicy};
-use crate::vault;
-use crate::vault::{Vault, VaultError};
 
 /// The gateway's own keys; the store's first node makes their secret.
 ///
 /// # Errors
 /// When the store cannot be asked.
-pub async fn vault(store: &dyn Store, now: Timestamp) -> Result<Arc<Vault>, AssembleError> {
-    let bad_key = |source| AssembleError::Keys { site: vault::ISSUER.to_owned(), source };
+pub async fn own_keys(store: &dyn Store, now: Timestamp) -> Result<Arc<OwnKeys>, AssembleError> {
+    let bad_key = |source| AssembleError::Keys { site: own_keys::ISSUER.to_owned(), source };
     let bad_store = |source| AssembleError::Store { store: store.describe(), source };
-    let read = || store.signing_keys(vault::ISSUER);
+    let read = || store.signing_keys(own_keys::ISSUER);
     let mut keys = patiently(read).await.map_err(bad_store)?;
     if keys.is_empty() {
         let made = StoredKey::generate(Algorithm::Hs512, now).map_err(bad_key)?;
-        let add = || store.add_signing_key(vault::ISSUER, made.clone());
+        let add = || store.add_signing_key(own_keys::ISSUER, made.clone());
         keys = patiently(add).await.map_err(bad_store)?;
     }
-    let first = keys.first().ok_or(VaultError::Unusable)?;
-    Ok(Arc::new(Vault::new(&first.material)?))
+    let first = keys.first().ok_or(OwnKeysError::Unusable)?;
+    Ok(Arc::new(OwnKeys::new(&first.material)?))
 }
 
 /// The signing keys of a site: the operator's own, or the store's; makes one where none can sign.

@@ -36,14 +36,14 @@ use crate::edge::{Bound, Service, Workers};
 use crate::gateway::Gateway;
 use crate::gateway::log::writer::AccessLog;
 use crate::gateway::snapshot::Snapshot;
-use crate::journal::{Journaled, OnDamage};
+use crate::journal::{JournaledStore, OnDamage};
 use crate::mail::Courier;
+use crate::own_keys::OwnKeys;
 use crate::revocation::RevocationList;
 use crate::store::Store;
 use crate::telemetry::audit::AuditTo;
 use crate::telemetry::causes;
 use crate::telemetry::log::Shape;
-use crate::vault::Vault;
 
 use certificates::server_config;
 use error::AssembleError;
@@ -61,7 +61,7 @@ pub struct App {
     /// mix.
     reload_state: Arc<Mutex<ReloadState>>,
     /// The store, where this node has a file of its own beside it.
-    journaled: Option<Arc<Journaled>>,
+    journaled: Option<Arc<JournaledStore>>,
     listening: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     /// Of the HTTPS listeners and their connections.
@@ -133,9 +133,9 @@ impl App {
         // One that takes no writes, as one whose disk is full, still tells who is revoked: that it
         // takes none is in the log then, and the node is not ready.
         drop(store.writable().await);
-        let vault = keys::vault(store.as_ref(), now).await?;
+        let own_keys = keys::own_keys(store.as_ref(), now).await?;
         let reload_state = ReloadState::new(&config)?;
-        let snapshot = snapshot(&config, store.as_ref(), &reload_state, &vault, now).await?;
+        let snapshot = snapshot(&config, store.as_ref(), &reload_state, &own_keys, now).await?;
         let ended = everybody_out::of_a_backup(store.as_ref(), &snapshot, now).await;
         ended.map_err(|source| AssembleError::Store { store: store.describe(), source })?;
         let server_config = server_config(&config)?;
@@ -146,7 +146,7 @@ impl App {
             Some(shape) => AccessLog::start(shape, drain.guard()).map_err(AppError::AccessLog)?,
             None => AccessLog::off(),
         };
-        let auth = Auth { store: Arc::clone(&store), revocations, vault };
+        let auth = Auth { store: Arc::clone(&store), revocations, own_keys };
         let gateway = Arc::new(Gateway::new(snapshot, auth, access_log));
 
         let mut tasks = start_feed(&store, &gateway.auth.revocations, &beside);
@@ -217,8 +217,9 @@ impl App {
             return Err(AppError::RestartNeeded(changes));
         }
         let next_state = reload_state.reloaded(&current.config, &config)?;
-        let Auth { store, vault, .. } = &self.gateway.auth;
-        let next = snapshot(&config, store.as_ref(), &next_state, vault, Now::read().wall).await?;
+        let Auth { store, own_keys, .. } = &self.gateway.auth;
+        let next =
+            snapshot(&config, store.as_ref(), &next_state, own_keys, Now::read().wall).await?;
         let tls = server_config(&config)?;
         self.gateway.snapshot.store(Arc::new(next));
         self.tls.store(tls);
@@ -292,14 +293,14 @@ async fn snapshot(
     config: &Config,
     store: &dyn Store,
     reload_state: &ReloadState,
-    vault: &Arc<Vault>,
+    own_keys: &Arc<OwnKeys>,
     now: Timestamp,
 ) -> Result<Snapshot, AssembleError> {
     let contracts = assemble::contracts(config)?;
     for warning in warnings(config, &contracts) {
         tracing::warn!("{warning}");
     }
-    let settings = assemble::settings(config, &contracts, reload_state, vault)?;
+    let settings = assemble::settings(config, &contracts, reload_state, own_keys)?;
     let parts = assemble::sites(config, &contracts, &settings, store, now).await?;
     Ok(Snapshot::new(config.clone(), parts, &reload_state.upstreams))
 }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use crate::app::error::AssembleError;
 use crate::clock::Timestamp;
 use crate::config::{Config, StoreConfig, StoreUrl};
-use crate::journal::{Journal, Journaled, OnDamage};
+use crate::journal::{Journal, JournaledStore, OnDamage};
 use crate::revocation::RevocationList;
 use crate::store::{
     Archive, Deadlines, Durability, Page, RedisOptions, RedisStore, SetupReport, SqliteStore,
@@ -50,7 +50,7 @@ pub async fn open_journaled(
     config: &Config,
     list: &Arc<RevocationList>,
     on_damage: OnDamage,
-) -> Result<(Arc<dyn Store>, Option<Arc<Journaled>>), AssembleError> {
+) -> Result<(Arc<dyn Store>, Option<Arc<JournaledStore>>), AssembleError> {
     let (StoreUrl::Redis(url), Some(path)) = (&config.store.url, &config.revocation.journal) else {
         return Ok((open(&config.store).await?, None));
     };
@@ -62,9 +62,9 @@ pub async fn open_journaled(
     let store = RedisStore::prepare(&redis_options(&config.store, url)).map_err(failed)?;
     let longest_session = config.sites.iter().map(|site| site.tokens.session_ttl).max();
     let longest_session = longest_session.unwrap_or_default();
-    let joined = Journaled::open(store, journal, Arc::clone(list), longest_session);
+    let joined = JournaledStore::open(store, journal, Arc::clone(list), longest_session);
     let joined = Arc::new(joined.await.map_err(failed)?);
-    Ok((Arc::<Journaled>::clone(&joined), Some(joined)))
+    Ok((Arc::<JournaledStore>::clone(&joined), Some(joined)))
 }
 
 /// Examines the store that a configuration names, and its journal, and changes nothing that is in

@@ -18,11 +18,11 @@ use crate::clock::{Now, Timestamp};
 use crate::config::{SocialJoin, WhenStale};
 use crate::mail::Outbox;
 use crate::operation::{Caller, Command, Language, Outcome, Rejection, Revocation};
+use crate::own_keys::OwnKeys;
 use crate::revocation::RevocationList;
 use crate::social::Social;
 use crate::store::{CodePurpose, Store};
 use crate::token::SiteTokens;
-use crate::vault::Vault;
 
 use operations::sign_up::NewAccount;
 use passwords::pool::PasswordPool;
@@ -37,7 +37,7 @@ pub struct Auth {
     /// The in-memory list.
     pub revocations: Arc<RevocationList>,
     /// Hashes codes and names.
-    pub vault: Arc<Vault>,
+    pub own_keys: Arc<OwnKeys>,
 }
 
 /// What operations need to know of the site; part of the snapshot.

@@ -87,8 +87,8 @@ impl Context {
         let store = stores::open(&StoreConfig { timeout, ..config.store.clone() }).await?;
         let (open, now) = (store.as_ref(), self.now.wall);
         let reload_state = ReloadState::new(&config)?;
-        let vault = keys::vault(open, now).await?;
-        let settings = assemble::settings(&config, &contracts, &reload_state, &vault)?;
+        let own_keys = keys::own_keys(open, now).await?;
+        let settings = assemble::settings(&config, &contracts, &reload_state, &own_keys)?;
         let sites = assemble::sites(&config, &contracts, &settings, open, now).await?;
         // Of the keys that were made.
         operator::record(open).await;

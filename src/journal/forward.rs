@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::journal::Journaled;
+use crate::journal::JournaledStore;
 use crate::operation::Email;
 use crate::store::{
     Bound, CodePurpose, Events, Mails, NewCode, NewMail, QueuedMail, StoreError, Taking, Tries,
@@ -15,7 +15,7 @@ use crate::store::{
 macro_rules! forward {
     ($part:ident { $($method:ident($($name:ident: $kind:ty),*) -> $answer:ty;)* }) => {
         #[async_trait]
-        impl $part for Journaled {
+        impl $part for JournaledStore {
             $(async fn $method(&self, $($name: $kind),*) -> Result<$answer, StoreError> {
                 self.store.$method($($name),*).await
             })*

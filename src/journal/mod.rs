@@ -2,7 +2,7 @@
 //!
 //! A revocation is acknowledged only once it is in this file, on the disk, *and* the store has taken
 //! it. So the loss of either alone loses nothing: a node starts from its file while Redis is away,
-//! and puts what a Redis has lost back ([`Journaled`]). The file also holds the sites' signing keys,
+//! and puts what a Redis has lost back ([`JournaledStore`]). The file also holds the sites' signing keys,
 //! the highest account number seen, and when the store was last in contact.
 //!
 //! Revocations themselves are held in memory once only, in the list: the file is what the list
@@ -38,7 +38,7 @@ use record::{JournalRecord, LastContact};
 use state::JournalState;
 use writer::{Job, JournalWriter};
 
-pub use store::Journaled;
+pub use store::JournaledStore;
 
 /// The open journal of this node.
 #[derive(Debug)]

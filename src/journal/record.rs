@@ -19,7 +19,7 @@ pub(super) enum JournalRecord {
         /// The generation.
         generation: u64,
     },
-    /// A site, or the vault, has these keys and no others.
+    /// A site, or the gateway itself, has these keys and no others.
     Keys {
         /// `iss` of its tokens.
         issuer: String,

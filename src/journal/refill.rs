@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::{BootTime, Now, Timestamp};
 use crate::journal::record::JournalRecord;
-use crate::journal::store::Journaled;
+use crate::journal::store::JournaledStore;
 use crate::operation::{RevocationKey, UserId};
 use crate::revocation::SHARDS;
 use crate::store::backoff::Backoff;
@@ -44,7 +44,7 @@ type Work<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// What a node does beside reading the feed.
 struct Relay<'a> {
-    node: &'a Journaled,
+    node: &'a JournaledStore,
     /// What must be back before contact counts.
     first: Option<Work<'a>>,
     /// The rest; it waits until the set was read, which it would only slow down.
@@ -62,7 +62,7 @@ struct Relay<'a> {
     sites: Vec<(RevocationKey, String)>,
 }
 
-impl Journaled {
+impl JournaledStore {
     /// Follows the feed, and sends it on, until `events` closes.
     pub(super) async fn relay(&self, events: &mpsc::Sender<FeedEvent>) {
         let (sender, mut news) = mpsc::channel(QUEUE);
@@ -200,7 +200,7 @@ impl Journaled {
 }
 
 impl<'a> Relay<'a> {
-    fn new(node: &'a Journaled) -> Self {
+    fn new(node: &'a JournaledStore) -> Self {
         Self {
             node,
             first: None,

@@ -10,7 +10,7 @@ use crate::token::StoredKey;
 /// What the journal says, but for older revocations.
 #[derive(Clone, Debug, Default)]
 pub(super) struct JournalState {
-    /// Signing keys by issuer, and the vault's secret, as the store last told them.
+    /// Signing keys by issuer, and the gateway's own secret, as the store last had them.
     pub(super) keys: BTreeMap<String, Vec<StoredKey>>,
     /// Generations of sites, above zero, by issuer.
     pub(super) sites: BTreeMap<String, u64>,

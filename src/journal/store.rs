@@ -24,7 +24,7 @@ use crate::telemetry::causes;
 use crate::token::StoredKey;
 
 /// The store, the list and the journal of one node.
-pub struct Journaled {
+pub struct JournaledStore {
     pub(super) store: RedisStore,
     pub(super) list: Arc<RevocationList>,
     pub(super) journal: Journal,
@@ -39,9 +39,9 @@ pub struct Journaled {
     pub(super) keys_changed: watch::Sender<()>,
 }
 
-impl fmt::Debug for Journaled {
+impl fmt::Debug for JournaledStore {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Journaled").field(&self.store).finish()
+        formatter.debug_tuple("JournaledStore").field(&self.store).finish()
     }
 }
 
@@ -51,7 +51,7 @@ impl From<JournalError> for StoreError {
     }
 }
 
-impl Journaled {
+impl JournaledStore {
     /// Joins a store with what this node remembers; no session lives longer than
     /// `longest_session`.
     ///
@@ -207,7 +207,7 @@ impl Journaled {
 const KEYS_PATIENCE: Duration = Duration::from_secs(2);
 
 #[async_trait]
-impl Accounts for Journaled {
+impl Accounts for JournaledStore {
     async fn create_user(&self, user: NewUser) -> Result<User, StoreError> {
         let user = self.store.create_user(user).await?;
         self.note_number(user.id).await;
@@ -255,7 +255,7 @@ impl Accounts for Journaled {
 }
 
 #[async_trait]
-impl Sessions for Journaled {
+impl Sessions for JournaledStore {
     async fn open_session(
         &self,
         session: NewSession,
@@ -323,7 +323,7 @@ impl Sessions for Journaled {
 }
 
 #[async_trait]
-impl Revocations for Journaled {
+impl Revocations for JournaledStore {
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
         self.both(revocations, self.store.revoke(revocations)).await
     }
@@ -358,7 +358,7 @@ impl Revocations for Journaled {
 }
 
 #[async_trait]
-impl SigningKeys for Journaled {
+impl SigningKeys for JournaledStore {
     /// While the store is away, the keys that this node remembers.
     async fn signing_keys(&self, issuer: &str) -> Result<Vec<StoredKey>, StoreError> {
         let asked = tokio::time::timeout(KEYS_PATIENCE, self.stored_keys(issuer)).await;
@@ -387,7 +387,7 @@ impl SigningKeys for Journaled {
 }
 
 #[async_trait]
-impl Store for Journaled {
+impl Store for JournaledStore {
     async fn backup_mark(&self) -> Result<Option<Timestamp>, StoreError> {
         self.store.backup_mark().await
     }

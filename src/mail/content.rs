@@ -6,7 +6,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::clock::Timestamp;
 use crate::mail::MailError;
 use crate::operation::Email;
-use crate::vault::Vault;
+use crate::own_keys::OwnKeys;
 
 /// What a mail says, and to whom.
 #[derive(Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub(super) struct MailContent {
 
 impl MailContent {
     /// Encrypts it; the length is one of few, and the same whoever it is for.
-    pub(super) fn seal(&self, vault: &Vault) -> Result<Vec<u8>, MailError> {
+    pub(super) fn seal(&self, own_keys: &OwnKeys) -> Result<Vec<u8>, MailError> {
         // Room enough from the start: a buffer that grows leaves copies that nobody wipes.
         let mut json = Zeroizing::new(Vec::with_capacity(self.body.len() * 2 + 2 * CLASS));
         serde_json::to_writer(&mut *json, self)?;
@@ -29,12 +29,12 @@ impl MailContent {
         let longest = json.len().saturating_sub(to) + LONGEST_ADDRESS;
         // Blanks after a JSON text are none of it (RFC 8259 §2).
         json.resize(longest.div_ceil(CLASS) * CLASS, b' ');
-        Ok(vault.seal(PURPOSE, &json)?)
+        Ok(own_keys.seal(PURPOSE, &json)?)
     }
 
     /// Decrypts it; `None` for what this gateway did not write.
-    pub(super) fn open(vault: &Vault, sealed: &[u8]) -> Option<Self> {
-        let json = vault.open(PURPOSE, sealed)?;
+    pub(super) fn open(own_keys: &OwnKeys, sealed: &[u8]) -> Option<Self> {
+        let json = own_keys.open(PURPOSE, sealed)?;
         serde_json::from_slice(&json).ok()
     }
 }
@@ -57,8 +57,8 @@ const LONGEST_ADDRESS: usize = 512;
 mod tests {
     use super::MailContent;
     use crate::clock::Timestamp;
+    use crate::own_keys::OwnKeys;
     use crate::secret::Secret;
-    use crate::vault::Vault;
 
     fn content(to: Option<&str>, body: &str) -> MailContent {
         MailContent {
@@ -71,27 +71,28 @@ mod tests {
 
     #[test]
     fn a_sealed_mail_opens_whole_and_shows_nothing() {
-        let vault = Vault::new(&Secret::new(b"a".to_vec())).unwrap();
+        let own_keys = OwnKeys::new(&Secret::new(b"a".to_vec())).unwrap();
 
-        let sealed = content(Some("you@example.com"), "the code\n\n123456\n").seal(&vault).unwrap();
+        let sealed =
+            content(Some("you@example.com"), "the code\n\n123456\n").seal(&own_keys).unwrap();
 
-        let opened = MailContent::open(&vault, &sealed).unwrap();
+        let opened = MailContent::open(&own_keys, &sealed).unwrap();
         assert_eq!(opened.to.as_ref().unwrap().as_str(), "you@example.com");
         assert_eq!((&*opened.subject, &*opened.body), ("제목", "the code\n\n123456\n"));
         assert_eq!(opened.at, Timestamp::from_seconds(1));
         for part in [&b"you@"[..], b"123456"] {
             assert!(!sealed.windows(part.len()).any(|window| window == part));
         }
-        assert!(MailContent::open(&vault, b"garbage").is_none());
+        assert!(MailContent::open(&own_keys, b"garbage").is_none());
     }
 
     #[test]
     fn the_length_tells_neither_the_address_nor_whether_there_is_one() {
-        let vault = Vault::new(&Secret::new(b"a".to_vec())).unwrap();
+        let own_keys = OwnKeys::new(&Secret::new(b"a".to_vec())).unwrap();
         let long = format!("{}@{}.example", "a".repeat(64), "b".repeat(60));
         for words in (0..9000).step_by(7) {
             let body = "x".repeat(words);
-            let length = |to| content(to, &body).seal(&vault).unwrap().len();
+            let length = |to| content(to, &body).seal(&own_keys).unwrap().len();
 
             let (nobody, short, long) =
                 (length(None), length(Some("a@b.example")), length(Some(&long)));

@@ -15,8 +15,8 @@ use crate::mail::smtp::Smtp;
 use crate::mail::template::MailContext;
 use crate::mail::{Templates, message};
 use crate::operation::{Email, Language};
+use crate::own_keys::{OwnKeys, OwnKeysError};
 use crate::store::NewMail;
-use crate::vault::{Vault, VaultError};
 
 /// Writes and sends mails; part of the snapshot, absent where `[mail] url` is empty.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Outbox {
     config: MailConfig,
     templates: Templates,
     transport: Transport,
-    vault: Arc<Vault>,
+    own_keys: Arc<OwnKeys>,
     nudge: Nudge,
 }
 
@@ -68,7 +68,7 @@ pub enum MailError {
     Subject,
     /// The mail cannot be encrypted.
     #[error(transparent)]
-    Vault(#[from] VaultError),
+    OwnKeys(#[from] OwnKeysError),
     /// The mail is no JSON.
     #[error("the mail cannot be kept")]
     Json(#[from] serde_json::Error),
@@ -109,7 +109,7 @@ impl Outbox {
     pub fn open(
         config: &MailConfig,
         templates: Templates,
-        vault: Arc<Vault>,
+        own_keys: Arc<OwnKeys>,
         nudge: Nudge,
     ) -> Result<Option<Self>, MailError> {
         let transport = match &config.url {
@@ -119,7 +119,7 @@ impl Outbox {
                 Transport::Smtp(Box::new(Smtp::new(server.clone(), config)?))
             }
         };
-        Ok(Some(Self { config: config.clone(), templates, transport, vault, nudge }))
+        Ok(Some(Self { config: config.clone(), templates, transport, own_keys, nudge }))
     }
 
     /// Writes a mail for the queue; without `to` one that is dropped unsent, so that nobody can
@@ -143,7 +143,8 @@ impl Outbox {
         let (subject, mut body) =
             self.templates.render(letter, language, MailContext { site, minutes })?;
         let body = std::mem::take(&mut *body);
-        let sealed = MailContent { to: to.cloned(), subject, body, at: now }.seal(&self.vault)?;
+        let sealed =
+            MailContent { to: to.cloned(), subject, body, at: now }.seal(&self.own_keys)?;
         Ok(NewMail { id: Uuid::new_v4(), sealed, created_at: now, expires_at })
     }
 
@@ -154,7 +155,7 @@ impl Outbox {
 
     /// Decrypts a queued mail; `None` for what this gateway did not write.
     pub(super) fn open_mail(&self, sealed: &[u8]) -> Option<MailContent> {
-        MailContent::open(&self.vault, sealed)
+        MailContent::open(&self.own_keys, sealed)
     }
 
     /// Sends a mail to its recipient.
@@ -274,8 +275,8 @@ mod tests {
     use crate::config::{MailConfig, MailUrl};
     use crate::mail::{MailError, Nudge, Templates};
     use crate::operation::Language;
+    use crate::own_keys::OwnKeys;
     use crate::secret::Secret;
-    use crate::vault::Vault;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
     const CODE: Letter<'static> = Letter::ResetCode { code: "042137" };
@@ -283,9 +284,9 @@ mod tests {
     fn outbox() -> Outbox {
         let url = Some(MailUrl::Folder("/nowhere".into()));
         let config = MailConfig { url, ..MailConfig::default() };
-        let vault = Arc::new(Vault::new(&Secret::new(b"a".to_vec())).unwrap());
+        let own_keys = Arc::new(OwnKeys::new(&Secret::new(b"a".to_vec())).unwrap());
         let templates = Templates::read(None).unwrap();
-        Outbox::open(&config, templates, vault, Nudge::default()).unwrap().unwrap()
+        Outbox::open(&config, templates, own_keys, Nudge::default()).unwrap().unwrap()
     }
 
     #[test]

@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::operation::{RefreshHash, SessionId, UserId};
+use crate::own_keys;
 use crate::store::{FeedEntry, NewCode, Session, Store, StoreError, TryCount, TrySubject, User};
 use crate::token::StoredKey;
-use crate::vault;
 
 /// A store that gives away and takes in everything.
 #[async_trait]
@@ -158,7 +158,7 @@ impl Record {
         match self {
             Self::Number(_) => "highest user number",
             Self::Backup(_) => "mark of a backup",
-            Self::Key { issuer, .. } if issuer == vault::ISSUER => "vault secrets",
+            Self::Key { issuer, .. } if issuer == own_keys::ISSUER => "vault secrets",
             Self::Key { .. } => "signing keys",
             Self::Site { .. } => "site generations",
             Self::User(_) => "users",

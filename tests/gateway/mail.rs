@@ -344,10 +344,10 @@ async fn a_mail_that_a_killed_process_left_is_sent_by_the_next() {
 
 /// The outbox of a configuration whose gateway is another process.
 async fn outbox_of(config: &config::Config, store: &dyn Store) -> Arc<Outbox> {
-    let vault = keys::vault(store, Now::read().wall).await.unwrap();
+    let own_keys = keys::own_keys(store, Now::read().wall).await.unwrap();
     let contracts = assemble::contracts(config).unwrap();
     let kept = ReloadState::new(config).unwrap();
-    let settings = assemble::settings(config, &contracts, &kept, &vault).unwrap();
+    let settings = assemble::settings(config, &contracts, &kept, &own_keys).unwrap();
     Arc::clone(settings.mails.as_ref().unwrap())
 }
 

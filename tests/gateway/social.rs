@@ -134,12 +134,12 @@ async fn node(folder: &Path, social: &str, site: &str) -> (Auth, AuthSite) {
     let config = config::load(&file).unwrap_or_else(|faults| panic!("{faults}"));
     let contracts = assemble::contracts(&config).unwrap();
     let store = stores::open(&config.store).await.unwrap();
-    let vault = keys::vault(store.as_ref(), NOW).await.unwrap();
+    let own_keys = keys::own_keys(store.as_ref(), NOW).await.unwrap();
     let kept = ReloadState::new(&config).unwrap();
-    let settings = assemble::settings(&config, &contracts, &kept, &vault).unwrap();
+    let settings = assemble::settings(&config, &contracts, &kept, &own_keys).unwrap();
     let sites = assemble::sites(&config, &contracts, &settings, store.as_ref(), NOW).await.unwrap();
     let revocations = Arc::new(RevocationList::new(1000));
-    (Auth { store, revocations, vault }, sites[0].auth.clone())
+    (Auth { store, revocations, own_keys }, sites[0].auth.clone())
 }
 
 async fn run(auth: &Auth, site: &AuthSite, command: Command) -> Result<Outcome, Rejection> {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use munjigi::journal::Journaled;
+use munjigi::journal::JournaledStore;
 use munjigi::operation::{RefreshHash, Revocation};
 use munjigi::store::{
     Accounts, NewUser, RedisOptions, RedisStore, Revocations, Rotation, Sessions, Store, UserChange,
@@ -144,7 +144,7 @@ async fn a_session_whose_end_a_replica_has_lost_is_never_refreshed() {
     let folder = folder();
     let node = Node::start(link.options(), &folder).await;
     node.contact().await;
-    let store: Arc<dyn Store> = Arc::<Journaled>::clone(&node.store);
+    let store: Arc<dyn Store> = Arc::<JournaledStore>::clone(&node.store);
     let (ann, bob) = (user(&store, "ann").await, user(&store, "bob").await);
     let cat = NewUser { roles: vec!["admin".to_owned()], ..new_user("cat") };
     let cat = store.create_user(cat).await.expect("an account");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use munjigi::clock::Now;
 use munjigi::drain::Drain;
-use munjigi::journal::{Journal, Journaled, OnDamage};
+use munjigi::journal::{Journal, JournaledStore, OnDamage};
 use munjigi::operation::Revocation;
 use munjigi::revocation::{Freshness, RevocationList};
 use munjigi::store::{RedisOptions, RedisStore, Revocations, StoreError};
@@ -21,7 +21,7 @@ pub(crate) const LONGEST_SESSION: Duration = Duration::from_hours(24);
 
 /// A node that follows its store.
 pub(crate) struct Node {
-    pub(crate) store: Arc<Journaled>,
+    pub(crate) store: Arc<JournaledStore>,
     pub(crate) list: Arc<RevocationList>,
     tasks: Vec<JoinHandle<()>>,
     drain: Drain,
@@ -46,7 +46,7 @@ impl Node {
         let journal =
             Journal::open(&path, &options.prefix, OnDamage::Refuse, &list).expect("a journal");
         let redis = RedisStore::prepare(&options).expect("an address");
-        let store = Journaled::open(redis, journal, Arc::clone(&list), LONGEST_SESSION);
+        let store = JournaledStore::open(redis, journal, Arc::clone(&list), LONGEST_SESSION);
         let store = Arc::new(store.await?);
         let mut node = Self { store, list, tasks: Vec::new(), drain: Drain::new() };
         node.follow();

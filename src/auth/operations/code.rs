@@ -126,7 +126,7 @@ impl Auth {
         code: &Secret<String>,
     ) -> [u8; 32] {
         let parts = [purpose.name(), &site.realm, email.as_str(), code.expose()];
-        self.vault.hash("code", &parts.map(str::as_bytes))
+        self.own_keys.hash("code", &parts.map(str::as_bytes))
     }
 }
 

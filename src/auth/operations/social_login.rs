@@ -87,7 +87,7 @@ impl Auth {
             (None, Provider::Kakao) => {
                 let name = profile.provider.name();
                 let parts = [site.realm.as_bytes(), profile.id.as_bytes()];
-                let hash = self.vault.hash(name, &parts);
+                let hash = self.own_keys.hash(name, &parts);
                 let hash = hex(hash.get(..STAND_IN_BYTES).unwrap_or(&hash));
                 let email: Result<Email, IdentityError> =
                     format!("{name}_{hash}@{}", Email::STAND_IN_DOMAIN).parse();

@@ -87,9 +87,9 @@ impl Node {
     pub(super) fn mailing(mut self) -> Self {
         // Nothing is sent: the mails are read in the queue.
         let config = MailConfig { url: Some(MailUrl::Folder("mail".into())), ..Default::default() };
-        let vault = Arc::clone(&self.auth.vault);
+        let own_keys = Arc::clone(&self.auth.own_keys);
         let templates = Templates::read(None).unwrap();
-        let outbox = Outbox::open(&config, templates, vault, Nudge::default()).unwrap().unwrap();
+        let outbox = Outbox::open(&config, templates, own_keys, Nudge::default()).unwrap().unwrap();
         Arc::make_mut(&mut self.site.settings).mails = Some(Arc::new(outbox));
         self
     }
@@ -99,7 +99,7 @@ impl Node {
         let (now, hidden) = (NOW, NOW.plus(Duration::from_hours(48)));
         let queued = self.store().take_mails(now, hidden, 100).await.unwrap();
         let mails = queued.iter().map(|mail| {
-            let opened = self.auth.vault.open("mail", &mail.sealed).unwrap();
+            let opened = self.auth.own_keys.open("mail", &mail.sealed).unwrap();
             let opened: serde_json::Value = serde_json::from_slice(&opened).unwrap();
             Mail {
                 to: opened["to"].as_str().map(str::to_owned),

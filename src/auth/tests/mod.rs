@@ -28,12 +28,12 @@ use crate::operation::{
     Caller, Command, Email, ErrorCode, Identifier, Language, Outcome, Password, Principal,
     Rejection, TokenSet, UserView,
 };
+use crate::own_keys::OwnKeys;
 use crate::revocation::RevocationList;
 use crate::secret::Secret;
 use crate::social::Social;
 use crate::store::{Deadlines, Lookup, SqliteStore, Store, User};
 use crate::token::{ForeignClaims, KeyRing, RefreshFormat, SiteTokens, StoredKey, TokenPolicy};
-use crate::vault::Vault;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 /// When every command is given, and a node's list had its last news.
@@ -82,7 +82,7 @@ impl Setup {
             auth: Auth {
                 store: Arc::new(store),
                 revocations: Arc::new(RevocationList::new(1_000)),
-                vault: Arc::new(Vault::new(&Secret::new(b"root".to_vec())).unwrap()),
+                own_keys: Arc::new(OwnKeys::new(&Secret::new(b"root".to_vec())).unwrap()),
             },
             site: AuthSite {
                 host: "api.example.com".to_owned(),

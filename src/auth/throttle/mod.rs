@@ -98,7 +98,7 @@ impl Auth {
             // What was typed may be a password: it is neither stored nor logged.
             Account::Unknown(typed) => {
                 let typed = typed.to_string();
-                let hash = self.vault.hash("try", &[site.realm.as_bytes(), typed.as_bytes()]);
+                let hash = self.own_keys.hash("try", &[site.realm.as_bytes(), typed.as_bytes()]);
                 (TrySubject::no_account(&hash), "none".to_owned())
             }
         };

@@ -1,8 +1,8 @@
 //! Keys of the gateway's own, derived from one secret that the store keeps.
 //!
-//! What a dump of the store must not reveal is hashed or encrypted here: mailed codes, mails that
-//! wait to be sent, the names under which social accounts without an address are kept. The secret
-//! never changes: names made of it must stay the same.
+//! They hash or encrypt data that a dump of the store must not reveal: mailed codes, queued mails, the
+//! names of social accounts without an address. The secret never changes, since such names must stay
+//! the same.
 
 use std::fmt;
 
@@ -12,36 +12,36 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// The name under which the store keeps the vault's secret among the keys; no site's `iss`.
+/// The name under which the store keeps the secret among the signing keys; no site's `iss`.
 pub const ISSUER: &str = "urn:munjigi:vault";
 
 /// The derived keys.
-pub struct Vault {
+pub struct OwnKeys {
     naming: hmac::Key,
     sealing: RandomizedNonceKey,
 }
 
-/// Why a vault cannot do its work.
+/// Reasons for which the keys cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum VaultError {
+pub enum OwnKeysError {
     /// The cryptography refused a key or gave no random bytes.
     #[error("the gateway's own keys cannot be used")]
     Unusable,
 }
 
-impl Vault {
+impl OwnKeys {
     /// Derives the keys from the store's secret (HKDF-SHA256, RFC 5869).
     ///
     /// # Errors
     /// When the cryptography refuses a key.
-    pub fn new(root: &Secret<Vec<u8>>) -> Result<Self, VaultError> {
+    pub fn new(root: &Secret<Vec<u8>>) -> Result<Self, OwnKeysError> {
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"munjigi vault").extract(root.expose());
         let naming = derive(&root, b"names")?;
         let sealing = derive(&root, b"seals")?;
         let sealing = RandomizedNonceKey::new(&AES_256_GCM, &*sealing);
         Ok(Self {
             naming: hmac::Key::new(hmac::HMAC_SHA256, &*naming),
-            sealing: sealing.or(Err(VaultError::Unusable))?,
+            sealing: sealing.or(Err(OwnKeysError::Unusable))?,
         })
     }
 
@@ -64,17 +64,17 @@ impl Vault {
     ///
     /// # Errors
     /// When there are no random bytes.
-    pub fn seal(&self, purpose: &str, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+    pub fn seal(&self, purpose: &str, plain: &[u8]) -> Result<Vec<u8>, OwnKeysError> {
         let mut text = plain.to_vec();
         let aad = Aad::from(purpose.as_bytes());
         let nonce = self.sealing.seal_in_place_append_tag(aad, &mut text);
-        let nonce = nonce.or(Err(VaultError::Unusable))?;
+        let nonce = nonce.or(Err(OwnKeysError::Unusable))?;
         let mut sealed = nonce.as_ref().to_vec();
         sealed.append(&mut text);
         Ok(sealed)
     }
 
-    /// Opens what [`Vault::seal`] made for the same purpose; `None` for anything else.
+    /// Opens what [`OwnKeys::seal`] made for the same purpose; `None` for anything else.
     #[must_use]
     pub fn open(&self, purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
@@ -87,66 +87,66 @@ impl Vault {
     }
 }
 
-impl fmt::Debug for Vault {
+impl fmt::Debug for OwnKeys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Vault(…)")
+        formatter.write_str("OwnKeys(…)")
     }
 }
 
-fn derive(root: &hkdf::Prk, purpose: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+fn derive(root: &hkdf::Prk, purpose: &[u8]) -> Result<Zeroizing<[u8; 32]>, OwnKeysError> {
     let mut key = Zeroizing::new([0; 32]);
     let purpose = [purpose];
-    let okm = root.expand(&purpose, hkdf::HKDF_SHA256).or(Err(VaultError::Unusable))?;
-    okm.fill(&mut *key).or(Err(VaultError::Unusable))?;
+    let okm = root.expand(&purpose, hkdf::HKDF_SHA256).or(Err(OwnKeysError::Unusable))?;
+    okm.fill(&mut *key).or(Err(OwnKeysError::Unusable))?;
     Ok(key)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Vault;
+    use super::OwnKeys;
     use crate::secret::Secret;
 
-    fn vault(root: &[u8]) -> Vault {
-        Vault::new(&Secret::new(root.to_vec())).unwrap()
+    fn own_keys(root: &[u8]) -> OwnKeys {
+        OwnKeys::new(&Secret::new(root.to_vec())).unwrap()
     }
 
     #[test]
     fn what_is_sealed_opens_for_its_purpose_under_its_secret_alone() {
-        let sealed = vault(b"a").seal("mail", b"the code is 123456").unwrap();
+        let sealed = own_keys(b"a").seal("mail", b"the code is 123456").unwrap();
 
-        assert_eq!(vault(b"a").open("mail", &sealed).unwrap().as_slice(), b"the code is 123456");
-        assert!(vault(b"a").open("code", &sealed).is_none());
-        assert!(vault(b"b").open("mail", &sealed).is_none());
+        assert_eq!(own_keys(b"a").open("mail", &sealed).unwrap().as_slice(), b"the code is 123456");
+        assert!(own_keys(b"a").open("code", &sealed).is_none());
+        assert!(own_keys(b"b").open("mail", &sealed).is_none());
         for index in 0..sealed.len() {
             let mut forged = sealed.clone();
             forged[index] ^= 1;
-            assert!(vault(b"a").open("mail", &forged).is_none(), "byte {index}");
+            assert!(own_keys(b"a").open("mail", &forged).is_none(), "byte {index}");
         }
         for length in 0..sealed.len() {
-            assert!(vault(b"a").open("mail", &sealed[..length]).is_none(), "cut to {length}");
+            assert!(own_keys(b"a").open("mail", &sealed[..length]).is_none(), "cut to {length}");
         }
     }
 
     #[test]
     fn sealing_twice_shows_nothing_of_what_is_alike() {
-        let vault = vault(b"a");
+        let own_keys = own_keys(b"a");
 
         let (one, two) =
-            (vault.seal("mail", b"same").unwrap(), vault.seal("mail", b"same").unwrap());
+            (own_keys.seal("mail", b"same").unwrap(), own_keys.seal("mail", b"same").unwrap());
 
         assert_ne!(one, two);
     }
 
     #[test]
     fn a_hash_depends_on_secret_purpose_and_where_the_parts_end() {
-        let hash = vault(b"a").hash("code", &[b"ab", b"c"]);
+        let hash = own_keys(b"a").hash("code", &[b"ab", b"c"]);
 
-        assert_eq!(hash, vault(b"a").hash("code", &[b"ab", b"c"]));
+        assert_eq!(hash, own_keys(b"a").hash("code", &[b"ab", b"c"]));
         for other in [
-            vault(b"b").hash("code", &[b"ab", b"c"]),
-            vault(b"a").hash("name", &[b"ab", b"c"]),
-            vault(b"a").hash("code", &[b"a", b"bc"]),
-            vault(b"a").hash("code", &[b"abc"]),
+            own_keys(b"b").hash("code", &[b"ab", b"c"]),
+            own_keys(b"a").hash("name", &[b"ab", b"c"]),
+            own_keys(b"a").hash("code", &[b"a", b"bc"]),
+            own_keys(b"a").hash("code", &[b"abc"]),
         ] {
             assert_ne!(hash, other);
         }
