@@ -82,6 +82,12 @@ impl Revocation {
     /// How wrong a clock may be: what a node forgets while its clock is so far ahead, has ended.
     pub const CLOCK_SKEW: Duration = Duration::from_mins(10);
 
+    /// The revocation of a session of the gateway's own.
+    #[must_use]
+    pub fn of_session(issuer: &str, session: SessionId, expires_at: Timestamp) -> Self {
+        Self { revoked: Revoked::Session { issuer: issuer.to_owned(), session }, expires_at }
+    }
+
     /// Until when a revocation of tokens that end at `end` is remembered.
     ///
     /// They are taken for the leeway longer, and by a clock that is behind for as long as it is.

@@ -96,7 +96,7 @@ impl<'a> OwnClaims<'a> {
         now: Timestamp,
     ) -> Result<Self, KeyError> {
         let lifetime = policy.access_ttl.as_secs();
-        let base = Self::new(policy, grant.user, grant.session, lifetime, now)?;
+        let base = Self::refresh(policy, grant.user, grant.session, lifetime, now)?;
         let latest = grant.not_after.map_or(i64::MAX, Timestamp::as_seconds);
         Ok(Self {
             exp: base.exp.min(latest),
@@ -122,7 +122,27 @@ impl<'a> OwnClaims<'a> {
         lifetime: u64,
         now: Timestamp,
     ) -> Result<Self, KeyError> {
-        Self::new(policy, user, session, lifetime, now)
+        let lifetime = i64::try_from(lifetime).unwrap_or(i64::MAX);
+        let aud = match policy.audience.as_slice() {
+            [one] => Audience::One(one),
+            many => Audience::Many(many),
+        };
+        Ok(Self {
+            iss: &policy.issuer,
+            aud,
+            sub: user.to_string(),
+            jti: time_ordered_id(now)?.to_string(),
+            sid: session,
+            generations: None,
+            iat: now.as_seconds(),
+            exp: now.as_seconds().saturating_add(lifetime),
+            email: None,
+            username: None,
+            roles: None,
+            permissions: None,
+            attributes: BTreeMap::new(),
+            token_use: TokenUse::Refresh.name(),
+        })
     }
 
     /// `jti`.
@@ -152,36 +172,6 @@ impl<'a> OwnClaims<'a> {
             Ok(text) => Ok(Secret::new(text)),
             Err(error) => Err(KeyError::Signing(error.to_string())),
         }
-    }
-
-    fn new(
-        policy: &'a TokenPolicy,
-        user: UserId,
-        session: SessionId,
-        lifetime: u64,
-        now: Timestamp,
-    ) -> Result<Self, KeyError> {
-        let lifetime = i64::try_from(lifetime).unwrap_or(i64::MAX);
-        let aud = match policy.audience.as_slice() {
-            [one] => Audience::One(one),
-            many => Audience::Many(many),
-        };
-        Ok(Self {
-            iss: &policy.issuer,
-            aud,
-            sub: user.to_string(),
-            jti: time_ordered_id(now)?.to_string(),
-            sid: session,
-            generations: None,
-            iat: now.as_seconds(),
-            exp: now.as_seconds().saturating_add(lifetime),
-            email: None,
-            username: None,
-            roles: None,
-            permissions: None,
-            attributes: BTreeMap::new(),
-            token_use: TokenUse::Refresh.name(),
-        })
     }
 }
 

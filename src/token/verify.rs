@@ -11,6 +11,7 @@ use aws_lc_rs::digest;
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
+use crate::encoding::hex;
 use crate::operation::{Principal, RevocationKey, TokenId, UserId};
 use crate::token::cache::CachedToken;
 use crate::token::claims::{Claims, TokenUse};
@@ -160,6 +161,5 @@ impl SiteTokens {
 /// part of it, because an ECDSA signature has a second form that holds as well.
 fn id_of(payload: &[u8]) -> TokenId {
     let hash = digest::digest(&digest::SHA256, payload);
-    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
-    TokenId(hash.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
+    TokenId(hex(hash.as_ref()))
 }

@@ -19,7 +19,7 @@ use crate::auth::{Auth, AuthSite};
 use crate::clock::{Now, Timestamp};
 use crate::operation::{
     Caller, ErrorCode, Identifier, Outcome, Principal, RefreshHash, Rejection, Revocation,
-    RevocationKey, Revoked, TokenSet, UserView,
+    RevocationKey, TokenSet, UserView,
 };
 use crate::secret::Secret;
 use crate::store::{Lookup, Rotation, Session, Successor, User};
@@ -152,9 +152,9 @@ impl Auth {
         live: &[Refreshable<'_>],
         now: Timestamp,
     ) -> Rejection {
-        let revocation = |Refreshable { session, .. }: &Refreshable<'_>| Revocation {
-            revoked: Revoked::Session { issuer: session.issuer.clone(), session: session.id },
-            expires_at: Self::sessions_revoked_until(site, now),
+        let until = Self::sessions_revoked_until(site, now);
+        let revocation = |Refreshable { session, .. }: &Refreshable<'_>| {
+            Revocation::of_session(&session.issuer, session.id, until)
         };
         let revocations: Vec<_> = live.iter().map(revocation).collect();
         // Whatever the store does: they end here at least.

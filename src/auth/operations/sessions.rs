@@ -4,7 +4,7 @@ use crate::auth::operations::account::{no_account, user_of};
 use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::operation::{
-    ErrorCode, Outcome, Principal, Rejection, Revocation, Revoked, SessionId, SessionView,
+    ErrorCode, Outcome, Principal, Rejection, Revocation, SessionId, SessionView,
 };
 use crate::store::Session;
 
@@ -39,10 +39,8 @@ impl Auth {
             let reason = "no living session of this user on this site";
             return Err(Rejection::new(ErrorCode::SessionNotFound, reason));
         };
-        let revocations = [Revocation {
-            revoked: Revoked::Session { issuer: session.issuer, session: id },
-            expires_at: Self::sessions_revoked_until(site, now),
-        }];
+        let until = Self::sessions_revoked_until(site, now);
+        let revocations = [Revocation::of_session(&session.issuer, id, until)];
         let ended = self.store.end_session(id, &revocations).await;
         // Whatever the store did: the session is refused here at least.
         self.revocations.record(&revocations);

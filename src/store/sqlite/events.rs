@@ -31,7 +31,14 @@ impl Events for SqliteStore {
 
     async fn drop_events(&self, ids: &[Uuid]) -> Result<(), StoreError> {
         let ids = ids.to_vec();
-        self.write(move |connection| delete(connection, &ids)).await
+        self.write(move |connection| {
+            let mut delete = connection.prepare_cached("DELETE FROM events WHERE id = ?1")?;
+            for id in ids {
+                delete.execute([id.as_bytes()])?;
+            }
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -77,12 +84,4 @@ fn due(
         })?
         .collect::<Result<_, _>>()?;
     Ok(due)
-}
-
-fn delete(connection: &Connection, ids: &[Uuid]) -> Result<(), StoreError> {
-    let mut delete = connection.prepare_cached("DELETE FROM events WHERE id = ?1")?;
-    for id in ids {
-        delete.execute([id.as_bytes()])?;
-    }
-    Ok(())
 }

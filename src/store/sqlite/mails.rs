@@ -48,16 +48,28 @@ impl Mails for SqliteStore {
     }
 
     async fn postpone_mail(&self, id: Uuid, until: Timestamp) -> Result<(), StoreError> {
-        self.write(move |connection| postpone(connection, id, until)).await
+        self.write(move |connection| {
+            connection
+                .prepare_cached("UPDATE mails SET due_at = ?2 WHERE id = ?1")?
+                .execute(params![id.as_bytes(), until.as_millis()])?;
+            Ok(())
+        })
+        .await
     }
 
     async fn drop_mail(&self, id: Uuid) -> Result<(), StoreError> {
-        self.write(move |connection| delete(connection, id)).await
+        self.write(move |connection| {
+            connection
+                .prepare_cached("DELETE FROM mails WHERE id = ?1")?
+                .execute([id.as_bytes()])?;
+            Ok(())
+        })
+        .await
     }
 }
 
 /// Queues a mail, unless the queue is full.
-pub(super) fn queue(connection: &Connection, mail: &NewMail) -> Result<(), StoreError> {
+fn queue(connection: &Connection, mail: &NewMail) -> Result<(), StoreError> {
     // Without a condition SQLite counts the pages of an index, not its rows.
     let waiting: i64 =
         connection.prepare_cached("SELECT count(*) FROM mails")?.query_row([], |row| row.get(0))?;
@@ -79,7 +91,7 @@ pub(super) fn queue(connection: &Connection, mail: &NewMail) -> Result<(), Store
 }
 
 /// Takes mails that are due, and lets them fall due again at `hidden_until`.
-pub(super) fn take(
+fn take(
     connection: &Connection,
     now: Timestamp,
     hidden_until: Timestamp,
@@ -100,22 +112,6 @@ pub(super) fn take(
         hide.execute(params![mail.id.as_bytes(), hidden_until.as_millis()])?;
     }
     Ok(due)
-}
-
-pub(super) fn postpone(
-    connection: &Connection,
-    id: Uuid,
-    until: Timestamp,
-) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("UPDATE mails SET due_at = ?2 WHERE id = ?1")?
-        .execute(params![id.as_bytes(), until.as_millis()])?;
-    Ok(())
-}
-
-pub(super) fn delete(connection: &Connection, id: Uuid) -> Result<(), StoreError> {
-    connection.prepare_cached("DELETE FROM mails WHERE id = ?1")?.execute([id.as_bytes()])?;
-    Ok(())
 }
 
 fn mail(row: &Row<'_>) -> rusqlite::Result<QueuedMail> {

@@ -29,7 +29,14 @@ impl Revocations for SqliteStore {
 
     async fn site_generation(&self, issuer: &str) -> Result<u64, StoreError> {
         let issuer = issuer.to_owned();
-        self.read(move |connection| site_generation(connection, &issuer)).await
+        self.read(move |connection| {
+            let generation: Option<i64> = connection
+                .prepare_cached("SELECT generation FROM sites WHERE issuer = ?1")?
+                .query_row([issuer], |row| row.get(0))
+                .optional()?;
+            unsigned(generation.unwrap_or(0))
+        })
+        .await
     }
 
     async fn follow(&self, events: mpsc::Sender<FeedEvent>) {
@@ -83,14 +90,6 @@ pub(super) fn find(
         .optional()?
         .map(unsigned)
         .transpose()
-}
-
-pub(super) fn site_generation(connection: &Connection, issuer: &str) -> Result<u64, StoreError> {
-    let generation: Option<i64> = connection
-        .prepare_cached("SELECT generation FROM sites WHERE issuer = ?1")?
-        .query_row([issuer], |row| row.get(0))
-        .optional()?;
-    unsigned(generation.unwrap_or(0))
 }
 
 /// Takes a revocation in whose name is not known any more.

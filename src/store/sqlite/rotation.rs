@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use crate::clock::Timestamp;
-use crate::operation::{RefreshHash, RevocationKey, SessionId};
+use crate::operation::{RefreshHash, Revocation, RevocationKey, SessionId};
 use crate::store::sqlite::{accounts, revocations, sessions};
 use crate::store::{Rotation, Session, StoreError, StoredSession, Successor};
 
@@ -36,7 +36,7 @@ pub(super) fn rotate(
         }
         _ => {
             let revocations =
-                vec![sessions::revocation(&session.issuer, session.id, revoked_until)];
+                vec![Revocation::of_session(&session.issuer, session.id, revoked_until)];
             revocations::record(connection, &revocations)?;
             sessions::end(connection, session.id)?;
             Ok(Rotation::Reused(revocations))

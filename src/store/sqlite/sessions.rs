@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::operation::{RefreshHash, Revocation, Revoked, SessionId, UserId};
+use crate::operation::{RefreshHash, Revocation, SessionId, UserId};
 use crate::store::sqlite::{accounts, revocations, rotation};
 use crate::store::{
     Exchange, NewSession, Rotation, Session, Sessions, SqliteStore, StoreError, StoredSession,
@@ -31,7 +31,17 @@ impl Sessions for SqliteStore {
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
         let (issuer, presented) = (issuer.to_owned(), *presented);
-        self.read(move |connection| find_by_refresh(connection, &issuer, &presented, now)).await
+        self.read(move |connection| {
+            connection
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM refresh JOIN sessions ON sessions.id = refresh.session
+                     WHERE hash = ?1 AND issuer = ?2 AND expires_at > ?3"
+                ))?
+                .query_and_then(params![presented.0, issuer, now.as_millis()], session)?
+                .next()
+                .transpose()
+        })
+        .await
     }
 
     async fn is_newest_refresh(
@@ -40,7 +50,12 @@ impl Sessions for SqliteStore {
         presented: &RefreshHash,
     ) -> Result<bool, StoreError> {
         let presented = *presented;
-        self.read(move |connection| is_newest(connection, session, &presented)).await
+        self.read(move |connection| {
+            let mut ask = connection
+                .prepare_cached("SELECT 1 FROM sessions WHERE id = ?1 AND newest = ?2")?;
+            Ok(ask.exists(params![session.0.as_bytes(), presented.0])?)
+        })
+        .await
     }
 
     async fn rotate(
@@ -66,7 +81,18 @@ impl Sessions for SqliteStore {
         now: Timestamp,
     ) -> Result<Vec<Session>, StoreError> {
         let (realm, issuer) = (realm.to_owned(), issuer.map(str::to_owned));
-        self.read(move |connection| list(connection, &realm, user, issuer.as_deref(), now)).await
+        self.read(move |connection| {
+            connection
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM sessions
+                     WHERE user = ?1 AND realm = ?2 AND issuer = coalesce(?3, issuer)
+                         AND expires_at > ?4
+                     ORDER BY created_at DESC, id DESC"
+                ))?
+                .query_and_then(params![user.0, realm, issuer, now.as_millis()], session)?
+                .collect()
+        })
+        .await
     }
 
     async fn end_session(
@@ -138,49 +164,6 @@ pub(super) fn put(connection: &Connection, stored: &StoredSession) -> Result<(),
     Ok(())
 }
 
-pub(super) fn find_by_refresh(
-    connection: &Connection,
-    issuer: &str,
-    presented: &RefreshHash,
-    now: Timestamp,
-) -> Result<Option<Session>, StoreError> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM refresh JOIN sessions ON sessions.id = refresh.session
-             WHERE hash = ?1 AND issuer = ?2 AND expires_at > ?3"
-        ))?
-        .query_and_then(params![presented.0, issuer, now.as_millis()], session)?
-        .next()
-        .transpose()
-}
-
-pub(super) fn is_newest(
-    connection: &Connection,
-    session: SessionId,
-    presented: &RefreshHash,
-) -> Result<bool, StoreError> {
-    let mut ask =
-        connection.prepare_cached("SELECT 1 FROM sessions WHERE id = ?1 AND newest = ?2")?;
-    Ok(ask.exists(params![session.0.as_bytes(), presented.0])?)
-}
-
-pub(super) fn list(
-    connection: &Connection,
-    realm: &str,
-    user: UserId,
-    issuer: Option<&str>,
-    now: Timestamp,
-) -> Result<Vec<Session>, StoreError> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM sessions
-             WHERE user = ?1 AND realm = ?2 AND issuer = coalesce(?3, issuer) AND expires_at > ?4
-             ORDER BY created_at DESC, id DESC"
-        ))?
-        .query_and_then(params![user.0, realm, issuer, now.as_millis()], session)?
-        .collect()
-}
-
 /// Deletes a session and all it remembers; whether there was one.
 pub(super) fn end(connection: &Connection, session: SessionId) -> Result<bool, StoreError> {
     let ended = connection
@@ -205,10 +188,6 @@ pub(super) fn remember(
         .prepare_cached("INSERT INTO refresh (hash, session) VALUES (?1, ?2)")?
         .execute(params![hash.0, session.0.as_bytes()])?;
     Ok(())
-}
-
-pub(super) fn revocation(issuer: &str, session: SessionId, expires_at: Timestamp) -> Revocation {
-    Revocation { revoked: Revoked::Session { issuer: issuer.to_owned(), session }, expires_at }
 }
 
 /// Of a session.
@@ -261,7 +240,8 @@ fn end_others(
         .collect::<Result<Vec<_>, _>>()?;
     let revocations: Vec<_> = others
         .into_iter()
-        .map(|id| revocation(&session.issuer, SessionId(Uuid::from_bytes(id)), revoked_until))
+        .map(|id| SessionId(Uuid::from_bytes(id)))
+        .map(|id| Revocation::of_session(&session.issuer, id, revoked_until))
         .collect();
     revocations::record(connection, &revocations)?;
     Ok(revocations)

@@ -44,7 +44,15 @@ impl Tries for SqliteStore {
         now: Timestamp,
     ) -> Result<Vec<TryCount>, StoreError> {
         let subject = subject.clone();
-        self.read(move |connection| list(connection, &subject, now)).await
+        self.read(move |connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT name, count, ends_at FROM tries WHERE subject = ?1 AND ends_at > ?2
+                 ORDER BY name",
+            )?;
+            let rows = select.query_map(params![subject.as_str(), micros(now)], count)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 }
 
@@ -104,19 +112,6 @@ fn forget(
         .prepare_cached("DELETE FROM tries WHERE subject = ?1 AND name = coalesce(?2, name)")?
         .execute(params![subject.as_str(), name])?;
     Ok(())
-}
-
-/// The counts of a subject that say something.
-fn list(
-    connection: &Connection,
-    subject: &TrySubject,
-    now: Timestamp,
-) -> Result<Vec<TryCount>, StoreError> {
-    let mut select = connection.prepare_cached(
-        "SELECT name, count, ends_at FROM tries WHERE subject = ?1 AND ends_at > ?2 ORDER BY name",
-    )?;
-    let rows = select.query_map(params![subject.as_str(), micros(now)], count)?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Keeps a count as it is.

@@ -11,7 +11,7 @@ use crate::store::redis::connection::fault::{RedisFault, corrupt};
 use crate::store::redis::connection::script::Script;
 use crate::store::redis::sessions::expiry::end_member;
 use crate::store::redis::sessions::record::{Owner, SessionRecord};
-use crate::store::redis::sessions::session::{revocation_of, ttl_millis};
+use crate::store::redis::sessions::session::ttl_millis;
 use crate::store::{NewSession, RedisStore, StoreError};
 
 static OPEN: LazyLock<Script> =
@@ -38,7 +38,7 @@ impl RedisStore {
             let fresh: Vec<_> = others.into_iter().filter(|it| !ended.contains(it)).collect();
             let issuer = &new.session.issuer;
             let revocations: Vec<_> =
-                fresh.iter().map(|it| revocation_of(issuer, *it, revoked_until)).collect();
+                fresh.iter().map(|it| Revocation::of_session(issuer, *it, revoked_until)).collect();
             self.append(&revocations).await?;
             ended.extend(fresh);
             revoked.extend(revocations);

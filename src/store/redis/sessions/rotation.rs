@@ -24,11 +24,11 @@ use std::time::Duration;
 use futures_util::future::try_join;
 
 use crate::clock::Timestamp;
-use crate::operation::{RefreshHash, RevocationKey, SessionId};
+use crate::operation::{RefreshHash, Revocation, RevocationKey, SessionId};
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::connection::script::Script;
 use crate::store::redis::sessions::record::{Owner, SessionRecord, encode_hash, encode_sealed};
-use crate::store::redis::sessions::session::{revocation_of, ttl_millis};
+use crate::store::redis::sessions::session::ttl_millis;
 use crate::store::{RedisStore, Rotation, StoreError, Successor};
 
 static ROTATE: LazyLock<Script> =
@@ -106,7 +106,7 @@ impl RedisStore {
         owner: &Owner,
         revoked_until: Timestamp,
     ) -> Result<Rotation, StoreError> {
-        let revocations = vec![revocation_of(&owner.issuer, session, revoked_until)];
+        let revocations = vec![Revocation::of_session(&owner.issuer, session, revoked_until)];
         self.append(&revocations).await?;
         self.delete_session(session, owner).await?;
         Ok(Rotation::Reused(revocations))

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::future::try_join;
 
 use crate::clock::Timestamp;
-use crate::operation::{RefreshHash, Revocation, RevocationKey, Revoked, SessionId, UserId};
+use crate::operation::{RefreshHash, Revocation, RevocationKey, SessionId, UserId};
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::sessions::expiry::end_member;
 use crate::store::redis::sessions::record::{Owner, SessionRecord};
@@ -236,15 +236,6 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         self.command(redis::cmd("DEL").arg(self.keys.refresh(refresh))).await
     }
-}
-
-/// The revocation of a session.
-pub(in crate::store::redis) fn revocation_of(
-    issuer: &str,
-    session: SessionId,
-    expires_at: Timestamp,
-) -> Revocation {
-    Revocation { revoked: Revoked::Session { issuer: issuer.to_owned(), session }, expires_at }
 }
 
 /// The time to live of an index entry of a session from `now`, in milliseconds.
