@@ -24,6 +24,7 @@ use crate::social::Social;
 use crate::store::{CodePurpose, Store};
 use crate::token::SiteTokens;
 
+use operations::login::count_login;
 use operations::sign_up::NewAccount;
 use passwords::pool::PasswordPool;
 use seen_sessions::SeenSessions;
@@ -134,7 +135,9 @@ impl Auth {
                 self.sign_up(site, account, now).await
             }
             Command::Login { identifier, password } => {
-                self.login(site, caller, &identifier, &password, now).await
+                let outcome = self.login(site, caller, &identifier, &password, now).await;
+                count_login(site, &outcome);
+                outcome
             }
             Command::Refresh { refresh_tokens, previous_access_token } => {
                 self.refresh(site, caller, &refresh_tokens, previous_access_token.as_ref(), clocks)
@@ -150,7 +153,9 @@ impl Auth {
                 self.end_session(site, &principal, session, now).await
             }
             Command::SocialLogin { provider, token } => {
-                self.social_login(site, caller, provider, &token, now).await
+                let outcome = self.social_login(site, caller, provider, &token, now).await;
+                count_login(site, &outcome);
+                outcome
             }
             Command::CheckToken { token } => self.check_token(site, token, clocks).await,
             Command::RequestReset { email } => {

@@ -17,8 +17,8 @@ use crate::operation::{
 };
 use crate::revocation::RevocationList;
 use crate::store::{
-    Accounts, FeedEntry, FeedEvent, Listing, Lookup, NewSession, NewUser, RedisStore, Revocations,
-    Rotation, Session, Sessions, SigningKeys, Store, StoreError, Successor, User, UserChange,
+    Accounts, FeedEntry, FeedEvent, Listing, Lookup, NewSession, RedisStore, Revocations, Rotation,
+    Session, Sessions, SigningKeys, Store, StoreError, Successor, User, UserChange,
 };
 use crate::telemetry::causes;
 use crate::token::StoredKey;
@@ -208,7 +208,7 @@ const KEYS_PATIENCE: Duration = Duration::from_secs(2);
 
 #[async_trait]
 impl Accounts for JournaledStore {
-    async fn create_user(&self, user: NewUser) -> Result<User, StoreError> {
+    async fn create_user(&self, user: User) -> Result<User, StoreError> {
         let user = self.store.create_user(user).await?;
         self.note_number(user.id).await;
         Ok(user)

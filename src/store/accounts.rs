@@ -11,11 +11,11 @@ use crate::store::StoreError;
 /// The accounts of a store.
 #[async_trait]
 pub trait Accounts {
-    /// Makes an account with the next number.
+    /// Makes an account, and gives it the next number in place of `user.id`.
     ///
     /// # Errors
     /// [`StoreError::Taken`] when the realm has the email address or user name already.
-    async fn create_user(&self, user: NewUser) -> Result<User, StoreError>;
+    async fn create_user(&self, user: User) -> Result<User, StoreError>;
 
     /// Finds an account; with its attributes for [`Lookup::Whole`] alone.
     ///
@@ -60,7 +60,7 @@ pub trait Accounts {
 /// An account.
 #[derive(Clone, Debug, PartialEq)]
 pub struct User {
-    /// Number; never reused.
+    /// Number, given by the store; never reused.
     pub id: UserId,
     /// Realm: sites of one realm share accounts.
     pub realm: String,
@@ -87,31 +87,6 @@ pub struct User {
     pub created_at: Timestamp,
     /// The latest login.
     pub last_login_at: Option<Timestamp>,
-}
-
-/// An account to be made; at least one of email address and user name is there.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NewUser {
-    /// Realm.
-    pub realm: String,
-    /// Email address.
-    pub email: Option<Email>,
-    /// Whether somebody vouches for the address.
-    pub email_verified: bool,
-    /// User name.
-    pub username: Option<Username>,
-    /// The password verifier.
-    pub verifier: Option<String>,
-    /// Roles.
-    pub roles: Vec<String>,
-    /// Permissions.
-    pub permissions: Vec<String>,
-    /// Whether it may open sessions.
-    pub enabled: bool,
-    /// Attributes.
-    pub attributes: BTreeMap<String, serde_json::Value>,
-    /// When it is made.
-    pub created_at: Timestamp,
 }
 
 /// What a user look-up is for: its deadline, and whether it reads the attributes.
@@ -198,45 +173,32 @@ pub enum UserChange {
 }
 
 impl User {
-    /// What is left of an account whose record does not read, so that it can be removed.
-    pub(super) const fn remains(realm: String, id: UserId, generation: u64) -> Self {
+    /// An account to be made, which lacks its names: at least one of email address and user name
+    /// has to be set.
+    #[must_use]
+    pub fn new(realm: impl Into<String>, created_at: Timestamp) -> Self {
         Self {
-            id,
-            realm,
+            id: UserId(0),
+            realm: realm.into(),
             email: None,
             email_verified: false,
             username: None,
             verifier: None,
             roles: Vec::new(),
             permissions: Vec::new(),
-            enabled: false,
-            generation,
+            enabled: true,
+            // Above the generation in tokens of an account that had this number before a restore.
+            generation: u64::try_from(created_at.as_millis()).unwrap_or(0),
             attributes: BTreeMap::new(),
-            created_at: Timestamp::from_millis(0),
+            created_at,
             last_login_at: None,
         }
     }
-}
 
-impl NewUser {
-    /// The account that it becomes under a number of its own.
-    pub(super) fn numbered(self, id: UserId) -> User {
-        User {
-            id,
-            realm: self.realm,
-            email: self.email,
-            email_verified: self.email_verified,
-            username: self.username,
-            verifier: self.verifier,
-            roles: self.roles,
-            permissions: self.permissions,
-            enabled: self.enabled,
-            // Above what tokens say of an account that had this number before a restore.
-            generation: u64::try_from(self.created_at.as_millis()).unwrap_or(0),
-            attributes: self.attributes,
-            created_at: self.created_at,
-            last_login_at: None,
-        }
+    /// The remains of an account whose record does not read, so that it can be removed.
+    pub(super) fn remains(realm: &str, id: UserId, generation: u64) -> Self {
+        let created_at = Timestamp::from_millis(0);
+        Self { id, generation, enabled: false, ..Self::new(realm, created_at) }
     }
 }
 

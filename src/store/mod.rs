@@ -27,7 +27,7 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 
-pub use accounts::{Accounts, Listing, Lookup, NewUser, Unreadable, User, UserChange};
+pub use accounts::{Accounts, Listing, Lookup, Unreadable, User, UserChange};
 pub use archive::{
     Archive, Exchange, Page, Record, StoredMail, StoredRefresh, StoredSession, Tally,
 };

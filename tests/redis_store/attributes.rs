@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use munjigi::operation::RefreshHash;
-use munjigi::store::{Lookup, NewUser, Rotation, UserChange};
+use munjigi::store::{Lookup, Rotation, User, UserChange};
 
 use crate::fixture::{HOUR, REALM, by_email, login, new_user, now, successor, until};
 use crate::redis_server::RedisServer;
@@ -24,7 +24,7 @@ async fn only_a_whole_look_up_moves_them() {
     let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let attributes = BTreeMap::from([("profile_image".to_owned(), "i".repeat(7_000_000).into())]);
-    let new = NewUser { attributes, ..new_user("ann") };
+    let new = User { attributes, ..new_user("ann") };
     let ann = store.create_user(new).await.expect("an account");
     let made = traffic(&server).await;
 

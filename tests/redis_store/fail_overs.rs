@@ -9,7 +9,7 @@ use std::time::Duration;
 use munjigi::journal::JournaledStore;
 use munjigi::operation::{RefreshHash, Revocation};
 use munjigi::store::{
-    Accounts, NewUser, RedisOptions, RedisStore, Revocations, Rotation, Sessions, Store, UserChange,
+    Accounts, RedisOptions, RedisStore, Revocations, Rotation, Sessions, Store, User, UserChange,
 };
 use tempfile::TempDir;
 
@@ -146,7 +146,7 @@ async fn a_session_whose_end_a_replica_has_lost_is_never_refreshed() {
     node.contact().await;
     let store: Arc<dyn Store> = Arc::<JournaledStore>::clone(&node.store);
     let (ann, bob) = (user(&store, "ann").await, user(&store, "bob").await);
-    let cat = NewUser { roles: vec!["admin".to_owned()], ..new_user("cat") };
+    let cat = User { roles: vec!["admin".to_owned()], ..new_user("cat") };
     let cat = store.create_user(cat).await.expect("an account");
     let (of_ann, of_bob, of_cat) = (login(&ann, 1), login(&bob, 2), login(&cat, 3));
     let sessions = [(of_ann.session.id, 1), (of_bob.session.id, 2), (of_cat.session.id, 3)];
@@ -199,7 +199,7 @@ async fn a_change_that_comes_before_what_was_lost_is_put_back_ends_sessions() {
     let link = Link::before(&master).await;
     let mut node = Node::start(link.options(), &folder()).await;
     node.contact().await;
-    let ann = NewUser { roles: vec!["admin".to_owned()], ..new_user("ann") };
+    let ann = User { roles: vec!["admin".to_owned()], ..new_user("ann") };
     let ann = node.store.create_user(ann).await.expect("an account");
     let new = login(&ann, 1);
     let session = new.session.id;

@@ -1,13 +1,12 @@
 //! Accounts, sessions and revocations, and the wait for a condition.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use munjigi::clock::{Now, Timestamp};
 use munjigi::operation::{Identifier, RefreshHash, Revocation, Revoked, SessionId, TokenId};
-use munjigi::store::{NewMail, NewSession, NewUser, Session, Store, StoreError, Successor, User};
+use munjigi::store::{NewMail, NewSession, Session, Store, StoreError, Successor, User};
 use uuid::Uuid;
 
 use crate::redis_server::IN_TIME;
@@ -24,19 +23,9 @@ pub(crate) fn until() -> Timestamp {
     now().plus(HOUR)
 }
 
-pub(crate) fn new_user(name: &str) -> NewUser {
-    NewUser {
-        realm: REALM.to_owned(),
-        email: Some(format!("{name}@example.com").parse().expect("an email")),
-        email_verified: false,
-        username: None,
-        verifier: None,
-        roles: Vec::new(),
-        permissions: Vec::new(),
-        enabled: true,
-        attributes: BTreeMap::new(),
-        created_at: now(),
-    }
+pub(crate) fn new_user(name: &str) -> User {
+    let email = Some(format!("{name}@example.com").parse().expect("an email"));
+    User { email, ..User::new(REALM, now()) }
 }
 
 pub(crate) async fn user(store: &Arc<dyn Store>, name: &str) -> User {

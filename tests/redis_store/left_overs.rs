@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use munjigi::operation::{RefreshHash, Revocation, Revoked, UserId};
-use munjigi::store::{Accounts, Lookup, NewUser, RedisStore, Rotation, StoreError, UserChange};
+use munjigi::store::{Accounts, Lookup, RedisStore, Rotation, StoreError, User, UserChange};
 
 use crate::fixture::{
     HOUR, ISSUER, REALM, by_email, login, new_user, now, of_session, successor, until, user,
@@ -130,7 +130,7 @@ async fn a_change_after_one_cut_short_raises_above_its_floor() {
 async fn a_change_that_is_begun_again_does_not_take_its_own_floor_for_anothers() {
     let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
-    let ann = NewUser { roles: vec!["admin".to_owned()], ..new_user("ann") };
+    let ann = User { roles: vec!["admin".to_owned()], ..new_user("ann") };
     let ann = store.create_user(ann).await.expect("an account");
     let new = login(&ann, 1);
     let session = new.session.clone();
@@ -172,7 +172,7 @@ async fn what_meets_a_change_in_progress_waits_for_it_and_ends_no_session() {
         permissions: Vec::new(),
     };
     for (number, what) in (1..).zip(["refresh", "login", "change"]) {
-        let ann = NewUser { roles: vec!["a".into(), "b".into()], ..new_user(what) };
+        let ann = User { roles: vec!["a".into(), "b".into()], ..new_user(what) };
         let ann = store.create_user(ann).await.expect("an account");
         let new = login(&ann, number);
         let session = new.session.clone();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use munjigi::operation::Identifier;
-use munjigi::store::{Lookup, NewUser, UserChange};
+use munjigi::store::{Lookup, User, UserChange};
 
 use crate::fixture::{REALM, by_email, new_user, now, until};
 use crate::redis_server::RedisServer;
@@ -26,7 +26,7 @@ async fn a_name_that_nobody_has_costs_as_many_commands_as_one_that_somebody_has(
     let server = RedisServer::start().await;
     let store = server.store(PATIENT).await;
     let username = Some("ann".parse().expect("a user name"));
-    store.create_user(NewUser { username, ..new_user("ann") }).await.expect("an account");
+    store.create_user(User { username, ..new_user("ann") }).await.expect("an account");
     let gone = store.create_user(new_user("gone")).await.expect("an account");
     store.change_user(REALM, gone.id, UserChange::Remove, now(), until()).await.expect("an answer");
     let by_name = |name: &str| Identifier::Username(name.parse().expect("a user name"));

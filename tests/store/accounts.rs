@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use munjigi::operation::{Email, Identifier, UserId, Username};
-use munjigi::store::{Lookup, NewUser, Rotation, Store, StoreError, User, UserChange};
+use munjigi::store::{Lookup, Rotation, Store, StoreError, User, UserChange};
 
 use crate::fixture::{
     REALM, at, change, new_user, new_user_with_image, open, rotate, user, without_attributes,
@@ -25,7 +25,7 @@ fn by_name(text: &str) -> Identifier {
 pub(crate) async fn an_email_is_taken_once_in_a_realm(store: &Arc<dyn Store>) {
     user(store, "ann").await;
 
-    let second = NewUser { username: None, ..new_user("ann") };
+    let second = User { username: None, ..new_user("ann") };
 
     assert!(matches!(store.create_user(second).await, Err(StoreError::Taken)));
 }
@@ -33,7 +33,7 @@ pub(crate) async fn an_email_is_taken_once_in_a_realm(store: &Arc<dyn Store>) {
 pub(crate) async fn a_username_is_taken_once_in_a_realm(store: &Arc<dyn Store>) {
     user(store, "ann").await;
 
-    let second = NewUser { email: None, ..new_user("ann") };
+    let second = User { email: None, ..new_user("ann") };
 
     assert!(matches!(store.create_user(second).await, Err(StoreError::Taken)));
 }
@@ -41,12 +41,12 @@ pub(crate) async fn a_username_is_taken_once_in_a_realm(store: &Arc<dyn Store>) 
 /// Accounts of older rules keep their names; new ones are folded, and take no other's spelling.
 pub(crate) async fn a_name_is_found_and_taken_in_every_spelling(store: &Arc<dyn Store>) {
     const NFD: &str = "\u{1112}\u{1161}\u{11AB}";
-    let older = |email: &str, username: &str| NewUser {
+    let older = |email: &str, username: &str| User {
         email: Some(Email::stored(email)),
         username: Some(Username::stored(username)),
         ..new_user("ann")
     };
-    let new = |email: &str, username: &str| NewUser {
+    let new = |email: &str, username: &str| User {
         email: Some(email.parse().expect("an email")),
         username: Some(username.parse().expect("a user name")),
         ..new_user("ann")
@@ -97,8 +97,8 @@ pub(crate) async fn a_name_is_found_and_taken_in_every_spelling(store: &Arc<dyn 
 pub(crate) async fn a_refused_account_takes_neither_of_its_names(store: &Arc<dyn Store>) {
     user(store, "ann").await;
     let taken = [
-        NewUser { email: new_user("bob").email, ..new_user("ann") },
-        NewUser { username: new_user("bob").username, ..new_user("ann") },
+        User { email: new_user("bob").email, ..new_user("ann") },
+        User { username: new_user("bob").username, ..new_user("ann") },
     ];
     for new in taken {
         assert!(matches!(store.create_user(new).await, Err(StoreError::Taken)));
@@ -112,7 +112,7 @@ pub(crate) async fn a_refused_account_takes_neither_of_its_names(store: &Arc<dyn
 
 pub(crate) async fn two_realms_share_no_names_and_no_accounts(store: &Arc<dyn Store>) {
     let here = user(store, "ann").await;
-    let there = NewUser { realm: "other".to_owned(), ..new_user("ann") };
+    let there = User { realm: "other".to_owned(), ..new_user("ann") };
     let there = store.create_user(there).await.expect("the names are free in another realm");
 
     assert_ne!(here.id, there.id);
@@ -128,7 +128,7 @@ pub(crate) async fn two_realms_share_no_names_and_no_accounts(store: &Arc<dyn St
 pub(crate) async fn concurrent_sign_ups_of_one_email_make_one_account(store: &Arc<dyn Store>) {
     let racers = (0..8).map(|number| {
         let store = Arc::clone(store);
-        let new = NewUser { email: new_user("ann").email, ..new_user(&format!("racer{number}")) };
+        let new = User { email: new_user("ann").email, ..new_user(&format!("racer{number}")) };
         tokio::spawn(async move { store.create_user(new).await })
     });
     let outcomes = futures_util::future::join_all(racers).await;
@@ -184,7 +184,7 @@ pub(crate) async fn an_account_reads_back_as_it_was_made(store: &Arc<dyn Store>)
         assert_eq!(find(store, &who).await, Some(expected.clone()), "by {who:?}");
     }
 
-    let bare = NewUser {
+    let bare = User {
         attributes: BTreeMap::new(),
         username: None,
         verifier: None,

@@ -9,8 +9,7 @@ use munjigi::config::{Algorithm, Rate};
 use munjigi::operation::{Identifier, Revocation, Revoked};
 use munjigi::secret::Secret;
 use munjigi::store::{
-    Archive, Bound, Lookup, NewUser, Page, Record, Rotation, Store, Tally, TrySubject, User,
-    UserChange,
+    Archive, Bound, Lookup, Page, Record, Rotation, Store, Tally, TrySubject, User, UserChange,
 };
 use munjigi::token::StoredKey;
 use tokio::sync::mpsc;
@@ -78,9 +77,9 @@ fn tried() -> TrySubject {
 async fn fill(store: &Arc<dyn Store>) -> Kept {
     let ann = user(store, "ann").await;
     let bob = user(store, "bob").await;
-    let only_named = NewUser { email: None, ..new_user("carl") };
+    let only_named = User { email: None, ..new_user("carl") };
     store.create_user(only_named).await.expect("an account");
-    let elsewhere = NewUser { realm: "a:b {c}".to_owned(), ..new_user_with_image("ann") };
+    let elsewhere = User { realm: "a:b {c}".to_owned(), ..new_user_with_image("ann") };
     store.create_user(elsewhere).await.expect("an account");
     change(store, &bob, UserChange::SetEnabled(false)).await;
     let gone = user(store, "gone").await;

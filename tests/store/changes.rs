@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use munjigi::clock::Timestamp;
 use munjigi::operation::{Email, Identifier, UserId};
-use munjigi::store::{Lookup, NewUser, Rotation, Store, User, UserChange};
+use munjigi::store::{Lookup, Rotation, Store, User, UserChange};
 
 use crate::fixture::{
     ISSUER, OTHER_ISSUER, REALM, at, change, hash, new_user, of_session, of_user, open, open_at,
@@ -84,7 +84,7 @@ pub(crate) async fn a_reset_password_ends_sessions_and_tokens_and_proves_the_add
 }
 
 pub(crate) async fn a_reset_proves_no_address_where_there_is_none(store: &Arc<dyn Store>) {
-    let new = NewUser { email: None, ..new_user("ann") };
+    let new = User { email: None, ..new_user("ann") };
     let ann = store.create_user(new).await.expect("an account");
 
     let reset = UserChange::ResetPassword { verifier: "$reset".to_owned() };

@@ -10,8 +10,8 @@ use munjigi::operation::{
     Identifier, RefreshHash, Revocation, Revoked, SessionId, TokenId, UserId,
 };
 use munjigi::store::{
-    CodePurpose, Lookup, NewCode, NewMail, NewSession, NewUser, Rotation, Session, Store,
-    Successor, User, UserChange,
+    CodePurpose, Lookup, NewCode, NewMail, NewSession, Rotation, Session, Store, Successor, User,
+    UserChange,
 };
 use uuid::Uuid;
 
@@ -40,26 +40,23 @@ pub(crate) fn until() -> Timestamp {
     Timestamp::from_seconds(at(DAY).as_seconds())
 }
 
-pub(crate) fn new_user(name: &str) -> NewUser {
-    NewUser {
-        realm: REALM.to_owned(),
+pub(crate) fn new_user(name: &str) -> User {
+    User {
         email: Some(format!("{name}@example.com").parse().expect("an email")),
-        email_verified: false,
         username: Some(name.parse().expect("a user name")),
         verifier: Some(format!("$verifier${name}")),
         roles: vec!["user".to_owned(), "editor".to_owned()],
         permissions: vec!["orders:read".to_owned()],
-        enabled: true,
         attributes: BTreeMap::from([("nickname".to_owned(), serde_json::json!("Ж \"x\""))]),
-        created_at: at(0),
+        ..User::new(REALM, at(0))
     }
 }
 
 /// Some 7 MB in one attribute, as a profile image of 5 MiB takes in base64.
-pub(crate) fn new_user_with_image(name: &str) -> NewUser {
+pub(crate) fn new_user_with_image(name: &str) -> User {
     let image: String = ('A'..='Z').chain('a'..='z').cycle().take(7_000_000).collect();
     let attributes = BTreeMap::from([("profile_image".to_owned(), image.into())]);
-    NewUser { attributes, ..new_user(name) }
+    User { attributes, ..new_user(name) }
 }
 
 /// A code for a reset of NAME's password: ten minutes, five guesses.

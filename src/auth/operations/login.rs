@@ -19,19 +19,6 @@ impl Auth {
         password: &Password,
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
-        let outcome = self.try_login(site, caller, identifier, password, now).await;
-        count(site, &outcome);
-        outcome
-    }
-
-    async fn try_login(
-        &self,
-        site: &AuthSite,
-        caller: &Caller,
-        identifier: &Identifier,
-        password: &Password,
-        now: Timestamp,
-    ) -> Result<Outcome, Rejection> {
         // Twice, for a login that raced a change of the account.
         for _ in 0..2 {
             let user = self
@@ -88,7 +75,7 @@ impl Auth {
 }
 
 /// Counts a login, of whatever kind.
-pub(in crate::auth) fn count(site: &AuthSite, outcome: &Result<Outcome, Rejection>) {
+pub(in crate::auth) fn count_login(site: &AuthSite, outcome: &Result<Outcome, Rejection>) {
     let result = outcome.as_ref().map_or_else(|rejection| rejection.code.name(), |_| "success");
     let issuer = site.tokens.policy().issuer.clone();
     metrics::counter!(metric::LOGINS, "site" => issuer, "result" => result).increment(1);

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::operation::{
     Email, ErrorCode, Input, Outcome, Password, Problem, ProblemKind, Rejection, UserView, Username,
 };
-use crate::store::NewUser;
+use crate::store::User;
 
 /// The account that was asked for.
 #[derive(Debug)]
@@ -38,17 +38,13 @@ impl Auth {
             }));
         }
         let verifier = site.settings.passwords.hash(&account.password, Input::Password).await?;
-        let user = NewUser {
-            realm: site.realm.clone(),
+        let user = User {
             email: account.email,
-            email_verified: false,
             username: account.username,
             verifier: Some(verifier),
             roles: granted_role(site, account.role).into_iter().collect(),
-            permissions: Vec::new(),
-            enabled: true,
             attributes: account.attributes,
-            created_at: now,
+            ..User::new(&site.realm, now)
         };
         let user = self.store.create_user(user).await?;
         Ok(Outcome::SignedUp { user: UserView::from(&user) })

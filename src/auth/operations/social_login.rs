@@ -5,9 +5,7 @@
 //! nobody had proven here may be a stranger's who registered it beforehand: the join ends all that
 //! was opened before, or (`join = "proven-only"`) is refused.
 
-use std::collections::BTreeMap;
-
-use crate::auth::operations::login::{count, look_up_failure};
+use crate::auth::operations::login::look_up_failure;
 use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::config::SocialJoin;
@@ -17,7 +15,7 @@ use crate::operation::{
 };
 use crate::secret::Secret;
 use crate::social::{Profile, SocialError};
-use crate::store::{Lookup, NewUser, StoreError, User, UserChange};
+use crate::store::{Lookup, StoreError, User, UserChange};
 use crate::telemetry::audit::{Entry, Event};
 use crate::telemetry::{audit, causes};
 
@@ -33,19 +31,6 @@ enum Address {
 
 impl Auth {
     pub(in crate::auth) async fn social_login(
-        &self,
-        site: &AuthSite,
-        caller: &Caller,
-        provider: Provider,
-        token: &Secret<String>,
-        now: Timestamp,
-    ) -> Result<Outcome, Rejection> {
-        let outcome = self.try_social_login(site, caller, provider, token, now).await;
-        count(site, &outcome);
-        outcome
-    }
-
-    async fn try_social_login(
         &self,
         site: &AuthSite,
         caller: &Caller,
@@ -148,17 +133,11 @@ impl Auth {
         if !site.signup {
             return Err(Rejection::new(ErrorCode::SignupClosed, "sign-up is closed on this site"));
         }
-        let user = NewUser {
-            realm: site.realm.clone(),
+        let user = User {
             email: Some(address.email().clone()),
             email_verified: matches!(address, Address::Proven(_)),
-            username: None,
-            verifier: None,
             roles: site.default_role.clone().into_iter().collect(),
-            permissions: Vec::new(),
-            enabled: true,
-            attributes: BTreeMap::new(),
-            created_at: now,
+            ..User::new(&site.realm, now)
         };
         match self.store.create_user(user).await {
             Ok(user) => Ok(Some(user)),

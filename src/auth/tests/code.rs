@@ -1,6 +1,5 @@
 //! Mailed codes, whatever they are for.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use crate::config::{MailConfig, MailUrl};
 use crate::mail::{Nudge, Outbox, Templates};
 use crate::operation::{Command, ErrorCode, Outcome, Rejection};
 use crate::secret::Secret;
-use crate::store::{NewUser, TrySubject, UserChange};
+use crate::store::{TrySubject, User, UserChange};
 
 pub(super) const STRANGER: &str = "nobody@example.com";
 const MINUTE: Duration = Duration::from_mins(1);
@@ -60,19 +59,8 @@ pub(super) fn another(code: &str) -> String {
 }
 
 /// An account without a password, as a social login makes it.
-pub(super) fn social_account(address: &str) -> NewUser {
-    NewUser {
-        realm: "default".to_owned(),
-        email: Some(email(address)),
-        email_verified: true,
-        enabled: true,
-        username: None,
-        verifier: None,
-        roles: Vec::new(),
-        permissions: Vec::new(),
-        attributes: BTreeMap::new(),
-        created_at: NOW,
-    }
+pub(super) fn social_account(address: &str) -> User {
+    User { email: Some(email(address)), email_verified: true, ..User::new("default", NOW) }
 }
 
 /// A node that writes mails, with one account.

@@ -27,7 +27,7 @@ use crate::drain::Drain;
 use crate::edge::dev_certificate;
 use crate::operation::{Identifier, Input, Operation, Password};
 use crate::secret::Secret;
-use crate::store::NewUser;
+use crate::store::User;
 
 use super::context::Context;
 use super::run;
@@ -167,18 +167,8 @@ async fn make_account(app: &App, config: &Config, now: Timestamp) -> anyhow::Res
     };
     let password = Password { text: Secret::from(walk::PASSWORD), may_be_hashed: false };
     let pool = PasswordPool::new(&config.password)?;
-    let new = NewUser {
-        realm: realm.to_owned(),
-        email,
-        email_verified: false,
-        username,
-        verifier: Some(pool.hash(&password, Input::Password).await?),
-        roles: Vec::new(),
-        permissions: Vec::new(),
-        enabled: true,
-        attributes: BTreeMap::new(),
-        created_at: now,
-    };
+    let verifier = Some(pool.hash(&password, Input::Password).await?);
+    let new = User { email, username, verifier, ..User::new(realm, now) };
     app.gateway().auth.store.create_user(new).await?;
     Ok(())
 }

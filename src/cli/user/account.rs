@@ -8,7 +8,7 @@ use crate::auth::passwords::imported::{HashFault, ImportedHash};
 use crate::auth::passwords::pool::fault_of_verifier;
 use crate::clock::Timestamp;
 use crate::operation::IdentityError;
-use crate::store::{NewUser, User};
+use crate::store::User;
 use crate::token::KeyError;
 
 /// The fields of a line.
@@ -144,7 +144,7 @@ impl Record {
     }
 
     /// The account that it describes.
-    pub(super) fn new_user(self, realm: &str, now: Timestamp) -> Result<NewUser, RowFault> {
+    pub(super) fn new_user(self, realm: &str, now: Timestamp) -> Result<User, RowFault> {
         let verifier = verifier(self.password_hash, self.verifier)?;
         let named = |field| move |source| RowFault::Name { field, source };
         let email = self.email.map(|text| text.parse()).transpose().map_err(named("email"))?;
@@ -153,8 +153,8 @@ impl Record {
         if email.is_none() && username.is_none() {
             return Err(RowFault::Nameless);
         }
-        Ok(NewUser {
-            realm: realm.to_owned(),
+        let created_at = self.created_at.map_or(Ok(now), |text| instant(&text))?;
+        Ok(User {
             email_verified: self.email_verified.unwrap_or(false) && email.is_some(),
             email,
             username,
@@ -163,7 +163,7 @@ impl Record {
             permissions: self.permissions,
             enabled: self.enabled.unwrap_or(true),
             attributes: self.attributes,
-            created_at: self.created_at.map_or(Ok(now), |text| instant(&text))?,
+            ..User::new(realm, created_at)
         })
     }
 
@@ -230,7 +230,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_123);
 
-    fn read(json: &str) -> Result<crate::store::NewUser, RowFault> {
+    fn read(json: &str) -> Result<User, RowFault> {
         let record: Record = serde_json::from_str(json).map_err(RowFault::Json)?;
         record.new_user("default", NOW)
     }

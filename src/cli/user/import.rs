@@ -18,7 +18,7 @@ use crate::cli::user::rows::{Format, Row, Rows};
 use crate::cli::why::Why;
 use crate::clock::Timestamp;
 use crate::operation::Identifier;
-use crate::store::{Lookup, NewUser, StoreError};
+use crate::store::{Lookup, StoreError, User};
 use crate::telemetry::audit::{Entry, Event};
 
 #[derive(Debug, Args)]
@@ -155,7 +155,7 @@ fn told(args: &ImportArgs) -> Entry {
 }
 
 /// A line: the account to make, or what came of it already.
-type Line = (u64, Result<NewUser, Settled>);
+type Line = (u64, Result<User, Settled>);
 
 /// Reads one line's account, unless an earlier line has its name.
 fn read(
@@ -182,7 +182,7 @@ fn read(
     Ok((line, Ok(new)))
 }
 
-fn names_of(new: &NewUser) -> impl Iterator<Item = Identifier> + use<> {
+fn names_of(new: &User) -> impl Iterator<Item = Identifier> + use<> {
     let email = new.email.clone().map(Identifier::Email);
     email.into_iter().chain(new.username.clone().map(Identifier::Username))
 }
@@ -211,7 +211,7 @@ async fn settle(
     }
 }
 
-async fn would_make(new: &NewUser, opened: &Opened) -> Result<(), StoreError> {
+async fn would_make(new: &User, opened: &Opened) -> Result<(), StoreError> {
     for name in names_of(new) {
         if opened.store.find_user(&new.realm, &name, Lookup::Routine).await?.is_some() {
             return Err(StoreError::Taken);

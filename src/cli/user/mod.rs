@@ -19,7 +19,7 @@ use crate::cli::operator;
 use crate::cli::output::{count, table};
 use crate::cli::why::Why;
 use crate::operation::{Email, Username};
-use crate::store::{NewUser, StoreError, Unreadable, User, UserChange};
+use crate::store::{StoreError, Unreadable, User, UserChange};
 use crate::telemetry::audit::{Entry, Event};
 use crate::telemetry::escaped;
 
@@ -181,17 +181,13 @@ pub(crate) async fn user(verb: UserVerb, context: &Context) -> anyhow::Result<()
 
 async fn add(args: AddArgs, context: &Context, opened: &Opened) -> anyhow::Result<()> {
     let password = args.password.read()?;
-    let new = NewUser {
-        realm: args.realm.realm,
+    let new = User {
         email: args.email,
-        email_verified: false,
         username: args.username,
         verifier: Some(password::verifier(opened, &password).await?),
         roles: args.roles,
         permissions: args.permissions,
-        enabled: true,
-        attributes: std::collections::BTreeMap::new(),
-        created_at: context.now.wall,
+        ..User::new(args.realm.realm, context.now.wall)
     };
     let names = (new.email.as_ref(), new.username.as_ref());
     let rights = (&new.roles[..], &new.permissions[..]);

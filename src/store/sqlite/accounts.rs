@@ -12,13 +12,11 @@ use crate::clock::Timestamp;
 use crate::operation::{Email, Identifier, Revocation, RevocationKey, Revoked, UserId, Username};
 use crate::store::sqlite::fault::{signed, unsigned};
 use crate::store::sqlite::{revocations, sessions};
-use crate::store::{
-    Accounts, Listing, Lookup, NewUser, SqliteStore, StoreError, User, UserChange, above,
-};
+use crate::store::{Accounts, Listing, Lookup, SqliteStore, StoreError, User, UserChange, above};
 
 #[async_trait]
 impl Accounts for SqliteStore {
-    async fn create_user(&self, user: NewUser) -> Result<User, StoreError> {
+    async fn create_user(&self, user: User) -> Result<User, StoreError> {
         let attributes = attributes_text(&user.attributes)?;
         self.write(move |connection| create(connection, user, attributes.as_deref())).await
     }
@@ -100,7 +98,7 @@ pub(super) fn attributes_text(
 /// Makes an account; `attributes` are those of `new` as they are stored.
 pub(super) fn create(
     connection: &Connection,
-    new: NewUser,
+    new: User,
     attributes: Option<&str>,
 ) -> Result<User, StoreError> {
     let names =
@@ -111,10 +109,8 @@ pub(super) fn create(
             return Err(StoreError::Taken);
         }
     }
-    // The database chooses the number.
-    let user = new.numbered(UserId(0));
-    let id = insert(connection, None, &user, attributes)?;
-    Ok(User { id, ..user })
+    let id = insert(connection, None, &new, attributes)?;
+    Ok(User { id, ..new })
 }
 
 pub(super) fn find(
@@ -217,7 +213,7 @@ fn remains(connection: &Connection, realm: &str, id: UserId) -> Result<Option<Us
         .query_row(params![id.0, realm], |row| row.get(0))
         .optional()?;
     let generation = generation.map(|generation| generation.max(0).unsigned_abs());
-    Ok(generation.map(|generation| User::remains(realm.to_owned(), id, generation)))
+    Ok(generation.map(|generation| User::remains(realm, id, generation)))
 }
 
 /// The generation of an account that may log in; `None` when there is none.

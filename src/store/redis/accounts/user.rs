@@ -17,9 +17,7 @@ use crate::store::redis::accounts::record::{
 };
 use crate::store::redis::connection::fault::{RedisFault, corrupt};
 use crate::store::redis::connection::script::Script;
-use crate::store::{
-    Accounts, Listing, Lookup, NewUser, RedisStore, StoreError, User, UserChange, above,
-};
+use crate::store::{Accounts, Listing, Lookup, RedisStore, StoreError, User, UserChange, above};
 
 static CREATE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/create_user.lua")));
@@ -44,7 +42,7 @@ impl Accounts for RedisStore {
     ///
     /// Cut short, it leaves a number that nobody has, claims that can be replaced, and an entry of
     /// the list that leads to nothing.
-    async fn create_user(&self, new: NewUser) -> Result<User, StoreError> {
+    async fn create_user(&self, new: User) -> Result<User, StoreError> {
         // They may be megabytes, whose writing no deadline of the store's should count.
         let attributes = to_json(&new.attributes)?;
         self.in_time(async {
@@ -66,7 +64,7 @@ impl Accounts for RedisStore {
             let mut list = redis::cmd("ZADD");
             list.arg(self.keys.roster(&new.realm)).arg(id.0).arg(id.0);
             self.command::<()>(&list).await?;
-            let user = new.numbered(id);
+            let user = User { id, ..new };
             let mut script = CREATE.prepare_invoke();
             script.key(self.keys.user(&user.realm, id)).arg(claimed_at + MAKE_WITHIN);
             script.arg(fields_of(&user, attributes)?);
@@ -306,7 +304,7 @@ impl RedisStore {
         let user = User {
             email: email.map(Email::stored),
             username: username.map(Username::stored),
-            ..User::remains(realm.to_owned(), id, generation)
+            ..User::remains(realm, id, generation)
         };
         Ok(Some(UserRecord { user, version: version.unwrap_or_default(), attributes: None }))
     }
