@@ -1,4 +1,4 @@
-//! Takes a changed configuration when asked to (SIGHUP): whole, or not at all.
+//! Reloads the configuration at SIGHUP: whole, or not at all.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::config;
 use crate::config::Faults;
 use crate::telemetry::metric;
 
-/// Why the configuration on disk was not taken; the running one goes on.
+/// An error of a reload; the running configuration stays.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// It has faults.

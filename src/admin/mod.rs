@@ -1,8 +1,8 @@
 //! The second listener: liveness, readiness, metrics.
 //!
-//! Only `/livez`, `/readyz` and `/metrics` exist, and [`users`] where that is configured; everything
-//! else is 404. It never answers on the public listener, and it never shows a secret: metrics carry
-//! no subject, token or path.
+//! Only `/livez`, `/readyz` and `/metrics` exist, and [`users`] where that is configured;
+//! everything else is 404. It never answers on the public listener, and it never shows a secret:
+//! metrics carry no subject, token or path.
 
 mod metrics;
 mod users;

@@ -86,7 +86,7 @@ pub async fn sites(
     Ok(parts)
 }
 
-/// What the sites' operations share.
+/// The settings that the sites' operations share.
 ///
 /// # Errors
 /// When a mail's template or a provider's certificate authority does not read.

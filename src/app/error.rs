@@ -6,7 +6,7 @@ use crate::own_keys::OwnKeysError;
 use crate::store::StoreError;
 use crate::token::KeyError;
 
-/// Why the parts cannot be built.
+/// An error of building a gateway's parts.
 #[derive(Debug, thiserror::Error)]
 pub enum AssembleError {
     /// The configuration, or a contract that it names, has faults.

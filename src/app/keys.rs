@@ -161,5 +161,5 @@ where
     }
 }
 
-/// How long a slow store is asked at a start.
+/// Longest time of retrying a slow store at a start.
 const PATIENCE: Duration = Duration::from_secs(10);

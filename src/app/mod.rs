@@ -74,7 +74,7 @@ pub struct App {
     workers: Workers,
 }
 
-/// Why a gateway does not start, or does not take a new configuration.
+/// An error of starting a gateway, or of applying a new configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// A part cannot be built.

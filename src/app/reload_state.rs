@@ -17,11 +17,11 @@ pub type Upstreams = HashMap<UpstreamRef, Arc<Upstream>>;
 /// State that a reload keeps where its settings stay.
 #[derive(Clone, Debug)]
 pub struct ReloadState {
-    /// Argon2.
+    /// The pool that hashes passwords.
     pub passwords: Arc<PasswordPool>,
-    /// How often one may try.
+    /// Limits on tries to log in.
     pub throttle: Arc<Throttle>,
-    /// Whose access tokens were seen here.
+    /// Sessions whose access tokens were seen here.
     pub seen: Arc<SeenSessions>,
     /// Upstreams.
     pub upstreams: Upstreams,

@@ -1,4 +1,4 @@
-//! Takes other signing keys into use while the gateway runs.
+//! Replaces signing keys while the gateway runs.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -24,19 +24,19 @@ use crate::token::SiteTokens;
 pub(super) struct KeyRenewal {
     pub(super) gateway: Arc<Gateway>,
     pub(super) reload_state: Arc<Mutex<ReloadState>>,
-    /// Told where the store's keys are found to be others (with a journal).
+    /// Notified when the store's keys turn out to be others (with a journal).
     pub(super) changed: Option<watch::Receiver<()>>,
 }
 
-/// How often it is looked whether a key that signs was revoked. Until it is replaced its site
+/// Interval of looking for a revoked key that signs. Until it is replaced its site
 /// issues nothing (503).
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How soon it is tried again where nothing came of it: the store was away, or the key is the
+/// Pause after a renewal that changed nothing: the store was away, or the key is the
 /// operator's own and waits to be replaced in the configuration.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
-/// How long a key that takes the place of a revoked one only verifies: other nodes, which hear of
+/// Time for which the successor of a revoked key only verifies: other nodes, which hear of
 /// the revocation when this one does, must know it before a token under it comes to them.
 const MADE_KNOWN: Duration = Duration::from_secs(1);
 
@@ -87,8 +87,9 @@ impl KeyRenewal {
         snapshot.signs_with_revoked(list, Now::read().wall)
     }
 
-    /// Only the keys are read again: all else stays as the latest reload settled it. Answers whether
-    /// a successor is withheld: of a revoked key it always is, of none only until it `is_known`.
+    /// Only the keys are read again: all else stays as the latest reload settled it. Answers
+    /// whether a successor is withheld: of a revoked key it always is, of none only until it
+    /// `is_known`.
     async fn renew(&self, is_known: bool) -> Result<bool, AssembleError> {
         let reload_state = self.reload_state.lock().await;
         let current = self.gateway.snapshot.load_full();

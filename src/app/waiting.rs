@@ -22,16 +22,17 @@ pub(super) struct WaitingEvents {
     told: Vec<Uuid>,
 }
 
-/// How often it is looked whether any wait.
+/// Interval of looking for waiting events.
 const POLL: Duration = Duration::from_secs(1);
 
 /// The longest pause between two looks while the store does not answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How long others do not take what is taken here: enough to tell it on a slow disk.
+/// Time for which events taken here are hidden from other nodes: enough to record them on a slow
+/// disk.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// How many are taken at once: they are told one by one within the lease.
+/// Events taken at once: they are recorded one by one within the lease.
 const PAGE: usize = 50;
 
 impl WaitingEvents {

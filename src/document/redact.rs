@@ -96,7 +96,8 @@ fn credentials(text: &str) -> Vec<Range<usize>> {
         let rest = text.get(start..).unwrap_or_default();
         let scheme = |character: char| character.is_ascii_alphanumeric() || character == '+';
         let before = text.get(..at).unwrap_or_default().trim_end_matches(scheme);
-        // A password that is not percent-encoded may hold a blank, or the quote that is not the URL's.
+        // A password that is not percent-encoded may hold a blank, or the quote that is not the
+        // URL's.
         let end = match before.chars().next_back() {
             Some(quote @ ('"' | '\'')) => rest.find([quote, '\n']),
             _ => rest.find(['"', '\'', ' ', '\n']),

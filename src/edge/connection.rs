@@ -92,7 +92,7 @@ where
     }
 }
 
-/// What is spoken on a connection.
+/// The protocol of a connection.
 #[derive(Clone, Copy, Debug)]
 enum Protocol {
     Http1,
@@ -195,11 +195,11 @@ fn http1_builder(limits: &LimitsConfig) -> http1::Builder {
     builder
 }
 
-/// How many header lines hyper takes by itself: it keeps these on the stack, and any other number
+/// hyper's default limit of header lines: it keeps these on the stack, and any other number
 /// on the heap.
 const HYPER_HEADERS: usize = 100;
 
-/// How many bytes hyper buffers of one HTTP/1.1 connection, each way.
+/// Bytes that hyper buffers of one HTTP/1.1 connection, each way.
 const BUFFER: usize = 64 << 10;
 
 fn http2_builder(limits: &LimitsConfig) -> http2::Builder<TokioExecutor> {
@@ -215,7 +215,7 @@ fn http2_builder(limits: &LimitsConfig) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// How many bytes of an answer h2 holds before it takes no other part of that answer.
+/// Bytes of an answer that h2 holds before it takes no other part of that answer.
 const STREAM_ROOM: usize = 16 << 10;
 
 fn clamped(bytes: u64) -> usize {

@@ -54,18 +54,18 @@ pub(super) struct ConnectionState {
     guard: Guard,
 }
 
-/// What is to be done with a connection.
+/// The decision about a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Nothing before this instant.
     Wait(Instant),
     /// It idles: tell the client, and end.
     Idle,
-    /// It keeps us waiting in the midst of something: cut it off.
+    /// It is too slow with a head or an answer: cut it off.
     Cut,
 }
 
-/// What bytes can be, by when they come.
+/// The kind of bytes, by the time they come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     /// A head begins.
@@ -76,7 +76,7 @@ pub(super) enum Heard {
     Other,
 }
 
-/// How far a client has come with what it is sent; kept by who asks for the verdict.
+/// A client's progress in taking what it is sent; kept by the caller of the verdict.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// `None` while nothing is unsent.
@@ -177,7 +177,7 @@ impl ConnectionState {
         self.end.get_or_init(|| end);
     }
 
-    /// Why what is under way ended with the connection, unless the client left.
+    /// The end of the answers under way, unless the client left.
     pub(super) fn end(&self) -> Option<AnswerEnd> {
         self.end.get().copied()
     }
@@ -231,12 +231,12 @@ impl ConnectionState {
         }
     }
 
-    /// How long a connection that idled may take to end.
+    /// Time for an idle connection to end.
     pub(super) fn closing(&self) -> Duration {
         CLOSING.min(self.idle)
     }
 
-    /// How long a write may make no progress.
+    /// Longest time without progress of a write.
     pub(super) const fn stall(&self) -> Duration {
         self.stall
     }

@@ -28,7 +28,7 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use crate::clock::Timestamp;
 
-/// Where the certificate for loopback lies (PEM files).
+/// The files of the certificate for loopback (PEM).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DevCertificate {
     /// The authority, for clients to trust.
@@ -39,7 +39,7 @@ pub struct DevCertificate {
     pub key: PathBuf,
 }
 
-/// Why there is no certificate for loopback.
+/// An error of making the certificate for loopback.
 #[derive(Debug, thiserror::Error)]
 pub enum DevCertificateError {
     /// A file or folder cannot be read or written.
@@ -207,7 +207,7 @@ fn read(path: &Path) -> Result<Option<String>, DevCertificateError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        // What is no text is no certificate either: it is made again.
+        // A file that is no text is no certificate: it is made again.
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Some(String::new())),
         Err(error) => Err(at(path)(error)),
     }

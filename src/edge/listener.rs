@@ -124,7 +124,7 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// How long to wait after an error, so that a lack of file descriptors does not make a loop spin.
+/// Back-off after an error, so that a lack of file descriptors does not make a loop spin.
 #[derive(Debug)]
 struct Backoff(Duration);
 

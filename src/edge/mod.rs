@@ -45,7 +45,7 @@ use crate::message::request_body::RequestBody;
 pub use listener::Bound;
 pub use workers::Workers;
 
-/// What a listener serves, and within which bounds.
+/// The service of a listener, and its limits.
 #[derive(Clone)]
 pub struct Service<H> {
     /// Answers a request: `async fn(Request<RequestBody>, Connection) -> Response<ReplyBody>`.

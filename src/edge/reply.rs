@@ -32,7 +32,7 @@ pub(super) struct Reply {
     failure: Option<Failure>,
 }
 
-/// Why a body ends in its midst; kept until what had come of it is on its way, because hyper
+/// The error that ends a body; kept until what had come of it is on its way, because hyper
 /// forgets what it has not written of an answer that fails.
 #[derive(Debug)]
 struct Failure {
@@ -41,7 +41,7 @@ struct Failure {
     patience: Option<Pin<Box<Sleep>>>,
 }
 
-/// How long a failed answer of HTTP/2 waits for a flush.
+/// Longest wait of a failed HTTP/2 answer for a flush.
 const FLUSH: Duration = Duration::from_millis(100);
 
 impl InFlight {
@@ -91,14 +91,14 @@ impl Body for Reply {
         if self.failure.is_some() {
             return self.poll_failure(context).map(|error| error.map(Err));
         }
-        // What is known whole is held anyway.
+        // A whole body is held in memory anyway.
         if self.body.is_streaming() {
             ready!(self.state.unsent.poll_room(context));
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         let data = match frame.map(|frame| frame.map(Frame::into_data)) {
             Some(Ok(Ok(data))) => data,
-            // What may go to nobody any more is not waited for.
+            // A revoked answer is not waited for.
             Some(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
                 return Poll::Ready(Some(Err(error)));
             }

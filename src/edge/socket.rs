@@ -15,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 use crate::edge::connection_state::{ConnectionState, Heard};
 use crate::edge::tcp::Tcp;
 
-/// What hyper reads and writes.
+/// The stream that hyper reads and writes.
 pub(super) struct Socket {
     layer: Layer,
     state: Arc<ConnectionState>,
@@ -27,7 +27,7 @@ enum Layer {
     Tls(Box<TlsStream<Tcp>>),
 }
 
-/// What the next bytes are looked at for.
+/// The meaning of the next bytes.
 #[derive(Clone, Copy, Debug)]
 enum ParserState {
     /// HTTP/1: a request line.

@@ -33,7 +33,7 @@ pub(super) struct Tcp {
 /// The type of TLS handshake records.
 const HANDSHAKE: u8 = 0x16;
 
-/// How far a close has come.
+/// Progress of a close.
 #[derive(Debug)]
 enum Linger {
     NotYet,
@@ -41,7 +41,7 @@ enum Linger {
     Over,
 }
 
-/// How many bytes the kernel holds that the network has not taken: beyond, a write waits, so that
+/// Bytes that the kernel may hold before the network takes them: beyond, a write waits, so that
 /// its progress is the client's, and a slow one holds little.
 const UNSENT: u32 = 64 << 10;
 
@@ -52,7 +52,7 @@ fn keep_alive() -> TcpKeepalive {
     TcpKeepalive::new().with_time(every).with_interval(every).with_retries(3)
 }
 
-/// How long a close waits for the client to close too.
+/// Longest wait for the client to close too.
 const LINGER: Duration = Duration::from_secs(2);
 
 impl Tcp {

@@ -17,7 +17,7 @@ use crate::config::{TlsConfig, TlsVersion};
 use crate::edge::certificate::Certificates;
 use crate::edge::dev_certificate::DevCertificateError;
 
-/// Why the listeners cannot speak TLS.
+/// An error of the listeners' TLS settings.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// No certificate is configured, and not every listener is on loopback.

@@ -12,7 +12,7 @@ use crate::lock::IgnorePoison;
 /// The unsent bytes of one connection.
 #[derive(Debug)]
 pub(super) struct Unsent {
-    /// How much all connections may hold together, beyond one part each.
+    /// Most bytes that all connections may hold together, beyond one part each.
     most: usize,
     bytes: AtomicUsize,
     written: AtomicU64,
@@ -21,7 +21,7 @@ pub(super) struct Unsent {
     waiting: Mutex<Vec<Waker>>,
 }
 
-/// How much of answers one connection may hold.
+/// Most bytes of answers that one connection may hold.
 const CONNECTION_ROOM: usize = 1 << 20;
 
 /// Bytes of answers that all connections hold.
@@ -49,7 +49,7 @@ impl Unsent {
         self.bytes.load(Ordering::Relaxed) == 0
     }
 
-    /// How many bytes were written so far.
+    /// Bytes written so far.
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }

@@ -18,14 +18,14 @@ use crate::gateway::request::framing;
 use crate::operation::UserId;
 use crate::token::Verified;
 
-/// What a request's head says, for as long as it is answered. Copies share the head's bytes.
+/// The facts of a request's head, kept until it is answered. Copies share the head's bytes.
 #[derive(Debug)]
 pub(crate) struct Context {
     /// The clocks, read once.
     pub(crate) now: Now,
     /// When the head was there, for durations.
     pub(crate) started: Instant,
-    /// Who is at the other end.
+    /// The client.
     pub(crate) client: Client,
     /// `X-Request-Id`
     pub(crate) request_id: RequestId,
@@ -43,7 +43,7 @@ pub(crate) struct Context {
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(HeaderValue);
 
-/// Who asked, as far as it was proven.
+/// The authenticated principal of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Who {
     /// Nobody.
@@ -96,7 +96,7 @@ impl Context {
         self.authority.as_ref().map(Authority::as_str).or_else(host).unwrap_or_default()
     }
 
-    /// What answers are encoded with.
+    /// The context for encoding answers.
     pub(crate) fn reply(&self, same_site: SameSite) -> ReplyContext<'_> {
         let host = framing::split_authority(self.authority()).map_or("", |(host, _)| host);
         ReplyContext { now: self.now.wall, request_id: self.request_id.as_str(), host, same_site }
@@ -105,7 +105,7 @@ impl Context {
 
 impl RequestId {
     fn new(text: String) -> Self {
-        // What makes ids, and what trusts them, makes sure that they fit in a header.
+        // Both sources of ids give only what fits in a header.
         Self(HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("-")))
     }
 

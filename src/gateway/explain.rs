@@ -20,7 +20,7 @@ use crate::path::canonical::Canonical;
 use crate::revocation::RevocationList;
 use crate::token::Verified;
 
-/// What would become of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
     /// The method.
@@ -33,17 +33,17 @@ pub struct Explanation {
     pub site: Option<String>,
     /// The endpoint or route; absent where none covers the path and method.
     pub target: Option<ExplainedTarget>,
-    /// Who the token speaks for; absent where no token was looked at, or it is not sound.
+    /// Subject of the token; absent without a token, or if it does not verify.
     pub subject: Option<String>,
-    /// What of its claims did not fit and is left out.
+    /// Claims that did not fit and are left out.
     pub left_out: Vec<String>,
-    /// How it ends.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What the backend would be sent, where the request passes.
+    /// The head for the backend, if the request passes.
     pub forwarded: Option<ExplainedForward>,
 }
 
-/// What a request is for.
+/// The endpoint or route of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ExplainedTarget {
@@ -70,12 +70,12 @@ pub enum ExplainedTarget {
         line: usize,
         /// Whether a token is needed, and what it must say.
         rule: String,
-        /// Where it leads.
+        /// Its upstream.
         upstream: String,
     },
 }
 
-/// How a request ends.
+/// The verdict on a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// Whether it passes: to the backend, or to the operation.
@@ -88,7 +88,7 @@ pub struct Verdict {
     pub reason: String,
 }
 
-/// What a backend would be sent.
+/// The head that a backend would be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExplainedForward {
     /// Path and query.
@@ -196,7 +196,7 @@ impl Explainer<'_> {
         self.site.auth.token_check(self.revocations, when_stale)
     }
 
-    /// Who asks, and what is left open about them.
+    /// The principal, and what stays unknown about it.
     fn bearer(
         &self,
         auth: RouteAuth,

@@ -66,7 +66,7 @@ pub struct Gateway {
     unknown_host_meter: Arc<Meter>,
 }
 
-/// Why a request was not answered as it wished.
+/// A refusal of a request.
 #[derive(Debug)]
 enum Refusal {
     /// Its head has more than one reading: the connection ends.
@@ -154,7 +154,7 @@ impl Gateway {
 }
 
 impl Refusal {
-    /// What metrics call it.
+    /// The `reason` label of metrics.
     const fn label(&self) -> &'static str {
         match self {
             Self::Framing(rejection) | Self::Walk(rejection) => rejection.code.name(),
@@ -162,7 +162,7 @@ impl Refusal {
         }
     }
 
-    /// What the log says of it.
+    /// Code and reason for the log.
     fn log_fields(&self) -> (Option<ErrorCode>, &str) {
         match self {
             Self::Framing(rejection) | Self::Walk(rejection) => {

@@ -1,4 +1,4 @@
-//! One request from its head to the end of its answer: told in one line and counted once, however
+//! One request from its head to the end of its answer: logged in one line and counted once, however
 //! it ends.
 //!
 //! It goes along with the answer: the last part of a body takes it to the socket. Where the client
@@ -22,9 +22,9 @@ use crate::operation::ErrorCode;
 #[derive(Debug)]
 pub struct OpenRequest {
     gateway: Arc<Gateway>,
-    /// What the head said.
+    /// The facts of the head.
     pub(super) context: Context,
-    /// What was found out on the walk.
+    /// The record of the walk.
     pub(super) record: RequestRecord,
     /// The head of the answer, once there is one.
     head: Option<Head>,
@@ -32,24 +32,24 @@ pub struct OpenRequest {
     end: Option<AnswerEnd>,
 }
 
-/// What was found out on the walk; for the log and the metrics.
+/// The record of a request's walk; for the log and the metrics.
 #[derive(Debug)]
 pub(crate) struct RequestRecord {
     /// Counts the answer.
     pub(crate) meter: Arc<Meter>,
-    /// Who asked.
+    /// The principal.
     pub(crate) who: Who,
     /// Bytes of the request's body that an endpoint read.
     pub(crate) received: u64,
     /// The upstream that was asked.
     pub(crate) upstream: Option<Arc<Upstream>>,
-    /// What it was sent.
+    /// The part of the request that it was sent.
     pub(crate) sent: Sent,
-    /// How long the upstream took.
+    /// Time that the upstream took.
     pub(crate) upstream_time: Option<Duration>,
-    /// How long verifying the token took.
+    /// Time that verifying the token took.
     pub(crate) verify_time: Option<Duration>,
-    /// What was done although revocation was stale.
+    /// Decision made although revocation was stale.
     pub(crate) stale: Option<&'static str>,
 }
 
@@ -60,7 +60,8 @@ struct Head {
     refusal: Option<Refusal>,
 }
 
-/// The status of a request whose client left before its answer, as nginx logs it; nobody is sent it.
+/// The status of a request whose client left before its answer, as nginx logs it; nobody is sent
+/// it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 impl OpenRequest {

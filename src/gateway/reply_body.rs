@@ -41,7 +41,7 @@ enum Kind {
     Switching(oneshot::Sender<Box<OpenRequest>>),
 }
 
-/// What is left of a request body that its answer did not wait for.
+/// The rest of a request body that its answer did not wait for.
 #[derive(Debug)]
 pub struct Rest(Source);
 
@@ -82,7 +82,7 @@ impl ReplyBody {
     /// Takes charge of the request that is answered.
     pub(crate) fn attach(&mut self, open: Box<OpenRequest>) {
         match std::mem::replace(&mut self.kind, Kind::Empty) {
-            // Where nobody takes it the tunnel was never opened: it is logged so.
+            // If nobody takes it the tunnel was never opened, and is logged so.
             Kind::Switching(tunnel) => drop(tunnel.send(open)),
             kind => {
                 self.kind = kind;

@@ -26,7 +26,7 @@ pub(crate) struct RequestScope<'a> {
     pub(crate) snapshot: &'a Snapshot,
     /// The site for the request's host.
     pub(crate) site: &'a Site,
-    /// What the head says.
+    /// The facts of its head.
     pub(crate) context: &'a Context,
 }
 
@@ -58,12 +58,12 @@ impl<'a> RequestScope<'a> {
         Ok(Some(verified))
     }
 
-    /// What the request's token is held against.
+    /// The checks of the request's token.
     pub(crate) fn token_check(self, when_stale: Option<WhenStale>) -> AccessTokenCheck<'a> {
         self.site.auth.token_check(Some(&self.gateway.auth.revocations), when_stale)
     }
 
-    /// How the streams of this request are ended.
+    /// The registrar of this request's streams.
     pub(crate) fn watch<'b>(self, verified: &'b Verified) -> Option<Registrar<'b>>
     where
         'a: 'b,

@@ -26,19 +26,19 @@ pub(crate) struct Site {
     pub(crate) name: Arc<str>,
     /// The shape of its auth API and of its refusals.
     pub(crate) contract: Arc<Contract>,
-    /// What operations need to know of it.
+    /// Its part in operations.
     pub(crate) auth: AuthSite,
     /// Its identity headers.
     pub(crate) identity: Identity,
     /// Whether backends get the Bearer token as well.
     pub(crate) forward_authorization: bool,
-    /// What it says to other origins, if any are configured.
+    /// Its CORS policy, if origins are configured.
     pub(crate) cors: Option<Cors>,
     /// `SameSite` of its cookies.
     pub(crate) same_site: SameSite,
     /// Names of the contract's own cookies, which no backend gets.
     pub(crate) cookie_names: Vec<String>,
-    /// Counts what no endpoint or route answered.
+    /// Counts requests for no endpoint or route.
     pub(crate) unrouted: Arc<Meter>,
     pub(super) router: Router,
     pub(super) endpoints: Vec<Arc<Meter>>,
@@ -50,17 +50,17 @@ pub(crate) struct Site {
 /// A route, compiled.
 #[derive(Debug)]
 pub(crate) struct Route {
-    /// What the configuration says of it.
+    /// Its configuration.
     pub(crate) config: RouteConfig,
-    /// Where to.
+    /// Its upstream.
     pub(crate) upstream: Arc<Upstream>,
-    /// The names of headers that only we say to it.
+    /// Header names that only the gateway may send to it.
     pub(crate) reserved: Reserved,
-    /// Counts what it answered.
+    /// Counts its answers.
     pub(crate) meter: Arc<Meter>,
 }
 
-/// What a request is for.
+/// The destination of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Destination<'a> {
     /// An endpoint of the contract.
@@ -129,7 +129,7 @@ impl Site {
     }
 }
 
-/// What stands for each `{name}` of an endpoint's path, decoded.
+/// The decoded value of each `{name}` of an endpoint's path.
 pub(crate) fn path_parameters(endpoint: &Endpoint, path: &Canonical<'_>) -> Vec<(String, String)> {
     let decode = |(name, value): (&str, &str)| (name.to_owned(), decode_segment(value));
     endpoint.pattern().parameters(path.as_str()).map(decode).collect()

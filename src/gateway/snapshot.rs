@@ -29,16 +29,16 @@ pub struct Snapshot {
     sites: Vec<Site>,
 }
 
-/// What a site is made of besides its configuration.
+/// The parts of a site besides its configuration.
 #[derive(Clone, Debug)]
 pub struct SiteParts {
     /// Its contract.
     pub contract: Arc<Contract>,
-    /// What operations need to know of it.
+    /// Its part in operations.
     pub auth: AuthSite,
 }
 
-/// Which site a host is for: by its place among the sites.
+/// The index of the site for each host.
 #[derive(Debug, Default)]
 struct Hosts {
     exact: HashMap<String, usize>,
@@ -71,14 +71,14 @@ impl Snapshot {
         self.sites.first().map(|site| (&*site.contract, site.auth.realm.as_str()))
     }
 
-    /// What writes and sends mails; `None`: mail is off.
+    /// Writes and sends mails; `None`: mail is off.
     #[must_use]
     pub fn outbox(&self) -> Option<&Arc<Outbox>> {
         // One for all sites.
         self.sites.first()?.auth.settings.mails.as_ref()
     }
 
-    /// What its sites are made of besides their configuration, in its order.
+    /// The parts of its sites, in the order of the configuration.
     #[must_use]
     pub fn parts(&self) -> Vec<SiteParts> {
         let parts = |site: &Site| SiteParts {
@@ -165,7 +165,7 @@ fn compile(
     }
 }
 
-/// What a route's backend hears from the gateway alone: identity, and what the route sets or removes.
+/// The names that only the gateway may send to a route's backend: identity headers, and those that the route sets or removes.
 fn reserved(identity: &Identity, route: &RouteConfig) -> Reserved {
     let set = route.set_headers.iter().map(|(name, _)| name);
     let changed = set.chain(&route.remove_headers).map(HeaderName::as_str);

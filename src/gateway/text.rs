@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-/// Whether all bytes of a text are of a kind.
+/// Whether a predicate holds for all bytes of a text.
 ///
 /// Without a branch a byte, many bytes are looked at in one step: `is` must not branch either.
 pub(crate) fn all_bytes(text: &str, is: impl Fn(u8) -> bool) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::revocation::EndReason;
 
-/// How an answer ended.
+/// The end of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerEnd {
     /// Its last byte was handed to the client's socket.
@@ -11,9 +11,9 @@ pub enum AnswerEnd {
     ClientGone,
     /// The upstream broke it off, or fell silent.
     UpstreamCut,
-    /// What its request was let in by was revoked.
+    /// The token of its request was revoked.
     Revoked,
-    /// The token that its request was let in by has expired.
+    /// The token of its request expired.
     Expired,
     /// The gateway stopped.
     Drained,
@@ -22,7 +22,7 @@ pub enum AnswerEnd {
 }
 
 impl AnswerEnd {
-    /// What the log says.
+    /// The name in the log.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -35,7 +35,7 @@ impl AnswerEnd {
         }
     }
 
-    /// What metrics say.
+    /// The label in metrics.
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Done => "done",

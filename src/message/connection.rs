@@ -37,7 +37,7 @@ pub struct FragmentSeen;
 pub struct Lifeline {
     /// Says when to stop, and is waited for.
     pub guard: Guard,
-    /// What the connection holds: its permit among `max_connections`.
+    /// The connection's permit among `max_connections`.
     pub hold: Arc<dyn Any + Send + Sync>,
 }
 

@@ -13,7 +13,7 @@ use crate::config::LimitsConfig;
 #[derive(Clone, Debug)]
 pub(crate) struct BodyDeadlines {
     idle: Duration,
-    /// What the rate is averaged over.
+    /// Period that the rate is averaged over.
     window: Duration,
     least: u64,
     waiting_since: Option<Instant>,
@@ -22,7 +22,7 @@ pub(crate) struct BodyDeadlines {
     is_held_back: bool,
 }
 
-/// How a body is too slow.
+/// The way in which a body is too slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TooSlow {
     /// Nothing came for `limits.body_idle_timeout`.
@@ -33,10 +33,10 @@ pub(crate) enum TooSlow {
     Trickle,
 }
 
-/// What a rate is averaged over.
+/// Period that a rate is averaged over.
 pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 
-/// How long a body that is held back is waited for: most clients send it unasked after a second
+/// Longest wait for a body that is held back: most clients send it unasked after a second
 /// (RFC 9110 §10.1.1), and the others repeat their request without the expectation.
 const HELD_BACK: Duration = Duration::from_secs(2);
 
@@ -46,8 +46,8 @@ impl BodyDeadlines {
         Self::over(WINDOW, limits, is_held_back)
     }
 
-    /// Of what a client takes. The kernel tells of it in steps of some 32 KiB, so that the rate is
-    /// averaged over the longest time that a step may take.
+    /// Deadlines of an answer. The kernel reports progress in steps of some 32 KiB, so that the
+    /// rate is averaged over the longest time that a step may take.
     pub(crate) fn of_answers(limits: &LimitsConfig) -> Self {
         Self::over(limits.body_idle_timeout.max(WINDOW), limits, false)
     }

@@ -44,7 +44,7 @@ pub enum Expectation {
 #[derive(Clone, Debug, Default)]
 pub struct TrailersSeen(Arc<AtomicBool>);
 
-/// Why a request body did not go through.
+/// A fault of a request body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BodyFault {
     /// It is over the route's `body`, or over `limits.body`.
@@ -103,7 +103,7 @@ impl RequestBody {
         self.incoming.is_end_stream()
     }
 
-    /// How much is to come.
+    /// Bytes still to come.
     pub(crate) fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
     }

@@ -14,7 +14,8 @@ pub(super) struct NewFile {
 }
 
 impl NewFile {
-    /// Makes the draft beside the file, readable for its owner alone; refuses where there is a file.
+    /// Makes the draft beside the file, readable for its owner alone; refuses where there is a
+    /// file.
     pub(super) fn begin(path: &Path) -> anyhow::Result<Self> {
         let Some(name) = path.file_name() else { bail!("{} names no file", path.display()) };
         if path.symlink_metadata().is_ok() {

@@ -95,8 +95,8 @@ impl Template {
         }
     }
 
-    /// The same template, in which what is known beforehand stands as JSON already: `values` has the
-    /// slots that `is_known`.
+    /// The same template, in which what is known beforehand stands as JSON already: `values` has
+    /// the slots that `is_known`.
     pub(super) fn folded(&self, values: &SlotValues<'_>, is_known: &dyn Fn(&Slot) -> bool) -> Self {
         let folded = |template: &Self| {
             let is_absent = template.is_known(is_known) && template.is_left_out(values);

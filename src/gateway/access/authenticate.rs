@@ -77,7 +77,7 @@ fn presented(headers: &HeaderMap, bare_tokens: bool) -> Result<Option<&str>, Rej
             return Err(Rejection::new(ErrorCode::MissingToken, reason));
         }
     };
-    // What has other characters than a token (RFC 9110 §11.2) is none that verifies.
+    // Text with other characters than a token has (RFC 9110 §11.2) never verifies.
     if token.is_empty() { Err(malformed()) } else { Ok(Some(token)) }
 }
 

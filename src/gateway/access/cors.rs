@@ -2,7 +2,8 @@
 //!
 //! A site with origins speaks for itself alone: every one of its answers, refusals and forwarded
 //! ones included, carries what the gateway says, and of what a backend said only which headers
-//! pages may read. An origin is compared byte for byte with the configured ones, and the configured one is what is answered.
+//! pages may read. An origin is compared byte for byte with the configured ones, and the configured
+//! one is what is answered.
 
 use bytes::Bytes;
 use http::header::Entry;
@@ -16,7 +17,7 @@ use crate::operation::{ErrorCode, Rejection};
 /// Longest list of header names that a preflight may ask for, in bytes.
 const ASKED_BYTES: usize = 4096;
 
-/// What a site says to other origins.
+/// A site's CORS policy.
 #[derive(Debug)]
 pub(crate) struct Cors {
     origins: Vec<Origin>,
@@ -28,7 +29,7 @@ pub(crate) struct Cors {
     max_age: HeaderValue,
 }
 
-/// What one request's answer is marked with.
+/// The CORS headers of one answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Marks<'a> {
     cors: &'a Cors,
@@ -66,7 +67,7 @@ impl Cors {
         self.find(origin).is_some()
     }
 
-    /// What the answer to a request is marked with.
+    /// The CORS headers for the answer to a request.
     pub(crate) fn marks(&self, headers: &HeaderMap) -> Marks<'_> {
         let origin = only(headers, &header::ORIGIN).and_then(|origin| self.find(origin));
         Marks { cors: self, origin }

@@ -58,7 +58,7 @@ impl Drop for Audited {
     }
 }
 
-/// What a command asks for, and who, as far as a token says; never what a stranger typed, which may
+/// The event of a command, and the principal of its token; never what a stranger typed, which may
 /// be a password in the wrong place.
 fn asked(command: &Command) -> Option<Entry> {
     let of = |event| Some(Entry::of(event));

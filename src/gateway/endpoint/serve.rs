@@ -21,7 +21,7 @@ const AGENT_BYTES: usize = 256;
 
 /// Runs the operation that an endpoint stands for.
 ///
-/// Who asks is found out before the body is read: a refused client need not send it.
+/// Authentication comes before the body: a refused client need not send it.
 ///
 /// # Errors
 /// 403 for a foreign page where a cookie counts; what authentication, the contract's decoding or

@@ -19,7 +19,7 @@ pub(crate) fn foreign<'h>(headers: &'h HeaderMap, own: &[String]) -> Option<Cow<
     }
     let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
     let left: Vec<Vec<u8>> = lines.filter_map(|line| without(line, own)).collect();
-    // What is left is of the client's own bytes; were it ever refused, none of it goes out.
+    // The rest is the client's own bytes; if it were ever refused, none of it goes out.
     let cookie = HeaderValue::from_bytes(&left.join(&b"; "[..])).ok();
     cookie.filter(|_| !left.is_empty()).map(Cow::Owned)
 }

@@ -12,14 +12,14 @@ use crate::gateway::headers::head::RequestHead;
 use crate::gateway::request::client_address::Client;
 use crate::gateway::text::write_address;
 
-/// What is stated.
+/// The values of the forwarded fields.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ForwardedFields<'a> {
-    /// Who the request is from.
+    /// The client.
     pub(crate) client: Client,
     /// The authority that the client asked for.
     pub(crate) authority: &'a HeaderValue,
-    /// What was cut from the path.
+    /// The prefix cut from the path.
     pub(crate) prefix: Option<&'a str>,
     /// The request's id.
     pub(crate) request_id: &'a HeaderValue,
@@ -69,7 +69,7 @@ pub(crate) fn is_client_assertion(name: &str, trusted_peer: bool) -> bool {
     CLAIMS.contains(&name) || (!trusted_peer && is_forwarded())
 }
 
-/// What a trusted proxy said of the request: it is continued.
+/// The fields of a trusted proxy, which are continued.
 #[derive(Debug, Default)]
 pub(crate) struct Outer<'h> {
     /// `X-Forwarded-For`, each value followed by a comma.

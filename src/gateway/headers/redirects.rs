@@ -15,9 +15,9 @@ use crate::message::only;
 pub(crate) struct Redirects<'a> {
     /// The authority that the client asked for.
     pub(crate) client: &'a str,
-    /// Where the backend is.
+    /// The backend's address.
     pub(crate) upstream: &'a UpstreamUrl,
-    /// What was cut from the path; empty where nothing was.
+    /// The prefix cut from the path; empty if none was.
     pub(crate) prefix: &'a str,
     /// Whether paths that lack the prefix get it.
     pub(crate) rewrite_paths: bool,
@@ -59,7 +59,7 @@ impl Redirects<'_> {
         }
     }
 
-    /// What to write instead of a URI reference (RFC 3986 §4.1); `None`: it stays.
+    /// The replacement of a URI reference (RFC 3986 §4.1); `None`: it stays.
     fn reference(self, text: &str) -> Option<String> {
         match self.own_path(text) {
             // Without its authority, a path of two slashes would name another (RFC 3986 §4.2).
@@ -72,7 +72,7 @@ impl Redirects<'_> {
         }
     }
 
-    /// What follows the authority, where that is the backend's own, or the client's host with the
+    /// The part after the authority, if that is the backend's own, or the client's host with the
     /// backend's port.
     fn own_path(self, text: &str) -> Option<&str> {
         let (scheme, rest) = text.split_once("//")?;

@@ -22,7 +22,7 @@ pub(crate) struct Reserved {
 /// Some 60 names in 1,024 bits: one in twenty of the others is looked at for nothing.
 const WORDS: usize = 16;
 
-/// What begins so, folded, is reserved whatever follows.
+/// Folded prefix that is reserved whatever follows.
 const FORWARDED: &str = "xforwarded";
 
 impl Reserved {
@@ -113,7 +113,8 @@ fn is_reserved_lookalike(name: &HeaderName) -> bool {
     STATED.iter().chain(&ADDRESS_CLAIMS).any(|known| letters(name).eq(letters(known)))
 }
 
-/// What [`is_reserved_lookalike`] protects, with [`ADDRESS_CLAIMS`] and every `X-Forwarded-…`.
+/// The names that [`is_reserved_lookalike`] protects, with [`ADDRESS_CLAIMS`] and every
+/// `X-Forwarded-…`.
 const STATED: [&str; 16] = [
     "authorization",
     "connection",

@@ -15,7 +15,7 @@ use crate::message::answer_end::AnswerEnd;
 use crate::operation::ErrorCode;
 use crate::telemetry::escaped;
 
-/// What is told of one request.
+/// The fields of one request's line.
 #[derive(Clone, Debug)]
 pub(crate) struct AccessEntry<'a> {
     /// When it came.
@@ -34,9 +34,9 @@ pub(crate) struct AccessEntry<'a> {
     pub(crate) protocol: &'static str,
     /// Status of the answer; 499 where the client left before it.
     pub(crate) status: u16,
-    /// Why it was refused, in the words of the [`crate::operation::Rejection`].
+    /// Reason of the refusal, from the [`crate::operation::Rejection`].
     pub(crate) refusal: Option<(Option<ErrorCode>, &'a str)>,
-    /// Who asked.
+    /// The authenticated principal.
     pub(crate) who: &'a Who,
     /// The site; empty where none is for the host.
     pub(crate) site: &'a str,
@@ -44,30 +44,30 @@ pub(crate) struct AccessEntry<'a> {
     pub(crate) route: &'a str,
     /// The upstream that was asked.
     pub(crate) upstream: Option<&'a str>,
-    /// How it ended, and the bytes of both bodies.
+    /// The end of the answer, and the bytes of both bodies.
     pub(crate) ending: Ending,
     /// From the request's head to the answer's end.
     pub(crate) duration: Duration,
     /// From the request's head to the answer's, where there was one.
     pub(crate) head_time: Option<Duration>,
-    /// What the upstream took of it.
+    /// Time that the upstream took of it.
     pub(crate) upstream_time: Option<Duration>,
-    /// What verifying the token took of it.
+    /// Time that verifying the token took of it.
     pub(crate) verify_time: Option<Duration>,
-    /// What was done although revocation was stale.
+    /// Decision made although revocation was stale.
     pub(crate) stale: Option<&'static str>,
 }
 
 /// The end of an answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ending {
-    /// How it ended.
+    /// The end of the answer.
     pub(crate) end: AnswerEnd,
     /// Bytes of the request's body.
     pub(crate) received: u64,
     /// Bytes of the answer's body, as they were handed to the connection.
     pub(crate) sent: u64,
-    /// How much of the request the upstream had when the client left before an answer.
+    /// Extent of the request that the upstream had when the client left before an answer.
     pub(crate) upstream_sent: Option<&'static str>,
 }
 

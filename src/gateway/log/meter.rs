@@ -9,8 +9,8 @@ use metrics::{Counter, Histogram};
 
 use crate::telemetry::metric;
 
-/// What one place answered. Labels are only made for a status and reason not seen before: the
-/// metrics macros allocate on every call.
+/// Counts of one endpoint's or route's answers. Labels are only made for a new status and reason:
+/// the metrics macros allocate on every call.
 pub(crate) struct Meter {
     site: Arc<str>,
     route: Arc<str>,

@@ -22,10 +22,10 @@ const CAPACITY: usize = 1 << 20;
 /// From here on the writer does not wait for more.
 const ENOUGH: usize = 1 << 16;
 
-/// How long the writer waits for more lines after the first: many lines share one write.
+/// Wait for more lines after the first: many lines share one write.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// How long [`AccessLog::flush`] waits for a slow reader.
+/// Longest wait of [`AccessLog::flush`] for a slow reader.
 const FLUSH: Duration = Duration::from_secs(1);
 
 thread_local! {
@@ -59,7 +59,7 @@ struct Buffer {
     closed: bool,
 }
 
-/// What the writer is at.
+/// State of the writer's thread.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Writer {
     /// It waits for a first line.

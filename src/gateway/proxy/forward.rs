@@ -36,9 +36,9 @@ pub(crate) struct Forwarded {
 /// A request that was not answered, and what is left of its body.
 #[derive(Debug)]
 pub(crate) struct Unforwarded {
-    /// What to answer.
+    /// The refusal.
     pub(crate) rejection: Rejection,
-    /// What was not read of the body: to be given to [`crate::gateway::reply_body::settle`].
+    /// The unread rest of the body, for [`crate::gateway::reply_body::settle`].
     pub(crate) body: Option<RequestBody>,
 }
 
@@ -143,7 +143,7 @@ const SMALL: u64 = 64 << 10;
 /// Reads a small body whole.
 ///
 /// # Errors
-/// What is wrong with the body, and 401 where the token was revoked while it came.
+/// A fault of the body, and 401 if the token was revoked while it came.
 async fn small(
     mut body: RequestBody,
     plan: &Plan<'_>,

@@ -46,7 +46,7 @@ pub(crate) fn request(
     let own = plan.identity.iter().chain(plan.set_headers);
     forwarded::write(&mut head, outer, &fields, |name| own.clone().any(|(set, _)| set == name));
     for (index, (name, value)) in own.clone().enumerate() {
-        // What is set last stands alone.
+        // The last value set for a name replaces the others.
         if !own.clone().skip(index + 1).any(|(later, _)| later == name) {
             head.field(name, value);
         }

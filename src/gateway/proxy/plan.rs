@@ -1,4 +1,4 @@
-//! The plan of one forwarded request: its target, and what is changed on the way.
+//! The plan of one forwarded request: its target, and its changes on the way.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::request::client_address::Client;
 use crate::gateway::upstream::Upstream;
 
-/// Where a request goes, and what is changed on the way.
+/// The target of a request, and its changes on the way.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     /// The backend.
@@ -24,7 +24,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) reserved: &'a Reserved,
     /// Names of the contract's own cookies: what must go of `Cookie`.
     pub(crate) cookie_names: &'a [String],
-    /// What was cut from the path, for `X-Forwarded-Prefix`.
+    /// The prefix cut from the path, for `X-Forwarded-Prefix`.
     pub(crate) prefix: Option<&'a str>,
     /// Set last.
     pub(crate) set_headers: &'a [(HeaderName, HeaderValue)],
@@ -34,7 +34,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) host: HostHeader,
     /// The client's authority as sent (host and port).
     pub(crate) authority: &'a str,
-    /// Who the request is from, and by which peer it came.
+    /// The client, and the peer that the request came by.
     pub(crate) client: Client,
     /// `X-Request-Id`.
     pub(crate) request_id: &'a HeaderValue,
@@ -42,7 +42,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) most_body: ByteSize,
     /// Body deadlines.
     pub(crate) limits: &'a LimitsConfig,
-    /// By what streams are ended before their time; `None`: by nothing.
+    /// Registers streams to be ended early; `None`: they are not.
     pub(crate) watch: Option<Registrar<'a>>,
 }
 

@@ -25,10 +25,10 @@ use crate::revocation::{EndFlag, StreamGuard};
 pub(crate) struct Answer {
     /// A part that was read ahead.
     first: Option<Bytes>,
-    /// How many bytes are to come besides, where that is known.
+    /// Bytes still to come after it, if known.
     left: Option<u64>,
     exchange_state: ExchangeState,
-    /// How long the upstream may be silent.
+    /// Longest silence of the upstream.
     idle: Duration,
     upload: Option<Arc<Upload>>,
     /// Ends the body before its time.
@@ -37,7 +37,7 @@ pub(crate) struct Answer {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// Why a body was ended in its midst.
+/// The reason to end a body before its end.
 ///
 /// hyper resets an HTTP/2 stream with the code that it finds among the sources: CANCEL says that
 /// nothing failed and, unlike `REFUSED_STREAM`, does not ask for the same again (RFC 9113 §7).
@@ -50,7 +50,7 @@ struct Cut {
     reset: h2::Error,
 }
 
-/// What an answer comes by.
+/// The connection that an answer comes by.
 #[derive(Debug)]
 enum ExchangeState {
     /// Its own connection.
@@ -68,15 +68,15 @@ struct Shared(Mutex<Share>);
 struct Share {
     /// `None` once it was taken.
     exchange: Option<Exchange>,
-    /// Since when the client is to take what it was given.
+    /// Start of the current wait for the client.
     since: Option<Instant>,
 }
 
-/// What an answer holds while it comes.
+/// A connection and a permit, held while an answer comes.
 pub(crate) struct Exchange {
     /// The connection.
     pub(crate) link: Box<Link>,
-    /// Whose it is.
+    /// Its upstream.
     pub(crate) upstream: Arc<Upstream>,
     /// The permit among `max_inflight`.
     pub(crate) permit: Permit,
@@ -132,7 +132,7 @@ impl Answer {
         };
     }
 
-    /// Whether it must end, for who drives the client's connection.
+    /// The flag that it must end, for the task that drives the client's connection.
     pub(crate) fn end_flag(&self) -> Option<EndFlag> {
         self.guard.as_ref().map(StreamGuard::end_flag)
     }
@@ -188,7 +188,7 @@ impl Answer {
         }
     }
 
-    /// How an answer ends whose body failed so.
+    /// The end of an answer whose body failed with this error.
     pub(crate) fn end_by(error: &io::Error) -> AnswerEnd {
         let cut = error.get_ref().and_then(|source| source.downcast_ref::<Cut>());
         cut.map_or(AnswerEnd::UpstreamCut, |cut| cut.end)
@@ -241,7 +241,7 @@ impl Answer {
     }
 }
 
-/// Why an answer was given up.
+/// The reason of an answer that was given up.
 const GIVEN_UP: &str = "its client took nothing while others waited for its permit";
 
 impl Shared {

@@ -16,7 +16,7 @@ use crate::gateway::upstream::race::Race;
 use crate::gateway::upstream::stream::Stream;
 use crate::gateway::upstream::{Failure, UpstreamError};
 
-/// Knows where a target is and how to reach it.
+/// A target's address, and the means to connect to it.
 pub(super) struct Connector {
     target: UpstreamUrl,
     authority: HeaderValue,
@@ -41,7 +41,7 @@ impl Connector {
         Ok(Self { target, authority, timeout: config.connect_timeout, tls, race: Race::default() })
     }
 
-    /// Where it connects to.
+    /// The target.
     pub(super) const fn target(&self) -> &UpstreamUrl {
         &self.target
     }

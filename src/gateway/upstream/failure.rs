@@ -6,7 +6,7 @@ use crate::message::request_body::BodyFault;
 use crate::operation::{ErrorCode, Rejection};
 use crate::revocation::EndReason;
 
-/// Why there is no answer.
+/// A failure to get an answer from an upstream.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// `max_inflight` requests are under way.
@@ -15,7 +15,7 @@ pub(crate) enum Failure {
     /// `max_streams` WebSockets are open.
     #[error("max_streams WebSockets are open")]
     FullOfStreams,
-    /// Others waited for its place while its client sent nothing.
+    /// Others waited for its permit while its client sent nothing.
     #[error("its client sent nothing of its body while others waited for its place")]
     GivenUp,
     /// It cannot be connected to.
@@ -27,7 +27,7 @@ pub(crate) enum Failure {
     /// The connection ended before any byte of an answer.
     #[error("the connection ended before the answer began: {0}")]
     Closed(#[source] io::Error),
-    /// What came is no HTTP, or ended in its midst.
+    /// The answer is no HTTP, or ended in its middle.
     #[error("the answer cannot be read: {0}")]
     Garbled(#[source] io::Error),
     /// The answer broke off.

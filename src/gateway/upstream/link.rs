@@ -25,19 +25,19 @@ pub(crate) struct Link {
     stream: Stream,
     /// `None` before the first request.
     outbox: Option<Outbox>,
-    /// What came and was not taken.
+    /// Bytes read and not yet decoded.
     came: BytesMut,
-    /// How many bytes are read at once.
+    /// Bytes to read at once.
     room: usize,
     /// Whether anything came since the request was taken.
     heard: bool,
-    /// How many of the bytes that came are known to be no whole head.
+    /// Bytes already parsed that are no whole head.
     parsed: usize,
-    /// What is to come of the answer's body.
+    /// Decoder of the answer's body.
     body: Decoder,
     /// Whether another answer may follow.
     persists: bool,
-    /// How long the other end keeps it while it idles, where that was said.
+    /// Idle time after which the backend closes it, if it said so.
     kept_for: Option<Duration>,
     /// Most header lines of an answer.
     header_count: usize,
@@ -218,7 +218,7 @@ impl Link {
             && self.poll_read_some(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
-    /// Lets go of what only a request needs.
+    /// Frees what only a request needs.
     pub(super) fn rest(&mut self) {
         self.outbox = None;
         if self.room > ROOM {
@@ -226,7 +226,7 @@ impl Link {
         }
     }
 
-    /// How long it may idle before it is used again: the other end must not close it meanwhile.
+    /// Longest idle time before another use: the backend must not close it meanwhile.
     pub(super) fn may_idle_for(&self) -> Duration {
         self.kept_for.map_or(IDLE_FOR, |kept_for| kept_for.saturating_sub(MARGIN))
     }
@@ -241,7 +241,7 @@ impl Link {
 
 /// Backends that do not say how long they keep a connection commonly do so for 60 to 75 s.
 const IDLE_FOR: Duration = Duration::from_secs(55);
-/// How much earlier than the other end a connection is given up.
+/// Margin by which a connection is closed before the backend would.
 const MARGIN: Duration = Duration::from_secs(4);
 
 /// Bytes that are read at once, at first; the double each time that they were not enough.

@@ -53,7 +53,7 @@ pub struct Upstream {
     meters: OnceLock<Meters>,
 }
 
-/// How long an upstream is waited for.
+/// The time limits of an upstream.
 #[derive(Clone, Copy, Debug)]
 struct Waits {
     response: Duration,
@@ -67,7 +67,7 @@ struct Meters {
     seconds: Histogram,
 }
 
-/// Why an upstream cannot be set up.
+/// An upstream that cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// The CA file does not read.
@@ -113,7 +113,7 @@ impl Upstream {
         &self.name
     }
 
-    /// Where it is.
+    /// Its address.
     pub(crate) const fn target(&self) -> &UpstreamUrl {
         self.connector.target()
     }
@@ -123,7 +123,7 @@ impl Upstream {
         self.connector.authority()
     }
 
-    /// How long a connection may carry no byte either way.
+    /// Longest time without a byte in either direction.
     pub(crate) const fn idle_timeout(&self) -> Duration {
         self.waits.idle
     }
@@ -155,7 +155,7 @@ impl Upstream {
     /// one, if the request may be sent twice (RFC 9110 §9.2.2).
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// As [`Failure`].
     pub(crate) async fn send(
         self: &Arc<Self>,
         mut request: Outgoing,

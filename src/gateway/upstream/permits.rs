@@ -1,5 +1,5 @@
-//! The permits of an upstream: how many requests it is busy with (`max_inflight`), who gets the next
-//! permit, and whose is given back first.
+//! The permits of an upstream: how many requests it is busy with (`max_inflight`), who gets the
+//! next permit, and whose is given back first.
 //!
 //! While others wait, an address (IPv6: a /64) that holds a quarter of the permits gets no further
 //! one. When somebody who holds less waits, and no permit comes free, the request is given up whose
@@ -23,10 +23,10 @@ use crate::lock::IgnorePoison;
 pub(super) struct Permits {
     most: usize,
     taken: AtomicUsize,
-    /// How many are taken by addresses of one hash: a collision makes two addresses one.
+    /// Permits taken by addresses of one hash: a collision makes two addresses one.
     shares: Box<[AtomicU32; SHARES]>,
     hasher: RandomState,
-    /// How many wait: whoever comes meanwhile queues behind them.
+    /// Number of waiting requests: a new one queues behind them.
     waiting: AtomicUsize,
     queue: Mutex<VecDeque<Waiter>>,
     /// Requests whose clients are waited for at times.
@@ -42,7 +42,7 @@ pub(crate) struct Permit {
 
 /// A request that may have to wait for its client.
 pub(crate) trait Delayed: Send + Sync + std::fmt::Debug {
-    /// Since when its client is waited for, if it is.
+    /// Start of the current wait for its client.
     fn since(&self) -> Option<Instant>;
 
     /// Gives the request up, and its permit with it.
@@ -58,10 +58,10 @@ struct Waiter {
 /// A power of two, so that a share is a part of a hash.
 const SHARES: usize = 1024;
 
-/// How long a client may keep a request waiting before others go first.
+/// Time that a client may keep a request waiting before others go first.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often who waits looks whether a request can be given up.
+/// Interval at which a waiting request looks for one to give up.
 const LOOK: Duration = Duration::from_millis(200);
 
 impl Permits {
@@ -140,7 +140,7 @@ impl Permits {
                 unheard.extend(permit.send(self.permit(share)).err());
             }
         }
-        // Who left in this moment gives its permit on, outside the lock.
+        // A waiter that left just now passes its permit on, outside the lock.
         drop(unheard);
     }
 

@@ -76,7 +76,7 @@ impl Pool {
             let mut idle = std::mem::take(&mut *lock(shard));
             idle.retain_mut(|idle| Instant::now() < idle.until && idle.link.is_fit());
             let mut shard = lock(shard);
-            // What was put meanwhile was used later, and goes on top.
+            // Connections put meanwhile were used later, and go on top.
             idle.append(&mut shard);
             *shard = idle;
             any |= !shard.is_empty();

@@ -16,16 +16,16 @@ use tokio::time::Instant;
 
 use crate::lock::IgnorePoison;
 
-/// What is known of a target's addresses.
+/// The state of a target's addresses.
 #[derive(Debug, Default)]
 pub(super) struct Race {
     /// Addresses that did not answer, and when that was found.
     dead: Mutex<Vec<(SocketAddr, Instant)>>,
 }
 
-/// How long an attempt has the field to itself (RFC 8305 §5).
+/// Connection attempt delay (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
-/// How long an address that did not answer goes last.
+/// Time for which an address that did not answer goes last.
 const DEAD_FOR: Duration = Duration::from_secs(60);
 /// Most addresses that are remembered as dead.
 const MOST_DEAD: usize = 64;
@@ -61,7 +61,7 @@ impl Race {
             };
             match ended {
                 Some((winner, Ok(stream))) => {
-                    // What began after the winner had no time to answer.
+                    // An attempt that began after the winner had no time to answer.
                     let before = running.into_iter().take_while(|address| *address != winner);
                     self.note(before, winner);
                     return Ok(stream);

@@ -1,11 +1,11 @@
-//! How much of a request an upstream was sent.
+//! The extent of a request that an upstream was sent.
 
 use std::sync::Arc;
 
 use crate::gateway::upstream::upload::{Stage, Upload};
 
-/// What an upstream was sent of a request; for the log, also where nobody waits for the answer
-/// any more.
+/// The part of a request that an upstream was sent; for the log, also when nobody waits for the
+/// answer any more.
 #[derive(Debug)]
 pub(crate) struct Sent {
     head: bool,
@@ -35,7 +35,7 @@ impl Sent {
         self.upload.as_ref().map_or(self.read, |upload| upload.bytes())
     }
 
-    /// How much of the request, in a word.
+    /// The extent of the request, in a word.
     pub(crate) fn extent(&self) -> &'static str {
         match (self.head, self.upload.as_ref().map(|upload| upload.stage())) {
             (false, _) => "nothing",

@@ -32,14 +32,14 @@ pub(crate) enum ClientBody {
     Streaming(Box<Streaming>),
 }
 
-/// What is known of a request body from outside the connection that sends it.
+/// The state of a request body, as seen from outside the connection that sends it.
 #[derive(Debug, Default)]
 pub(crate) struct Upload(Mutex<State>);
 
-/// Where the sending of a body stands.
+/// Progress of sending a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// The client is waited for.
+    /// Waiting for the client.
     Client,
     /// The upstream has had this to send since then.
     Upstream(Instant),
@@ -52,15 +52,15 @@ struct State {
     stage: Option<Stage>,
     fault: Option<BodyFault>,
     rest: Option<RequestBody>,
-    /// Of a body that lasts, until all of it was handed over.
+    /// The guard of a long body, until all of it was handed over.
     guard: Option<StreamGuard>,
-    /// How much was handed over.
+    /// Bytes handed to the connection.
     bytes: u64,
-    /// Since when the client is waited for, if it is.
+    /// Start of the current wait for the client.
     client_since: Option<Instant>,
-    /// Whether its place is given to somebody else.
+    /// Whether its permit was given to another request.
     given_up: bool,
-    /// Who waits for its answer.
+    /// Wakes the task that waits for the answer.
     waker: Option<Waker>,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct Streaming {
 /// A body that may still be a short one.
 struct Unleased {
     later: LaterGuard,
-    /// Until when it is waited for without a guard; `None`: it was not waited for.
+    /// Deadline after which it needs a guard; `None`: it was not waited for.
     until: Option<Instant>,
 }
 
@@ -125,18 +125,18 @@ impl ClientBody {
 }
 
 impl Upload {
-    /// For who waits for the place of its request.
+    /// Lets others take its permit while the client sends nothing.
     pub(crate) fn delayed(self: &Arc<Self>) -> Weak<dyn Delayed> {
         let delayed: Arc<dyn Delayed> = Arc::<Self>::clone(self);
         Arc::downgrade(&delayed)
     }
 
-    /// How many bytes were handed over.
+    /// Bytes handed to the connection.
     pub(crate) fn bytes(&self) -> u64 {
         self.lock().bytes
     }
 
-    /// Where the sending stands; `None` before it began.
+    /// Progress; `None` before the first byte.
     pub(crate) fn stage(&self) -> Option<Stage> {
         self.lock().stage
     }
@@ -146,12 +146,12 @@ impl Upload {
         matches!(self.stage(), Some(Stage::Done(_)))
     }
 
-    /// Why the body did not go through.
+    /// The fault that stopped the body.
     pub(crate) fn fault(&self) -> Option<BodyFault> {
         self.lock().fault.clone()
     }
 
-    /// Whether the body must not go on; for whoever waits for its answer.
+    /// Polls for the failure that ends the upload; for the task that waits for its answer.
     pub(crate) fn poll_failed(&self, context: &mut Context<'_>) -> Poll<Failure> {
         let mut state = self.lock();
         if state.given_up {
@@ -198,7 +198,7 @@ impl ClientBody {
     /// Reads the next part.
     ///
     /// # Errors
-    /// What is wrong with it; [`Upload::fault`] says it as well.
+    /// The body's fault; [`Upload::fault`] gives it as well.
     pub(crate) fn poll_data(
         &mut self,
         context: &mut Context<'_>,
@@ -228,7 +228,7 @@ impl ClientBody {
         }
     }
 
-    /// How many bytes are to come, where that is known.
+    /// Bytes still to come, if known.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Empty => Some(0),
@@ -309,7 +309,7 @@ impl Streaming {
         }
     }
 
-    /// Until when a body may be waited for without a guard; takes one when that has passed.
+    /// Deadline of a body without a guard; registers one when it has passed.
     fn unleased_until(&mut self, now: Instant) -> Option<Instant> {
         let until = *self.unleased.as_mut()?.until.get_or_insert(now + SHORT);
         if until <= now {

@@ -6,7 +6,7 @@ pub(crate) const POLICY_VIOLATION: [u8; 4] = [0x88, 2, 0x03, 0xf0];
 /// A close frame that says 1001, going away.
 pub(crate) const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
 
-/// Where in a sequence of frames a byte stream stands.
+/// The position of a byte stream in a sequence of frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FrameState {
     place: Place,
@@ -55,7 +55,7 @@ impl FrameState {
         }
     }
 
-    /// How many of the bytes belong to the frame that has begun; none between two frames.
+    /// Number of bytes that belong to the current frame; 0 between two frames.
     pub(crate) fn rest_of_frame(mut self, bytes: &[u8]) -> usize {
         if self.is_between_frames() { 0 } else { self.step(bytes) }
     }

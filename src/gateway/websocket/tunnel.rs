@@ -36,7 +36,7 @@ use crate::message::only;
 use crate::message::request_body::RequestBody;
 use crate::revocation::{EndReason, StreamGuard};
 
-/// A client's wish for a WebSocket.
+/// A client's opening handshake (RFC 6455 §4.1).
 #[derive(Debug)]
 pub(crate) struct Handshake {
     client: OnUpgrade,
@@ -94,7 +94,7 @@ impl Handshake {
     ) {
         let Self { client, lifeline: Lifeline { mut guard, hold } } = self;
         let Exchange { link, upstream: backend, permit } = exchange;
-        // What goes on from here is a stream, not a request that the backend is busy with.
+        // From here on it is a stream, not a request that the backend is busy with.
         drop(permit);
         let idle = backend.idle_timeout();
         let Ok(Ok(client)) = tokio::time::timeout(idle, client).await else { return };
@@ -140,7 +140,7 @@ impl Handshake {
     }
 }
 
-/// How long a tunnel may take to end; where the gateway stops, `shutdown_grace` bounds it.
+/// Time for a tunnel to end; when the gateway stops, `shutdown_grace` bounds it.
 const fn patience(end: AnswerEnd) -> Duration {
     match end {
         AnswerEnd::Drained => Duration::MAX,
@@ -148,7 +148,7 @@ const fn patience(end: AnswerEnd) -> Duration {
     }
 }
 
-/// How long a tunnel may take to end once it must.
+/// Time for a tunnel to end once it must.
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// Waits until the token is refused; for ever where there is none.
@@ -159,7 +159,7 @@ async fn end_of(stream_guard: &mut Option<StreamGuard>) -> EndReason {
     }
 }
 
-/// What both sides of a tunnel know: when a byte was last moved, and whether it is to end.
+/// State that both sides of a tunnel share: when a byte was last moved, and whether it is to end.
 #[derive(Debug)]
 struct TunnelState {
     start: Instant,
@@ -206,7 +206,7 @@ impl TunnelState {
         self.is_leaving.load(Ordering::Relaxed)
     }
 
-    /// How a tunnel ended whose bytes were moved to their end, or as far as they went.
+    /// The end of a tunnel whose bytes were copied completely, or as far as possible.
     fn end_of_copy(&self, whole: bool) -> AnswerEnd {
         if whole {
             AnswerEnd::Done
@@ -236,7 +236,7 @@ struct Side<S> {
     stream: S,
     state: Arc<TunnelState>,
     role: Role,
-    /// Of what is written to it.
+    /// Position in the frames written to it.
     frames: FrameState,
     read: u64,
     written: u64,
@@ -254,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
         Self { stream, state, role, frames: FrameState::default(), read: 0, written: 0 }
     }
 
-    /// How many of the bytes may be sent: all, until the tunnel is to end.
+    /// Number of bytes that may be sent: all, until the tunnel is to end.
     fn allowed(&self, bytes: &[u8]) -> usize {
         match self.role {
             _ if !self.state.is_leaving() => bytes.len(),
@@ -263,9 +263,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
         }
     }
 
-    /// Sends the close frame where one may stand, hears the client out, for the backend where there is
-    /// one, and closes: a connection that is dropped while the client still sends is reset, and the
-    /// close frame lost.
+    /// Sends the close frame where one may stand, hears the client out, for the backend where there
+    /// is one, and closes: a connection that is dropped while the client still sends is reset, and
+    /// the close frame lost.
     async fn send_close<B: AsyncWrite + Unpin>(
         &mut self,
         close_frame: [u8; 4],

@@ -27,11 +27,11 @@ pub(crate) struct AnswerHead {
     pub(in crate::gateway::upstream) body: Decoder,
     /// Whether another answer may follow on the connection.
     pub(in crate::gateway::upstream) persists: bool,
-    /// How long the other end keeps the connection while it idles, where it says so.
+    /// Idle time after which the backend closes the connection, if it says so (`Keep-Alive`).
     pub(in crate::gateway::upstream) kept_for: Option<Duration>,
 }
 
-/// How an answer to one request is read.
+/// The rules for reading one answer.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::gateway::upstream) struct Reading {
     /// Whether the request was HEAD, whose answer has no body whatever its head says.

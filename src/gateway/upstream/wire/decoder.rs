@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::malformed;
 
-/// What is left of a body.
+/// The rest of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::gateway::upstream) enum Decoder {
     /// Nothing, and another answer may follow.

@@ -33,13 +33,13 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 pub(in crate::gateway::upstream) struct Outbox {
     request: Outgoing,
-    /// What of the head is to be written.
+    /// Unwritten rest of the head.
     head: Bytes,
     /// The line before a chunk, its data, and what follows it.
     size_line: Bytes,
     data: Bytes,
     end: &'static [u8],
-    /// What is to come of a body whose length was announced.
+    /// Bytes still to come of a body of announced length.
     left: Option<u64>,
     stage: Stage,
 }
@@ -80,7 +80,7 @@ impl Outbox {
     /// Writes on, as much as the backend takes and the client gives.
     ///
     /// # Errors
-    /// What is wrong with the client's body, or with the connection.
+    /// A fault of the client's body, or of the connection.
     pub(in crate::gateway::upstream) fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
