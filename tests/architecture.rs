@@ -53,7 +53,7 @@ const GATEWAY_ROOMS: [&[&str]; 17] = [
     &["snapshot"],
     &["scope"],
     &["endpoint"],
-    &["walk"],
+    &["pipeline"],
     &["in_the_clear", "explain"],
 ];
 

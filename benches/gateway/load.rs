@@ -13,16 +13,16 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::subject::Subject;
+use super::target::Target;
 
 /// Clients that send at once, each the next request when it has its answer.
 pub(crate) const CLIENTS: usize = 64;
 /// How many of them share a connection of HTTP/2.
 const STREAMS: usize = 16;
 
-/// The clients of one subject; their connections live from round to round.
+/// The clients of one target; their connections live from round to round.
 pub(crate) struct Load<'a> {
-    subject: &'a Subject,
+    target: &'a Target,
     clients: Vec<Sender>,
     /// Where in the list of tokens the next round begins.
     token: usize,
@@ -45,14 +45,14 @@ enum Sender {
 
 impl<'a> Load<'a> {
     /// Connects every client.
-    pub(crate) async fn connect(subject: &'a Subject) -> Self {
+    pub(crate) async fn connect(target: &'a Target) -> Self {
         let mut clients = Vec::new();
         while clients.len() < CLIENTS {
-            let sender = connect(subject).await;
-            let sharing = if subject.http2 { STREAMS } else { 1 };
+            let sender = connect(target).await;
+            let sharing = if target.http2 { STREAMS } else { 1 };
             clients.extend(std::iter::repeat_n(sender, sharing));
         }
-        Self { subject, clients, token: 0 }
+        Self { target, clients, token: 0 }
     }
 
     /// Sends a round's requests.
@@ -60,16 +60,16 @@ impl<'a> Load<'a> {
         let each = requests / self.clients.len();
         let first = self.token;
         self.token += requests;
-        let cpu_before = self.subject.process.cpu();
+        let cpu_before = self.target.process.cpu();
         let begun = Instant::now();
         let loops =
             self.clients.iter().enumerate().map(|(index, client)| {
-                send(self.subject, client.clone(), first + index * each, each)
+                send(self.target, client.clone(), first + index * each, each)
             });
         let mut times: Vec<Duration> =
             futures_util::future::join_all(loops).await.into_iter().flatten().collect();
         let elapsed = begun.elapsed();
-        let cpu = self.subject.process.cpu() - cpu_before;
+        let cpu = self.target.process.cpu() - cpu_before;
         times.sort_unstable();
         let count = times.len();
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
@@ -82,23 +82,23 @@ impl<'a> Load<'a> {
     }
 }
 
-async fn send(subject: &Subject, mut sender: Sender, first: usize, count: usize) -> Vec<Duration> {
+async fn send(target: &Target, mut sender: Sender, first: usize, count: usize) -> Vec<Duration> {
     let mut times = Vec::with_capacity(count);
     for number in first..first + count {
         let mut request = Request::new(Empty::new());
-        if subject.http2 {
+        if target.http2 {
             *request.uri_mut() = "https://localhost/api/hello".parse().unwrap();
         } else {
             *request.uri_mut() = "/api/hello".parse().unwrap();
             request.headers_mut().insert("host", "localhost".parse().unwrap());
         }
-        if !subject.tokens.is_empty() {
-            let token = &subject.tokens[number % subject.tokens.len()];
+        if !target.tokens.is_empty() {
+            let token = &target.tokens[number % target.tokens.len()];
             request.headers_mut().insert("authorization", token.clone());
         }
         let begun = Instant::now();
         let response = sender.send(request).await;
-        assert_eq!(response.status().as_u16(), subject.status, "{}", subject.name);
+        assert_eq!(response.status().as_u16(), target.status, "{}", target.name);
         response.into_body().collect().await.unwrap();
         times.push(begun.elapsed());
     }
@@ -121,10 +121,10 @@ impl Sender {
     }
 }
 
-async fn connect(subject: &Subject) -> Sender {
-    let stream = TcpStream::connect(subject.address).await.unwrap();
+async fn connect(target: &Target) -> Sender {
+    let stream = TcpStream::connect(target.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    let Some(tls) = &subject.tls else {
+    let Some(tls) = &target.tls else {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         return Sender::One(Arc::new(sender.into()));
@@ -132,7 +132,7 @@ async fn connect(subject: &Subject) -> Sender {
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.unwrap();
     let io = TokioIo::new(stream);
-    if subject.http2 {
+    if target.http2 {
         let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
         tokio::spawn(connection);
         Sender::Many(sender)

@@ -20,18 +20,18 @@
 )]
 
 mod backend;
-mod floor;
+mod helper_process;
 mod load;
+mod minimal_proxy;
 mod process;
-mod role;
-mod subject;
+mod target;
 
 use std::time::Duration;
 
 use load::{CLIENTS, Load, Measured};
-use subject::{Subject, Subjects};
+use target::{Target, Targets};
 
-/// Rounds, and requests a round of one subject: bounded whatever happens.
+/// Rounds, and requests a round of one target: bounded whatever happens.
 const ROUNDS: usize = 24;
 const REQUESTS: usize = 30 * CLIENTS;
 const ROUND_DEADLINE: Duration = Duration::from_secs(60);
@@ -41,7 +41,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.get(1).map(String::as_str) {
         Some("serve-backend") => backend::serve(),
-        Some("serve-floor") => floor::serve(&arguments[2..]),
+        Some("serve-floor") => minimal_proxy::serve(&arguments[2..]),
         _ => bench(),
     }
 }
@@ -49,24 +49,24 @@ fn main() {
 fn bench() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let subjects = Subjects::start().await;
-        let rows = measure(&subjects.list).await;
-        print(&subjects.list, &rows);
+        let targets = Targets::start().await;
+        let rows = measure(&targets.list).await;
+        print(&targets.list, &rows);
     });
 }
 
-/// Warms every subject, then measures all of them in each round.
-async fn measure(subjects: &[Subject]) -> Vec<Vec<Measured>> {
+/// Warms every target, then measures all of them in each round.
+async fn measure(targets: &[Target]) -> Vec<Vec<Measured>> {
     let mut loads = Vec::new();
-    for subject in subjects {
-        let mut load = Load::connect(subject).await;
+    for target in targets {
+        let mut load = Load::connect(target).await;
         run(&mut load, WARM_UP).await;
         loads.push(load);
     }
-    let mut rows: Vec<Vec<Measured>> = subjects.iter().map(|_| Vec::new()).collect();
+    let mut rows: Vec<Vec<Measured>> = targets.iter().map(|_| Vec::new()).collect();
     for round in 0..ROUNDS {
-        for step in 0..subjects.len() {
-            let row = (round + step) % subjects.len();
+        for step in 0..targets.len() {
+            let row = (round + step) % targets.len();
             let measured = run(&mut loads[row], REQUESTS).await;
             rows[row].push(measured);
         }
@@ -82,15 +82,15 @@ async fn run(load: &mut Load<'_>, requests: usize) -> Measured {
     measured.expect("a round ends in time")
 }
 
-fn print(subjects: &[Subject], rows: &[Vec<Measured>]) {
+fn print(targets: &[Target], rows: &[Vec<Measured>]) {
     println!("{ROUNDS} rounds of {REQUESTS} requests, {CLIENTS} clients; medians (quartiles)");
     println!(
         "{:<34}{:>8}{:>18}{:>9}{:>9}{:>8}{:>9}",
-        "subject", "cpu µs", "", "p50 µs", "p99 µs", "req/s", "× floor"
+        "target", "cpu µs", "", "p50 µs", "p99 µs", "req/s", "× floor"
     );
     let mut floor: Option<&[Measured]> = None;
-    for (subject, row) in subjects.iter().zip(rows) {
-        if subject.is_floor {
+    for (target, row) in targets.iter().zip(rows) {
+        if target.is_floor {
             floor = Some(row);
         }
         let cpu = Spread::of(row.iter().map(|measured| measured.cpu_micros));
@@ -101,7 +101,7 @@ fn print(subjects: &[Subject], rows: &[Vec<Measured>]) {
         });
         println!(
             "{:<34}{:>8.1}{:>18}{:>9.0}{:>9.0}{:>8.0}{ratio}",
-            subject.name,
+            target.name,
             cpu.median,
             format!("({:.1} … {:.1})", cpu.low, cpu.high),
             Spread::of(row.iter().map(|measured| measured.p50_micros)).median,

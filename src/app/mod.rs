@@ -7,13 +7,13 @@
 pub mod assemble;
 mod blame;
 pub mod certificates;
+pub mod end_site;
 pub mod error;
-pub mod everybody_out;
 pub mod keys;
 pub mod reload_state;
 mod renewal;
 pub mod stores;
-mod waiting;
+mod waiting_events;
 pub mod warnings;
 
 use std::net::SocketAddr;
@@ -49,7 +49,7 @@ use certificates::server_config;
 use error::AssembleError;
 use reload_state::ReloadState;
 use renewal::KeyRenewal;
-use waiting::WaitingEvents;
+use waiting_events::WaitingEvents;
 use warnings::warnings;
 
 /// A running gateway.
@@ -136,7 +136,7 @@ impl App {
         let own_keys = keys::own_keys(store.as_ref(), now).await?;
         let reload_state = ReloadState::new(&config)?;
         let snapshot = snapshot(&config, store.as_ref(), &reload_state, &own_keys, now).await?;
-        let ended = everybody_out::of_a_backup(store.as_ref(), &snapshot, now).await;
+        let ended = end_site::after_restore(store.as_ref(), &snapshot, now).await;
         ended.map_err(|source| AssembleError::Store { store: store.describe(), source })?;
         let server_config = server_config(&config)?;
         let workers = Workers::start(config.server.workers).map_err(AppError::Workers)?;

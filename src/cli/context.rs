@@ -18,7 +18,7 @@ use crate::store::{Lookup, Store, User};
 use crate::telemetry::audit;
 use crate::token::{Grant, KeyError};
 
-use super::operator;
+use super::audit_trail;
 use super::output::Output;
 
 /// The command line's common ground.
@@ -91,7 +91,7 @@ impl Context {
         let settings = assemble::settings(&config, &contracts, &reload_state, &own_keys)?;
         let sites = assemble::sites(&config, &contracts, &settings, open, now).await?;
         // Of the keys that were made.
-        operator::record(open).await;
+        audit_trail::record_held(open).await;
         let longest = assemble::user_revocation_ttl(&config, &contracts);
         let leeway = config.sites.iter().map(|site| site.tokens.leeway).max().unwrap_or_default();
         let revoked_until = Revocation::until(self.now.wall.plus(longest), leeway);

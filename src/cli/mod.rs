@@ -3,12 +3,12 @@
 //! Exit status: 0 good, 1 a failure at run time, 2 bad usage, 78 a bad configuration
 //! (`EX_CONFIG` of sysexits.h).
 
+mod audit_trail;
 mod check;
 mod context;
 mod contract;
 mod dev;
 mod explain;
-mod operator;
 mod output;
 mod progress;
 mod revoke;

@@ -13,8 +13,8 @@ use crate::store::{Lookup, NewSession, Session};
 use crate::telemetry::audit::{Entry, Event};
 use crate::token::Grant;
 
+use super::audit_trail;
 use super::context::{Context, Opened};
-use super::operator;
 use super::session::rfc3339;
 use super::why::Why;
 
@@ -134,7 +134,7 @@ async fn issue(args: IssueArgs, context: &Context, opened: &Opened) -> anyhow::R
         reason: args.why.reason,
         ..Entry::of(Event::TokenIssue)
     };
-    operator::tell(opened.store.as_ref(), entry).await;
+    audit_trail::record(opened.store.as_ref(), entry).await;
     context.output.line(token.text.expose())
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod headers;
 mod in_the_clear;
 pub mod log;
 pub mod open_request;
+mod pipeline;
 pub mod proxy;
 pub mod reply_body;
 pub mod request;
@@ -22,7 +23,6 @@ mod site;
 pub mod snapshot;
 mod text;
 pub mod upstream;
-mod walk;
 pub mod websocket;
 
 use std::panic::AssertUnwindSafe;

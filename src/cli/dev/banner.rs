@@ -11,8 +11,8 @@ use crate::operation::Operation;
 use crate::store::Lookup;
 
 use super::settings::Settings;
-use super::walk;
-use super::walk::Walk;
+use super::tour;
+use super::tour::Tour;
 
 /// The banner.
 #[derive(Debug)]
@@ -31,10 +31,10 @@ impl Banner<'_> {
     pub(crate) async fn text(&self, app: &App) -> anyhow::Result<String> {
         let snapshot = app.gateway().snapshot.load_full();
         let (contract, realm) = snapshot.first_site().context("no site")?;
-        let account = walk::account(contract)?;
+        let account = tour::account(contract)?;
         let found = app.gateway().auth.store.find_user(realm, &account, Lookup::Routine).await?;
         let munjigi = self.munjigi();
-        let walk = Walk {
+        let tour = Tour {
             contract,
             munjigi: (!self.settings.memory).then_some(munjigi.as_str()),
             has_account: found.is_some(),
@@ -44,7 +44,7 @@ impl Banner<'_> {
         text.push_str("\n  Try it:\n");
         let (port, ca) = (self.settings.listen.port(), self.ca.display());
         let export = format!("export CA=\"--cacert {ca}\" G=https://localhost:{port}");
-        for (line, remark) in std::iter::once((export, "")).chain(walk.lines()) {
+        for (line, remark) in std::iter::once((export, "")).chain(tour.lines()) {
             let line = if remark.is_empty() { line } else { format!("{line:<58} # {remark}") };
             text.push_str(&format!("    {line}\n"));
         }

@@ -7,7 +7,7 @@
 mod banner;
 mod file;
 mod settings;
-mod walk;
+mod tour;
 mod whoami;
 
 use std::collections::BTreeMap;
@@ -153,19 +153,19 @@ fn bring_into_force(settings: &Settings, file: &File) -> anyhow::Result<Config> 
     Ok(config::load(&file.path)?)
 }
 
-/// Makes the walk's account where only an operator could, in a memory that no verb reaches.
+/// Makes the tour's account where only an operator could, in a memory that no verb reaches.
 async fn make_account(app: &App, config: &Config, now: Timestamp) -> anyhow::Result<()> {
     let snapshot = app.gateway().snapshot.load_full();
     let (contract, realm) = snapshot.first_site().context("no site")?;
     if contract.endpoint(Operation::SignUp).is_some() || contract.login_input().is_none() {
         return Ok(());
     }
-    let (email, username) = match walk::account(contract)? {
+    let (email, username) = match tour::account(contract)? {
         Identifier::Email(email) => (Some(email), None),
         Identifier::Username(username) => (None, Some(username)),
         Identifier::Id(_) => (None, None),
     };
-    let password = Password { text: Secret::from(walk::PASSWORD), may_be_hashed: false };
+    let password = Password { text: Secret::from(tour::PASSWORD), may_be_hashed: false };
     let pool = PasswordPool::new(&config.password)?;
     let verifier = Some(pool.hash(&password, Input::Password).await?);
     let new = User { email, username, verifier, ..User::new(realm, now) };

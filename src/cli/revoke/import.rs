@@ -9,9 +9,9 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 
+use crate::cli::audit_trail;
+use crate::cli::audit_trail::{BEGUN, CUT_SHORT};
 use crate::cli::context::{Context, Opened};
-use crate::cli::operator;
-use crate::cli::operator::{BEGUN, CUT_SHORT};
 use crate::cli::progress::Progress;
 use crate::cli::session::rfc3339;
 use crate::cli::why::Why;
@@ -100,7 +100,7 @@ pub(super) async fn import(
     let mut ids = Ids::open(&args.file)?;
     let store = opened.store.as_ref();
     let entry = Entry { name: Some(issuer.clone()), ..told("tokens", args.why) };
-    operator::tell(store, Entry { detail: Some(BEGUN.to_owned()), ..entry.clone() }).await;
+    audit_trail::record(store, Entry { detail: Some(BEGUN.to_owned()), ..entry.clone() }).await;
     let progress = Progress::of_bytes(ids.length)?;
     let mut writing = Writing::new(store);
     let outcome = loop {
@@ -124,7 +124,7 @@ pub(super) async fn import(
         detail: Some(format!("until {}{cut_short}", done.until)),
         ..entry
     };
-    operator::tell(store, entry).await;
+    audit_trail::record(store, entry).await;
     outcome.with_context(|| format!("{} tokens were revoked before that", done.revoked))?;
     context
         .output

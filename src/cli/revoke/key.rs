@@ -9,8 +9,8 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::app::keys;
+use crate::cli::audit_trail;
 use crate::cli::context::{Context, Opened};
-use crate::cli::operator;
 use crate::cli::why::Why;
 use crate::operation::RevocationKey;
 use crate::telemetry::audit::Entry;
@@ -75,10 +75,10 @@ pub(super) async fn key(args: KeyArgs, context: &Context, opened: &Opened) -> an
         name: Some(args.kid.clone()),
         ..told("key", args.why)
     };
-    operator::tell(store, entry).await;
+    audit_trail::record(store, entry).await;
     // Makes the new one, unless a running gateway was quicker.
     let ring = keys::key_ring(config, policy, store, now).await?;
-    operator::record(store).await;
+    audit_trail::record_held(store).await;
     let done = Done {
         revoked: "key",
         name: args.kid,

@@ -13,8 +13,8 @@ use crate::operation::{Revocation, Revoked, SessionId, SessionName};
 use crate::store::UserChange;
 use crate::telemetry::audit::{Entry, Event};
 
+use super::audit_trail;
 use super::context::{Context, Opened};
-use super::operator;
 use super::token::read_token;
 use super::why::Why;
 
@@ -109,7 +109,7 @@ async fn token(args: TokenArgs, context: &Context, opened: &Opened) -> anyhow::R
                     name: Some(principal.token.to_string()),
                     ..told("token", args.why)
                 };
-                operator::tell(opened.store.as_ref(), entry).await;
+                audit_trail::record(opened.store.as_ref(), entry).await;
                 return Ok(Done { revoked: "token", name: principal.token.to_string() });
             }
             Err(error) => refusals.push(format!("{}: {error}", config.host)),
@@ -146,7 +146,7 @@ async fn session(args: SessionArgs, opened: &Opened) -> anyhow::Result<Done> {
     }
     let name = own.map_or(args.session, |session| session.to_string());
     let entry = Entry { name: Some(name.clone()), ..told("session", args.why) };
-    operator::tell(opened.store.as_ref(), entry).await;
+    audit_trail::record(opened.store.as_ref(), entry).await;
     Ok(Done { revoked: "session", name })
 }
 
@@ -170,7 +170,7 @@ async fn user(args: UserArgs, opened: &Opened) -> anyhow::Result<Done> {
         user: Some(user.id.to_string()),
         ..told("user", args.why)
     };
-    operator::tell(opened.store.as_ref(), entry).await;
+    audit_trail::record(opened.store.as_ref(), entry).await;
     Ok(Done { revoked: "user", name: args.user })
 }
 

@@ -3,10 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::app::everybody_out;
+use crate::app::end_site;
+use crate::cli::audit_trail;
+use crate::cli::audit_trail::{BEGUN, CUT_SHORT};
 use crate::cli::context::{Context, Opened};
-use crate::cli::operator;
-use crate::cli::operator::{BEGUN, CUT_SHORT};
 use crate::cli::progress::Progress;
 use crate::cli::why::Why;
 use crate::telemetry::audit::Entry;
@@ -46,16 +46,16 @@ pub(super) async fn site(args: SiteArgs, context: &Context, opened: &Opened) -> 
     let times = (opened.now, opened.revoked_until);
     let host = || Some(config.host.to_string());
     let entry = Entry { site: host(), name: host(), ..told("site", args.why) };
-    operator::tell(store, Entry { detail: Some(BEGUN.to_owned()), ..entry.clone() }).await;
+    audit_trail::record(store, Entry { detail: Some(BEGUN.to_owned()), ..entry.clone() }).await;
     let progress = Progress::of_count(None, "sessions ended")?;
-    let ended = everybody_out::end_site(store, policy, times, |ended| progress.at(ended)).await;
+    let ended = end_site::end_site(store, policy, times, |ended| progress.at(ended)).await;
     progress.end();
     let entry = Entry {
         count: ended.as_ref().ok().copied(),
         detail: ended.is_err().then(|| CUT_SHORT.to_owned()),
         ..entry
     };
-    operator::tell(store, entry).await;
+    audit_trail::record(store, entry).await;
     let sessions = ended?;
     let done = Done { revoked: "site", name: config.host.to_string(), sessions };
     context

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::bail;
 
 use crate::app::stores;
-use crate::cli::operator;
+use crate::cli::audit_trail;
 use crate::clock::Timestamp;
 use crate::config::{StoreConfig, StoreUrl};
 use crate::store::{MOST_EVENTS, SqliteStore, Store, StoreError};
@@ -16,8 +16,8 @@ use crate::telemetry::{audit, causes};
 pub(super) async fn tell(store: &StoreConfig, entry: Entry) {
     audit::record(entry);
     match open_as_it_is(store).await {
-        Ok(store) => operator::record(store.as_ref()).await,
-        Err(error) => operator::warn_of_all(&causes(error.as_ref())),
+        Ok(store) => audit_trail::record_held(store.as_ref()).await,
+        Err(error) => audit_trail::warn_of_held(&causes(error.as_ref())),
     }
 }
 

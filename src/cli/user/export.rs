@@ -5,9 +5,9 @@ use std::io::{BufWriter, Stdout, Write};
 use anyhow::Context as _;
 use clap::Args;
 
+use crate::cli::audit_trail;
 use crate::cli::context::Opened;
-use crate::cli::operator;
-use crate::cli::user::account::Record;
+use crate::cli::user::record::Record;
 use crate::cli::user::rows::Format;
 use crate::cli::user::{RealmArgs, UnreadableAccounts};
 use crate::cli::why::Why;
@@ -42,7 +42,7 @@ pub(super) async fn export(args: ExportArgs, opened: &Opened) -> anyhow::Result<
             reason: args.why.reason,
             ..Entry::of(Event::AccountExport)
         };
-        operator::tell(opened.store.as_ref(), entry).await;
+        audit_trail::record(opened.store.as_ref(), entry).await;
     }
     let mut writer = Writer::new(args.format)?;
     let (mut after, mut unreadable) = (None, UnreadableAccounts::default());

@@ -8,12 +8,12 @@ use clap::Args;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
+use crate::cli::audit_trail;
+use crate::cli::audit_trail::{BEGUN, CUT_SHORT};
 use crate::cli::context::{Context, Opened};
-use crate::cli::operator;
-use crate::cli::operator::{BEGUN, CUT_SHORT};
 use crate::cli::progress::Progress;
 use crate::cli::user::RealmArgs;
-use crate::cli::user::account::RowFault;
+use crate::cli::user::record::RowFault;
 use crate::cli::user::rows::{Format, Row, Rows};
 use crate::cli::why::Why;
 use crate::clock::Timestamp;
@@ -84,7 +84,7 @@ pub(super) async fn import(
     let progress = Progress::of_bytes(rows.length)?;
     let store = opened.store.as_ref();
     if !args.dry_run {
-        operator::tell(store, Entry { detail: Some(BEGUN.to_owned()), ..told(&args) }).await;
+        audit_trail::record(store, Entry { detail: Some(BEGUN.to_owned()), ..told(&args) }).await;
     }
     let mut summary = Summary { dry_run: args.dry_run, ..Summary::default() };
     let outcome = settle_all(rows, &args, (context.now.wall, opened), &progress, &mut summary);
@@ -98,7 +98,7 @@ pub(super) async fn import(
             detail: Some(format!("{skipped} skipped, {failed} failed{cut_short}")),
             ..told(&args)
         };
-        operator::tell(store, entry).await;
+        audit_trail::record(store, entry).await;
     }
     outcome.with_context(|| stopped(&summary))?;
     context.output.data(&summary, Summary::text)?;

@@ -1,9 +1,9 @@
 //! `munjigi user`: accounts, made and changed beside a running gateway.
 
-mod account;
 mod export;
 mod import;
 mod password;
+mod record;
 mod rights;
 mod rows;
 mod shown;
@@ -14,8 +14,8 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
 use crate::auth::throttle;
+use crate::cli::audit_trail;
 use crate::cli::context::{Context, Opened, named_id};
-use crate::cli::operator;
 use crate::cli::output::{count, table};
 use crate::cli::why::Why;
 use crate::operation::{Email, Username};
@@ -159,7 +159,7 @@ pub(crate) async fn user(verb: UserVerb, context: &Context) -> anyhow::Result<()
                 reason: args.why.reason,
                 ..Entry::of(Event::AccountChange)
             };
-            operator::tell(opened.store.as_ref(), entry).await;
+            audit_trail::record(opened.store.as_ref(), entry).await;
             context.output.data(&Shown::from(&user), Shown::text)
         }
         UserVerb::Enable(args) => {
@@ -201,7 +201,7 @@ async fn add(args: AddArgs, context: &Context, opened: &Opened) -> anyhow::Resul
         reason: args.why.reason,
         ..Entry::of(Event::AccountChange)
     };
-    operator::tell(opened.store.as_ref(), entry).await;
+    audit_trail::record(opened.store.as_ref(), entry).await;
     context.output.data(&Shown::from(&user), Shown::text)
 }
 
@@ -298,7 +298,7 @@ async fn change(
         reason: why.reason,
         ..Entry::of(Event::AccountChange)
     };
-    operator::tell(opened.store.as_ref(), entry).await;
+    audit_trail::record(opened.store.as_ref(), entry).await;
     context.output.data(&Shown::from(&user), Shown::text)
 }
 

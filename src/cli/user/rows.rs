@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
-use crate::cli::user::account::{Record, RowFault};
+use crate::cli::user::record::{Record, RowFault};
 use crate::document::nearest;
 
 /// How accounts are written.

@@ -9,7 +9,7 @@ use super::process::Process;
 
 impl Process {
     /// Starts this binary in another role; its first line is its address.
-    pub(crate) fn role(arguments: &[&str]) -> Self {
+    pub(crate) fn helper(arguments: &[&str]) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(arguments)
             .stdout(Stdio::piped())

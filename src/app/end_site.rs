@@ -63,7 +63,7 @@ pub async fn end_site(
 ///
 /// # Errors
 /// When the store does not answer; cut short, the next start does it again.
-pub(super) async fn of_a_backup(
+pub(super) async fn after_restore(
     store: &dyn Store,
     snapshot: &Snapshot,
     now: Timestamp,

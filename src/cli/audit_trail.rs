@@ -1,7 +1,7 @@
 //! The operator who typed a verb, and the audit trail's event for it.
 //!
 //! A verb ends before a gateway need run: its event waits in the store that it changed, and one of
-//! that store's gateways tells of it (`app/waiting.rs`).
+//! that store's gateways tells of it (`app/waiting_events.rs`).
 
 use std::io::Write;
 
@@ -19,14 +19,14 @@ pub(crate) const BEGUN: &str = "begun";
 pub(crate) const CUT_SHORT: &str = "cut short";
 
 /// Tells of what an operator did to a store.
-pub(crate) async fn tell(store: &dyn Store, entry: Entry) {
+pub(crate) async fn record(store: &dyn Store, entry: Entry) {
     audit::record(entry);
-    record(store).await;
+    record_held(store).await;
 }
 
 /// Records what this command has told so far in a store. The change has been made: an event that
 /// cannot be recorded is said here, and the verb has succeeded.
-pub(crate) async fn record(store: &dyn Store) {
+pub(crate) async fn record_held(store: &dyn Store) {
     for entry in audit::take_held() {
         let text = by_whom(entry).json();
         let event = WaitingEvent { id: Uuid::now_v7(), text: text.clone() };
@@ -37,7 +37,7 @@ pub(crate) async fn record(store: &dyn Store) {
 }
 
 /// Says what this command has told so far, where there is no store to record it in, and why not.
-pub(crate) fn warn_of_all(why: &str) {
+pub(crate) fn warn_of_held(why: &str) {
     for entry in audit::take_held() {
         warn(&by_whom(entry).json(), why);
     }

@@ -1,4 +1,4 @@
-//! Lines to paste that walk through a contract's life, made from what the contract serves.
+//! Lines to paste that tour through a contract's life, made from what the contract serves.
 
 use std::path::Path;
 
@@ -8,9 +8,9 @@ use http::{Method, Response, header};
 use crate::contract::{AnswerPlace, Contract, Endpoint, ExampleValues};
 use crate::operation::{Identifier, IdentityError, Input, Operation};
 
-/// One walk: an account, a login, a request that passes, and one that does not any more.
+/// One tour: an account, a login, a request that passes, and one that does not any more.
 #[derive(Debug)]
-pub(crate) struct Walk<'a> {
+pub(crate) struct Tour<'a> {
     /// The contract.
     pub(crate) contract: &'a Contract,
     /// How this binary is called on this run's configuration; `None` where no other process can
@@ -32,7 +32,7 @@ pub(crate) const PASSWORD: &str = "correct horse 1";
 
 const HELLO: &str = "curl $CA $G/api/hello";
 
-/// What the walk's account is looked up by, under a contract.
+/// What the tour's account is looked up by, under a contract.
 pub(crate) fn account(contract: &Contract) -> Result<Identifier, IdentityError> {
     match contract.login_input() {
         Some(Input::Username) => USERNAME.parse().map(Identifier::Username),
@@ -40,7 +40,7 @@ pub(crate) fn account(contract: &Contract) -> Result<Identifier, IdentityError> 
     }
 }
 
-impl Walk<'_> {
+impl Tour<'_> {
     /// The lines.
     pub(crate) fn lines(&self) -> Vec<Line> {
         let mut lines = vec![(HELLO.to_owned(), "401: no token")];

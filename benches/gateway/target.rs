@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::process::Process;
 
 /// One row.
-pub(crate) struct Subject {
+pub(crate) struct Target {
     pub name: &'static str,
     /// The rows below are held against it, up to the next floor.
     pub is_floor: bool,
@@ -33,19 +33,19 @@ pub(crate) struct Subject {
 }
 
 /// All rows, and the folder that they live in.
-pub(crate) struct Subjects {
-    pub list: Vec<Subject>,
+pub(crate) struct Targets {
+    pub list: Vec<Target>,
     _folder: TempDir,
 }
 
 const MANY: usize = 10_000;
 const SECRET: &str = "0123456789abcdefGHIJKLMNOPQRSTUV-bench-only-not-a-secret-0123456789";
 
-impl Subjects {
+impl Targets {
     /// Starts every process.
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let backend = Rc::new(Process::role(&["serve-backend"]));
+        let backend = Rc::new(Process::helper(&["serve-backend"]));
         let config = |name: &str, contract: &str, keys: &str, more: &str| {
             let file = folder.path().join(format!("{name}.toml"));
             let text = format!(
@@ -74,7 +74,7 @@ impl Subjects {
 
         let certs = folder.path().join("certs/dev");
         let path = |name: &str| certs.join(name).display().to_string();
-        let floor = Rc::new(Process::role(&[
+        let floor = Rc::new(Process::helper(&[
             "serve-floor",
             &backend.address.to_string(),
             &path("cert.pem"),
@@ -84,7 +84,7 @@ impl Subjects {
         ]));
         let http1 = Some(client_config(&certs.join("ca.pem"), b"http/1.1"));
         let http2 = Some(client_config(&certs.join("ca.pem"), b"h2"));
-        let row = |name, process: &Rc<Process>, tokens: &[String], status| Subject {
+        let row = |name, process: &Rc<Process>, tokens: &[String], status| Target {
             name,
             is_floor: false,
             process: Rc::clone(process),
@@ -94,12 +94,12 @@ impl Subjects {
             tokens: tokens.iter().map(|token| format!("Bearer {token}").parse().unwrap()).collect(),
             status,
         };
-        let many_streams = |row: Subject| Subject { tls: http2.clone(), http2: true, ..row };
-        let as_floor = |row: Subject| Subject { is_floor: true, ..row };
+        let many_streams = |row: Target| Target { tls: http2.clone(), http2: true, ..row };
+        let as_floor = |row: Target| Target { is_floor: true, ..row };
         let many = siblings(&issued, MANY);
         let (hs256, es256, revoked) = ([issued], [es256], [revoked]);
         let list = vec![
-            Subject { tls: None, ..row("direct to the backend, no TLS", &backend, &[], 200) },
+            Target { tls: None, ..row("direct to the backend, no TLS", &backend, &[], 200) },
             as_floor(row("floor, HS256", &floor, &hs256, 200)),
             row("munjigi, HS256", &hs256_gateway, &hs256, 200),
             row("munjigi, HS256, no access log", &silent_gateway, &hs256, 200),
