@@ -20,7 +20,7 @@ pub enum ReloadError {
     App(#[from] AppError),
 }
 
-/// Reads the file again and brings it into force.
+/// Reads the file again and applies it.
 ///
 /// # Errors
 /// When it has faults, cannot be built, or changes what only a restart can; nothing changed then.
@@ -29,7 +29,7 @@ pub async fn reload(app: &App, path: &Path) -> Result<(), ReloadError> {
     Ok(())
 }
 
-/// Reloads at every one of `hangups`, for ever; says what came of it.
+/// Reloads at every one of `hangups`, for ever; logs and counts the result.
 pub async fn on_hangup(app: &App, path: &Path, hangups: &mut Signal) {
     loop {
         // `None` only when no more signals can ever come.

@@ -1,7 +1,7 @@
 //! `GET /munjigi/users/ID`: the attributes of an account, for backends with the secret.
 //!
-//! It is not there unless `[server] backend_secret` is set. It tells attributes of any size, which
-//! no access token carries, and never a password's verifier.
+//! It is not there unless `[server] backend_secret` is set. It answers attributes of any size,
+//! which no access token carries, and never a password's verifier.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};

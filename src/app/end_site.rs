@@ -1,8 +1,8 @@
-//! Ends all sessions and tokens of a site: by an operator's word, or since its store was restored.
+//! Ends all sessions and tokens of a site: at an operator's verb, or after a restore of its store.
 //!
 //! The site's generation rises, which refuses all access tokens at once; then its sessions end one
-//! by one, and with them their refresh tokens. What was refreshed meanwhile has the generation of
-//! now: it rises once more at the end.
+//! by one, and with them their refresh tokens. Tokens that were refreshed meanwhile have the new
+//! generation: it rises once more at the end.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -19,8 +19,8 @@ const PAGE: usize = 500;
 /// Accounts whose sessions are asked for at once.
 const AT_ONCE: usize = 32;
 
-/// Ends everything of a site at `now`, remembered until `revoked_until`; answers how many sessions
-/// that were, and tells it meanwhile.
+/// Ends everything of a site at `now`, remembered until `revoked_until`; reports the number of
+/// ended sessions as `progress`, and answers it.
 ///
 /// # Errors
 /// When the store does not answer; cut short, it may be done again.

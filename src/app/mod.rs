@@ -1,7 +1,7 @@
 //! The running gateway, and the only place that constructs it.
 //!
 //! [`App::start`] opens the store, builds the first snapshot, binds the listeners and starts what
-//! runs beside requests; [`App::reload`] replaces the snapshot whole or not at all; [`App::stop`]
+//! runs in the background; [`App::reload`] replaces the snapshot whole or not at all; [`App::stop`]
 //! drains within the grace.
 
 pub mod assemble;
@@ -57,18 +57,18 @@ use warnings::warnings;
 pub struct App {
     gateway: Arc<Gateway>,
     tls: Arc<ArcSwap<rustls::ServerConfig>>,
-    /// What a reload keeps where its settings stay; held over a whole reload, so that two never
-    /// mix.
+    /// State that a reload keeps while its settings stay; locked for a whole reload, so that two
+    /// never mix.
     reload_state: Arc<Mutex<ReloadState>>,
-    /// The store, where this node has a file of its own beside it.
+    /// The store with its journal, where this node has one.
     journaled: Option<Arc<JournaledStore>>,
     listening: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     /// Of the HTTPS listeners and their connections.
     drain: Drain,
-    /// Of what must go on while requests in flight end: health, the feed, mails, the audit trail of
-    /// verbs, purging.
-    beside: Drain,
+    /// Of the background tasks, which go on while requests in flight end: health, the feed, mails,
+    /// the audit trail of verbs, purging.
+    background: Drain,
     tasks: Vec<JoinHandle<()>>,
     /// Of connections; tunnels outlive the listeners, and end in the drain.
     workers: Workers,
@@ -124,14 +124,14 @@ impl App {
         access_log: Option<Shape>,
         on_damage: OnDamage,
     ) -> Result<Self, AppError> {
-        // Handles of counters are taken when the snapshot is built: the recorder stands before.
+        // The snapshot takes handles of counters, which need the recorder.
         let metrics = Metrics::install();
         let now = Now::read().wall;
         let revocations = Arc::new(RevocationList::new(config.revocation.capacity));
         let opening = Box::pin(stores::open_journaled(&config, &revocations, on_damage));
         let (store, journaled) = opening.await?;
-        // One that takes no writes, as one whose disk is full, still tells who is revoked: that it
-        // takes none is in the log then, and the node is not ready.
+        // A store that takes no writes, as with a full disk, still has the revocations: the failure
+        // is logged, and the node is not ready.
         drop(store.writable().await);
         let own_keys = keys::own_keys(store.as_ref(), now).await?;
         let reload_state = ReloadState::new(&config)?;
@@ -141,7 +141,7 @@ impl App {
         let server_config = server_config(&config)?;
         let workers = Workers::start(config.server.workers).map_err(AppError::Workers)?;
 
-        let (drain, beside) = (Drain::new(), Drain::new());
+        let (drain, background) = (Drain::new(), Drain::new());
         let access_log = match access_log {
             Some(shape) => AccessLog::start(shape, drain.guard()).map_err(AppError::AccessLog)?,
             None => AccessLog::off(),
@@ -149,23 +149,23 @@ impl App {
         let auth = Auth { store: Arc::clone(&store), revocations, own_keys };
         let gateway = Arc::new(Gateway::new(snapshot, auth, access_log));
 
-        let mut tasks = start_feed(&store, &gateway.auth.revocations, &beside);
+        let mut tasks = start_feed(&store, &gateway.auth.revocations, &background);
         let courier = Courier::new(Arc::clone(&store), reload_state.nudge.clone());
         let current = Arc::clone(&gateway);
         let outbox = move || current.snapshot.load().outbox().cloned();
-        tasks.push(tokio::spawn(courier.run(outbox, beside.guard())));
+        tasks.push(tokio::spawn(courier.run(outbox, background.guard())));
         if config.log.audit != AuditTo::Off {
             let events = WaitingEvents::new(Arc::clone(&store));
-            tasks.push(tokio::spawn(events.tell_all(beside.guard())));
+            tasks.push(tokio::spawn(events.record_all(background.guard())));
         }
-        tasks.push(tokio::spawn(purge_hourly(store, beside.signal())));
+        tasks.push(tokio::spawn(purge_hourly(store, background.signal())));
         let reload_state = Arc::new(Mutex::new(reload_state));
         let renewal = KeyRenewal {
             gateway: Arc::clone(&gateway),
             reload_state: Arc::clone(&reload_state),
             changed: journaled.as_ref().map(|journaled| journaled.keys_changed()),
         };
-        tasks.push(tokio::spawn(renewal.run(beside.signal())));
+        tasks.push(tokio::spawn(renewal.run(background.signal())));
         let mut app = Self {
             gateway,
             tls: Arc::new(ArcSwap::new(server_config)),
@@ -174,7 +174,7 @@ impl App {
             listening: Vec::new(),
             admin: None,
             drain,
-            beside,
+            background,
             tasks,
             workers,
         };
@@ -194,7 +194,7 @@ impl App {
         self.admin
     }
 
-    /// The gateway, for what runs beside it in the same process.
+    /// The gateway, for other parts of the same process.
     #[must_use]
     pub const fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
@@ -227,19 +227,19 @@ impl App {
         Ok(())
     }
 
-    /// Stops accepting, lets requests in flight end within the grace, and ends what runs beside.
+    /// Stops accepting, lets requests in flight end within the grace, and ends background tasks.
     pub async fn stop(self) -> Drained {
-        let Self { drain, beside, tasks, gateway, journaled, workers, .. } = self;
+        let Self { drain, background, tasks, gateway, journaled, workers, .. } = self;
         let grace = gateway.snapshot.load().config.server.shutdown_grace;
         let drained = drain.finish(grace).await;
         drop(workers);
-        beside.finish(BESIDE_GRACE).await;
-        let deadline = Instant::now() + BESIDE_GRACE;
+        background.finish(BACKGROUND_GRACE).await;
+        let deadline = Instant::now() + BACKGROUND_GRACE;
         for mut task in tasks {
-            // Each ends by itself: the feed closes its database, whose log would stay beside it.
+            // Each ends by itself: the feed closes its database, or its write-ahead log would stay.
             if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
                 task.abort();
-                // Aborted or done, it has ended: that is all that is waited for.
+                // Aborted or done, it has ended: nothing else matters.
                 drop(task.await);
             }
         }
@@ -279,14 +279,14 @@ impl App {
         if let Some(bound) = admin {
             self.admin = Some(bound.local_addr());
             let admin = Admin::new(Arc::clone(&self.gateway), metrics, self.drain.signal());
-            self.tasks.push(tokio::spawn(admin.serve(bound, self.beside.guard())));
+            self.tasks.push(tokio::spawn(admin.serve(bound, self.background.guard())));
         }
         Ok(())
     }
 }
 
-/// How long what runs beside requests may take to end once they have.
-const BESIDE_GRACE: Duration = Duration::from_secs(1);
+/// Time for background tasks to end once requests have.
+const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
 
 /// Builds a snapshot of a configuration.
 async fn snapshot(
@@ -308,12 +308,12 @@ async fn snapshot(
 fn start_feed(
     store: &Arc<dyn Store>,
     revocations: &Arc<RevocationList>,
-    beside: &Drain,
+    background: &Drain,
 ) -> Vec<JoinHandle<()>> {
     // Enough to keep the reader of a long first read busy, little enough to bound memory.
     let (events, feed) = mpsc::channel(64);
     let (store, revocations) = (Arc::clone(store), Arc::clone(revocations));
-    let guard = beside.guard();
+    let guard = background.guard();
     vec![
         tokio::spawn(async move { store.follow(events).await }),
         tokio::spawn(async move { revocations.run(feed, guard).await }),

@@ -17,9 +17,8 @@ use crate::gateway::snapshot::Snapshot;
 use crate::telemetry::causes;
 use crate::token::SiteTokens;
 
-/// Builds the snapshot anew whenever the signing keys that it was built of may have changed: one
-/// that signs was revoked, the node started with the keys of its own file, or another put others
-/// back.
+/// Rebuilds the snapshot whenever its signing keys may have changed: one that signs was revoked,
+/// the node started with the keys of its journal, or another node put others back.
 #[derive(Debug)]
 pub(super) struct KeyRenewal {
     pub(super) gateway: Arc<Gateway>,
@@ -41,7 +40,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 const MADE_KNOWN: Duration = Duration::from_secs(1);
 
 impl KeyRenewal {
-    /// Goes on until the signal.
+    /// Runs until the signal.
     pub(super) async fn run(mut self, mut stop: Signal) {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -52,7 +51,7 @@ impl KeyRenewal {
             let is_known = || withheld.is_none_or(|since| since.elapsed() >= MADE_KNOWN);
             tokio::select! {
                 () = stop.given() => return,
-                () = told(&mut self.changed) => {}
+                () = changed(&mut self.changed) => {}
                 _ = looks.tick() => {
                     let is_early = tried.is_some_and(|tried| tried.elapsed() < TRY_AGAIN);
                     let is_due = withheld.is_some() && is_known();
@@ -87,9 +86,8 @@ impl KeyRenewal {
         snapshot.signs_with_revoked(list, Now::read().wall)
     }
 
-    /// Only the keys are read again: all else stays as the latest reload settled it. Answers
-    /// whether a successor is withheld: of a revoked key it always is, of none only until it
-    /// `is_known`.
+    /// Reads the keys again; all else stays as of the latest reload. Answers whether a successor is
+    /// withheld: of a revoked key it always is, of none only until it `is_known`.
     async fn renew(&self, is_known: bool) -> Result<bool, AssembleError> {
         let reload_state = self.reload_state.lock().await;
         let current = self.gateway.snapshot.load_full();
@@ -112,8 +110,8 @@ impl KeyRenewal {
     }
 }
 
-/// Waits for news, where any may come.
-async fn told(changed: &mut Option<watch::Receiver<()>>) {
+/// Waits for a change of the keys; for ever without a journal.
+async fn changed(changed: &mut Option<watch::Receiver<()>>) {
     match changed {
         Some(news) => {
             if news.changed().await.is_err() {

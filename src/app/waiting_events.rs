@@ -1,9 +1,8 @@
-//! Tells the audit trail what waits for it in the store: what operators changed by verbs.
+//! Moves the events of operators' verbs from the store to the audit trail.
 //!
-//! An event is taken for a while in which no other node takes it, told, and dropped once it is
-//! written. What a process that dies had taken is told by another, or by the next, when that while
-//! is over: so an event is told twice only where its teller died between the two, and then word for
-//! word.
+//! An event is taken under a lease that hides it from other nodes, recorded, and deleted once it is
+//! written. If the process dies before that, another records it when the lease ends: so an event
+//! appears twice, word for word, only if its process died between the two.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +14,11 @@ use crate::drain::Guard;
 use crate::store::{Store, StoreError, WaitingEvent};
 use crate::telemetry::{audit, causes};
 
-/// Takes events from the store and tells them; one a process.
+/// Takes events from the store and records them; one a process.
 pub(super) struct WaitingEvents {
     store: Arc<dyn Store>,
-    /// Told, but still in the store.
-    told: Vec<Uuid>,
+    /// Recorded, but still in the store.
+    recorded: Vec<Uuid>,
 }
 
 /// Interval of looking for waiting events.
@@ -37,15 +36,15 @@ const PAGE: usize = 50;
 
 impl WaitingEvents {
     pub(super) const fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, told: Vec::new() }
+        Self { store, recorded: Vec::new() }
     }
 
-    /// Goes on until the signal.
-    pub(super) async fn tell_all(mut self, mut guard: Guard) {
+    /// Runs until the signal.
+    pub(super) async fn record_all(mut self, mut guard: Guard) {
         let mut pause = POLL;
         loop {
-            match self.tell_some().await {
-                Ok(told) => pause = if told == PAGE { Duration::ZERO } else { POLL },
+            match self.record_some().await {
+                Ok(taken) => pause = if taken == PAGE { Duration::ZERO } else { POLL },
                 Err(error) => {
                     // Said once, until the store answers again.
                     if pause <= POLL {
@@ -62,35 +61,35 @@ impl WaitingEvents {
         }
     }
 
-    /// Tells a page of events, and drops what is told; how many were taken.
-    async fn tell_some(&mut self) -> Result<usize, StoreError> {
-        self.drop_told().await?;
+    /// Records a page of events, and deletes them; answers how many were taken.
+    async fn record_some(&mut self) -> Result<usize, StoreError> {
+        self.drop_recorded().await?;
         let now = Now::read().wall;
         let taken = self.store.take_events(now, now.plus(LEASE), PAGE).await?;
         let count = taken.len();
         for event in taken {
-            if !tell(&event).await {
-                // The disk is full, or slow: the lease may end before the rest is told.
+            if !record(&event).await {
+                // The disk is full, or slow: the lease may end before the rest is recorded.
                 break;
             }
-            self.told.push(event.id);
+            self.recorded.push(event.id);
         }
-        self.drop_told().await?;
+        self.drop_recorded().await?;
         Ok(count)
     }
 
-    async fn drop_told(&mut self) -> Result<(), StoreError> {
-        if !self.told.is_empty() {
-            self.store.drop_events(&self.told).await?;
-            self.told.clear();
+    async fn drop_recorded(&mut self) -> Result<(), StoreError> {
+        if !self.recorded.is_empty() {
+            self.store.drop_events(&self.recorded).await?;
+            self.recorded.clear();
         }
         Ok(())
     }
 }
 
-/// Tells one event, and says whether it need not wait any longer; one that does not read is an
-/// error of the log, as it is.
-async fn tell(event: &WaitingEvent) -> bool {
+/// Records one event, and says whether it may be deleted; one that does not read is logged as an
+/// error.
+async fn record(event: &WaitingEvent) -> bool {
     match serde_json::from_str(&event.text) {
         Ok(entry) => audit::record_waiting(entry).await,
         Err(error) => {

@@ -1,6 +1,6 @@
 //! Checks an access token: signature and claims, then whether it is revoked.
 //!
-//! The gateway's walk and [`crate::operation::Operation::CheckToken`] share it. While the list of
+//! The gateway's pipeline and [`crate::operation::Operation::CheckToken`] share it. While the list of
 //! revocations is fresh nothing here waits. A store outage is 503, never "invalid token".
 
 use std::sync::Arc;

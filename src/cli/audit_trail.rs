@@ -1,7 +1,7 @@
 //! The operator who typed a verb, and the audit trail's event for it.
 //!
 //! A verb ends before a gateway need run: its event waits in the store that it changed, and one of
-//! that store's gateways tells of it (`app/waiting_events.rs`).
+//! that store's gateways records it (`app/waiting_events.rs`).
 
 use std::io::Write;
 
@@ -12,19 +12,19 @@ use crate::store::{Store, WaitingEvent};
 use crate::telemetry::audit::Entry;
 use crate::telemetry::{audit, causes, escaped};
 
-/// The detail of what takes a while, told first: whoever kills the command leaves that much.
+/// The detail of the first event of a long change: it stays if the command is killed.
 pub(crate) const BEGUN: &str = "begun";
 
-/// The detail of what may have been done in part only.
+/// The detail of a change that may be incomplete.
 pub(crate) const CUT_SHORT: &str = "cut short";
 
-/// Tells of what an operator did to a store.
+/// Records an operator's change to a store.
 pub(crate) async fn record(store: &dyn Store, entry: Entry) {
     audit::record(entry);
     record_held(store).await;
 }
 
-/// Records what this command has told so far in a store. The change has been made: an event that
+/// Records this command's events so far in a store. The change has been made: an event that
 /// cannot be recorded is said here, and the verb has succeeded.
 pub(crate) async fn record_held(store: &dyn Store) {
     for entry in audit::take_held() {
@@ -36,7 +36,7 @@ pub(crate) async fn record_held(store: &dyn Store) {
     }
 }
 
-/// Says what this command has told so far, where there is no store to record it in, and why not.
+/// Prints this command's events so far, where there is no store to record them in, and why not.
 pub(crate) fn warn_of_held(why: &str) {
     for entry in audit::take_held() {
         warn(&by_whom(entry).json(), why);

@@ -14,7 +14,7 @@ use crate::store::SetupReport;
 use super::context::Context;
 use super::output::count;
 
-/// How far to look.
+/// The extent of a check.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Look at the store as well
@@ -42,7 +42,7 @@ pub(crate) async fn check(args: CheckArgs, context: &Context) -> anyhow::Result<
     let checked = if is_whole {
         assemble::check(&config, context.now.wall).await
     } else {
-        // What the file names can be checked even where the file itself is at fault.
+        // The files that it names can be checked even if it has faults itself.
         assemble::contracts(&config).map_err(AssembleError::Config)
     };
     let contracts = match checked {

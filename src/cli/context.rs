@@ -25,7 +25,7 @@ use super::output::Output;
 #[derive(Debug)]
 pub(crate) struct Context {
     file: Option<PathBuf>,
-    /// How results are printed.
+    /// Prints results.
     pub(crate) output: Output,
     /// The instant of the command.
     pub(crate) now: Now,
@@ -39,11 +39,11 @@ pub(crate) struct Opened {
     pub(crate) store: Arc<dyn Store>,
     /// Its sites, in the order of the configuration.
     pub(crate) sites: Vec<SiteParts>,
-    /// What its operations run with.
+    /// The settings of its operations.
     pub(crate) reload_state: ReloadState,
     /// The instant of the command.
     pub(crate) now: Timestamp,
-    /// Until when a revocation of a user must be remembered.
+    /// Expiry of a revocation of a user.
     pub(crate) revoked_until: Timestamp,
     /// The largest leeway of its sites.
     pub(crate) leeway: Duration,
@@ -119,7 +119,7 @@ impl Opened {
             username,
             roles,
             permissions,
-            // Whoever edits them is the user; a log-in that they make too long says so.
+            // The user may edit them; a login that becomes too long says so.
             attributes: None,
             not_after: None,
         };
@@ -158,7 +158,7 @@ impl Opened {
         self.configured_site(host).map(|(_, parts)| parts)
     }
 
-    /// As [`Opened::site`], with what the configuration says of it.
+    /// As [`Opened::site`], with its configuration.
     pub(crate) fn configured_site(
         &self,
         host: Option<&str>,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::config::Faults;
 use crate::telemetry::{causes, escaped, escaped_lines};
 
-/// How a verb prints.
+/// The output format of a verb.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     json: bool,
@@ -38,7 +38,7 @@ impl Output {
         let mut stdout = std::io::stdout().lock();
         let written = writeln!(stdout, "{}", text.trim_end_matches('\n'));
         match written.and_then(|()| stdout.flush()) {
-            // Whoever reads (`head`, a pager) has seen enough.
+            // The reader (`head`, a pager) has seen enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             written => Ok(written?),
         }

@@ -1,4 +1,4 @@
-//! `munjigi run`: serves until it is told to stop.
+//! `munjigi run`: serves until a signal stops it.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -115,5 +115,5 @@ const fn shape(format: LogFormat, terminal: bool) -> Shape {
     }
 }
 
-/// How long a verb waits for the first reading of revocations.
+/// Longest wait of a verb for the first reading of revocations.
 pub(crate) const READY_DEADLINE: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! The contracts that are compiled in.
 
-/// A contract file, as it stands in `config/contracts/`.
+/// A contract file, as in `config/contracts/`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BuiltIn {
     /// Its path in the project, for places in messages.

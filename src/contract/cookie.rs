@@ -56,7 +56,7 @@ const SITE_SAME_SITE: &str = "{site.cookie_same_site}";
 const ATTRIBUTES: [&str; 7] =
     ["HttpOnly", "Secure", "Partitioned", "Path", "Domain", "Max-Age", "SameSite"];
 
-/// Values of one name that are looked at: a browser sends one for each path and domain that a
+/// Most values of one name that are read: a browser sends one for each path and domain that a
 /// cookie was ever set for.
 const MOST_VALUES: usize = 4;
 
@@ -119,7 +119,7 @@ impl Cookie {
         for pair in pairs {
             let named = pair.trim_ascii().strip_prefix(name.as_bytes());
             let Some(value) = named.and_then(|rest| rest.strip_prefix(b"=")) else { continue };
-            // What is no UTF-8 was not made here, and names no session.
+            // A value that is no UTF-8 was not made here, and names no session.
             let value = String::from_utf8_lossy(value);
             if values.len() < MOST_VALUES && !value.is_empty() && !values.contains(&value) {
                 values.push(value);

@@ -7,7 +7,7 @@ use crate::document::Expected;
 /// Reads a duration with its unit; at most 100 years.
 ///
 /// # Errors
-/// What was expected, without the text that was given.
+/// The expected form, without the given text.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, Expected> {
     let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
     match humantime::parse_duration(text) {

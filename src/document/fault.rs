@@ -32,9 +32,9 @@ pub struct Spot {
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The file it stands in; `None` where there is none (an environment variable).
+    /// The file that it is in; `None` where there is none (an environment variable).
     pub source: Option<Source>,
-    /// Where.
+    /// The place.
     pub span: Range<usize>,
     /// The headline: ``unknown key `access_tl` ``.
     pub title: String,
@@ -62,7 +62,7 @@ impl Spot {
 }
 
 impl Fault {
-    /// A fault that stands in no file.
+    /// A fault that is in no file.
     #[must_use]
     pub fn without_place(title: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { source: None, span: 0..0, title: title.into(), hint: hint.into() }
@@ -75,7 +75,7 @@ impl Fault {
         Self { source, span, title: causes(error), hint: hint.to_owned() }
     }
 
-    /// The line it stands in, from 1; 0 where it stands in no file.
+    /// Its line, from 1; 0 if it is in no file.
     #[must_use]
     pub fn line(&self) -> usize {
         self.source.as_ref().map_or(0, |source| source.spot(self.span.clone()).line)
@@ -105,7 +105,7 @@ impl Fault {
 
 impl Faults {
     /// Blames a setting for what could not be made of it, at the place of its key, or else of the
-    /// innermost table around it that stands in the file.
+    /// innermost table around it in the file.
     #[must_use]
     pub fn of_setting(source: &Source, keys: &[&str], error: &dyn Error) -> Self {
         let hint = "this setting cannot be used";

@@ -192,7 +192,7 @@ impl<'r> Item<'r> {
         Some(self.items()?.iter().filter_map(read).collect())
     }
 
-    /// The items of a list; of a variable, what stands between its commas.
+    /// The items of a list; of a variable, the text between its commas.
     pub(crate) fn items(&self) -> Option<Vec<Self>> {
         let contents: Vec<Content<'r>> = match &self.content {
             Content::Variable(text) => text

@@ -142,7 +142,7 @@ impl Node {
 }
 
 fn mistyped<T>(node: &Node, wanted: &str, report: &mut Report) -> Option<T> {
-    // As TOML and JSON call them.
+    // The names of TOML and JSON.
     let kind = match node.value {
         NodeValue::Integer(_) => "an integer",
         NodeValue::List(_) => "an array",

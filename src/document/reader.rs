@@ -77,7 +77,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Notes a fault at a place; without one, it stands in no file.
+    /// Notes a fault at a place; without one, it is in no file.
     ///
     /// In a line that does not parse, and wherever something is only missing because a part of
     /// the file does not parse, nothing can be said.

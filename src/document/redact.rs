@@ -1,6 +1,6 @@
 //! Blanks what looks like a secret in the text that faults are drawn from.
 //!
-//! A fault shows the line it stands in, and another key of that line may be a secret. The text
+//! A fault shows its line, and another key of that line may be a secret. The text
 //! keeps its length and its lines, so that places stay what they were. This works on the text
 //! alone, because text with a syntax error has no tree to ask.
 

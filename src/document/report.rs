@@ -31,7 +31,7 @@ impl Report {
         }
     }
 
-    /// Adds a fault that stands in no file.
+    /// Adds a fault that is in no file.
     pub(crate) fn fault_without_place(&mut self, title: String, hint: String) {
         self.found.push(Found { span: None, title, hint });
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
-/// A value and the bytes it stands in.
+/// A value and its bytes in the text.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     /// Its place.
@@ -29,14 +29,14 @@ pub(crate) enum NodeValue {
     Datetime,
     /// An array.
     List(Vec<Node>),
-    /// A table, its members as they stand in the file.
+    /// A table, its members in the order of the file.
     Table(Vec<Member>),
 }
 
 /// A key and its value.
 pub(crate) type Member = (Key, Node);
 
-/// The name of a member and where it stands.
+/// The name of a member and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     /// The name.

@@ -84,7 +84,7 @@ where
             let mut builder = http1_builder(&limits);
             let served = builder.keep_alive(false).serve_connection(io, service).with_upgrades();
             let served = watch(served, &state);
-            // It has no longer than those who do shake hands.
+            // It has no longer than a handshake.
             if tokio::time::timeout(limits.handshake_timeout, served).await.is_err() {
                 tracing::debug!("HTTP in the clear did not end in time");
             }
@@ -167,7 +167,7 @@ where
     };
     let request = request.map(|body| RequestBody::new(body, trailers.clone(), expectation));
     // hyper moves what it is given several times (HTTP/2: into a task of its own), so it gets a
-    // pointer and not the whole walk.
+    // pointer and not the whole future.
     let reply = Box::pin(handler(request, connection));
     async move {
         let mut reply = reply.await;
@@ -203,7 +203,7 @@ const HYPER_HEADERS: usize = 100;
 const BUFFER: usize = 64 << 10;
 
 fn http2_builder(limits: &LimitsConfig) -> http2::Builder<TokioExecutor> {
-    // The tasks of streams end with their connection: h2 tells them when it goes.
+    // The tasks of streams end with their connection: h2 drops them with it.
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -222,7 +222,7 @@ fn clamped(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// A connection that can be told to end after what is under way.
+/// A connection that can end after the requests under way.
 trait Graceful: Future<Output = hyper::Result<()>> {
     fn end(self: Pin<&mut Self>);
 }
@@ -303,7 +303,7 @@ async fn watch<C: Graceful>(connection: C, state: &ConnectionState) {
     .await;
 }
 
-/// Counts a head that hyper refused by itself, so that no walk has seen it.
+/// Counts a head that hyper refused by itself, so that the gateway has not seen it.
 fn count_refused(error: &hyper::Error) {
     let reason = match (error.is_parse(), error.is_parse_too_large()) {
         (_, true) => "oversized",

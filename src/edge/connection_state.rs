@@ -45,7 +45,7 @@ pub(super) struct ConnectionState {
     flush_awaited: AtomicBool,
     flush_waiter: AtomicWaker,
     fragment: AtomicBool,
-    /// Whether `end_flag` need be looked at.
+    /// Whether there is an `end_flag`; spares its lock.
     has_end_flag: AtomicBool,
     /// Whether the answer under way must end (HTTP/1.1, where there is one at a time).
     end_flag: Mutex<Option<EndFlag>>,
@@ -59,7 +59,7 @@ pub(super) struct ConnectionState {
 pub(super) enum Verdict {
     /// Nothing before this instant.
     Wait(Instant),
-    /// It idles: tell the client, and end.
+    /// It idles: close it gracefully.
     Idle,
     /// It is too slow with a head or an answer: cut it off.
     Cut,
@@ -182,8 +182,7 @@ impl ConnectionState {
         self.end.get().copied()
     }
 
-    /// Ties the connection to the answer under way: it is cut when that must end, though its
-    /// client takes nothing.
+    /// Cuts the connection when the answer under way must end, though its client takes nothing.
     pub(super) fn attach_end_flag(&self, end_flag: EndFlag) {
         *self.end_flag() = Some(end_flag);
         self.has_end_flag.store(true, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! Accepts connections, ends TLS, and serves HTTP/1.1 and HTTP/2 under deadlines.
 //!
 //! [`serve`] is the HTTPS listener, [`serve_plain`] the same without TLS (admin). Both end when
-//! their guard is signalled: no more is accepted, every connection is told to end, and the
+//! their guard is signalled: no more is accepted, every connection shuts down gracefully, and the
 //! guards they hold make the drain wait for them.
 
 mod certificate;

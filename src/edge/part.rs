@@ -14,7 +14,7 @@ use crate::message::answer_end::AnswerEnd;
 pub(super) struct Part {
     bytes: Bytes,
     state: Arc<ConnectionState>,
-    /// Goes along with the last part of an answer, whose end is the answer's.
+    /// Travels with the last part of an answer, whose end is the answer's.
     open: Option<Box<OpenRequest>>,
 }
 

@@ -20,7 +20,7 @@ use crate::message::answer_end::AnswerEnd;
 #[derive(Debug)]
 pub(super) struct InFlight(Arc<ConnectionState>);
 
-/// A reply's body; when it is over, what is left of the request's is drained.
+/// A reply's body; when it is over, the rest of the request's body is drained.
 #[derive(Debug)]
 pub(super) struct Reply {
     body: ReplyBody,
@@ -135,7 +135,7 @@ impl Drop for Reply {
         let rest = self.body.finish();
         let in_flight = self.in_flight.take();
         self.state.detach_end_flag();
-        // The head is written by now: hyper lets go of a body after that. The drain is bounded,
+        // The head is written by now: hyper drops a body after that. The drain is bounded,
         // and counts as the request, so the connection's clock and the stop signal wait for it.
         if let (Some(rest), Ok(runtime)) = (rest, Handle::try_current()) {
             runtime.spawn(async move {

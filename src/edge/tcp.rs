@@ -1,4 +1,4 @@
-//! A client's TCP stream: writes that stand still end it, and its close lingers.
+//! A client's TCP stream: a stalled write ends it, and its close lingers.
 //!
 //! A socket that is closed with unread bytes is reset, and the reset destroys the answer on its
 //! way; so after our side is shut, what still comes is thrown away for a while (RFC 9112 §9.6).
@@ -56,7 +56,7 @@ fn keep_alive() -> TcpKeepalive {
 const LINGER: Duration = Duration::from_secs(2);
 
 impl Tcp {
-    /// Wraps an accepted stream, whose small writes are not to wait for each other.
+    /// Wraps an accepted stream, and turns Nagle's algorithm off.
     ///
     /// # Errors
     /// When the stream has ended already.
@@ -113,7 +113,7 @@ impl Tcp {
                 }
             }
         }
-        // More has come than one turn may take: the time is looked at, and the rest taken next.
+        // More has come than one turn may take: the deadline is checked before the rest.
         context.waker().wake_by_ref();
         let Linger::Until(over) = &mut self.linger else { return Poll::Ready(()) };
         over.as_mut().poll(context)

@@ -1,7 +1,7 @@
 //! Bytes of answers that a connection holds: handed to hyper and not yet written.
 //!
-//! Each connection has a bound, and all together another one; beyond it, whoever reads from an
-//! upstream waits, so that the backend does.
+//! Each connection has a bound, and all together another one; beyond it, nothing is read from an
+//! upstream, so that the backend waits.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};

@@ -119,8 +119,8 @@ impl RequestId {
         &self.0
     }
 
-    /// As an answer's header says it: nobody sees it twice, so that HTTP/2 must not put others out
-    /// of its table for it (RFC 7541 §6.2.3).
+    /// As a header of an answer. It never occurs twice, so that HTTP/2 must not evict others from
+    /// its table for it (RFC 7541 §6.2.3).
     pub(crate) fn for_answer(&self) -> HeaderValue {
         let mut value = self.0.clone();
         value.set_sensitive(true);
@@ -134,7 +134,7 @@ impl RequestIds {
         Self { key: RandomState::new(), next: AtomicU64::new(0) }
     }
 
-    /// 16 bytes that nobody can foretell and that do not come twice.
+    /// 16 bytes that cannot be predicted and do not repeat.
     ///
     /// A keyed hash of a counter: an id is a name, not a secret, and this costs no system call.
     pub(crate) fn random(&self) -> [u8; 16] {

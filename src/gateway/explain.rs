@@ -1,6 +1,6 @@
 //! `explain`: the outcome of a request and its reason, without sending it anywhere.
 //!
-//! It takes the same steps as the walk, by the same functions.
+//! It takes the same steps as the pipeline, by the same functions.
 
 use std::sync::Arc;
 
@@ -133,7 +133,7 @@ pub fn explain(
     };
     explanation.site = Some(site.name.to_string());
     let explainer = Explainer { snapshot, revocations, site, method, url, token, now };
-    explanation.verdict = match explainer.walk(&mut explanation) {
+    explanation.verdict = match explainer.reason(&mut explanation) {
         Ok(reason) => Verdict { passes: true, status: None, code: None, reason },
         Err(rejection) => Verdict {
             passes: false,
@@ -157,7 +157,7 @@ struct Explainer<'a> {
 }
 
 impl Explainer<'_> {
-    fn walk(&self, explanation: &mut Explanation) -> Result<String, Rejection> {
+    fn reason(&self, explanation: &mut Explanation) -> Result<String, Rejection> {
         let path = Canonical::parse(self.url.path())?;
         match self.site.find(self.method, &path)? {
             Destination::Jwks(_) => {

@@ -1,6 +1,6 @@
 //! One request, from its head to its answer.
 //!
-//! [`Gateway::handle`] is infallible: it takes the current snapshot, walks the request through
+//! [`Gateway::handle`] is infallible: it takes the current snapshot, leads the request through
 //! route, endpoint or authenticate → authorize → identity → forward, turns a refusal into the
 //! site's own error, logs and counts.
 
@@ -73,8 +73,8 @@ enum Refusal {
     Framing(Rejection),
     /// No site is for its host: 421.
     UnknownHost,
-    /// Anything on the walk.
-    Walk(Rejection),
+    /// A step of the pipeline refused it.
+    Rejected(Rejection),
 }
 
 impl Gateway {
@@ -99,7 +99,7 @@ impl Gateway {
         let snapshot = self.snapshot.load_full();
         let framing = request::framing::check(&request, &snapshot.config.limits);
         let host = request::framing::host(&request);
-        // HTTP/1.0 need not name a host: that is nobody's but the site's for every host.
+        // HTTP/1.0 need not name a host: only the site for every host answers then.
         let site = snapshot.site(host.as_deref().unwrap_or_default());
         let (mut parts, body) = request.into_parts();
         let proxies = &snapshot.config.server.trusted_proxies;
@@ -121,10 +121,10 @@ impl Gateway {
                 let scope = RequestScope { gateway: &self, snapshot: &snapshot, site, context };
                 // Boxed, so that a connection without a request holds no room for one; and before
                 // it is wrapped, because each wrapper would move all of it.
-                let walk = Box::pin(scope.walk(&mut parts, &mut body, record));
-                caught(walk).await.map_err(|refused| {
+                let answering = Box::pin(scope.answer(&mut parts, &mut body, record));
+                caught(answering).await.map_err(|refused| {
                     endpoint = refused.endpoint;
-                    Refusal::Walk(refused.rejection)
+                    Refusal::Rejected(refused.rejection)
                 })
             }
         };
@@ -157,7 +157,7 @@ impl Refusal {
     /// The `reason` label of metrics.
     const fn label(&self) -> &'static str {
         match self {
-            Self::Framing(rejection) | Self::Walk(rejection) => rejection.code.name(),
+            Self::Framing(rejection) | Self::Rejected(rejection) => rejection.code.name(),
             Self::UnknownHost => "unknown_host",
         }
     }
@@ -165,20 +165,20 @@ impl Refusal {
     /// Code and reason for the log.
     fn log_fields(&self) -> (Option<ErrorCode>, &str) {
         match self {
-            Self::Framing(rejection) | Self::Walk(rejection) => {
+            Self::Framing(rejection) | Self::Rejected(rejection) => {
                 (Some(rejection.code), &rejection.reason)
             }
             Self::UnknownHost => (None, "no site is for this host"),
         }
     }
 
-    /// Whether an HTTP/1.1 connection ends with the answer: where the next request begins is in
-    /// doubt, or the client does not get on.
+    /// Whether an HTTP/1.1 connection ends with the answer: the next request's start is in doubt,
+    /// or the client is too slow.
     const fn ends_connection(&self) -> bool {
         match self {
             Self::Framing(_) => true,
             Self::UnknownHost => false,
-            Self::Walk(rejection) => {
+            Self::Rejected(rejection) => {
                 matches!(rejection.code, ErrorCode::BadRequest | ErrorCode::RequestTimeout)
             }
         }
@@ -193,10 +193,10 @@ fn refuse(
     endpoint: Option<&Endpoint>,
 ) -> Response<ReplyBody> {
     let rendered = match (refusal, site) {
-        (Refusal::Framing(rejection) | Refusal::Walk(rejection), Some(site)) => {
+        (Refusal::Framing(rejection) | Refusal::Rejected(rejection), Some(site)) => {
             site.contract.refuse(endpoint, rejection, context.reply(site.same_site))
         }
-        (Refusal::Framing(rejection) | Refusal::Walk(rejection), None) => {
+        (Refusal::Framing(rejection) | Refusal::Rejected(rejection), None) => {
             let status = StatusCode::from_u16(rejection.code.status());
             empty(status.unwrap_or(StatusCode::BAD_REQUEST))
         }
@@ -228,10 +228,12 @@ fn reply(response: Response<Bytes>, method: &Method) -> Response<ReplyBody> {
     Response::from_parts(parts, ReplyBody::full(bytes))
 }
 
-/// A fault of ours ends one request, not the connection and all its streams.
-async fn caught<T, E: From<Rejection>>(walk: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    let walked = AssertUnwindSafe(walk).catch_unwind().await;
-    walked.unwrap_or_else(|_panic| Err(Rejection::internal("a panic ended the walk").into()))
+/// Turns a panic into a refusal: it ends one request, not the connection with all its streams.
+async fn caught<T, E: From<Rejection>>(
+    answering: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let answered = AssertUnwindSafe(answering).catch_unwind().await;
+    answered.unwrap_or_else(|_panic| Err(Rejection::internal("a panic ended the request").into()))
 }
 
 #[cfg(test)]
@@ -241,13 +243,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_one_failed_request() {
-        let walk = async {
+        let answering = async {
             tokio::task::yield_now().await;
             assert!(std::hint::black_box(false), "a fault of ours");
             Ok::<_, Rejection>(())
         };
 
-        let refused = caught(walk).await.unwrap_err();
+        let refused = caught(answering).await.unwrap_err();
 
         assert_eq!(refused.code, ErrorCode::Internal);
         assert_eq!(refused.code.status(), 500);

@@ -1,8 +1,8 @@
 //! One request from its head to the end of its answer: logged in one line and counted once, however
 //! it ends.
 //!
-//! It goes along with the answer: the last part of a body takes it to the socket. Where the client
-//! leaves before, dropping it tells that.
+//! It travels with the answer: the last part of a body takes it to the socket. If the client leaves
+//! before, dropping it logs that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct OpenRequest {
     gateway: Arc<Gateway>,
     /// The facts of the head.
     pub(super) context: Context,
-    /// The record of the walk.
+    /// The record of its answering.
     pub(super) record: RequestRecord,
     /// The head of the answer, once there is one.
     head: Option<Head>,
@@ -32,7 +32,7 @@ pub struct OpenRequest {
     end: Option<AnswerEnd>,
 }
 
-/// The record of a request's walk; for the log and the metrics.
+/// The facts found while a request is answered; for the log and the metrics.
 #[derive(Debug)]
 pub(crate) struct RequestRecord {
     /// Counts the answer.
@@ -60,8 +60,7 @@ struct Head {
     refusal: Option<Refusal>,
 }
 
-/// The status of a request whose client left before its answer, as nginx logs it; nobody is sent
-/// it.
+/// The status of a request whose client left before its answer, as nginx logs it; never sent.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 impl OpenRequest {
@@ -73,7 +72,7 @@ impl OpenRequest {
 
     /// Notes the head of the answer.
     pub(super) fn answered(&mut self, status: StatusCode, refusal: Option<Refusal>) {
-        if let Some(Refusal::Walk(rejection)) = &refusal
+        if let Some(Refusal::Rejected(rejection)) = &refusal
             && rejection.code == ErrorCode::Internal
         {
             let request_id = self.context.request_id.as_str();

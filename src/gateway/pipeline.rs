@@ -1,4 +1,4 @@
-//! The walk of one request through its site: the order of the steps, and nothing else.
+//! The pipeline of a request at its site: the order of the steps, and nothing else.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ impl<'a> RequestScope<'a> {
     ///
     /// # Errors
     /// Every refusal, of whatever step.
-    pub(crate) async fn walk(
+    pub(crate) async fn answer(
         self,
         parts: &mut Parts,
         body: &mut Option<RequestBody>,

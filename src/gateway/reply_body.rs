@@ -22,13 +22,13 @@ use crate::revocation::EndFlag;
 
 /// The body of an answer: a whole one of ours, or the upstream's as it streams.
 ///
-/// It carries what is left of the request body, so that whoever writes the answer can read that
-/// away afterwards ([`ReplyBody::finish`]).
+/// It carries the rest of the request body, so that the writer of the answer can drain it
+/// afterwards ([`ReplyBody::finish`]).
 #[derive(Debug)]
 pub struct ReplyBody {
     kind: Kind,
     rest: Option<Rest>,
-    /// The request that it answers; logged when it is let go of.
+    /// The request that it answers; logged when it is dropped.
     open: Option<Box<OpenRequest>>,
 }
 
@@ -79,7 +79,7 @@ impl ReplyBody {
         Self { kind, rest: None, open: None }
     }
 
-    /// Takes charge of the request that is answered.
+    /// Attaches the request that is answered.
     pub(crate) fn attach(&mut self, open: Box<OpenRequest>) {
         match std::mem::replace(&mut self.kind, Kind::Empty) {
             // If nobody takes it the tunnel was never opened, and is logged so.
@@ -97,7 +97,7 @@ impl ReplyBody {
         matches!(self.kind, Kind::Stream(_))
     }
 
-    /// Gives the request away: to the part that is the last one, or to be ended.
+    /// Takes the request out: for the last part, or to be ended.
     #[must_use]
     pub fn take_open(&mut self) -> Option<Box<OpenRequest>> {
         self.open.take()
@@ -111,7 +111,7 @@ impl ReplyBody {
         }
     }
 
-    /// Says to the connection when the body must end, though it is not asked for more of it.
+    /// The flag by which the connection knows that the body must end.
     #[must_use]
     pub fn end_flag(&self) -> Option<EndFlag> {
         match &self.kind {
@@ -120,7 +120,7 @@ impl ReplyBody {
         }
     }
 
-    /// Takes charge of a request body that is still being forwarded.
+    /// Attaches a request body that is still being forwarded.
     pub(crate) fn carry(&mut self, upload: Arc<Upload>) {
         self.rest = Some(Rest(Source::Forwarded(upload)));
     }
@@ -128,17 +128,17 @@ impl ReplyBody {
     /// Ends the body, and gives what is left of the request body to be drained.
     #[must_use]
     pub fn finish(&mut self) -> Option<Rest> {
-        // The upstream connection goes first: it gives back the request body that it was sending.
+        // The upstream connection goes first: it returns the request body that it was sending.
         self.kind = Kind::Empty;
         self.rest.take()
     }
 }
 
 impl Rest {
-    /// Reads the rest away: at most 32 MiB, 5 s, and 64 bodies at once in the process.
+    /// Drains the rest: at most 32 MiB, 5 s, and 64 bodies at once in the process.
     ///
-    /// A body that is not read away ends its connection (HTTP/1.1) or is reset without error
-    /// (HTTP/2) when it is dropped.
+    /// A body that is not drained ends its connection (HTTP/1.1) or is reset without error (HTTP/2)
+    /// when it is dropped.
     pub async fn drain(self) {
         let body = match self.0 {
             Source::Unread(body) => Some(body),

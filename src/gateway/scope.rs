@@ -31,7 +31,7 @@ pub(crate) struct RequestScope<'a> {
 }
 
 impl<'a> RequestScope<'a> {
-    /// Authenticates the bearer, and records who it is.
+    /// Authenticates the bearer, and records the principal.
     ///
     /// # Errors
     /// As [`authenticate`], and 503 when the store was asked and did not answer.

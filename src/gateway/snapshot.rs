@@ -165,7 +165,8 @@ fn compile(
     }
 }
 
-/// The names that only the gateway may send to a route's backend: identity headers, and those that the route sets or removes.
+/// The names that only the gateway may send to a route's backend: identity headers, and those that
+/// the route sets or removes.
 fn reserved(identity: &Identity, route: &RouteConfig) -> Reserved {
     let set = route.set_headers.iter().map(|(name, _)| name);
     let changed = set.chain(&route.remove_headers).map(HeaderName::as_str);

@@ -1,12 +1,12 @@
-//! Looks at plain texts and writes them, where the general ways of the standard library take
-//! several times as long: this is done for every request.
+//! Fast checks and writes of plain text, for every request: the standard library's general ways
+//! take several times as long.
 
 use std::io::Write;
 use std::net::IpAddr;
 
 /// Whether a predicate holds for all bytes of a text.
 ///
-/// Without a branch a byte, many bytes are looked at in one step: `is` must not branch either.
+/// Without a branch a byte, many bytes are checked in one step: `is` must not branch either.
 pub(crate) fn all_bytes(text: &str, is: impl Fn(u8) -> bool) -> bool {
     text.bytes().fold(true, |all, byte| all & is(byte))
 }

@@ -30,12 +30,12 @@ pub const CLOSE: HeaderValue = HeaderValue::from_static("close");
 #[derive(Clone, Copy, Debug)]
 pub struct FragmentSeen;
 
-/// Lets a tunnel outlive its HTTP connection, as long as the gateway is not told to stop.
+/// Lets a tunnel outlive its HTTP connection until the gateway stops.
 ///
 /// The edge adds it, as an extension, to requests that ask for an upgrade.
 #[derive(Clone)]
 pub struct Lifeline {
-    /// Says when to stop, and is waited for.
+    /// Signals the stop, and makes the drain wait.
     pub guard: Guard,
     /// The connection's permit among `max_connections`.
     pub hold: Arc<dyn Any + Send + Sync>,

@@ -138,7 +138,8 @@ impl<'a> Canonical<'a> {
     /// another one; it has to lead to the same route.
     ///
     /// # Errors
-    /// Where that reading has itself no canonical form, or dot segments: none outlives its layers.
+    /// The case of a reading without a canonical form, or with dot segments: none outlives its
+    /// layers.
     pub(crate) fn laxest_reading(&self) -> Result<Option<String>, PathError> {
         if !self.forms.encoded_percent && !self.forms.empty_segments {
             return Ok(None);
@@ -437,7 +438,7 @@ pub(crate) fn decode_segment(segment: &str) -> String {
     String::from_utf8_lossy(&bytes.collect::<Vec<u8>>()).into_owned()
 }
 
-/// Layers of encoding that are looked through.
+/// Layers of encoding that are decoded.
 const DEEPEST_ENCODING: usize = 4;
 
 #[cfg(test)]

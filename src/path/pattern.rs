@@ -66,7 +66,7 @@ impl PathPattern {
         &self.0
     }
 
-    /// Whether it ends in `/*`, and covers what stands before that and everything below.
+    /// Whether it ends in `/*`, and covers the path before that and everything below.
     pub(crate) fn covers_below(&self) -> bool {
         self.0.ends_with("/*")
     }
@@ -87,7 +87,7 @@ impl PathPattern {
             && self.segments().map(shape).eq(other.segments().map(shape))
     }
 
-    /// The names in braces, each with the segment of `path` that stands there.
+    /// The names in braces, each with its segment of `path`.
     pub(crate) fn parameters<'a>(
         &'a self,
         path: &'a str,

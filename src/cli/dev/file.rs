@@ -1,6 +1,6 @@
 //! `data/dev/munjigi.toml`: written at every start, until its user edits it.
 //!
-//! A copy of what was written last stands beside it; where the two differ, somebody has edited the
+//! A copy of the last written text lies next to it; where the two differ, somebody has edited the
 //! file, and it is neither written nor removed again.
 
 use std::path::{Path, PathBuf};

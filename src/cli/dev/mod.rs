@@ -136,7 +136,7 @@ async fn start_whoami(port: u16, beside: &Drain) -> anyhow::Result<String> {
     Ok(url)
 }
 
-/// Where an edited file has the built-in backend.
+/// The place of the built-in backend in an edited file.
 fn whoami_port(config: &Config) -> Option<u16> {
     let target = config.upstreams.get(WHOAMI)?.targets.first()?;
     let HostPort { host, port } = &target.address;

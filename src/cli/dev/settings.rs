@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::config::{Config, ContractName, HostPattern, Origin, UpstreamRef};
 
-/// What varies between two runs.
+/// The values that vary between two runs.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
@@ -20,7 +20,7 @@ pub(crate) struct Settings {
 pub(super) const WHOAMI: &str = "whoami";
 
 impl Settings {
-    /// What an edited file says, as far as a newcomer is shown it.
+    /// The parts of an edited file that the banner shows.
     pub(crate) fn of(config: &Config) -> Self {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let site = config.sites.first();

@@ -1,4 +1,4 @@
-//! Lines to paste that tour through a contract's life, made from what the contract serves.
+//! A tour of a contract: lines to paste, made from what the contract serves.
 
 use std::path::Path;
 
@@ -13,12 +13,12 @@ use crate::operation::{Identifier, IdentityError, Input, Operation};
 pub(crate) struct Tour<'a> {
     /// The contract.
     pub(crate) contract: &'a Contract,
-    /// How this binary is called on this run's configuration; `None` where no other process can
+    /// The command line of this binary on this configuration; `None` where no other process can
     /// see what this one keeps.
     pub(crate) munjigi: Option<&'a str>,
     /// Whether the account is there already.
     pub(crate) has_account: bool,
-    /// Where curl keeps cookies.
+    /// curl's cookie file.
     pub(crate) cookies: &'a Path,
 }
 
@@ -27,12 +27,12 @@ pub(crate) type Line = (String, &'static str);
 
 const EMAIL: &str = "you@example.com";
 const USERNAME: &str = "you";
-/// Whoever walks is called this and has this password.
+/// The password of the account that a tour makes.
 pub(crate) const PASSWORD: &str = "correct horse 1";
 
 const HELLO: &str = "curl $CA $G/api/hello";
 
-/// What the tour's account is looked up by, under a contract.
+/// The identifier of the tour's account, under a contract.
 pub(crate) fn account(contract: &Contract) -> Result<Identifier, IdentityError> {
     match contract.login_input() {
         Some(Input::Username) => USERNAME.parse().map(Identifier::Username),
@@ -161,7 +161,7 @@ struct Login {
     can_refresh: bool,
 }
 
-/// Tokens stand in variables of the shell.
+/// Tokens are in variables of the shell.
 fn values() -> ExampleValues {
     ExampleValues {
         email: EMAIL.to_owned(),

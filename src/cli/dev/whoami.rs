@@ -39,7 +39,7 @@ impl Whoami {
         Ok(Self { listener: TcpListener::bind(("127.0.0.1", port)).await? })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }

@@ -214,11 +214,11 @@ fn token_id(line: &str) -> anyhow::Result<TokenId> {
     Ok(TokenId(line.to_owned()))
 }
 
-/// Writes in batches, so that neither the store nor whoever else writes is held up for long.
+/// Writes in batches, so that neither the store nor other writers wait for long.
 struct Writing<'a> {
     store: &'a dyn Store,
     batch: Vec<Revocation>,
-    /// How many make a batch.
+    /// Tokens in a batch.
     size: usize,
     written: u64,
 }
@@ -249,7 +249,7 @@ impl<'a> Writing<'a> {
         } else if took > long {
             self.size = (self.size / 2).max(SIZES.0);
         }
-        // Whoever waits for the lock finds it free now and then.
+        // Others that wait for the lock get it now and then.
         tokio::time::sleep(took.min(long)).await;
         Ok(())
     }

@@ -69,7 +69,7 @@ pub(crate) struct UserArgs {
     why: Why,
 }
 
-/// What was revoked.
+/// The result of a revocation.
 #[derive(Debug, Serialize)]
 struct Done {
     revoked: &'static str,
@@ -174,7 +174,7 @@ async fn user(args: UserArgs, opened: &Opened) -> anyhow::Result<Done> {
     Ok(Done { revoked: "user", name: args.user })
 }
 
-/// A revocation as the audit trail tells of it.
+/// The audit event of a revocation.
 fn told(kind: &'static str, why: Why) -> Entry {
     Entry { kind: Some(kind.into()), reason: why.reason, ..Entry::of(Event::Revocation) }
 }

@@ -128,7 +128,7 @@ pub(super) async fn between(
     Ok((source.describe(), target.describe(), copied))
 }
 
-/// Whether both name one place, as far as names tell.
+/// Whether both name one place, judged by their names.
 fn is_same(one: &StoreConfig, other: &StoreConfig) -> bool {
     let place = |store: &StoreConfig| match &store.url {
         StoreUrl::Sqlite(path) => std::fs::canonicalize(path).ok(),

@@ -121,7 +121,7 @@ fn end_well(unreadable: u64) -> anyhow::Result<()> {
     }
 }
 
-/// What a look at a store found.
+/// The result of a check of a store.
 struct Inspection {
     faults: Vec<String>,
     unreadable: Vec<String>,
@@ -148,7 +148,7 @@ async fn inspected(store: &StoreConfig, now: Timestamp) -> anyhow::Result<Inspec
     Ok(Inspection { faults: faults?, unreadable, tally, older_names })
 }
 
-/// How many there are of each kind.
+/// The number of records of each kind.
 #[derive(Debug, Serialize)]
 struct Counts {
     #[serde(flatten)]

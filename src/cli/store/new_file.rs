@@ -14,7 +14,7 @@ pub(super) struct NewFile {
 }
 
 impl NewFile {
-    /// Makes the draft beside the file, readable for its owner alone; refuses where there is a
+    /// Makes the draft next to the file, readable for its owner alone; refuses where there is a
     /// file.
     pub(super) fn begin(path: &Path) -> anyhow::Result<Self> {
         let Some(name) = path.file_name() else { bail!("{} names no file", path.display()) };
@@ -36,7 +36,7 @@ impl NewFile {
         self
     }
 
-    /// Where to write.
+    /// The path to write to.
     pub(super) fn draft(&self) -> &Path {
         &self.draft
     }

@@ -83,7 +83,7 @@ pub(super) async fn restore(args: RestoreArgs, context: &Context) -> anyhow::Res
     })
 }
 
-/// Lets the trail of what was restored tell what still waited where it was not.
+/// Moves the events that still waited in the replaced store to the restored one.
 async fn tell_what_waits(aside: &Path, to: &StoreConfig, context: &Context) -> anyhow::Result<()> {
     let from = StoreConfig { url: StoreUrl::Sqlite(aside.to_owned()), ..to.clone() };
     let carried = async {

@@ -21,13 +21,13 @@ pub(super) async fn tell(store: &StoreConfig, entry: Entry) {
     }
 }
 
-/// Lets what waits for the trail of a store be told by another as well, which takes its place.
+/// Copies the events that wait in a store to the one that takes its place.
 pub(super) async fn carry(
     from: &dyn Store,
     to: &dyn Store,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    // Hidden from nobody: it is told there as well.
+    // Under no lease: it is recorded there as well.
     for event in from.take_events(now, now, MOST_EVENTS).await? {
         to.record_event(event).await?;
     }

@@ -29,13 +29,13 @@ pub(crate) struct ExportArgs {
     why: Why,
 }
 
-/// How many accounts are listed at once.
+/// Accounts listed at once.
 const PAGE: usize = 500;
 
 pub(super) async fn export(args: ExportArgs, opened: &Opened) -> anyhow::Result<()> {
     let realm = &args.realm.realm;
     if args.with_hashes {
-        // Before the first is written: whoever reads them may cut the command short.
+        // Before the first is written: the reader may cut the command short.
         let entry = Entry {
             realm: Some(realm.clone()),
             detail: Some("with hashes".to_owned()),

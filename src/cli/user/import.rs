@@ -55,7 +55,7 @@ Examples:
   munjigi user import users.csv --dry-run
   munjigi user export --with-hashes | munjigi --config new.toml user import - --format jsonl";
 
-/// What came of a file.
+/// The result of a file.
 #[derive(Debug, Default, Serialize)]
 struct Summary {
     rows: u64,
@@ -65,14 +65,14 @@ struct Summary {
     dry_run: bool,
 }
 
-/// What came of a line.
+/// The result of a line.
 enum Settled {
     Imported,
     Exists(RowFault),
     Failed(RowFault),
 }
 
-/// How many lines are on their way to the store at once: it writes them together.
+/// Lines on their way to the store at once: it writes them together.
 const AT_ONCE: usize = 64;
 
 pub(super) async fn import(
@@ -144,7 +144,7 @@ async fn settle_all(
     Ok(())
 }
 
-/// An import as the audit trail tells of it.
+/// The audit event of an import.
 fn told(args: &ImportArgs) -> Entry {
     Entry {
         realm: Some(args.realm.realm.clone()),

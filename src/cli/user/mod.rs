@@ -1,4 +1,4 @@
-//! `munjigi user`: accounts, made and changed beside a running gateway.
+//! `munjigi user`: accounts, made and changed while gateways run.
 
 mod export;
 mod import;
@@ -268,7 +268,7 @@ async fn change(
     let realm = &who.realm.realm;
     let mut detail = None;
     let user = match opened.user(realm, &who.user).await {
-        // Whoever names an account by its number may remove it even where it does not read.
+        // An account that does not read can be removed by its number.
         Err(error) if matches!(change, UserChange::Remove) => {
             let is_unreadable = error.chain().any(|cause| {
                 matches!(cause.downcast_ref::<StoreError>(), Some(StoreError::Corrupt(_)))
@@ -302,7 +302,7 @@ async fn change(
     context.output.data(&Shown::from(&user), Shown::text)
 }
 
-/// What a change is called in the audit trail.
+/// The event of a change in the audit trail.
 const fn kind_of(change: &UserChange) -> &'static str {
     match change {
         UserChange::SetPassword { .. } => "password",

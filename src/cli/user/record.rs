@@ -25,7 +25,7 @@ pub(super) struct Record {
     /// A hash of the password itself, in the notation of wherever it was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     password_hash: Option<String>,
-    /// What a gateway of this kind stores, word for word.
+    /// A stored verifier of another gateway, word for word.
     #[serde(skip_serializing_if = "Option::is_none")]
     verifier: Option<String>,
     roles: Vec<String>,
@@ -40,7 +40,7 @@ pub(super) struct Record {
     created_at: Option<String>,
 }
 
-/// Why a line makes no account. The words never repeat a hash.
+/// A fault of a line. The words never repeat a hash.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RowFault {
     #[error("{field}: {source}")]
@@ -115,7 +115,7 @@ impl Record {
         Ok(())
     }
 
-    /// The values of all columns; `None` where a list cannot be told from two.
+    /// The values of all columns; `None` if a list could be read as two.
     pub(super) fn columns(&self) -> anyhow::Result<Option<[String; 11]>> {
         let mut items = self.roles.iter().chain(&self.permissions);
         if items.any(|item| item.contains(LIST_MARK) || item.trim() != item || item.is_empty()) {
@@ -167,7 +167,7 @@ impl Record {
         })
     }
 
-    /// What is written of an account.
+    /// The record of an account.
     pub(super) fn of(user: User, with_hash: bool) -> Self {
         Self {
             id: Some(user.id.0),
@@ -185,10 +185,10 @@ impl Record {
     }
 }
 
-/// What stands between two items of a list in a CSV file.
+/// The separator of a list's items in a CSV file.
 const LIST_MARK: char = ';';
 
-/// What is stored of a hash, or of what another gateway stored.
+/// The verifier to store, from a hash or another gateway's verifier.
 fn verifier(hash: Option<String>, verifier: Option<String>) -> Result<Option<String>, RowFault> {
     match (hash, verifier) {
         (Some(_), Some(_)) => Err(RowFault::TwoHashes),

@@ -3,7 +3,7 @@
 /// Roles and permissions.
 type Rights<'a> = (&'a [String], &'a [String]);
 
-/// What is given (`+`) and taken (`-`); `None` where nothing is.
+/// Added (`+`) and removed (`-`) rights; `None` without any.
 pub(super) fn difference(before: Rights<'_>, after: Rights<'_>) -> Option<String> {
     let parts = [("roles", before.0, after.0), ("permissions", before.1, after.1)];
     let parts = parts.into_iter().filter_map(|(noun, before, after)| {

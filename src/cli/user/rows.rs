@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use crate::cli::user::record::{Record, RowFault};
 use crate::document::nearest;
 
-/// How accounts are written.
+/// The format of a file of accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// Comma-separated, the first line names the columns
@@ -35,7 +35,7 @@ pub(super) struct Rows {
 pub(super) struct Row {
     /// Its number, from 1.
     pub(super) line: u64,
-    /// What it says.
+    /// Its record.
     pub(super) record: Result<Record, RowFault>,
 }
 
@@ -44,11 +44,11 @@ enum Lines {
     Jsonl { reader: BufReader<Metered>, line: u64, text: Vec<u8> },
 }
 
-/// How far a file is read.
+/// The position in a file.
 #[derive(Debug, Default)]
 struct Gauge {
     bytes: AtomicU64,
-    /// Where the line begins that is being read.
+    /// Start of the current line.
     line_begins: AtomicU64,
 }
 
@@ -103,7 +103,7 @@ impl Rows {
         Ok(Self { lines, read, length })
     }
 
-    /// How many bytes were read so far.
+    /// Bytes read so far.
     pub(super) fn position(&self) -> impl Fn() -> u64 + use<> {
         let gauge = Arc::clone(&self.read);
         move || gauge.bytes.load(Relaxed)

@@ -18,12 +18,12 @@ pub(super) struct Shown {
     roles: Vec<String>,
     permissions: Vec<String>,
     enabled: bool,
-    /// Where too many wrong passwords came from; shown of one account alone.
+    /// Addresses with too many wrong passwords; shown of one account alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     locks: Option<Vec<Lock>>,
 }
 
-/// Whom an account is locked for.
+/// The clients that an account is locked for.
 #[derive(Debug, Serialize)]
 struct Lock {
     network: String,

@@ -21,7 +21,7 @@ pub struct MailConfig {
     pub from: Mailbox,
     /// Whether TLS must be; default [`MailTls::Auto`]. A reload applies it.
     pub tls: MailTls,
-    /// CA file to trust beside the machine's own; default none. A reload applies it.
+    /// CA file to trust besides the machine's own; default none. A reload applies it.
     pub ca: Option<PathBuf>,
     /// From the connection to the server's receipt of one mail; default 30 s, then it is tried
     /// again. A reload applies it.
@@ -142,7 +142,7 @@ fn parse_credentials(text: &str) -> Result<(String, Secret<String>), Expected> {
         decoded.filter(|text| !text.is_empty() && !text.chars().any(char::is_control))
     };
     let read = text.split_once(':').and_then(|(user, password)| {
-        // A slash would end the authority (RFC 3986 §3.2): whoever wrote it meant another URL.
+        // A slash would end the authority (RFC 3986 §3.2): its writer meant another URL.
         let is_plain = !text.contains(['/', '?', '#']);
         is_plain.then_some((decode(user)?, Secret::new(decode(password)?)))
     });

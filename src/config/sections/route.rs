@@ -55,7 +55,7 @@ pub enum RouteAuth {
     Required,
     /// A valid token gives an identity; no token passes without; a bad one is 401.
     Optional,
-    /// No token is looked at; none reaches the upstream, unless `forward_authorization` says so.
+    /// Tokens are ignored; none reaches the upstream, unless `forward_authorization` says so.
     None,
 }
 

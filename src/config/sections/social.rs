@@ -16,7 +16,7 @@ pub struct SocialConfig {
     pub join: SocialJoin,
     /// All that one question takes, connections included; default 5 s. A reload applies it.
     pub timeout: Duration,
-    /// CA file to trust beside the machine's own; default none. A reload applies it.
+    /// CA file to trust besides the machine's own; default none. A reload applies it.
     pub ca: Option<PathBuf>,
     /// `[social.google]`; absent: not supported. A reload applies it.
     pub google: Option<ProviderConfig>,
@@ -138,7 +138,7 @@ fn applications(item: &Item<'_>) -> Option<Vec<String>> {
     ids
 }
 
-/// Over anything else, whoever stands in between reads the token and says who the user is.
+/// Over anything else, anybody in between reads the token and says who the user is.
 fn https(text: &str) -> Result<Uri, Expected> {
     let expected = || Expected::new("expected an https URL such as https://provider.example/me");
     if text.contains('#') {

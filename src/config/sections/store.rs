@@ -26,7 +26,7 @@ pub struct StoreConfig {
     pub username: String,
     /// Redis: password; default empty: none. A change needs a restart.
     pub password: Secret<String>,
-    /// Redis: CA file to trust beside the machine's own; default none. A change needs a restart.
+    /// Redis: CA file to trust besides the machine's own; default none. A change needs a restart.
     pub ca: Option<PathBuf>,
     /// Redis: this gateway's certificate, where the server asks for one; with `key`; default none.
     /// A change needs a restart.
@@ -131,7 +131,7 @@ impl StoreConfig {
     /// directory. What the address does not say is as here.
     ///
     /// # Errors
-    /// What was expected.
+    /// The expected form.
     pub fn at(&self, address: &str) -> Result<Self, Expected> {
         let Address { url, username, password } =
             Address::parse(address, |path| Path::new(path).to_owned())?;

@@ -31,7 +31,7 @@ pub struct UpstreamConfig {
     pub max_streams: usize,
     /// Longest wait of a request for a place; default 2 s, zero: not at all. A reload applies it.
     pub queue_timeout: Duration,
-    /// CA file to trust beside the machine's own (`tls = { ca = "" }`); default none. A reload
+    /// CA file to trust besides the machine's own (`tls = { ca = "" }`); default none. A reload
     /// applies it.
     pub ca: Option<PathBuf>,
 }

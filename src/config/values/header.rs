@@ -13,7 +13,7 @@ pub(crate) fn header_name(text: &str) -> Result<HeaderName, Expected> {
 
 /// Reads a name that an identity header may have.
 ///
-/// Names that frame a message, that proxies consume, or that already say who asks or from where
+/// Names that frame a message, that proxies consume, or that already name the user or the client
 /// would be changed under way or change the meaning of the request (RFC 9110 §7.6.1).
 pub(crate) fn identity_header(text: &str) -> Result<HeaderName, Expected> {
     let name = header_name(text)?;

@@ -21,7 +21,7 @@ impl Rate {
     /// Reads a rate, or `off`.
     ///
     /// # Errors
-    /// What was expected, without the text that was given.
+    /// The expected form, without the given text.
     pub fn parse_or_off(text: &str) -> Result<Option<Self>, Expected> {
         match text {
             "off" => Ok(None),

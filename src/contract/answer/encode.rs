@@ -22,7 +22,7 @@ pub(crate) fn encode(
     let bytes = body.map(|body| render(body, endpoint.message.as_ref(), values));
     let mut response = respond(endpoint.status, bytes, &contract.success_type);
     for (name, text) in &endpoint.headers {
-        // What a header may hold was checked when the file was loaded.
+        // The values of headers were checked when the file was loaded.
         if let Ok(value) = HeaderValue::from_bytes(text.render(&values).as_bytes()) {
             response.headers_mut().insert(name, value);
         }

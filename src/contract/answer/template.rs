@@ -21,7 +21,7 @@ pub(crate) enum Template {
     Slot(SlotUse),
     /// Text with slots in it.
     Text(Text),
-    /// An object, in the order of the file; each name stands as JSON, with its colon.
+    /// An object, in the order of the file; each name as JSON, with its colon.
     Object(Vec<(String, Self)>),
     /// An array.
     List(Vec<Self>),
@@ -39,7 +39,7 @@ pub(crate) struct Text {
 /// A part of a text.
 #[derive(Clone, Debug)]
 pub(crate) enum Piece {
-    /// Text that stands as it is.
+    /// Literal text.
     Words(String),
     /// A slot.
     Slot(SlotUse),
@@ -50,7 +50,7 @@ pub(crate) enum Piece {
 pub(crate) struct SlotUse {
     /// Which.
     pub(crate) slot: Slot,
-    /// `{name?}`: without a value, the member or item it stands in is left out.
+    /// `{name?}`: without a value, the member or item with it is left out.
     pub(crate) optional: bool,
     /// The format of an instant.
     pub(crate) time: TimeFormat,

@@ -29,7 +29,7 @@ pub(crate) enum TimeFormat {
 pub(crate) enum TimePiece {
     /// A field of the date or time, with leading zeros.
     Field(Field),
-    /// Text that stands as it is.
+    /// Literal text.
     Words(String),
 }
 

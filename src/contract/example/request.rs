@@ -17,7 +17,7 @@ use crate::operation::{Input, Provider};
 pub struct RequestExample {
     /// The method.
     pub method: Method,
-    /// The path, and the query where anything stands in it.
+    /// The path, and the query, unless it is empty.
     pub target: String,
     /// Headers, `Content-Type` among them.
     pub headers: Vec<(HeaderName, String)>,
@@ -162,7 +162,7 @@ fn form(fields: &[(&str, String)]) -> String {
     fields.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
-/// Percent-encodes what may not stand in a form, a query or a segment; `@` and `$` may.
+/// Percent-encodes what may not occur in a form, a query or a segment; `@` and `$` may.
 fn encoded(text: &str) -> String {
     percent_encode(text, b"-._~@$")
 }

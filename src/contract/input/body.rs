@@ -41,7 +41,7 @@ impl Accept {
 }
 
 impl Body {
-    /// Reads what stands at some places of a body, in one of the forms that are taken.
+    /// Reads some places of a body, in one of the accepted media types.
     ///
     /// A place is a path of names joined by dots in JSON, and the name of a field in a form.
     pub(crate) fn read(

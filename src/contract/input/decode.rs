@@ -1,6 +1,6 @@
 //! Turns a request to an endpoint into the command it asks for.
 //!
-//! Inputs are looked at in the order of the contract's file, so that the first one at fault is
+//! Inputs are checked in the order of the contract's file, so that the first one at fault is
 //! the first one that its document names.
 
 use crate::contract::cookie::Cookie;

@@ -41,7 +41,7 @@ impl DecodedInputs {
 
     /// Takes the text of an input, whose limits have been checked.
     ///
-    /// Whoever logs in may do so by a name that no account gets any more.
+    /// A login may use an old name that no new account gets.
     pub(crate) fn take(
         &mut self,
         rule: &InputRule,

@@ -7,7 +7,7 @@ use crate::clock::Now;
 use crate::config::RouteAuth;
 use crate::operation::{ErrorCode, Rejection};
 
-/// Decides by what is at hand; `None` where nobody said who asks, and nobody had to.
+/// Authenticates without asking the store; `None` if no token was presented, and none is needed.
 ///
 /// Where a token is optional, credentials of another scheme are the backend's to judge.
 ///

@@ -3,8 +3,8 @@
 use crate::config::RouteConfig;
 use crate::operation::{ErrorCode, Principal, Rejection};
 
-/// Holds an identity against a route's rules: any of its roles, all of its permissions, all of its
-/// claims. A route without rules lets anybody in, an identity or none.
+/// Checks an identity against a route's rules: any of its roles, all of its permissions, all of its
+/// claims. A route without rules lets everybody in, with an identity or without.
 ///
 /// # Errors
 /// 403 with the rule in the reason; 401 when there are rules and no identity.

@@ -94,8 +94,8 @@ impl Cors {
 }
 
 impl Marks<'_> {
-    /// Writes them on an answer. `Vary` stands on every one, so that no cache gives one origin
-    /// what was said to another (Fetch §3.2.5).
+    /// Writes them on an answer. Every one has `Vary`, so that no cache gives one origin the answer
+    /// for another (Fetch §3.2.5).
     pub(crate) fn write(self, headers: &mut HeaderMap) {
         let backends = headers
             .contains_key(header::ACCESS_CONTROL_EXPOSE_HEADERS)

@@ -1,8 +1,8 @@
 //! Refuses foreign origins where a cookie is the only proof (CSRF; RFC 9700 §4.7).
 //!
 //! A browser adds the cookie to whatever any page sends (CSRF), and says whose page it was:
-//! `Origin`, which every POST has, or else `Sec-Fetch-Site` (Fetch Metadata §2.3). What says
-//! neither is no browser, and has no cookie that its user did not give it.
+//! `Origin`, which every POST has, or else `Sec-Fetch-Site` (Fetch Metadata §2.3). A client that
+//! sends neither is no browser, and has no cookie that its user did not give it.
 
 use http::{HeaderMap, HeaderValue, header};
 

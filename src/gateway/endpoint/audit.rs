@@ -5,14 +5,14 @@ use crate::operation::{Command, Outcome, Principal, Rejection, UserId};
 use crate::telemetry::audit;
 use crate::telemetry::audit::{Entry, Event};
 
-/// An operation under way; it is told also where the client leaves before it has ended.
+/// An operation under way; it is recorded also when the client leaves before its end.
 #[derive(Debug)]
 pub(crate) struct Audited {
     entry: Option<Entry>,
 }
 
 impl Audited {
-    /// Takes note of who asks for what; `None` for what the trail does not tell of.
+    /// Begins an event with the command's principal; `None` for commands that the trail leaves out.
     pub(crate) fn begin(scope: &RequestScope<'_>, command: &Command) -> Option<Self> {
         let entry = Entry {
             site: Some(scope.site.auth.host.clone()),
@@ -23,7 +23,7 @@ impl Audited {
         Some(Self { entry: Some(entry) })
     }
 
-    /// Tells how it ended.
+    /// Records the outcome.
     pub(crate) fn end(mut self, outcome: &Result<Outcome, Rejection>) {
         let Some(mut entry) = self.entry.take() else { return };
         match outcome {

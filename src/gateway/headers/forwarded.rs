@@ -2,7 +2,7 @@
 //!
 //! Whatever an untrusted peer says of that kind goes; of a trusted proxy, the chain is continued.
 //! `Forwarded` goes even then, because it is not continued, and a proxy that does not know it
-//! passes on what its client made up; so do the names by which other gateways say who asks.
+//! passes on what its client made up; so do the names that other gateways use for the user.
 
 use std::net::IpAddr;
 

@@ -31,7 +31,7 @@ impl Identity {
         Self { config: config.clone(), names }
     }
 
-    /// The names, folded and sorted: every header that folds to one goes, whoever sent it.
+    /// The names, folded and sorted: every header that folds to one is removed.
     pub(crate) fn names(&self) -> &[String] {
         &self.names
     }

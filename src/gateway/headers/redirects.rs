@@ -27,7 +27,7 @@ impl Redirects<'_> {
     /// Rewrites `Location`, `Content-Location` (RFC 9110 §10.2.2, §8.7), `Refresh`, and the `Path`
     /// of cookies (RFC 6265 §5.2.4).
     pub(crate) fn rewrite(self, headers: &mut HeaderMap) {
-        // Most answers lead nowhere: their few names are looked at once.
+        // Most answers have no such header: one pass over their few names is enough.
         let leads = |name: &HeaderName| {
             name == header::LOCATION || name == header::CONTENT_LOCATION || name == header::REFRESH
         };

@@ -19,7 +19,7 @@ pub(crate) struct Reserved {
     filter: [u64; WORDS],
 }
 
-/// Some 60 names in 1,024 bits: one in twenty of the others is looked at for nothing.
+/// Some 60 names in 1,024 bits: one in twenty of the others is compared in vain.
 const WORDS: usize = 16;
 
 /// Folded prefix that is reserved whatever follows.

@@ -71,7 +71,7 @@ pub(crate) struct Ending {
     pub(crate) upstream_sent: Option<&'static str>,
 }
 
-/// A member's name with what stands around it.
+/// A member's name with its punctuation.
 macro_rules! key {
     ($name:literal) => {
         concat!(",\"", $name, "\":").as_bytes()

@@ -1,4 +1,4 @@
-//! The access log's writer: one line a request, without ever holding a request up.
+//! The access log's writer: one line a request, and no request waits for it.
 //!
 //! A line is appended to a buffer that one thread writes out. When the reader of standard output
 //! is so slow that the buffer is full, lines are dropped and counted. A line holds no token,
@@ -41,9 +41,9 @@ pub struct AccessLog {
 struct Sink {
     shape: Shape,
     buffer: Mutex<Buffer>,
-    /// Tells the writer that there is something to do.
+    /// Wakes the writer.
     filled: Condvar,
-    /// Tells [`AccessLog::flush`] that everything is written.
+    /// Wakes [`AccessLog::flush`] when everything is written.
     emptied: Condvar,
 }
 
@@ -95,7 +95,7 @@ impl AccessLog {
         Self { sink: None }
     }
 
-    /// Waits until everything told so far is written, for a second at most.
+    /// Waits until every line so far is written, for a second at most.
     pub fn flush(&self) {
         let Some(sink) = &self.sink else {
             return;
@@ -108,7 +108,7 @@ impl AccessLog {
         drop(sink.emptied.wait_timeout_while(buffer, FLUSH, pending).ignore_poison());
     }
 
-    /// Tells of one request.
+    /// Writes the line of one request.
     pub(crate) fn log_request(&self, entry: &AccessEntry<'_>) {
         let Some(sink) = &self.sink else {
             return;

@@ -201,7 +201,7 @@ pub(crate) fn split_authority(text: &str) -> Option<(&str, Option<u16>)> {
     Some((host, Some(digits.parse().ok()?)))
 }
 
-/// The bytes of a host's name, a bit each: every request's host is looked at more than once.
+/// The bytes of a host's name, a bit each: every request's host is checked more than once.
 const NAME_BYTES: u128 = {
     let (mut bits, mut byte) = (0, 0_u8);
     while byte < 128 {
@@ -213,8 +213,8 @@ const NAME_BYTES: u128 = {
     bits
 };
 
-/// hyper refuses `Transfer-Encoding` outside HTTP/1.1. A `Content-Length` beside one it takes away,
-/// and reads no other request from the connection (RFC 9112 §6.3).
+/// hyper refuses `Transfer-Encoding` outside HTTP/1.1. It removes a `Content-Length` that comes
+/// with one, and reads no other request from the connection (RFC 9112 §6.3).
 fn check_length(lines: &Lines<'_>) -> Result<(), Rejection> {
     match lines.coding {
         Line::None => {}

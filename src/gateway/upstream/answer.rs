@@ -123,7 +123,7 @@ impl Answer {
         self.guard = Some(guard);
     }
 
-    /// Lets whoever waits for a permit take this one, while the client takes nothing.
+    /// Lets a waiting request take the permit while the client takes nothing.
     pub(crate) fn share(&mut self) {
         self.exchange_state = match std::mem::replace(&mut self.exchange_state, ExchangeState::Over)
         {
@@ -194,7 +194,7 @@ impl Answer {
         cut.map_or(AnswerEnd::UpstreamCut, |cut| cut.end)
     }
 
-    /// Ends it in its midst: the rest reaches nobody, and the connection goes with it.
+    /// Ends it early: the rest reaches nobody, and the connection is closed.
     fn cut(&mut self, end: AnswerEnd, reason: &'static str) -> io::Error {
         tracing::debug!(reason, "an answer was ended in its midst");
         (self.first, self.exchange_state, self.guard) = (None, ExchangeState::Over, None);
@@ -245,7 +245,7 @@ impl Answer {
 const GIVEN_UP: &str = "its client took nothing while others waited for its permit";
 
 impl Shared {
-    /// Shares an exchange with who waits for its permit.
+    /// Shares an exchange with the requests that wait for its permit.
     fn new(exchange: Exchange) -> Arc<Self> {
         let upstream = Arc::clone(&exchange.upstream);
         let shared = Arc::new(Self(Mutex::new(Share { exchange: Some(exchange), since: None })));
@@ -264,7 +264,7 @@ impl Shared {
         Some(exchange.link.poll_data(context))
     }
 
-    // A panic under it ends the request whose it is, and with it the exchange.
+    // A panic under it ends its request, and with it the exchange.
     fn lock(&self) -> MutexGuard<'_, Share> {
         self.0.lock().ignore_poison()
     }

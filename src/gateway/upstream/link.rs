@@ -205,10 +205,10 @@ impl Link {
         Poll::Ready(Ok(read))
     }
 
-    /// Says whether another request can be sent, having looked at what came meanwhile.
+    /// Says whether another request can be sent, after a look at the bytes that came meanwhile.
     ///
-    /// A connection that was closed, or on which bytes came that nobody asked for, ends here, and
-    /// so its bytes reach no other request. An upload that is not done leaves its tail on it.
+    /// A connection that was closed, or that has unrequested bytes, ends here, so that they reach
+    /// no other request. An unfinished upload leaves its tail on it.
     pub(super) fn is_fit(&mut self) -> bool {
         let is_sent = self.outbox.as_ref().is_none_or(Outbox::is_done);
         is_sent

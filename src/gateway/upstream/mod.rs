@@ -144,7 +144,7 @@ impl Upstream {
         Arc::clone(&self.streams).try_acquire_owned().ok().ok_or(Failure::FullOfStreams)
     }
 
-    /// Takes note of a request whose client may keep it waiting.
+    /// Registers a request whose client may keep it waiting.
     pub(crate) fn watch(&self, permit: &Permit, delayed: Weak<dyn Delayed>) {
         self.permits.watch(permit, delayed);
     }

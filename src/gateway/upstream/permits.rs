@@ -29,11 +29,11 @@ pub(super) struct Permits {
     /// Number of waiting requests: a new one queues behind them.
     waiting: AtomicUsize,
     queue: Mutex<VecDeque<Waiter>>,
-    /// Requests whose clients are waited for at times.
+    /// Requests that may have to wait for their clients.
     delays: Mutex<Vec<(usize, Weak<dyn Delayed>)>>,
 }
 
-/// A permit; dropping it gives it to whoever is next.
+/// A permit; dropping it passes it to the next waiter.
 #[derive(Debug)]
 pub(crate) struct Permit {
     permits: Arc<Permits>,
@@ -90,7 +90,7 @@ impl Permits {
         Box::pin(self.queue(share, patience)).await
     }
 
-    /// Takes note of a request whose client may keep it waiting.
+    /// Registers a request whose client may keep it waiting.
     pub(super) fn watch(&self, permit: &Permit, delayed: Weak<dyn Delayed>) {
         let mut delays = lock(&self.delays);
         if delays.len() == delays.capacity() {
@@ -127,7 +127,7 @@ impl Permits {
         given.try_recv().ok()
     }
 
-    /// Hands free permits to who waits: first to those who hold less than a quarter.
+    /// Hands free permits to waiters: first to those who hold less than a quarter.
     fn serve(self: &Arc<Self>) {
         let mut unheard = Vec::new();
         {
@@ -202,7 +202,7 @@ impl Drop for Permit {
     }
 }
 
-/// Counts one who waits.
+/// Counts a waiter.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {

@@ -31,7 +31,7 @@ const DEAD_FOR: Duration = Duration::from_secs(60);
 const MOST_DEAD: usize = 64;
 
 impl Race {
-    /// Connects to a name or an address; whoever calls sets the deadline.
+    /// Connects to a name or an address; the caller sets the deadline.
     pub(super) async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         let found: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
         match found.as_slice() {

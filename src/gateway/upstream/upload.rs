@@ -1,7 +1,7 @@
 //! A request body on its way to an upstream: capped, timed, and recoverable when it is not needed.
 //!
-//! The upstream connection owns the [`ClientBody`]. What befell it is read from the [`Upload`]
-//! they share, and an unfinished body is given back there, so that it can be drained.
+//! The upstream connection owns the [`ClientBody`]. Its state is in the [`Upload`] that they share;
+//! an unfinished body is returned there, so that it can be drained.
 
 use std::fmt;
 use std::future::Future;
@@ -115,7 +115,7 @@ impl ClientBody {
         if bytes.is_empty() { Self::Empty } else { Self::Whole(bytes) }
     }
 
-    /// Gives back what nobody has read.
+    /// The body, if it was not read.
     pub(crate) fn into_unread(self) -> Option<RequestBody> {
         match self {
             Self::Streaming(mut streaming) => streaming.body.take(),
@@ -167,13 +167,13 @@ impl Upload {
         self.lock().guard.take()
     }
 
-    /// Takes what was not read of the body, once the upstream connection has let go of it.
+    /// Takes the unread rest of the body, once the upstream connection has dropped it.
     pub(crate) fn take_rest(&self) -> Option<RequestBody> {
         self.lock().rest.take()
     }
 
     // Held over no call that can panic, and hardly ever contended: both sides run in the request's
-    // own task, and only who waits for a place looks in from outside.
+    // own task, and only a waiter for its permit looks in from outside.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().ignore_poison()
     }

@@ -3,10 +3,10 @@
 //! Only `Upgrade: websocket` passes; every other upgrade is stripped, so that nobody is talked
 //! into a protocol that the gateway does not check (`h2c` smuggling).
 //!
-//! A tunnel that must end takes nothing more from its backend than the frame under way, which is
-//! followed by its header, and tells the client why there (RFC 6455 §7.4.1): 1008 where its token
-//! may not go on, and then nothing is heard of the client any more; 1001 where the gateway stops,
-//! and then the client may send a close frame of its own, which goes to the backend.
+//! A tunnel that must end finishes the backend's current frame, and then sends the client a close
+//! frame with the reason (RFC 6455 §7.4.1). With 1008, when its token is refused, the client's
+//! bytes are discarded; with 1001, when the gateway stops, the client may still send a close frame
+//! of its own, which goes to the backend.
 
 use std::future::poll_fn;
 use std::io;
@@ -129,10 +129,10 @@ impl Handshake {
             open.received(client.read);
         }
         drop(stream_guard);
-        // A backend whose client may not go on is left at once.
+        // The backend of a client whose token is refused is left at once.
         let mut upstream = (end == AnswerEnd::Drained).then_some(upstream);
         if let Some(close_frame) = close_frame {
-            // A client that does not take it in time is cut off: it was told, or it did not listen.
+            // A client that does not take it in time is cut off.
             let closing = client.send_close(close_frame, upstream.as_mut());
             drop(tokio::time::timeout(patience(end), closing).await);
         }
@@ -151,7 +151,7 @@ const fn patience(end: AnswerEnd) -> Duration {
 /// Time for a tunnel to end once it must.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// Waits until the token is refused; for ever where there is none.
+/// Waits until the token is refused; for ever without one.
 async fn end_of(stream_guard: &mut Option<StreamGuard>) -> EndReason {
     match stream_guard {
         Some(stream_guard) => stream_guard.ended().await,
@@ -197,7 +197,7 @@ impl TunnelState {
         }
     }
 
-    /// From now on the client is not heard, and is sent the rest of one frame at most.
+    /// From now on the client is not read, and is sent the rest of one frame at most.
     fn leave(&self) {
         self.is_leaving.store(true, Ordering::Relaxed);
     }
@@ -263,9 +263,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
         }
     }
 
-    /// Sends the close frame where one may stand, hears the client out, for the backend where there
-    /// is one, and closes: a connection that is dropped while the client still sends is reset, and
-    /// the close frame lost.
+    /// Sends the close frame if no frame is under way, reads until the client closes, for the
+    /// backend if there is one, and closes: a connection that is dropped while the client still
+    /// sends is reset, and the close frame lost.
     async fn send_close<B: AsyncWrite + Unpin>(
         &mut self,
         close_frame: [u8; 4],
@@ -283,15 +283,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Side<S> {
         let mut bytes = [0; 512];
         loop {
             let read = self.stream.read(&mut bytes).await?;
-            let heard = bytes.get(..read).filter(|heard| !heard.is_empty());
-            match (&mut backend, heard) {
+            let sent = bytes.get(..read).filter(|sent| !sent.is_empty());
+            match (&mut backend, sent) {
                 (_, None) => return self.stream.shutdown().await,
                 (None, Some(_)) => {}
-                (Some(backend), Some(heard)) => {
-                    backend.frames.pass(heard);
-                    backend.stream.write_all(heard).await?;
+                (Some(backend), Some(sent)) => {
+                    backend.frames.pass(sent);
+                    backend.stream.write_all(sent).await?;
                     if backend.frames.has_closed() && backend.frames.is_between_frames() {
-                        // Both have said close_frame: the server closes first (RFC 6455 §7.1.1).
+                        // Both have sent a close frame: the server closes first (RFC 6455 §7.1.1).
                         return self.stream.shutdown().await;
                     }
                 }
