@@ -17,7 +17,6 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
@@ -27,6 +26,7 @@ use crate::edge::connection_state::{ConnectionState, Progress, Verdict};
 use crate::edge::reply::{InFlight, Reply};
 use crate::edge::socket::Socket;
 use crate::edge::tcp::Tcp;
+use crate::edge::workers::Place;
 use crate::gateway::reply_body::ReplyBody;
 use crate::message::connection::{CLOSE, Connection, FragmentSeen, Lifeline};
 use crate::message::request_body::{Expectation, RequestBody, TrailersSeen};
@@ -38,7 +38,7 @@ pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) connection: Connection,
     pub(super) limits: LimitsConfig,
-    pub(super) place: OwnedSemaphorePermit,
+    pub(super) place: Place,
     pub(super) guard: Guard,
 }
 
@@ -74,16 +74,16 @@ where
     match protocol {
         Protocol::Http2 => {
             let served = http2_builder(&limits).serve_connection(io, service);
-            watch(served, &state).await;
+            Box::pin(watch(served, &state)).await;
         }
         Protocol::Http1 => {
             let served = http1_builder(&limits).serve_connection(io, service).with_upgrades();
-            watch(served, &state).await;
+            Box::pin(watch(served, &state)).await;
         }
         Protocol::InTheClear => {
             let mut builder = http1_builder(&limits);
             let served = builder.keep_alive(false).serve_connection(io, service).with_upgrades();
-            let served = watch(served, &state);
+            let served = Box::pin(watch(served, &state));
             // It has no longer than a handshake.
             if tokio::time::timeout(limits.handshake_timeout, served).await.is_err() {
                 tracing::debug!("HTTP in the clear did not end in time");

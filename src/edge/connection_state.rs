@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use metrics::Gauge;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::config::LimitsConfig;
 use crate::drain::Guard;
 use crate::edge::unsent::Unsent;
+use crate::edge::workers::Place;
 use crate::lock::IgnorePoison;
 use crate::message::answer_end::AnswerEnd;
 use crate::message::deadlines::BodyDeadlines;
@@ -50,7 +50,7 @@ pub(super) struct ConnectionState {
     /// Whether the answer under way must end (HTTP/1.1, where there is one at a time).
     end_flag: Mutex<Option<EndFlag>>,
     open: Gauge,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
     guard: Guard,
 }
 
@@ -91,7 +91,7 @@ const CLOSING: Duration = Duration::from_secs(5);
 
 impl ConnectionState {
     /// Begins, the head of the first request being waited for.
-    pub(super) fn new(limits: &LimitsConfig, place: OwnedSemaphorePermit, guard: Guard) -> Self {
+    pub(super) fn new(limits: &LimitsConfig, place: Place, guard: Guard) -> Self {
         let open = metrics::gauge!(metric::CONNECTIONS);
         open.increment(1.0);
         Self {
@@ -318,10 +318,12 @@ mod tests {
     use super::{ConnectionState, Heard, Progress, Verdict};
     use crate::config::LimitsConfig;
     use crate::drain::Drain;
+    use crate::edge::workers::Place;
     use crate::message::answer_end::AnswerEnd;
 
     fn state() -> ConnectionState {
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let place = Place::new(permit, &Arc::default());
         ConnectionState::new(&LimitsConfig::default(), place, Drain::new().guard())
     }
 
@@ -369,7 +371,8 @@ mod tests {
 
     #[test]
     fn a_connection_is_looked_at_again_in_time_for_keep_alive() {
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let place = Place::new(permit, &Arc::default());
         let limits = LimitsConfig { keep_alive: Duration::from_secs(1), ..LimitsConfig::default() };
         let state = ConnectionState::new(&limits, place, Drain::new().guard());
         state.begin();

@@ -83,18 +83,19 @@ pub(super) async fn accept<H, F>(
             accepted = next(&listener, &service) => accepted,
         };
         match accepted {
-            Ok((stream, peer, place)) => {
+            Ok((stream, peer, permit)) => {
                 backoff = Backoff::default();
+                let Some(worker) = service.workers.least_busy() else { break };
                 let accepted = Accepted {
                     stream,
                     connection: Connection { peer, local: bound.local, in_the_clear: false },
                     limits: (service.limits)(),
-                    place,
+                    place: worker.place(permit),
                     guard: service.guard.clone(),
                 };
                 let tls = tls.as_ref().map(|tls| tls.load_full());
                 let serving = connection::serve(accepted, tls, service.handler.clone());
-                service.workers.spawn(&mut tasks, serving);
+                tasks.spawn_on(serving, worker.runtime());
             }
             Err(error) => backoff.wait(&error, &mut guard).await,
         }
@@ -105,15 +106,16 @@ pub(super) async fn accept<H, F>(
     }
 }
 
-/// Waits for a place first, so that what is over the cap queues in the kernel.
+/// Waits for a permit first, so that what is over the cap queues in the kernel.
 async fn next<H>(
     listener: &TcpListener,
     service: &Service<H>,
 ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = Arc::clone(&service.connections).acquire_owned().await.map_err(io::Error::other)?;
+    let permit =
+        Arc::clone(&service.connections).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     // The worker that serves it waits for its events.
-    Ok((stream.into_std()?, peer, place))
+    Ok((stream.into_std()?, peer, permit))
 }
 
 fn report(ended: Result<(), tokio::task::JoinError>) {

@@ -185,13 +185,15 @@ mod tests {
     use crate::config::LimitsConfig;
     use crate::drain::Drain;
     use crate::edge::connection_state::ConnectionState;
+    use crate::edge::workers::Place;
 
     #[tokio::test]
     async fn small_writes_to_a_client_do_not_wait_for_each_other() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let place = Place::new(permit, &Arc::default());
         let state = ConnectionState::new(&LimitsConfig::default(), place, Drain::new().guard());
 
         let tcp = Tcp::new(stream.into_std().unwrap(), Arc::new(state)).unwrap();

@@ -4,26 +4,32 @@
 //! tunnels: no task is stolen, so that nothing of a request crosses threads, and the answers of an
 //! HTTP/2 connection that are ready together leave together.
 
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// The workers of a listener; those that were started end when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Workers(Arc<[Worker]>);
 
+/// A thread that serves connections.
 #[derive(Debug)]
-struct Worker {
+pub(super) struct Worker {
     runtime: Handle,
     connections: Arc<AtomicUsize>,
     /// Dropped, it ends the thread.
     _thread: Option<oneshot::Sender<()>>,
+}
+
+/// A connection's place: one of `max_connections`, and one on its worker. A tunnel holds it on.
+#[derive(Debug)]
+pub(super) struct Place {
+    connections: Arc<AtomicUsize>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Workers {
@@ -46,22 +52,9 @@ impl Workers {
         Self(Arc::new([Worker { runtime, connections: Arc::default(), _thread: None }]))
     }
 
-    /// Serves a connection on the worker that has the fewest.
-    pub(super) fn spawn(
-        &self,
-        tasks: &mut JoinSet<()>,
-        connection: impl Future<Output = ()> + Send + 'static,
-    ) {
-        let count = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
-        let Some(worker) = self.0.iter().min_by_key(count) else { return };
-        let counted = Counted::new(&worker.connections);
-        tasks.spawn_on(
-            async move {
-                connection.await;
-                drop(counted);
-            },
-            &worker.runtime,
-        );
+    /// The worker that has the fewest connections.
+    pub(super) fn least_busy(&self) -> Option<&Worker> {
+        self.0.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed))
     }
 }
 
@@ -78,49 +71,74 @@ impl Worker {
         })?;
         Ok(Self { runtime: handle, connections: Arc::default(), _thread: Some(sender) })
     }
-}
 
-/// One of a worker's connections.
-struct Counted(Arc<AtomicUsize>);
+    /// Its runtime.
+    pub(super) const fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
 
-impl Counted {
-    fn new(connections: &Arc<AtomicUsize>) -> Self {
-        connections.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(connections))
+    /// A place for one more connection.
+    pub(super) fn place(&self, permit: OwnedSemaphorePermit) -> Place {
+        Place::new(permit, &self.connections)
     }
 }
 
-impl Drop for Counted {
+impl Place {
+    /// Counts a connection among others.
+    pub(super) fn new(permit: OwnedSemaphorePermit, connections: &Arc<AtomicUsize>) -> Self {
+        connections.fetch_add(1, Ordering::Relaxed);
+        Self { connections: Arc::clone(connections), _permit: permit }
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::future::{Future, pending};
+    use std::sync::{Arc, mpsc};
     use std::thread;
     use std::time::Duration;
 
+    use tokio::sync::Semaphore;
     use tokio::task::JoinSet;
 
     use super::Workers;
 
     const DEADLINE: Duration = Duration::from_secs(10);
 
+    fn spawn(
+        workers: &Workers,
+        tasks: &mut JoinSet<()>,
+        connection: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let worker = workers.least_busy().unwrap();
+        let place = worker.place(permit);
+        let served = async move {
+            connection.await;
+            drop(place);
+        };
+        tasks.spawn_on(served, worker.runtime());
+    }
+
     #[tokio::test]
-    async fn a_worker_that_is_busy_keeps_the_others_connections_waiting_for_nothing() {
+    async fn a_worker_that_is_busy_keeps_the_connections_of_others_waiting_for_nothing() {
         let workers = Workers::start(2).unwrap();
         let mut tasks = JoinSet::new();
         let (release, busy) = mpsc::channel::<()>();
         let (seen, threads) = mpsc::channel();
-        workers.spawn(&mut tasks, async move {
+        spawn(&workers, &mut tasks, async move {
             busy.recv().unwrap_err();
         });
 
         for _ in 0..3 {
             let seen = seen.clone();
-            workers.spawn(&mut tasks, async move { seen.send(thread::current().id()).unwrap() });
+            spawn(&workers, &mut tasks, async move { seen.send(thread::current().id()).unwrap() });
             tokio::time::timeout(DEADLINE, tasks.join_next()).await.unwrap().unwrap().unwrap();
         }
 
@@ -135,7 +153,7 @@ mod tests {
     async fn connections_end_with_their_workers() {
         let workers = Workers::start(1).unwrap();
         let mut tasks = JoinSet::new();
-        workers.spawn(&mut tasks, std::future::pending());
+        spawn(&workers, &mut tasks, pending());
 
         drop(workers);
 
