@@ -19,8 +19,8 @@ pub trait Accounts {
 
     /// Finds an account; with its attributes for [`Lookup::Whole`] alone.
     ///
-    /// By email address or user name, the others take as many steps for one that nobody has as for
-    /// one that somebody has, however large the account is: their time must not tell which it is.
+    /// By email address or user name, the other look-ups take as many steps whether or not an
+    /// account has it, however large the account is: their time must not reveal which it is.
     async fn find_user(
         &self,
         realm: &str,
@@ -28,8 +28,8 @@ pub trait Accounts {
         lookup: Lookup,
     ) -> Result<Option<User>, StoreError>;
 
-    /// Lists accounts of a realm by number, after `after`, at most `limit`; without attributes. One
-    /// that does not read is named, and hides no other.
+    /// Lists accounts of a realm by number, after `after`, at most `limit`; without attributes. An
+    /// unreadable one is named, and hides no other.
     async fn list_users(
         &self,
         realm: &str,
@@ -37,16 +37,16 @@ pub trait Accounts {
         limit: usize,
     ) -> Result<Listing, StoreError>;
 
-    /// Changes an account; ends what the change says it ends, in the same step.
+    /// Changes an account, and ends the sessions and tokens that the change ends, in the same step.
     ///
-    /// Where [`UserChange::ends_tokens`], the user's generation rises ([`crate::store::above`]) and a
-    /// [`crate::operation::Revoked::User`] until `revoked_until` is recorded; where
-    /// [`UserChange::ends_sessions`], all the user's sessions go as well. They go, too, where a floor
-    /// above the user's generation is recorded, which the generation then rises above: another
-    /// change was cut short or lost, and may have ended them. A change that does not
-    /// apply (as its variant says) changes and ends nothing. Answers the account as it is now (as it
-    /// was, for [`UserChange::Remove`]) without attributes, and the revocations that were recorded;
-    /// `None` when there is no such account. One that does not read can be removed all the same.
+    /// Where [`UserChange::ends_tokens`], the user's generation rises ([`crate::store::above`]) and
+    /// a [`crate::operation::Revoked::User`] until `revoked_until` is recorded; where
+    /// [`UserChange::ends_sessions`], all the user's sessions go as well. They go, too, where a
+    /// floor above the user's generation is recorded, which the generation then rises above:
+    /// another change was cut short or lost, and may have ended them. A change that does not apply
+    /// (as its variant says) changes and ends nothing. Returns the account as it is now (as it was,
+    /// for [`UserChange::Remove`]) without attributes, and the revocations that were recorded;
+    /// `None` when there is no such account. An unreadable one can be removed all the same.
     async fn change_user(
         &self,
         realm: &str,
@@ -80,8 +80,8 @@ pub struct User {
     pub enabled: bool,
     /// Session generation, of the clock: raised whenever all access tokens of the user end.
     pub generation: u64,
-    /// Attributes that contracts ask for. They may be megabytes: only `create_user` and a whole
-    /// look-up answer them, elsewhere this is empty.
+    /// Attributes of contracts. They may be megabytes: only `create_user` and a whole look-up
+    /// return them; elsewhere this is empty.
     pub attributes: BTreeMap<String, serde_json::Value>,
     /// When the account was made.
     pub created_at: Timestamp,
@@ -89,7 +89,7 @@ pub struct User {
     pub last_login_at: Option<Timestamp>,
 }
 
-/// What a user look-up is for: its deadline, and whether it reads the attributes.
+/// The kind of a user look-up: its deadline, and whether it reads the attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// The look-up of a login: `lookup_timeout`, without attributes.
@@ -103,11 +103,11 @@ pub enum Lookup {
 /// Some accounts of a realm, by number.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listing {
-    /// Those that read.
+    /// The readable ones.
     pub users: Vec<User>,
-    /// Those that do not.
+    /// The unreadable ones.
     pub unreadable: Vec<Unreadable>,
-    /// After which to go on; none at the end.
+    /// The number after which to continue; none at the end.
     pub next: Option<UserId>,
 }
 
@@ -116,7 +116,7 @@ pub struct Listing {
 pub struct Unreadable {
     /// Its number.
     pub id: UserId,
-    /// What of it does not read.
+    /// The part that is unreadable.
     pub what: String,
 }
 
@@ -128,8 +128,8 @@ pub enum UserChange {
         /// The new verifier.
         verifier: String,
     },
-    /// A new password for a code that was mailed: as [`UserChange::SetPassword`], and the address is
-    /// proven.
+    /// A new password for a code that was mailed: as [`UserChange::SetPassword`], and the address
+    /// is proven.
     ResetPassword {
         /// The new verifier.
         verifier: String,
@@ -139,15 +139,16 @@ pub enum UserChange {
         /// The address.
         email: Email,
     },
-    /// A social provider proved an address that nobody had proven: all sessions and access tokens
-    /// end, because whoever opened them never proved it.
+    /// A social provider proved an address that was not proven: all sessions and access tokens end,
+    /// because the user who opened them never proved it.
     ///
-    /// Done only if it still is the account's, and still not proven; the answered account tells.
+    /// Done only if it still is the account's, and still not proven; the returned account shows it.
     JoinSocial {
         /// The address.
         email: Email,
     },
-    /// The same password under a better verifier: nothing ends. Done only while `from` stands.
+    /// The same password under a better verifier: nothing ends. Done only while `from` is
+    /// unchanged.
     UpgradeVerifier {
         /// The verifier until now.
         from: String,
@@ -163,7 +164,7 @@ pub enum UserChange {
         /// All permissions from now on.
         permissions: Vec<String>,
     },
-    /// All sessions end, and with them their refresh tokens; access tokens live on until they
+    /// All sessions end, and with them their refresh tokens; access tokens stay valid until they
     /// expire.
     EndRefreshTokens,
     /// Nothing but the end of all sessions and access tokens ("log out everywhere").
@@ -203,7 +204,7 @@ impl User {
 }
 
 impl Listing {
-    /// Takes an account in, or that its record does not read.
+    /// Adds an account, or the fact that it is unreadable.
     ///
     /// # Errors
     /// Any other than [`StoreError::Corrupt`].
@@ -220,7 +221,7 @@ impl Listing {
         Ok(())
     }
 
-    /// How many accounts it has, whether or not they read.
+    /// The number of accounts, unreadable ones included.
     pub(super) fn len(&self) -> usize {
         self.users.len() + self.unreadable.len()
     }
@@ -242,8 +243,8 @@ impl UserChange {
         )
     }
 
-    /// Whether the user's access tokens end with it, where it applies; `user` is the account until
-    /// now.
+    /// Whether the user's access tokens end with it, where it applies; `user` is the account
+    /// before.
     #[must_use]
     pub fn ends_tokens(&self, user: &User) -> bool {
         match self {

@@ -1,8 +1,8 @@
-//! Everything that a store keeps, record by record: what `munjigi store` moves, saves and counts.
+//! The content of a store as records, which `munjigi store` copies, saves and counts.
 //!
-//! A record says what is kept, not how: what one store exports another imports, and exports again
-//! the same. Nothing that has expired is exported. How a store is known to its followers (its id,
-//! the numbers of its log) is its own, and is not; nor is what waits for its audit trail.
+//! Records are independent of the store: one store exports them, another imports and exports the
+//! same. Expired records are not exported; neither are the id of the store, the numbers of its log,
+//! and the events that wait for its audit trail.
 
 use std::collections::BTreeMap;
 
@@ -17,24 +17,25 @@ use crate::own_keys;
 use crate::store::{FeedEntry, NewCode, Session, Store, StoreError, TryCount, TrySubject, User};
 use crate::token::StoredKey;
 
-/// A store that gives away and takes in everything.
+/// A store that can export and import its content.
 #[async_trait]
 pub trait Archive: Store {
-    /// Sends everything that has not expired by `now`, in pages: accounts before their sessions,
-    /// sessions before their refresh tokens. What does not read is named in its place, and what
-    /// belongs to it is left out. It ends early, without an error, when nobody listens.
+    /// Sends every record that has not expired by `now`, in pages: accounts before their sessions,
+    /// sessions before their refresh tokens. An unreadable record is named in its place, and the
+    /// records that belong to it are left out. It stops early, without an error, when the receiver
+    /// is gone.
     ///
     /// # Errors
     /// When the store does not answer, or is damaged as a whole.
     async fn export(&self, now: Timestamp, pages: mpsc::Sender<Page>) -> Result<(), StoreError>;
 
-    /// Takes a page in; into a store that was empty, and in the order of the export.
+    /// Imports a page; into a store that was empty, and in the order of the export.
     ///
     /// # Errors
     /// When the store does not take it; then some of the page may be there.
     async fn import(&self, page: Page, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Whether nothing is kept there that would be exported.
+    /// Whether there is nothing to export.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -44,10 +45,10 @@ pub trait Archive: Store {
 /// Records that travel together: a few hundred, or fewer large ones.
 pub type Page = Vec<Record>;
 
-/// One thing that a store keeps.
+/// One record of a store.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// The highest number that was ever given to an account.
+    /// The highest number of any account, removed ones included.
     Number(UserId),
     /// The store came out of a backup of this instant, and was not used since.
     Backup(Timestamp),
@@ -77,14 +78,14 @@ pub enum Record {
     Code(NewCode),
     /// A count of tries.
     Tries {
-        /// Whose.
+        /// The subject.
         subject: TrySubject,
         /// The count.
         count: TryCount,
     },
     /// A mail that waits.
     Mail(StoredMail),
-    /// What a record is that does not read, and why not; no store takes one in.
+    /// The description of a record that is unreadable, which no store imports.
     Unreadable(String),
 }
 
@@ -104,7 +105,7 @@ pub struct StoredSession {
 pub struct Exchange {
     /// The token that was presented.
     pub parent: RefreshHash,
-    /// When.
+    /// The instant of the rotation.
     pub at: Timestamp,
     /// The newest token, sealed under a key derived from its parent.
     pub sealed: Vec<u8>,
@@ -117,7 +118,7 @@ pub struct StoredRefresh {
     pub hash: RefreshHash,
     /// Its session.
     pub session: SessionId,
-    /// When that ends at the latest.
+    /// The latest end of that session.
     pub ends_at: Timestamp,
 }
 
@@ -130,29 +131,29 @@ pub struct StoredMail {
     pub sealed: Vec<u8>,
     /// When it is due.
     pub due_at: Timestamp,
-    /// From when it is not worth sending.
+    /// The instant after which it is not worth sending.
     pub expires_at: Timestamp,
-    /// How often it was taken.
+    /// The number of times that it was taken.
     pub attempts: u32,
 }
 
-/// How many of each kind there are, and what tells whether they are the same.
+/// The number of records of each kind, with a sum that shows whether they are the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     kinds: BTreeMap<&'static str, Count>,
-    /// The highest number that was ever given to an account.
+    /// The highest number of any account, removed ones included.
     pub highest_number: i64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Count {
     records: u64,
-    /// The sum of the records' fingerprints: it depends on no order.
+    /// The sum of the records' fingerprints, which is independent of their order.
     sum: u128,
 }
 
 impl Record {
-    /// The kind, as it is counted.
+    /// The kind under which it is counted.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -172,10 +173,10 @@ impl Record {
         }
     }
 
-    /// The kind of what does not read.
+    /// The kind of unreadable records.
     pub const UNREADABLE: &'static str = "unreadable records";
 
-    /// A record as it was read; one that does not read is named.
+    /// A record as it was read, or the description of an unreadable one.
     pub(super) fn or_unreadable(
         read: Result<Self, StoreError>,
         about: impl FnOnce() -> String,
@@ -188,7 +189,7 @@ impl Record {
         }
     }
 
-    /// About how many bytes it takes.
+    /// Its approximate size in bytes.
     pub(super) fn weight(&self) -> usize {
         const SMALL: usize = 256;
         SMALL
@@ -205,9 +206,9 @@ impl Record {
             }
     }
 
-    /// Half of SHA-256 over all that the record says.
+    /// Half of SHA-256 over the whole record.
     fn fingerprint(&self) -> u128 {
-        // What derives `Debug` prints every field; a key's material alone is kept out of it.
+        // A derived `Debug` prints every field except a key's material.
         let mut text = format!("{self:?}").into_bytes();
         if let Self::Key { key, .. } = self {
             text.extend_from_slice(key.material.expose());
@@ -232,7 +233,7 @@ impl Tally {
         "mails",
     ];
 
-    /// Counts records in.
+    /// Counts records.
     pub fn add(&mut self, records: &[Record]) {
         for record in records {
             if let Record::Number(number) = record {
@@ -248,19 +249,19 @@ impl Tally {
         }
     }
 
-    /// How many there are of a kind.
+    /// The number of records of a kind.
     #[must_use]
     pub fn of(&self, kind: &str) -> u64 {
         self.kinds.get(kind).map_or(0, |count| count.records)
     }
 
-    /// How many there are in all.
+    /// The number of all records.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.kinds.values().map(|count| count.records).sum()
     }
 
-    /// The kinds that differ, if only in what one record says.
+    /// The kinds that differ, if only in the content of one record.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {
         let differ = |kind: &&str| self.kinds.get(kind) != other.kinds.get(kind);
@@ -308,7 +309,7 @@ impl Pages {
     /// About the most bytes of a page.
     const BYTES: usize = 1 << 20;
 
-    /// Adds a record; answers the page that is full with it.
+    /// Adds a record; returns the page if it is full.
     pub(super) fn add(&mut self, record: Record) -> Option<Page> {
         self.weight += record.weight();
         self.page.push(record);
@@ -316,7 +317,7 @@ impl Pages {
         is_full.then(|| self.take())
     }
 
-    /// What has gathered.
+    /// The records that are gathered.
     pub(super) fn take(&mut self) -> Page {
         self.weight = 0;
         std::mem::take(&mut self.page)

@@ -1,13 +1,10 @@
-//! The pause before an attempt that follows a failed one: longer each time, up to a longest.
-//!
-//! No two are quite alike, or all gateways would come back to a server at the same instant, again
-//! and again.
+//! Back-off with jitter, so that gateways do not retry at the same instant.
 
 use std::time::Duration;
 
 use uuid::Uuid;
 
-/// A pause that grows.
+/// A back-off that doubles up to a longest pause.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backoff {
     next: Duration,
@@ -19,7 +16,7 @@ impl Backoff {
         Self { next: first, longest }
     }
 
-    /// The next one: between half of its turn's length and the whole.
+    /// The next pause: between half of its nominal length and the whole.
     pub(crate) fn take(&mut self) -> Duration {
         let whole = self.next;
         self.next = (self.next * 2).min(self.longest);
@@ -27,7 +24,7 @@ impl Backoff {
         whole / 2 + whole * u32::from(chance) / 512
     }
 
-    /// Waits for the next one.
+    /// Waits for the next pause.
     pub(crate) async fn wait(&mut self) {
         tokio::time::sleep(self.take()).await;
     }

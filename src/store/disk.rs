@@ -1,4 +1,4 @@
-//! The disk below a durable file: what may be written there, how fast, and how much more.
+//! Checks of the disk of a durable file: permissions, `fsync` time, and free space.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -11,16 +11,16 @@ use rustix::io::Errno;
 
 use crate::store::SetupReport;
 
-/// How many times the disk is asked; the slowest is told.
+/// The number of syncs that are timed; the slowest is reported.
 const SYNCS: usize = 8;
 
-/// What one answer may take of the disk before it is worth a word.
+/// A sync that takes longer is worth a warning.
 const SLOW: Duration = Duration::from_millis(50);
 
-/// What is left of a disk when it is worth a word.
+/// Less free space, in bytes, is worth a warning.
 const LITTLE: u64 = 64 << 20;
 
-/// Tries what a durable file needs beside it, and says how long a sync takes and what is free.
+/// Writes a file beside `file`, and reports the time of a sync and the free space.
 ///
 /// # Errors
 /// The system's own reason why nothing can be written there.
@@ -42,10 +42,10 @@ pub(crate) fn check_setup(file: &Path, found: &mut SetupReport) -> io::Result<()
     Ok(())
 }
 
-/// Finds what keeps this process from writing a durable file: the file itself, one beside it that
-/// is named as it is but for its ending, or their folder; with the system's own reason.
+/// Finds the file that this process cannot write: the durable file, one of that name with an
+/// ending, or their folder; with the system's error.
 ///
-/// None is opened: to close SQLite's file again would take away the locks that it has on it.
+/// None is opened: closing SQLite's file would release the locks that this process has on it.
 pub(crate) fn obstacle(file: &Path, endings: &[&str]) -> Option<(PathBuf, io::Error)> {
     let names = [""].iter().chain(endings).map(|ending| {
         let mut name = file.as_os_str().to_owned();
@@ -61,7 +61,7 @@ pub(crate) fn obstacle(file: &Path, endings: &[&str]) -> Option<(PathBuf, io::Er
     names.filter_map(forbidden).next().or_else(of_folder)
 }
 
-/// Writes into a new file, and says how long the slowest write took to be on the disk.
+/// Times writes with a sync into a new file; returns the slowest.
 fn time_syncs(folder: &Path, syncs: usize) -> io::Result<Duration> {
     let probe = folder.join(format!(".munjigi-probe-{}", uuid::Uuid::new_v4()));
     let measured = || -> io::Result<Duration> {

@@ -1,29 +1,29 @@
-//! Why a store did not do what it was asked.
+//! Errors of stores.
 
 use std::time::Duration;
 
 use crate::operation::{ErrorCode, Rejection};
 use crate::telemetry::causes;
 
-/// Why a store did not do what it was asked.
+/// Reasons for which a store did not perform an operation.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The email address or user name is taken.
     #[error("the email address or user name is taken")]
     Taken,
-    /// The queue, of mails or of what the audit trail is to tell, is full.
+    /// The queue of mails, or of events for the audit trail, is full.
     #[error("the queue is full")]
     Full,
-    /// No answer within the deadline; the step may or may not have happened.
+    /// No answer within the deadline; the operation may or may not have happened.
     #[error("the store did not answer within {0:?}")]
     TimedOut(Duration),
-    /// Nobody was there to answer, or may do it now: another time the same may be done.
+    /// The server is away, or may not serve it now: a retry may succeed.
     #[error("the store is unavailable")]
     Outage(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The store refuses to work, or cannot.
+    /// The store cannot perform it.
     #[error("the store is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A record does not read as what it should be.
+    /// A record is unreadable.
     #[error("the store holds a record that does not read: {0}")]
     Corrupt(String),
     /// The store was made by a newer version.
@@ -37,7 +37,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the store is only away: the same may succeed another time, without anybody's help.
+    /// Whether the store is only away: a retry may succeed without an operator.
     #[must_use]
     pub const fn is_outage(&self) -> bool {
         matches!(self, Self::TimedOut(_) | Self::Outage(_))

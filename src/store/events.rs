@@ -1,9 +1,8 @@
-//! What waits for the audit trail: changes that operators made by verbs, beside running gateways
-//! or while none ran.
+//! Events for the audit trail: changes that operators made by verbs, with or without running
+//! gateways.
 //!
-//! An event is recorded in the store that was changed. One gateway of that store takes it, writes
-//! it to its trail, and drops it: it is told once, by whichever gateway that is. It waits until
-//! then, however long that takes.
+//! An event is queued in the store that was changed, for as long as it takes. One gateway of that
+//! store takes it, writes it to its trail, and deletes it.
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -11,21 +10,21 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 
-/// Where events wait for the audit trail.
+/// The queue of events for the audit trail.
 #[async_trait]
 pub trait Events {
-    /// Records an event; the answer means that it is durable. One that waits already is not
-    /// recorded twice.
+    /// Queues an event; once this returns, it is durable. An event that waits already is not queued
+    /// twice.
     ///
     /// # Errors
-    /// [`StoreError::Full`] when [`MOST_EVENTS`] wait: whoever records it says so, where an older
-    /// one that had to make room would go unheard.
+    /// [`StoreError::Full`] when [`MOST_EVENTS`] wait: the caller can report it, whereas an older
+    /// event that had to make room would be lost unseen.
     async fn record_event(&self, event: WaitingEvent) -> Result<(), StoreError>;
 
     /// Takes events, the oldest first, at most `limit`, and hides them from every node until
-    /// `hidden_until`: who takes one drops it before then, or it is taken again.
+    /// `hidden_until`: an event that is not deleted by then is taken again.
     ///
-    /// While none waits nothing is written.
+    /// Writes nothing while none waits.
     async fn take_events(
         &self,
         now: Timestamp,
@@ -33,16 +32,16 @@ pub trait Events {
         limit: usize,
     ) -> Result<Vec<WaitingEvent>, StoreError>;
 
-    /// Deletes events that were told.
+    /// Deletes events that are in the trail.
     async fn drop_events(&self, ids: &[Uuid]) -> Result<(), StoreError>;
 }
 
-/// An event that waits to be told.
+/// An event that waits for the trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingEvent {
-    /// Its name; later ones have higher ones (UUID version 7).
+    /// Its id, in the order of time (UUID version 7).
     pub id: Uuid,
-    /// What happened, as the trail writes it.
+    /// The entry of the trail, as JSON.
     pub text: String,
 }
 

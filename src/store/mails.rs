@@ -10,15 +10,15 @@ use crate::store::StoreError;
 /// The mail queue of a store, and its mailed codes.
 #[async_trait]
 pub trait Mails {
-    /// Keeps a code and queues its mail, in one step. Older codes of the same purpose and address
-    /// live on until they end.
+    /// Stores a code and queues its mail, in one step. Older codes of the same purpose and address
+    /// stay valid until they expire.
     ///
     /// # Errors
     /// [`StoreError::Full`] when the mail queue is.
     async fn put_code(&self, code: NewCode, mail: NewMail) -> Result<(), StoreError>;
 
-    /// Counts a guess at each code of the address, then judges it, in one step: whatever the
-    /// concurrency, no more guesses are judged than a code allows. A right guess uses all of them up.
+    /// Counts a guess against each code of the address, then judges it, in one step: under any
+    /// concurrency no more guesses are judged than a code allows. A right guess uses up all codes.
     async fn try_code(
         &self,
         purpose: CodePurpose,
@@ -28,7 +28,7 @@ pub trait Mails {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Queues a mail; the answer means that it is durable. One that waits already is not queued
+    /// Queues a mail; once this returns, it is durable. A mail that waits already is not queued
     /// twice.
     ///
     /// # Errors
@@ -36,9 +36,9 @@ pub trait Mails {
     async fn queue_mail(&self, mail: NewMail) -> Result<(), StoreError>;
 
     /// Takes mails that are due, longest due first, at most `limit`, and hides them from every node
-    /// until `hidden_until`: who takes one either drops or postpones it before then.
+    /// until `hidden_until`: the taker deletes or postpones each before then.
     ///
-    /// Mails that have expired are deleted and not given out.
+    /// Expired mails are deleted and not returned.
     async fn take_mails(
         &self,
         now: Timestamp,
@@ -56,34 +56,34 @@ pub trait Mails {
 /// A mail to be sent, readable only with the gateway's own key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewMail {
-    /// Its name.
+    /// Its id.
     pub id: Uuid,
     /// The mail, encrypted.
     pub sealed: Vec<u8>,
-    /// When it is queued: it is due from then on.
+    /// The instant from which it is due.
     pub created_at: Timestamp,
-    /// From when it is not worth sending.
+    /// The instant after which it is not worth sending.
     pub expires_at: Timestamp,
 }
 
 /// A mail that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuedMail {
-    /// Its name.
+    /// Its id.
     pub id: Uuid,
     /// The mail, encrypted.
     pub sealed: Vec<u8>,
-    /// How often it was taken before.
+    /// The number of times that it was taken before.
     pub attempts: u32,
-    /// From when it is not worth sending.
+    /// The instant after which it is not worth sending.
     pub expires_at: Timestamp,
 }
 
-/// A mailed code as the store keeps it: by address, whether or not an account has that address, so
-/// that nobody can tell by time or guesses.
+/// A mailed code, stored by address whether or not an account has it, so that neither time nor
+/// guesses reveal the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewCode {
-    /// What it is for.
+    /// Its purpose.
     pub purpose: CodePurpose,
     /// Realm.
     pub realm: String,
@@ -91,13 +91,13 @@ pub struct NewCode {
     pub email: Email,
     /// The keyed hash of the code.
     pub hash: [u8; 32],
-    /// When it ends.
+    /// Its expiry.
     pub expires_at: Timestamp,
-    /// How often it may be guessed.
+    /// The guesses that it allows.
     pub guesses: u32,
 }
 
-/// What a mailed code is for.
+/// The purpose of a mailed code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CodePurpose {
     /// A password reset.
@@ -123,5 +123,5 @@ impl CodePurpose {
     }
 }
 
-/// Mails that may wait at once, in all.
+/// The most mails that may wait.
 pub const MOST_MAILS: usize = 10_000;

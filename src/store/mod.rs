@@ -1,7 +1,7 @@
-//! What must outlive the process: users, sessions, revocations, keys.
+//! Durable data: users, sessions, revocations, keys.
 //!
-//! [`Store`] states operations, not keys. Each is atomic: it happened or it did not, whatever is
-//! killed. One conformance suite (`tests/store/`) runs over every backend.
+//! [`Store`] states operations, not keys. Each is atomic: it happens as a whole or not at all, even
+//! in a crash. One conformance suite (`tests/store/`) runs over every backend.
 //!
 //! An operation that touches a user or session and revocations writes the revocations first where
 //! the backend cannot do both at once, so that a crash between is safe.
@@ -42,30 +42,30 @@ pub use signing_keys::SigningKeys;
 pub use sqlite::{Durability, SqliteStore};
 pub use tries::{Bound, Limit, Taking, Tries, TryCount, TrySubject};
 
-/// Where users, sessions, revocations and keys are kept.
+/// A store of users, sessions, revocations and keys.
 ///
 /// Every method has a deadline of its own (`[store] timeout`; `lookup_timeout` for
-/// [`Lookup::Login`]) and answers [`StoreError::TimedOut`] past it.
+/// [`Lookup::Login`]) and returns [`StoreError::TimedOut`] past it.
 #[async_trait]
 pub trait Store:
     Accounts + Sessions + Revocations + SigningKeys + Mails + Events + Tries + Send + Sync + 'static
 {
-    /// When what this store holds was saved, where it was put back from a backup and has not been
-    /// used since ([`Store::mark_as_backup`]).
+    /// The instant of the backup that this store was restored from, if it has not been used since
+    /// ([`Store::mark_as_backup`]).
     async fn backup_mark(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Marks the store as one that was saved at an instant, or takes the mark away. Whoever begins
-    /// to use a marked one ends all sessions first: it may have forgotten that they ended.
+    /// Marks the store as restored from a backup of an instant, or removes the mark. A gateway that
+    /// begins to use a marked store ends all sessions first: some may have ended since the backup.
     async fn mark_as_backup(&self, saved_at: Option<Timestamp>) -> Result<(), StoreError>;
 
     /// Deletes sessions, revocations, codes, counts of tries and mails that expired before `now`.
     async fn purge(&self, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Whether what the store is asked now can be made durable, as far as it can know without
-    /// being asked: who is not ready gets no traffic that would tell.
+    /// Whether writes succeed, for `/readyz`: a gateway that is not ready gets no requests that
+    /// would show it.
     ///
-    /// A write that failed is followed by one of its own here, at most once a second, whoever asks
-    /// how often. A store whose feed writes tells by that, and says nothing here.
+    /// After a failed write this makes one of its own, at most once a second. A store whose feed
+    /// writes a heartbeat reports failures there, and always succeeds here.
     async fn writable(&self) -> Result<(), StoreError> {
         Ok(())
     }
@@ -74,7 +74,7 @@ pub trait Store:
     fn describe(&self) -> String;
 }
 
-/// Deadlines that every store keeps.
+/// Deadlines of every store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
     /// One command.

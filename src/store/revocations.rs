@@ -1,4 +1,4 @@
-//! Revocations as a store records them and feeds them to gateways.
+//! Revocations in a store, and their feed to gateways.
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -10,14 +10,13 @@ use crate::store::StoreError;
 /// The revocations of a store, and the generations of its sites.
 #[async_trait]
 pub trait Revocations {
-    /// Records revocations; the answer means that they are durable.
+    /// Records revocations; once this returns, they are durable.
     ///
     /// A [`crate::operation::Revoked::Site`] also raises that site's generation to its floor, and a
     /// [`crate::operation::Revoked::Key`] also takes the key from the site's signing keys.
     async fn revoke(&self, revocations: &[Revocation]) -> Result<(), StoreError>;
 
-    /// Looks one revocation up in the store itself (`when_stale = "ask"`): whether it stands, and
-    /// its floor.
+    /// Looks up the floor of an active revocation (`when_stale = "ask"`).
     async fn find_revocation(
         &self,
         key: RevocationKey,
@@ -29,63 +28,63 @@ pub trait Revocations {
 
     /// Follows the revocations, and sends them until `events` closes.
     ///
-    /// First everything that is recorded and has not expired, then what comes, in order. It
-    /// reconnects by itself, for ever, with back-off; it reports contact only after everything
-    /// acknowledged before was sent.
+    /// First those that are recorded and have not expired, then new ones, in order. It reconnects
+    /// by itself, for ever, with back-off; it reports contact only after it has sent everything
+    /// that was acknowledged before.
     async fn follow(&self, events: mpsc::Sender<FeedEvent>);
 }
 
-/// What a store tells a node about revocations.
+/// An event of a store's feed of revocations.
 #[derive(Clone, Debug)]
 pub enum FeedEvent {
-    /// A connection was made. What the store of this lineage was once told it still has; another
-    /// lineage may have lost some of it.
+    /// A connection was made. A store of the same lineage has lost nothing that it acknowledged;
+    /// another lineage may have.
     Attached {
-        /// Of the data and of the process that holds it; only ever compared.
+        /// Identifies the data and the process that holds them; only ever compared.
         lineage: String,
     },
     /// These are recorded.
     Revoked(Vec<FeedEntry>),
     /// Everything recorded before this instant has been sent.
     Contact {
-        /// When the question was *sent* that the store has answered.
+        /// The instant when the answered question was *sent*.
         asked_at: BootTime,
     },
-    /// The feed was interrupted and is read again from the start; told for the log and metrics.
+    /// The feed was interrupted and is read again from the start; for the log and metrics.
     Interrupted {
-        /// Why.
+        /// The cause.
         cause: FeedInterruption,
     },
 }
 
-/// Why a feed is read again from the start.
+/// Reasons for which a feed is read again from the start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FeedInterruption {
     /// The store did not answer.
     #[error("the store is away: {0}")]
     Away(String),
-    /// What the store holds does not read; it stays so until somebody mends it.
+    /// The store holds unreadable data, until an operator repairs it.
     #[error("the store is damaged: {0}")]
     Damaged(String),
-    /// Entries are missing between two that came.
+    /// Entries are missing in the sequence.
     #[error("entries are missing after {after}")]
     Gap {
         /// Number of the last entry in order.
         after: u64,
     },
-    /// The store was wiped, or is another one.
+    /// The store was wiped or swapped.
     #[error("the store was wiped or swapped")]
     Swapped,
 }
 
-/// One revocation as the feed carries it.
+/// One revocation of the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeedEntry {
-    /// What is revoked.
+    /// The key of the revoked object.
     pub key: RevocationKey,
     /// The lowest generation that is still accepted; zero where the match alone refuses.
     pub floor: u64,
-    /// From when it need not be remembered.
+    /// Its expiry.
     pub expires_at: Timestamp,
 }
 
@@ -101,8 +100,8 @@ impl From<&Revocation> for FeedEntry {
 
 /// The generation that follows `earlier` ones.
 ///
-/// It is above the clock's milliseconds as well: also after a restore, which forgets generations,
-/// none is given twice.
+/// It is also above the clock's milliseconds, so that none is given twice even after a restore,
+/// which forgets generations.
 #[must_use]
 pub fn above(earlier: u64, now: Timestamp) -> u64 {
     earlier.max(u64::try_from(now.as_millis()).unwrap_or(0)).saturating_add(1)

@@ -13,11 +13,11 @@ use crate::store::StoreError;
 pub trait Sessions {
     /// Opens a session and notes the login on the account.
     ///
-    /// It happens only if the account is enabled and still of `session.generation`, so that a
-    /// login that races a password change opens nothing: then the answer is `None`. Where a floor
-    /// above that generation is recorded, the account's follows it, and all its sessions end. With
-    /// `session.replaces_others`, the user's other sessions of the same issuer end and are
-    /// revoked until `revoked_until`; those revocations are the answer.
+    /// It happens only if the account is enabled and still of `session.generation`, so that a login
+    /// that races a password change opens nothing and returns `None`. Where a floor above that
+    /// generation is recorded, the account's generation rises to it, and all its sessions end. With
+    /// `session.replaces_others`, the user's other sessions of the same issuer end and are revoked
+    /// until `revoked_until`; those revocations are returned.
     async fn open_session(
         &self,
         session: NewSession,
@@ -41,12 +41,13 @@ pub trait Sessions {
 
     /// Exchanges a refresh token for its successor, atomically.
     ///
-    /// `presented` the newest: `successor` takes its place ([`Rotation::Rotated`]). The parent of
-    /// the newest, within `grace` of the rotation: the same successor again
-    /// ([`Rotation::Repeated`]). Any other token that the session ever had: theft; the session
-    /// ends and is revoked until `revoked_until` ([`Rotation::Reused`]). Unknown, or of a session
-    /// that ended, expired or is revoked: [`Rotation::Refused`]; so is any of a user whose generation
-    /// is below the floor that is recorded, which it follows, and all whose sessions end.
+    /// If `presented` is the newest token, `successor` replaces it ([`Rotation::Rotated`]). The
+    /// parent of the newest gets the same successor again within `grace` of the rotation
+    /// ([`Rotation::Repeated`]). Any other token of the session is theft: the session ends and is
+    /// revoked until `revoked_until` ([`Rotation::Reused`]). A token that is unknown, or of a
+    /// session that ended, expired or is revoked, is refused ([`Rotation::Refused`]); so is one of
+    /// a user whose generation is below the recorded floor: the generation rises to it, and all
+    /// sessions end.
     async fn rotate(
         &self,
         session: SessionId,
@@ -80,19 +81,19 @@ pub trait Sessions {
 pub struct Session {
     /// `sid`.
     pub id: SessionId,
-    /// Whose.
+    /// The user.
     pub user: UserId,
     /// Realm of the user.
     pub realm: String,
     /// `iss` of its tokens: the site.
     pub issuer: String,
-    /// When it was opened.
+    /// The instant of the login.
     pub created_at: Timestamp,
     /// Latest login or refresh.
     pub last_used_at: Timestamp,
-    /// When the newest refresh token ends (or, without any, the access token).
+    /// The expiry of the newest refresh token (or, without any, of the access token).
     pub expires_at: Timestamp,
-    /// When the session ends at the latest (`session_ttl`).
+    /// The latest end of the session (`session_ttl`).
     pub ends_at: Timestamp,
     /// Address that it was opened from.
     pub address: String,
@@ -113,32 +114,32 @@ pub struct NewSession {
     pub replaces_others: bool,
 }
 
-/// The refresh token that takes a presented one's place.
+/// The refresh token that replaces a presented one.
 #[derive(Clone, Debug)]
 pub struct Successor {
     /// Its hash.
     pub hash: RefreshHash,
-    /// Itself, sealed under a key derived from the presented token.
+    /// The token itself, sealed under a key derived from the presented one.
     pub sealed: Vec<u8>,
     /// The instant of the rotation.
     pub now: Timestamp,
-    /// When it ends; the store caps it by the session's `ends_at`.
+    /// Its expiry; the store caps it by the session's `ends_at`.
     pub expires_at: Timestamp,
 }
 
-/// What came of a presented refresh token.
+/// The outcome of a rotation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rotation {
-    /// The successor has taken its place.
+    /// The successor has replaced it.
     Rotated(Session),
-    /// It was rotated within the grace: here is the same successor again.
+    /// It was rotated within the grace: the same successor again.
     Repeated {
         /// The session.
         session: Session,
         /// The successor, sealed under a key derived from the presented token.
         sealed: Vec<u8>,
     },
-    /// It was rotated long ago: the session was ended as stolen; these revocations were recorded.
+    /// It was rotated earlier: the session was ended as stolen; these revocations were recorded.
     Reused(Vec<Revocation>),
     /// Unknown, expired, or of a session that ended.
     Refused,

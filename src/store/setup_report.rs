@@ -1,22 +1,22 @@
-//! What a look at a store found, for `munjigi check --deep` and the log of a start.
+//! The report on a store's setup, for `munjigi check --deep` and the log of a start.
 
 use serde::Serialize;
 
-/// What a store is, and what of the promise its settings leave open.
+/// Facts about a store, and warnings about guarantees that its settings do not give.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SetupReport {
-    /// What was found, in the order in which it is worth reading.
+    /// The facts, the most important first.
     pub facts: Vec<Fact>,
-    /// What the operator should know or change; each once.
+    /// Things that the operator should know or change; each once.
     pub warnings: Vec<String>,
 }
 
-/// One thing that was found.
+/// One fact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fact {
-    /// What it is about: a server, a file, a measure.
+    /// Its subject: a server, a file, a measure.
     pub about: String,
-    /// What was found.
+    /// The finding.
     pub found: String,
 }
 
@@ -25,7 +25,7 @@ impl SetupReport {
         self.facts.push(Fact { about: about.into(), found: found.into() });
     }
 
-    /// Several servers of one store mostly have the same to say.
+    /// Adds a warning, unless another server gave the same.
     pub(crate) fn warn(&mut self, words: impl Into<String>) {
         let words = words.into();
         if !self.warnings.contains(&words) {

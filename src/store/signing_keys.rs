@@ -11,8 +11,8 @@ pub trait SigningKeys {
     /// The signing keys of a site, oldest first.
     async fn signing_keys(&self, issuer: &str) -> Result<Vec<StoredKey>, StoreError>;
 
-    /// Adds a first signing key for the algorithm, unless another node was quicker; answers all
-    /// keys of the site, so that every node ends with the same.
+    /// Adds a first signing key for the algorithm, unless another node was quicker; returns all
+    /// keys of the site, so that every node has the same.
     async fn add_signing_key(
         &self,
         issuer: &str,

@@ -1,7 +1,7 @@
-//! Counts of tries: what bounds guessing, the same for all gateways of a store.
+//! Counts of tries, which limit guessing for all gateways of a store together.
 //!
-//! A count is one number and the instant from which it says nothing any more. Counts of one subject
-//! lie together: they are taken from in one step, listed and forgotten together.
+//! A count is a number and its expiry. Counts of one subject are stored together: a try is taken
+//! from all in one step, and they are listed and forgotten together.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::encoding::hex;
 use crate::operation::{Email, UserId};
 use crate::store::StoreError;
 
-/// Where tries are counted.
+/// The counts of tries.
 #[async_trait]
 pub trait Tries {
-    /// Takes a try from each of a subject's counts, or from none, in one step: whatever the
-    /// concurrency, no more are taken than the bounds allow.
+    /// Takes a try from each of a subject's counts, or from none, in one step: under any
+    /// concurrency no more are taken than the bounds allow.
     async fn take_try(
         &self,
         subject: &TrySubject,
@@ -41,7 +41,7 @@ pub trait Tries {
         name: Option<&str>,
     ) -> Result<(), StoreError>;
 
-    /// The counts of a subject that have not ended, by name.
+    /// The counts of a subject that have not expired, by name.
     async fn tries(
         &self,
         subject: &TrySubject,
@@ -49,7 +49,7 @@ pub trait Tries {
     ) -> Result<Vec<TryCount>, StoreError>;
 }
 
-/// Whose tries are counted, as stores write it; no two read alike.
+/// The subject of counts, as stores write it; no two read alike.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TrySubject(String);
 
@@ -58,49 +58,48 @@ pub struct TrySubject(String);
 pub struct Bound {
     /// The count's name among those of its subject.
     pub name: String,
-    /// How many there may be.
+    /// The most tries.
     pub limit: Limit,
 }
 
-/// How many tries there may be.
+/// A limit on tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// At most so many in a window, which begins with the first.
     Window {
-        /// How many.
+        /// The most tries.
         most: u32,
-        /// How long.
+        /// The length of the window.
         window: Duration,
     },
-    /// A budget that fills up again (the generic cell rate algorithm). One instant is kept: when it
-    /// is whole again.
+    /// A budget that refills (the generic cell rate algorithm). Only the instant when it is full
+    /// again is stored.
     Rate(Rate),
 }
 
-/// What came of asking for a try.
+/// The outcome of taking a try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taking {
     /// It was taken from all counts.
     Taken {
-        /// How many are left in the fullest window.
+        /// The tries that are left in the fullest window.
         left: u32,
     },
     /// It was taken from none: one is used up.
     UsedUp {
-        /// How long that lasts.
+        /// The time until it is not.
         wait: Duration,
     },
 }
 
-/// A count that says something.
+/// A count that has not expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TryCount {
     /// Its name among those of its subject.
     pub name: String,
     /// Tries in the window; zero for a rate.
     pub count: u32,
-    /// When it says nothing any more, in microseconds since 1970: at 2,000 a second a try is worth
-    /// half a millisecond.
+    /// Its expiry in microseconds since 1970: at 2,000 a second a try is worth half a millisecond.
     pub ends_at: i64,
 }
 
@@ -117,7 +116,7 @@ impl TrySubject {
         Self(format!("account:{user}:{realm}"))
     }
 
-    /// A keyed hash of what was typed where there is no account: it may be a password.
+    /// A keyed hash of the typed identifier of no account: it may be a password.
     #[must_use]
     pub fn no_account(hash: &[u8; 32]) -> Self {
         Self(format!("nobody:{}", hex(hash)))
@@ -135,7 +134,7 @@ impl TrySubject {
         Self(format!("codes:{}:{realm}:{email}", realm.len()))
     }
 
-    /// As a store wrote it.
+    /// Reads a subject as a store wrote it.
     pub(super) const fn from_text(text: String) -> Self {
         Self(text)
     }
@@ -162,7 +161,7 @@ impl Bound {
 }
 
 impl Limit {
-    /// How many at once, and over how many microseconds: a window, or the interval of a rate.
+    /// The most tries at once, and the microseconds of the window, or of a rate's interval.
     pub(super) fn parts(&self) -> (u32, i64) {
         let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(LONGEST);
         match self {
@@ -173,9 +172,9 @@ impl Limit {
         }
     }
 
-    /// Takes one try from what is held; the error is the wait in microseconds.
+    /// Takes one try from a held count; the error is the wait in microseconds.
     ///
-    /// What is held lasts no longer than it can, lest a clock that was set back prolongs it.
+    /// The expiry of a held count is capped, lest a clock that was set back prolongs it.
     pub(super) fn take(&self, held: Option<(u32, i64)>, now: i64) -> Result<(u32, i64), i64> {
         let (most, span) = self.parts();
         let (count, ends_at) = held.unwrap_or((0, now));
@@ -195,7 +194,7 @@ impl Limit {
         }
     }
 
-    /// Gives one try back; `None` where nothing is left to be held.
+    /// Gives one try back; `None` where no count remains.
     pub(super) fn give_back(&self, (count, ends_at): (u32, i64), now: i64) -> Option<(u32, i64)> {
         let (count, ends_at) = match self {
             Self::Window { .. } if count <= 1 => return None,
@@ -205,7 +204,7 @@ impl Limit {
         (ends_at > now).then_some((count, ends_at))
     }
 
-    /// How many are left where so many are counted.
+    /// The tries that are left after `count`.
     pub(super) fn left(&self, count: u32) -> u32 {
         match self {
             Self::Window { most, .. } => most.saturating_sub(count),
@@ -215,7 +214,7 @@ impl Limit {
 }
 
 impl TryCount {
-    /// When it says nothing any more.
+    /// Its expiry.
     #[must_use]
     pub const fn ends(&self) -> Timestamp {
         Timestamp::from_millis(self.ends_at / 1000)
@@ -227,10 +226,10 @@ pub(super) fn micros(at: Timestamp) -> i64 {
     at.as_millis().saturating_mul(1000)
 }
 
-/// A wait of so many microseconds.
+/// A wait in microseconds.
 pub(super) fn wait(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
-/// The longest window, in microseconds: sums with an instant stay whole numbers for Lua as well.
+/// The longest window, in microseconds: sums with an instant stay exact integers in Lua as well.
 const LONGEST: i64 = 1 << 50;

@@ -1,16 +1,16 @@
-//! Mailed codes: those of an address are one hash. One is kept together with its mail: see
+//! Mailed codes: those of an address are one hash. A code is stored together with its mail, by
 //! [`super::mail`].
 
 use crate::clock::Timestamp;
 use crate::encoding::{decode_hex, hex};
 use crate::store::NewCode;
 
-/// A code as its record holds it: guesses left, end, hash.
+/// The record of a code: guesses left, expiry, hash.
 pub(super) fn code_text(code: &NewCode) -> String {
     format!("{}:{}:{}", code.guesses, code.expires_at.as_millis(), hex(&code.hash))
 }
 
-/// Guesses left, end and hash of a record.
+/// Reads guesses left, expiry and hash of a record.
 pub(super) fn parse_code(text: &str) -> Option<(u32, Timestamp, [u8; 32])> {
     let (guesses, rest) = text.split_once(':')?;
     let (expires_at, hash) = rest.split_once(':')?;

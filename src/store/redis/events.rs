@@ -1,4 +1,4 @@
-//! What waits for the audit trail: a queue as that of the mails, in a slot of its own.
+//! Events for the audit trail: a queue like that of the mails, in a slot of its own.
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ impl Events for RedisStore {
     async fn record_event(&self, event: WaitingEvent) -> Result<(), StoreError> {
         let mut script = queue_script(&QUEUE, self.keys.events());
         script.arg(event.id.to_string()).arg(event.text);
-        // Due at once, whatever the clock of whoever looks; in the order of their names.
+        // Due at once, by any clock; in the order of their ids.
         script.arg(0).arg(score(Revocation::NEVER_ENDS)).arg(MOST_EVENTS);
         let is_queued = self.in_time(self.script(&script)).await?;
         if is_queued { Ok(()) } else { Err(StoreError::Full) }
@@ -29,7 +29,7 @@ impl Events for RedisStore {
         let mut script = queue_script(&TAKE, self.keys.events());
         script.arg(score(now)).arg(score(hidden_until)).arg(limit.min(MOST_EVENTS));
         let taken: Vec<(String, Vec<u8>, u32, i64)> = self.in_time(self.script(&script)).await?;
-        // What has no such name was put there by hand: it must not hold up the rest.
+        // One without such an id was put there by hand, and must not hold up the rest.
         let read = |(id, text, _, _): (String, Vec<u8>, _, _)| {
             let text = String::from_utf8_lossy(&text).into_owned();
             Some(WaitingEvent { id: id.parse().ok()?, text })

@@ -1,15 +1,14 @@
-//! Names the keys, and decides by hash tags which of them share a slot of a cluster.
+//! The names of keys, whose hash tags decide which of them share a slot of a cluster.
 //!
-//! A tag in braces is what a cluster hashes: all keys of a user share the user's slot, all of the
-//! revocation log share another, all mails and codes a third, what
-//! waits for the audit trail a fourth, and each index entry has its own. A
-//! script touches one slot.
+//! A cluster hashes the tag in braces: all keys of a user share the user's slot, all of the
+//! revocation log share another, all mails and codes a third, all events for the audit trail a
+//! fourth, and each index entry has its own. A script touches one slot.
 
 use crate::encoding::{hex, percent_encode};
 use crate::operation::{Email, RefreshHash, SessionId, UserId};
 use crate::store::{CodePurpose, TrySubject};
 
-/// What every key begins with, and the keys.
+/// The keys of one store, under its prefix.
 #[derive(Clone, Debug)]
 pub(super) struct Keyspace {
     prefix: String,
@@ -22,11 +21,11 @@ pub(super) struct RevocationKeys {
     pub(super) set: String,
     /// HASH: key (16 bytes) → floor, where it is above zero.
     pub(super) floors: String,
-    /// Number of the newest entry.
+    /// STRING: number of the newest entry.
     pub(super) sequence: String,
     /// STREAM of entries; the id of an entry is its number.
     pub(super) log: String,
-    /// Random name of this store, made once: another name is another store.
+    /// STRING: random id of this store, made once; another id is another store.
     pub(super) generation: String,
     /// HASH: issuer → generation of the site.
     pub(super) sites: String,
@@ -45,7 +44,7 @@ pub(super) struct QueueKeys {
     pub(super) attempts: String,
 }
 
-/// How many slots the index of session ends is spread over.
+/// The number of slots over which the index of session ends is spread.
 pub(super) const END_SHARDS: u8 = 16;
 
 impl Keyspace {
@@ -53,7 +52,7 @@ impl Keyspace {
         Self { prefix: prefix.to_owned() }
     }
 
-    /// How the keys of a kind begin.
+    /// The prefix of the keys of a kind.
     pub(super) fn beginning(&self, kind: &str) -> String {
         format!("{}{kind}", self.prefix)
     }
@@ -68,17 +67,17 @@ impl Keyspace {
         format!("{}{{u:{}:{user}}}:sessions", self.prefix, escaped(realm))
     }
 
-    /// Who has claimed an email address.
+    /// STRING: the account that has claimed an email address.
     pub(super) fn email(&self, realm: &str, email: &str) -> String {
         format!("{}{{e:{}:{}}}", self.prefix, escaped(realm), escaped(email))
     }
 
-    /// Who has claimed a user name.
+    /// STRING: the account that has claimed a user name.
     pub(super) fn username(&self, realm: &str, name: &str) -> String {
         format!("{}{{n:{}:{}}}", self.prefix, escaped(realm), escaped(name))
     }
 
-    /// The highest number given to an account.
+    /// STRING: the highest number given to an account.
     pub(super) fn user_numbers(&self) -> String {
         format!("{}{{ids}}", self.prefix)
     }
@@ -88,12 +87,12 @@ impl Keyspace {
         format!("{}{{l:{}}}", self.prefix, escaped(realm))
     }
 
-    /// Whose session it is.
+    /// STRING: the owner of a session.
     pub(super) fn session(&self, session: SessionId) -> String {
         format!("{}{{s:{session}}}", self.prefix)
     }
 
-    /// Which session a refresh token belongs to.
+    /// STRING: the session of a refresh token.
     pub(super) fn refresh(&self, refresh: &RefreshHash) -> String {
         format!("{}{{r:{}}}", self.prefix, hex(&refresh.0))
     }
@@ -121,7 +120,7 @@ impl Keyspace {
         self.queue("mail", "sealed")
     }
 
-    /// The keys of what waits for the audit trail.
+    /// The keys of the events for the audit trail.
     pub(super) fn events(&self) -> QueueKeys {
         self.queue("audit", "events")
     }
@@ -136,8 +135,8 @@ impl Keyspace {
         }
     }
 
-    /// HASH of an address's mailed codes, id of the mail → record: in the slot of the mails, for one
-    /// step keeps both.
+    /// HASH of an address's mailed codes, id of the mail → record: in the slot of the mails, since
+    /// one step stores both.
     pub(super) fn codes(&self, purpose: CodePurpose, realm: &str, email: &Email) -> String {
         let (purpose, realm, email) = (purpose.name(), escaped(realm), escaped(email.as_str()));
         format!("{}{{mail}}:codes:{purpose}:{realm}:{email}", self.prefix)
@@ -148,12 +147,12 @@ impl Keyspace {
         format!("{}{{t:{}}}", self.prefix, escaped(subject.as_str()))
     }
 
-    /// When what is here was saved, where it came out of a backup and was not used since.
+    /// STRING: the instant of the backup that the store was restored from, until it is used.
     pub(super) fn backup_mark(&self) -> String {
         format!("{}{{backup}}", self.prefix)
     }
 
-    /// Which layout these keys have.
+    /// STRING: the version of the layout of the keys.
     pub(super) fn schema(&self) -> String {
         format!("{}{{schema}}", self.prefix)
     }
@@ -171,7 +170,7 @@ impl Keyspace {
         }
     }
 
-    /// The type of a key as TYPE names it; `None` where no key is called so.
+    /// The type of a key as TYPE names it; `None` for an unknown key.
     pub(super) fn type_of(&self, key: &str) -> Option<&'static str> {
         let name = key.strip_prefix(&self.prefix)?.strip_prefix('{')?;
         let (tag, part) = name.split_once('}')?;
@@ -191,13 +190,13 @@ impl Keyspace {
         })
     }
 
-    /// The heartbeat of a node: in the slot of the log, which it vouches for.
+    /// STRING: the heartbeat of a node, in the slot of the log, whose primary it proves.
     pub(super) fn beat(&self, node: &str) -> String {
         format!("{}{{rev}}:beat:{node}", self.prefix)
     }
 }
 
-/// A name without the colons and braces that keys are made with, so that no two read alike.
+/// A name with the colons and braces of keys escaped, so that no two keys are equal.
 fn escaped(name: &str) -> String {
     percent_encode(name, b"-._~@+")
 }
@@ -208,7 +207,7 @@ mod tests {
     use crate::operation::UserId;
     use crate::store::CodePurpose;
 
-    /// What a cluster hashes of a key.
+    /// The tag of a key, which a cluster hashes.
     fn tag(key: &str) -> &str {
         let (_, rest) = key.split_once('{').unwrap();
         rest.split_once('}').unwrap().0

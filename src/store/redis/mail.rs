@@ -1,8 +1,8 @@
 //! The mail queue.
 //!
-//! It lies in one slot, and the codes with it, so that a code and its mail are kept by one script.
-//! No key of the queue expires by the server's clock: a mail goes when it was sent, given up, or
-//! found to have expired.
+//! It shares one slot with the codes, so that one script stores a code and its mail. No key of the
+//! queue expires by the server's clock: a mail is deleted when it was sent, given up, or found to
+//! have expired.
 
 use std::sync::LazyLock;
 
@@ -31,7 +31,7 @@ static GUESS: LazyLock<Script> =
 pub(super) static DELETE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/delete_queued.lua")));
 
-/// Most mails that one script deletes: a script keeps all others waiting.
+/// The most mails that one script deletes: a script blocks all other commands.
 const BATCH: usize = 500;
 
 #[async_trait]
@@ -40,10 +40,10 @@ impl Mails for RedisStore {
         self.in_time(self.enqueue(&mail, Some(&code))).await
     }
 
-    /// Counts a guess at each code of the address, then judges it.
+    /// Counts a guess against each code of the address, then judges it.
     ///
-    /// A guess whose answer was lost counts twice, and where it was right the codes are used up: the
-    /// user has to ask for another.
+    /// A guess whose answer was lost counts twice; if it was right, the codes are used up, and the
+    /// user has to request another.
     async fn try_code(
         &self,
         purpose: CodePurpose,
@@ -62,9 +62,7 @@ impl Mails for RedisStore {
         self.in_time(self.enqueue(&mail, None)).await
     }
 
-    /// Deletes what has expired, then takes what is due.
-    ///
-    /// A taking whose answer was lost is not repeated for its mails: they fall due again at
+    /// Deletes expired mails, then takes due ones. Mails whose answer was lost are due again at
     /// `hidden_until`.
     async fn take_mails(
         &self,
@@ -87,7 +85,7 @@ impl Mails for RedisStore {
         .await
     }
 
-    /// Makes a mail due at `until`, if it is still there.
+    /// Makes a mail due at `until`, if it still exists.
     async fn postpone_mail(&self, id: Uuid, until: Timestamp) -> Result<(), StoreError> {
         let mut hide = redis::cmd("ZADD");
         hide.arg(self.keys.mails().due).arg("XX").arg(score(until)).arg(id.to_string());
@@ -100,7 +98,7 @@ impl Mails for RedisStore {
 }
 
 impl RedisStore {
-    /// Queues a mail, and keeps the code that stands in it, if there is one.
+    /// Queues a mail, and stores its code, if it has one.
     pub(super) async fn enqueue(
         &self,
         mail: &NewMail,
@@ -127,7 +125,7 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Deletes a batch of mails that have expired; how many.
+    /// Deletes a batch of expired mails; returns their number.
     async fn delete_expired(&self, now: Timestamp) -> Result<usize, StoreError> {
         let mut expired = redis::cmd("ZRANGEBYSCORE");
         expired.arg(self.keys.mails().ends).arg("-inf").arg(score(now));
@@ -140,7 +138,7 @@ impl RedisStore {
     }
 }
 
-/// A script of the queue that has these keys.
+/// A call of a queue's script.
 pub(super) fn queue_script(script: &Script, keys: QueueKeys) -> Invocation<'_> {
     let mut script = script.prepare_invoke();
     script.key(keys.records).key(keys.due).key(keys.ends).key(keys.attempts);

@@ -1,10 +1,9 @@
 //! The shared store: one Redis for several gateways.
 //!
 //! An operation is a few steps, each atomic in its own slot ([`keyspace`]) by one command or one
-//! script; none counts on two slots at once. The order of the steps is what makes a crash between
-//! them safe, and is told at each operation: revocations first, then the account; names and index
-//! entries first, then what they lead to, so that a left-over leads to nothing and is taken for
-//! nothing.
+//! script; none depends on two slots at once. The order of the steps makes a crash between them
+//! safe, and is documented at each operation: revocations first, then the account; names and index
+//! entries first, then their records, so that a left-over entry leads to nothing and has no effect.
 
 mod accounts;
 mod archive;
@@ -35,7 +34,7 @@ use crate::store::redis::connection::wrong_type::wrong_types;
 use crate::store::redis::keyspace::Keyspace;
 use crate::store::{Deadlines, Store, StoreError};
 
-/// How a Redis is reached.
+/// The settings of connections to a Redis.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
     /// As [`crate::config::RedisUrl`] reads it: without credentials.
@@ -54,7 +53,7 @@ pub struct RedisOptions {
     pub key: Option<PathBuf>,
     /// Replicas that must have a revocation before it is acknowledged.
     pub wait_replicas: usize,
-    /// What every key begins with.
+    /// The prefix of every key.
     pub prefix: String,
     /// Deadlines.
     pub deadlines: Deadlines,
@@ -82,8 +81,7 @@ impl RedisOptions {
 /// A store in a Redis: in one server, in the master that sentinels name, or in a cluster.
 pub struct RedisStore {
     route: Route,
-    /// What must be on replicas as well goes by connections of its own: WAIT holds up whatever
-    /// comes after it.
+    /// Connections of their own for writes that replicas must have: WAIT holds up later commands.
     waiting: Option<(Route, Wait)>,
     keys: Keyspace,
     deadlines: Deadlines,
@@ -98,7 +96,7 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-/// How often an operation is begun again because the account changed under it.
+/// The most attempts of an operation whose account changes meanwhile.
 const ATTEMPTS: usize = 64;
 
 impl RedisStore {
@@ -113,7 +111,7 @@ impl RedisStore {
         Ok(store)
     }
 
-    /// Prepares to connect, when something is asked first; sentinels are listened to from now on.
+    /// Prepares to connect with the first command; listens to sentinels from now on.
     ///
     /// # Errors
     /// When the URL or a certificate does not read.
@@ -141,7 +139,7 @@ impl RedisStore {
         self.in_time(self.check_servers()).await
     }
 
-    /// Runs an operation under its deadline; one that runs out casts doubt on the connection.
+    /// Runs an operation under its deadline; past it, silent connections are dropped.
     async fn within<T>(
         &self,
         deadline: Duration,
@@ -167,7 +165,7 @@ impl RedisStore {
         self.within(self.deadlines.command, operation)
     }
 
-    /// Asks; a key of another type is named.
+    /// Sends a call; an error names the keys of another type.
     async fn ask<T: FromRedisValue>(&self, route: &Route, call: Call<'_>) -> Result<T, StoreError> {
         match route.ask(call).await {
             Err(error) if is_wrong_type(&error) => {
@@ -186,7 +184,7 @@ impl RedisStore {
         self.ask(&self.route, Call::script(script)).await
     }
 
-    /// Answers only once as many replicas have what the script wrote as the operator asked for.
+    /// Runs a script, and returns once as many replicas have its writes as the operator wants.
     async fn replicated_script<T: FromRedisValue>(
         &self,
         script: &Invocation<'_>,
@@ -212,7 +210,7 @@ impl Store for RedisStore {
     }
 
     async fn purge(&self, now: Timestamp) -> Result<(), StoreError> {
-        // Each batch has the deadline, not all of them: what piled up must not stay for ever.
+        // Each batch has the deadline, not all of them, so that a backlog is purged at last.
         self.purge_revocations(now).await?;
         self.purge_mails(now).await?;
         self.purge_sessions(now).await

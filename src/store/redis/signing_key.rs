@@ -18,7 +18,7 @@ use crate::token::StoredKey;
 
 static ADD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/add_key.lua")));
 
-/// What the field of a key, `ALGORITHM:KID`, does not say.
+/// The value of a key's field `ALGORITHM:KID`.
 #[derive(Serialize, Deserialize)]
 struct KeyRecord {
     material: String,
@@ -59,7 +59,7 @@ impl RedisStore {
         Ok(keys)
     }
 
-    /// Adds a key unless there is one of its name, whatever others there are.
+    /// Adds a key beside any others, unless one has its `kid`.
     pub(super) async fn put_key_of_site(
         &self,
         issuer: &str,
@@ -71,7 +71,7 @@ impl RedisStore {
         self.command(&put).await
     }
 
-    /// Takes a key from a site, whatever its algorithm, if it is there.
+    /// Removes a key of a site, whatever its algorithm, if it exists.
     pub(super) async fn remove_key_of_site(
         &self,
         issuer: &str,

@@ -17,7 +17,7 @@ static TRIES: LazyLock<Script> =
 
 #[async_trait]
 impl Tries for RedisStore {
-    /// One whose answer was lost counts twice.
+    /// A try whose answer was lost counts twice.
     async fn take_try(
         &self,
         subject: &TrySubject,
@@ -71,7 +71,7 @@ impl Tries for RedisStore {
 }
 
 impl RedisStore {
-    /// Keeps a count as it is, for `margin` ms longer than it says something.
+    /// Stores a count until `margin` ms after its expiry.
     pub(super) async fn put_count(
         &self,
         subject: &TrySubject,
@@ -85,7 +85,7 @@ impl RedisStore {
         self.keep_at_least(&key, ttl_millis(count.ends(), now) + margin).await
     }
 
-    /// Lets a key live on for so many ms at least.
+    /// Extends the time to live of a key to at least `ttl` ms.
     pub(super) async fn keep_at_least(&self, key: &str, ttl: u64) -> Result<(), StoreError> {
         let left: i64 = self.command(redis::cmd("PTTL").arg(key)).await?;
         if u64::try_from(left).is_ok_and(|left| left >= ttl) {

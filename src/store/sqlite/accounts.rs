@@ -65,8 +65,8 @@ impl Accounts for SqliteStore {
 
 /// An account, and its attributes as they are stored, where they were asked for.
 ///
-/// They may be megabytes of JSON: reading and writing those is the asker's work, not that of a
-/// thread that others wait for.
+/// They may be megabytes of JSON, which the caller reads and writes, not a thread that others wait
+/// for.
 pub(super) struct StoredAccount {
     user: User,
     attributes: Option<String>,
@@ -88,7 +88,7 @@ impl StoredAccount {
     }
 }
 
-/// Attributes as they are stored, where there are any.
+/// Attributes as JSON, where there are any.
 pub(super) fn attributes_text(
     attributes: &BTreeMap<String, serde_json::Value>,
 ) -> Result<Option<String>, StoreError> {
@@ -103,7 +103,7 @@ pub(super) fn create(
 ) -> Result<User, StoreError> {
     let names =
         [new.email.clone().map(Identifier::Email), new.username.clone().map(Identifier::Username)];
-    // In another spelling than the one that the table keeps unique.
+    // The table keeps only one spelling unique.
     for name in names.into_iter().flatten() {
         if find(connection, &new.realm, &name, Lookup::Routine)?.is_some() {
             return Err(StoreError::Taken);
@@ -206,7 +206,7 @@ pub(super) fn change(
     Ok(Some((after, revocations)))
 }
 
-/// What is left of an account whose record does not read.
+/// The remains of an account whose record is unreadable.
 fn remains(connection: &Connection, realm: &str, id: UserId) -> Result<Option<User>, StoreError> {
     let generation: Option<i64> = connection
         .prepare_cached("SELECT generation FROM users WHERE id = ?1 AND realm = ?2")?
@@ -230,12 +230,12 @@ pub(super) fn generation_if_enabled(
         .transpose()
 }
 
-/// Raises the generation of an account to the floor that is recorded for it, and answers it; `None`
-/// where it is no lower.
+/// Raises the generation of an account to its recorded floor, and returns it; `None` where it is no
+/// lower.
 ///
-/// A floor above the generation is that of a change which this database lacks, as one that was
-/// copied from a store in which it was cut short or lost. Its sessions end, for the change may have
-/// ended them.
+/// A floor above the generation belongs to a change that this database lacks, as one that was
+/// copied from a store in which it was cut short or lost. All sessions end, since the change may
+/// have ended them.
 pub(super) fn follow_floor(
     connection: &Connection,
     realm: &str,
@@ -266,14 +266,14 @@ pub(super) fn note_login(
     Ok(())
 }
 
-/// Takes an account in as it was elsewhere, under its number.
+/// Imports an account under its number.
 pub(super) fn put(connection: &Connection, user: &User) -> Result<(), StoreError> {
     let attributes = attributes_text(&user.attributes)?;
     insert(connection, Some(user.id), user, attributes.as_deref())?;
     Ok(())
 }
 
-/// Adds an account, and its attributes as they are stored; answers its number.
+/// Inserts an account, and its attributes as JSON; without `id` the database chooses the number.
 fn insert(
     connection: &Connection,
     id: Option<UserId>,

@@ -1,6 +1,6 @@
-//! Everything in SQL, out and in.
+//! Export and import of all records, in SQL.
 //!
-//! The export is one read transaction: it sees the database as it was when it began, whatever a
+//! The export is one read transaction: it sees the database as it was at its beginning, whatever a
 //! running gateway writes meanwhile.
 
 use std::collections::HashSet;
@@ -42,7 +42,7 @@ impl Archive for SqliteStore {
     }
 }
 
-/// Sends everything that has not expired; it blocks.
+/// Sends every record that has not expired; it blocks.
 pub(super) fn export(
     connection: &mut Connection,
     now: Timestamp,
@@ -64,7 +64,7 @@ struct Export<'a> {
     now: Timestamp,
     gathered: Pages,
     pages: Sender<Page>,
-    /// Nobody takes their sessions in.
+    /// Their sessions are left out.
     unreadable_users: HashSet<i64>,
 }
 
@@ -135,7 +135,7 @@ impl Export<'_> {
         Ok(())
     }
 
-    /// Sessions that go on, then the refresh tokens that they ever had.
+    /// Active sessions, then all refresh tokens that they ever had.
     fn sessions(&mut self) -> Result<(), ExportStop> {
         let connection = self.connection;
         let columns = sessions::STORED_COLUMNS;
@@ -224,7 +224,7 @@ impl Export<'_> {
         Ok(())
     }
 
-    /// Sends a record, or what it is that does not read.
+    /// Sends a record, or the description of an unreadable one.
     fn send_read(
         &mut self,
         read: Result<Record, StoreError>,
@@ -246,7 +246,7 @@ impl Export<'_> {
     }
 }
 
-/// Takes a page in.
+/// Imports a page.
 pub(super) fn import(connection: &Connection, page: &[Record]) -> Result<(), StoreError> {
     for record in page {
         match record {
@@ -271,7 +271,7 @@ pub(super) fn import(connection: &Connection, page: &[Record]) -> Result<(), Sto
     Ok(())
 }
 
-/// Whether nothing is stored; what waits for the audit trail is not counted.
+/// Whether there is no record; events for the audit trail do not count.
 pub(super) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
     let is_kept: bool = connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM users) OR EXISTS (SELECT 1 FROM sessions)

@@ -1,4 +1,4 @@
-//! A database as one file: copied beside whoever works on it, sealed, and looked over.
+//! Backup of a database in use, and checks of a database file.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,15 +12,15 @@ use crate::store::sqlite::fault::SqliteFault;
 use crate::store::sqlite::{archive, database, events, fault};
 use crate::store::{Page, SqliteStore, StoreError};
 
-/// How long a lock that another process holds is waited for.
+/// The longest wait for another process's lock.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long it is waited for where somebody who has it open will not let go of it.
+/// The longest wait for a lock whose holder would keep it.
 const BRIEF: Duration = Duration::from_millis(200);
 
 impl SqliteStore {
     /// Copies the database at `from`, as it is at one instant, into the empty file `to`. It blocks.
-    /// What waits for the audit trail is told where it was recorded, and does not go along.
+    /// Events for the audit trail stay where they were recorded, and are not copied.
     ///
     /// # Errors
     /// When either file cannot be opened, or the copy is not sound.
@@ -30,7 +30,7 @@ impl SqliteStore {
         let mut copy = open(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let backup = Backup::new(&source, &mut copy)?;
         let begun = Instant::now();
-        // In one step: one that a writer comes between begins again.
+        // In one step: a copy that a writer interrupts begins again.
         loop {
             match backup.step(-1)? {
                 StepResult::Done => break,
@@ -46,8 +46,7 @@ impl SqliteStore {
         Self::seal(to)
     }
 
-    /// Makes a database that nobody works on one file without a log beside it, and checks it. It
-    /// blocks.
+    /// Merges the log of a database that is not in use into its file, and checks it. It blocks.
     ///
     /// # Errors
     /// When it is not sound.
@@ -62,8 +61,7 @@ impl SqliteStore {
         }
     }
 
-    /// Whether a database has the schema of this program, so that opening it changes nothing. It
-    /// blocks.
+    /// Whether a database has the present schema, so that opening it changes nothing. It blocks.
     #[must_use]
     pub fn is_current(path: &Path) -> bool {
         let version = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
@@ -71,8 +69,7 @@ impl SqliteStore {
         version.is_ok_and(|version| version == Self::SCHEMA_VERSION)
     }
 
-    /// Whether another process has a database open; one that cannot be read is in nobody's use. It
-    /// blocks.
+    /// Whether another process has a database open; an unreadable one is not in use. It blocks.
     #[must_use]
     pub fn is_in_use(path: &Path) -> bool {
         let leave_log = || -> Result<(), StoreError> {
@@ -88,7 +85,7 @@ impl SqliteStore {
         leave_log().is_err_and(|error| busy.contains(&fault::code(&error)))
     }
 
-    /// Looks a database over, and sends what is in it; names each fault. It changes nothing, and
+    /// Checks a database, and sends its records; returns each fault. It changes nothing, and
     /// blocks.
     ///
     /// # Errors
@@ -121,7 +118,7 @@ impl SqliteStore {
     }
 }
 
-/// When the file was saved, where it came out of a backup.
+/// The instant of the backup that the file was restored from.
 pub(super) fn mark(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
     let saved_at: Option<i64> =
         connection.query_row("SELECT saved_at FROM store", [], |row| row.get(0))?;
@@ -153,7 +150,7 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// What SQLite itself finds wrong.
+/// The faults that SQLite itself finds.
 fn damage(connection: &Connection) -> Result<Vec<String>, StoreError> {
     let mut faults: Vec<String> = connection
         .prepare("PRAGMA integrity_check")?
@@ -169,7 +166,7 @@ fn damage(connection: &Connection) -> Result<Vec<String>, StoreError> {
     Ok(faults)
 }
 
-/// Where the schema is not the one that this program makes.
+/// Differences from the present schema.
 fn differences(connection: &Connection) -> Result<Vec<String>, StoreError> {
     let schema = |connection: &Connection| -> Result<Vec<(String, Option<String>)>, StoreError> {
         let mut select = connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::operation::Email;
 use crate::store::{CodePurpose, NewCode, StoreError};
 
-/// Keeps a code beside older ones.
+/// Stores a code; older ones stay.
 pub(super) fn put(connection: &Connection, code: &NewCode) -> Result<(), StoreError> {
     connection
         .prepare_cached(
@@ -25,7 +25,7 @@ pub(super) fn put(connection: &Connection, code: &NewCode) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Counts a guess at each code of the address, then judges it; after a right one all of them go.
+/// Counts a guess against each code of the address, then judges it; a right one deletes them all.
 pub(super) fn guess(
     connection: &Connection,
     purpose: CodePurpose,
@@ -45,7 +45,7 @@ pub(super) fn guess(
             row.get(0)
         })?
         .collect::<Result<_, _>>()?;
-    // All are compared, so that no time tells how many there are before the right one.
+    // All are compared, so that the time does not depend on the position of the right one.
     let right = codes.iter().fold(Choice::from(0), |right, code| right | code.ct_eq(hash));
     if !bool::from(right) {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! The database itself: where it lies, its schema, and connections to it.
+//! The database: its location, its schema, and connections to it.
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -14,12 +14,12 @@ use crate::store::sqlite::fault;
 use crate::store::sqlite::fault::SqliteFault;
 use crate::store::{Durability, StoreError, disk};
 
-/// Where a database lies, and how connections to it behave.
+/// The location of a database, and the settings of connections to it.
 #[derive(Debug)]
 pub(super) struct Database {
     location: Location,
     durability: Durability,
-    /// How long an open connection waits for a lock that another process holds.
+    /// The longest that an open connection waits for another process's lock.
     patience: Duration,
 }
 
@@ -33,7 +33,7 @@ enum Location {
 type FileId = (u64, u64);
 
 impl Database {
-    /// Makes the file, readable for its owner alone, where there is none.
+    /// Locates a file, and makes it, readable for its owner alone, where there is none.
     pub(super) fn in_file(
         path: &Path,
         durability: Durability,
@@ -53,7 +53,7 @@ impl Database {
         Ok(Self { location: Location::File { path: absolute, id }, durability, patience })
     }
 
-    /// Names a new database in memory; it lives as long as a connection to it.
+    /// Locates a new database in memory, which exists as long as a connection to it.
     pub(super) fn in_memory(patience: Duration) -> Self {
         let uri = format!("file:/munjigi-{}?vfs=memdb", Uuid::new_v4());
         Self { location: Location::Memory { uri }, durability: Durability::Normal, patience }
@@ -66,11 +66,10 @@ impl Database {
         }
     }
 
-    /// Refuses to go on once the path leads to another file.
+    /// Fails once the path leads to another file.
     ///
-    /// A connection keeps its file when the name is given to another: what it acknowledged would
-    /// be lost. The new file is not opened either, as the old one's log lies beside it, and SQLite
-    /// would take that for the new one's.
+    /// A connection keeps its file when the file is replaced: its writes would be lost. The new
+    /// file is not opened either: SQLite would take the old file's log for its own.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         match &self.location {
             Location::File { path, id } if file_id(path)? != *id => {
@@ -80,8 +79,7 @@ impl Database {
         }
     }
 
-    /// Names the file that cannot be written and the system's own reason, where SQLite says only
-    /// that it could not.
+    /// Adds the file that cannot be written and the system's error, where SQLite names neither.
     pub(super) fn explained(&self, error: StoreError) -> StoreError {
         match &self.location {
             Location::File { path, .. } => explained(path, error),
@@ -106,9 +104,9 @@ impl Database {
         if matches!(self.location, Location::File { .. }) {
             enter_write_ahead(&connection)?;
         }
-        // A commit costs most where it makes the log longer. The log is not made long beforehand:
-        // it keeps its length from one checkpoint to the next, so that only the first 4 MiB after a
-        // start pay. The limit cuts it back after a reader has held up the checkpoints.
+        // A commit costs most where it extends the log. The log keeps its length from one
+        // checkpoint to the next, so that only the first 4 MiB after a start cost more. The limit
+        // truncates it after a reader has held up the checkpoints.
         connection.execute_batch(&format!(
             "PRAGMA synchronous = {synchronous};
              PRAGMA journal_size_limit = 67108864;
@@ -122,7 +120,7 @@ impl Database {
     }
 }
 
-/// A connection that is lent while its file is the one that the path leads to.
+/// A connection that is usable only while the path leads to its file.
 pub(super) struct CheckedConnection {
     database: Arc<Database>,
     connection: Connection,
@@ -147,7 +145,7 @@ impl CheckedConnection {
     }
 }
 
-/// How long a connection that is being opened waits at least: others make the file or migrate it.
+/// The shortest wait while a connection is being opened: others may make the file or migrate it.
 const OPENING: Duration = Duration::from_secs(1);
 
 /// Version of the schema that the last of [`MIGRATIONS`] leads to.
@@ -191,7 +189,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The schema of a database of this program; one that was just made has none.
+/// The schema version of a database of this program; zero for a new one.
 pub(super) fn checked_version(connection: &Connection) -> Result<i64, StoreError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 =
@@ -208,10 +206,10 @@ pub(super) fn checked_version(connection: &Connection) -> Result<i64, StoreError
     Ok(found)
 }
 
-/// How every connection is opened.
+/// The flags of every connection.
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
-/// Opens a file that this process may write; what it may only read SQLite opens without a word.
+/// Opens a file that this process may write; SQLite would open one that it may only read.
 pub(super) fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, FLAGS)
         .map_err(|source| SqliteFault::Open { path: path.to_owned(), source })?;
@@ -223,7 +221,7 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
 
 /// As [`Database::explained`], of the database in a file.
 pub(super) fn explained(path: &Path, error: StoreError) -> StoreError {
-    // Of a full disk SQLite knows as much itself.
+    // SQLite reports a full disk itself.
     if !fault::is_of_disk(&error) || fault::code(&error) == Some(ErrorCode::DiskFull) {
         return error;
     }
@@ -231,17 +229,17 @@ pub(super) fn explained(path: &Path, error: StoreError) -> StoreError {
     found.map_or(error, |(path, source)| SqliteFault::Unwritable { path, source }.into())
 }
 
-/// Writes what the database begins with, as it is: whoever can do that can commit.
+/// Rewrites the header of the database, which shows that a commit can succeed.
 ///
-/// A row that is overwritten with its own bytes is not written at all; a version is.
+/// SQLite skips writing a row that does not change, but not the version.
 pub(super) fn rewrite_head(connection: &Connection) -> Result<(), StoreError> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     Ok(connection.pragma_update(None, "user_version", version)?)
 }
 
 fn enter_write_ahead(connection: &Connection) -> Result<(), StoreError> {
-    // SQLite does not wait where two connections switch a new file at once: taking the write lock
-    // does, and after it the other has switched.
+    // SQLite does not wait where two connections switch a new file at once; taking the write lock
+    // does, after which the other has switched.
     for _ in 0..8 {
         let mode: Result<String, _> =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));

@@ -1,4 +1,4 @@
-//! What waits for the audit trail, in SQL.
+//! Events for the audit trail, in SQL.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
@@ -22,7 +22,7 @@ impl Events for SqliteStore {
         hidden_until: Timestamp,
         limit: usize,
     ) -> Result<Vec<WaitingEvent>, StoreError> {
-        // A look that finds nothing takes no lock: it comes every second.
+        // It is called every second, and takes no write lock where it finds nothing.
         if self.read(move |connection| due(connection, now, 1)).await?.is_empty() {
             return Ok(Vec::new());
         }

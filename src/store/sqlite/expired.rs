@@ -1,11 +1,11 @@
-//! Deletes what has expired, a bounded number of rows at a time.
+//! Deletes expired rows, a bounded number at a time.
 
 use rusqlite::Connection;
 
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 
-/// In this order: a session can have had thousands of refresh tokens, which go before it.
+/// In this order: a session can have thousands of refresh tokens, which are deleted before it.
 pub(super) const STATEMENTS: [&str; 6] = [
     "DELETE FROM refresh WHERE hash IN (
          SELECT hash FROM sessions JOIN refresh ON refresh.session = sessions.id
@@ -23,10 +23,10 @@ pub(super) const STATEMENTS: [&str; 6] = [
 pub(super) const MAILS: &str =
     "DELETE FROM mails WHERE seq IN (SELECT seq FROM mails WHERE expires_at <= ?1 LIMIT ?2)";
 
-/// Rows that one transaction deletes at most: other processes wait for it.
+/// The most rows that one transaction deletes: other processes wait for it.
 const BATCH: i64 = 500;
 
-/// Deletes one batch of one of [`STATEMENTS`]; answers how many rows that were.
+/// Deletes one batch of one of [`STATEMENTS`]; returns the number of rows.
 pub(super) fn delete(
     connection: &Connection,
     statement: &str,

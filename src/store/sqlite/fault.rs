@@ -1,4 +1,4 @@
-//! What goes wrong with a SQLite database, as a [`StoreError`].
+//! Faults of a SQLite database, as a [`StoreError`].
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use rusqlite::ErrorCode;
 
 use crate::store::StoreError;
 
-/// Why the database cannot be worked with; the source of a [`StoreError::Unavailable`].
+/// A fault of the database; the source of a [`StoreError::Unavailable`].
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SqliteFault {
     #[error("cannot make the file `{path}`")]
@@ -48,7 +48,7 @@ pub(super) enum SqliteFault {
     },
     #[error("{}", in_words(.0))]
     Sqlite(rusqlite::Error),
-    /// Told to everyone whose operation was in the transaction.
+    /// The failure of the transaction, shared by all its operations.
     #[error(transparent)]
     Commit(Arc<StoreError>),
     #[error("the transaction was rolled back")]
@@ -85,7 +85,7 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 impl SqliteFault {
-    /// What SQLite calls it.
+    /// SQLite's code.
     fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Sqlite(error) | Self::Open { source: error, .. } => error.sqlite_error_code(),
@@ -103,12 +103,12 @@ impl SqliteFault {
     }
 }
 
-/// What SQLite calls an error.
+/// SQLite's code of an error.
 pub(super) fn code(error: &StoreError) -> Option<ErrorCode> {
     SqliteFault::within(error).and_then(SqliteFault::code)
 }
 
-/// Whether it is the disk, or the right to write there, that fails, and not what was asked.
+/// Whether the disk, or the permission to write there, is at fault, and not the operation.
 pub(super) fn is_of_disk(error: &StoreError) -> bool {
     const CODES: [ErrorCode; 5] = [
         ErrorCode::DiskFull,
@@ -121,7 +121,7 @@ pub(super) fn is_of_disk(error: &StoreError) -> bool {
         || code(error).is_some_and(|code| CODES.contains(&code))
 }
 
-/// What went wrong, before what SQLite says of it, which is often less.
+/// A description of the fault, followed by SQLite's own message.
 fn in_words(error: &rusqlite::Error) -> String {
     let words = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full",

@@ -1,6 +1,6 @@
-//! The feed: polls the database for revocations, whichever process recorded them.
+//! The feed: polls the database for revocations, of whichever process.
 //!
-//! `PRAGMA data_version` tells whether any other connection has committed; only then rows are read.
+//! `PRAGMA data_version` changes when another connection has committed; only then rows are read.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -16,19 +16,19 @@ use crate::store::sqlite::fault::unsigned;
 use crate::store::{FeedEntry, FeedEvent, FeedInterruption, StoreError};
 use crate::telemetry::causes;
 
-/// How often the database is asked.
+/// The interval of polls.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// How rarely it is asked at most, while it does not answer.
+/// The longest pause between polls that fail.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Entries in one event.
 const CHUNK: u16 = 4096;
 
-/// Sends what is recorded until the receiver of `events` is gone.
+/// Sends revocations until the receiver of `events` is gone.
 pub(super) async fn follow(database: Arc<Database>, events: Sender<FeedEvent>) {
     let until_closed = events.clone();
-    // Dropped with this future, it wakes and ends the thread.
+    // Dropped with this future, which wakes and ends the thread.
     let (stop, stopped) = sync_channel::<()>(0);
     let polling = tokio::task::spawn_blocking(move || {
         Feed { database, events, checked: None, position: None }.run(&stopped);
@@ -47,14 +47,14 @@ struct Feed {
     position: Option<Position>,
 }
 
-/// How far the feed has come, and in which database.
+/// The position of the feed in one database.
 struct Position {
     store: String,
     data_version: i64,
     last: i64,
 }
 
-/// Why a poll sends no contact.
+/// Reasons for which a poll sends no contact.
 enum Stop {
     Closed,
     Interrupted(FeedInterruption),
@@ -74,7 +74,7 @@ impl Feed {
                 Err(Stop::Interrupted(cause)) => {
                     self.checked = None;
                     self.position = None;
-                    // A swapped store answers: it is read at the next poll.
+                    // A swapped store does answer: it is read at the next poll.
                     if cause != FeedInterruption::Swapped {
                         pause = (pause * 2).min(LONGEST_PAUSE);
                     }
@@ -90,14 +90,14 @@ impl Feed {
         }
     }
 
-    /// Sends everything that was committed before the call and not sent yet.
+    /// Sends all revocations that were committed before the call and not sent yet.
     fn poll(&mut self) -> Result<(), Stop> {
         let checked = match &mut self.checked {
             Some(checked) => checked,
             None => self.checked.insert(CheckedConnection::open(&self.database)?),
         };
         let connection = &*checked.connection()?;
-        // Read before the rows: what is committed between is seen by the next poll.
+        // Read before the rows: the next poll sees commits that come in between.
         let data_version: i64 =
             connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
         if self.position.as_ref().is_some_and(|position| position.data_version == data_version) {

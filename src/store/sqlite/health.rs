@@ -1,4 +1,4 @@
-//! Whether writes succeed: how the latest one ended, and when it is time to try one.
+//! The health of writes: the outcome of the latest one, and the time to try another.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use crate::lock::IgnorePoison;
 use crate::store::StoreError;
 use crate::telemetry::causes;
 
-/// How the writes to one database go.
+/// The health of writes to one database.
 #[derive(Debug)]
 pub(super) struct Health {
     store: String,
@@ -20,45 +20,45 @@ struct State {
     /// A write has succeeded, and none has failed since.
     is_proven: bool,
     failure: Option<Arc<StoreError>>,
-    /// The failure stands in the log.
-    is_told: bool,
+    /// The failure was logged.
+    is_logged: bool,
     tried_at: Option<Instant>,
 }
 
-/// What is known without a write.
+/// The verdict without a write.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// Writes succeed.
     Sound,
-    /// They fail, and it was tried just now.
+    /// Writes fail, as one tried just now.
     Failing(Arc<StoreError>),
-    /// It is time for a write that tells.
+    /// It is time to try a write.
     ToBeTried,
 }
 
-/// Between two writes that are made only to see whether they succeed.
+/// Pause between two writes that only probe.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
 impl Health {
-    /// Of a database that nothing was written to yet.
+    /// The health of a database that nothing was written to yet.
     pub(super) fn new(store: String) -> Self {
         Self { store, state: Mutex::default() }
     }
 
-    /// Takes in how a write ended; the first that fails and the first that succeeds again are told.
+    /// Notes the outcome of a write; logs the first failure and the first success after it.
     pub(super) fn note(&self, ended: Result<(), &Arc<StoreError>>) {
         let mut state = self.state();
         match ended {
             Ok(()) => {
-                let was_told = std::mem::take(&mut state.is_told);
+                let was_logged = std::mem::take(&mut state.is_logged);
                 (state.is_proven, state.failure) = (true, None);
-                if was_told {
+                if was_logged {
                     tracing::info!(store = self.store, "the store takes writes again");
                 }
             }
             Err(error) => {
                 (state.is_proven, state.failure) = (false, Some(Arc::clone(error)));
-                if !std::mem::replace(&mut state.is_told, true) {
+                if !std::mem::replace(&mut state.is_logged, true) {
                     let error = causes(error.as_ref());
                     tracing::error!(
                         store = self.store,
@@ -70,14 +70,14 @@ impl Health {
         }
     }
 
-    /// Takes in that a write was not done in time: a slow one, or one that nothing comes after.
+    /// Notes that a write was not done in time: it may be slow, or the disk may hang.
     pub(super) fn doubt(&self, error: StoreError) {
         let mut state = self.state();
         state.is_proven = false;
         state.failure.get_or_insert_with(|| Arc::new(error));
     }
 
-    /// What is known at `now`; whoever is to try is the only one for a while.
+    /// The verdict at `now`; only one caller at a time is to try.
     pub(super) fn verdict(&self, now: Instant) -> Verdict {
         let mut state = self.state();
         let was_tried = |at: Instant| now.saturating_duration_since(at) < TRY_EVERY;

@@ -70,7 +70,7 @@ impl Mails for SqliteStore {
 
 /// Queues a mail, unless the queue is full.
 fn queue(connection: &Connection, mail: &NewMail) -> Result<(), StoreError> {
-    // Without a condition SQLite counts the pages of an index, not its rows.
+    // Without a condition SQLite counts by the pages of an index, not row by row.
     let waiting: i64 =
         connection.prepare_cached("SELECT count(*) FROM mails")?.query_row([], |row| row.get(0))?;
     if usize::try_from(waiting).is_ok_and(|waiting| waiting >= MOST_MAILS) {
@@ -90,7 +90,7 @@ fn queue(connection: &Connection, mail: &NewMail) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes mails that are due, and lets them fall due again at `hidden_until`.
+/// Takes mails that are due, and makes them due again at `hidden_until`.
 fn take(
     connection: &Connection,
     now: Timestamp,

@@ -1,4 +1,4 @@
-//! The embedded store: one SQLite file, one writer thread with group commit, readers beside it.
+//! The embedded store: one SQLite file, one writer thread with group commit, and reader threads.
 
 mod accounts;
 mod archive;
@@ -36,7 +36,7 @@ use database::Database;
 use readers::Readers;
 use writer::Writer;
 
-/// When a commit counts as done.
+/// The durability of a commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// `synchronous = FULL`: on disk before an acknowledgement.
@@ -48,12 +48,12 @@ pub enum Durability {
 
 /// A store in one SQLite file.
 ///
-/// Other processes may work on the same file at the same time. Dropping the store finishes what
-/// was asked, closes the file and ends its threads.
+/// Other processes may use the same file at the same time. Dropping the store finishes the queued
+/// operations, closes the file and ends its threads.
 pub struct SqliteStore {
     database: Arc<Database>,
-    /// They end before the writer: the connection that is closed last takes the log away, and of
-    /// several that are closed at once none does.
+    /// They end before the writer: only a connection that is closed last, and alone, removes the
+    /// log.
     readers: Readers,
     writer: Writer,
     deadlines: Deadlines,
@@ -63,7 +63,7 @@ impl SqliteStore {
     /// Version of the schema that this program reads and writes.
     pub const SCHEMA_VERSION: i64 = database::SCHEMA_VERSION;
 
-    /// Opens the file, makes it when it is not there, and brings its schema up to date.
+    /// Opens the file, or makes it, and migrates its schema.
     ///
     /// # Errors
     /// When the file cannot be opened, is no database, or was made by a newer version.
@@ -75,12 +75,12 @@ impl SqliteStore {
         Self::start(Database::in_file(path, durability, patience(deadlines))?, deadlines)
     }
 
-    /// Opens a store that lives in memory and goes with this value.
+    /// Opens a store in memory, which is dropped with this value.
     ///
     /// # Errors
     /// When SQLite cannot make one.
     pub fn in_memory(deadlines: Deadlines) -> Result<Self, StoreError> {
-        // Here it is this store's own readers that have the lock.
+        // In memory, this store's own readers hold the lock.
         let patience = deadlines.command.max(Duration::from_secs(1));
         Self::start(Database::in_memory(patience), deadlines)
     }
@@ -142,10 +142,10 @@ impl Store for SqliteStore {
     }
 }
 
-/// How long whoever asks whether writes succeed waits for one.
+/// The deadline of a probing write.
 const PROBE_DEADLINE: Duration = Duration::from_secs(1);
 
-/// How long a connection waits for another process: whoever asks is to hear that it had to wait.
+/// The wait for another process's lock: within the deadline, so that the error names the lock.
 fn patience(deadlines: Deadlines) -> Duration {
     deadlines.command * 3 / 4
 }

@@ -1,4 +1,4 @@
-//! Reads, on a few threads beside the writer: in WAL mode neither waits for the other.
+//! Reads, on a few threads: in WAL mode readers and the writer do not wait for each other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ impl Readers {
         self.0.submit(Box::new(move |checked| {
             if !sender.is_closed() {
                 let outcome = checked.connection().and_then(|connection| query(connection));
-                // The asker may have given up meanwhile.
+                // The caller may have given up meanwhile.
                 drop(sender.send(outcome));
             }
         }))?;

@@ -44,8 +44,8 @@ impl Revocations for SqliteStore {
     }
 }
 
-/// Records revocations; one that is there keeps the higher floor and the later end, and is carried
-/// by the feed again.
+/// Records revocations; one that exists keeps the higher floor and the later expiry, and is fed
+/// again.
 pub(super) fn record(
     connection: &Connection,
     revocations: &[Revocation],
@@ -78,7 +78,7 @@ pub(super) fn record(
     Ok(())
 }
 
-/// The floor of a revocation that stands.
+/// The floor of an active revocation.
 pub(super) fn find(
     connection: &Connection,
     key: RevocationKey,
@@ -92,7 +92,7 @@ pub(super) fn find(
         .transpose()
 }
 
-/// Takes a revocation in whose name is not known any more.
+/// Imports a revocation, whose name is unknown.
 pub(super) fn put(connection: &Connection, entry: &FeedEntry) -> Result<(), StoreError> {
     connection
         .prepare_cached(
@@ -117,7 +117,7 @@ pub(super) fn raise_site(
     Ok(())
 }
 
-/// Issuer or realm, and name, as a person reads them.
+/// Issuer or realm, and name, for people.
 fn names(revoked: &Revoked) -> (&str, String) {
     match revoked {
         Revoked::Token { issuer, token } => (issuer, token.to_string()),

@@ -135,7 +135,7 @@ pub(super) fn open(
     Ok(Some(revocations))
 }
 
-/// Adds a session as it is; its refresh tokens are remembered apart.
+/// Inserts a session without its refresh tokens.
 pub(super) fn put(connection: &Connection, stored: &StoredSession) -> Result<(), StoreError> {
     let StoredSession { session, newest, exchange } = stored;
     let exchange = exchange.as_ref();
@@ -164,7 +164,7 @@ pub(super) fn put(connection: &Connection, stored: &StoredSession) -> Result<(),
     Ok(())
 }
 
-/// Deletes a session and all it remembers; whether there was one.
+/// Deletes a session and its refresh tokens; returns whether there was one.
 pub(super) fn end(connection: &Connection, session: SessionId) -> Result<bool, StoreError> {
     let ended = connection
         .prepare_cached("DELETE FROM sessions WHERE id = ?1")?
@@ -178,7 +178,7 @@ pub(super) fn end_all(connection: &Connection, user: UserId) -> Result<(), Store
     Ok(())
 }
 
-/// Adds a refresh token to those that the session ever had.
+/// Adds a refresh token to those of a session.
 pub(super) fn remember(
     connection: &Connection,
     session: SessionId,
@@ -190,11 +190,11 @@ pub(super) fn remember(
     Ok(())
 }
 
-/// Of a session.
+/// The columns of a session.
 const COLUMNS: &str = "sessions.id, user, realm, issuer, created_at, last_used_at, expires_at, \
                        ends_at, address, agent";
 
-/// Of a session and its newest refresh tokens.
+/// The columns of a session and its newest refresh tokens.
 pub(super) const STORED_COLUMNS: &str = "sessions.id, user, realm, issuer, created_at, last_used_at, \
                                        expires_at, ends_at, address, agent, newest, parent, \
                                        rotated_at, sealed";

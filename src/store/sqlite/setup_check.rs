@@ -1,4 +1,4 @@
-//! A look at the file without changing it: `munjigi check --deep`.
+//! A check of the file without changing it: `munjigi check --deep`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::store::sqlite::fault::SqliteFault;
 use crate::store::{SetupReport, SqliteStore, StoreError, disk};
 
 impl SqliteStore {
-    /// Reads the file's schema where there is one, tries whether it takes writes, and measures
+    /// Reads the file's schema where there is one, checks that it can be written, and measures
     /// `fsync` in its folder.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl SqliteStore {
     }
 }
 
-/// Begins a write, and takes it back; answers the schema.
+/// Begins a write, and rolls it back; returns the schema.
 fn try_write(path: &Path) -> Result<i64, StoreError> {
     let mut connection = database::open_to_write(path)?;
     connection.busy_timeout(Duration::from_secs(1))?;

@@ -37,7 +37,7 @@ pub(super) fn list(connection: &Connection, issuer: &str) -> Result<Vec<StoredKe
         .collect()
 }
 
-/// Adds a key unless there is one of its algorithm; all keys of the site.
+/// Adds a key unless there is one of its algorithm; returns all keys of the site.
 pub(super) fn add_first(
     connection: &Connection,
     issuer: &str,
@@ -48,7 +48,7 @@ pub(super) fn add_first(
     list(connection, issuer)
 }
 
-/// Adds a key, whatever others there are.
+/// Adds a key beside any others.
 pub(super) fn put(
     connection: &Connection,
     issuer: &str,
@@ -57,7 +57,7 @@ pub(super) fn put(
     insert_where(connection, issuer, key, "TRUE")
 }
 
-/// Takes a key from a site, if it is there.
+/// Removes a key of a site, if it exists.
 pub(super) fn remove(connection: &Connection, issuer: &str, kid: &str) -> Result<(), StoreError> {
     connection
         .prepare_cached("DELETE FROM keys WHERE issuer = ?1 AND kid = ?2")?

@@ -114,7 +114,7 @@ fn forget(
     Ok(())
 }
 
-/// Keeps a count as it is.
+/// Stores a count.
 pub(super) fn put(
     connection: &Connection,
     subject: &TrySubject,

@@ -1,4 +1,4 @@
-//! Threads that own connections, behind a queue with a bound.
+//! Threads that own connections, behind a bounded queue.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::database::CheckedConnection;
 use crate::store::sqlite::fault::SqliteFault;
 
-/// Threads that take jobs from one queue; when this is dropped they finish it and end.
+/// Threads that take jobs from one queue; when this is dropped, they finish the queue and end.
 pub(super) struct Workers<J> {
     queue: Option<SyncSender<J>>,
     threads: Vec<JoinHandle<()>>,
@@ -23,7 +23,7 @@ pub(super) struct Workers<J> {
 /// The lock is held while a thread waits for a job, never while it works.
 pub(super) struct Jobs<J>(Mutex<Receiver<J>>);
 
-/// How many jobs wait at most; beyond, the store is unavailable at once.
+/// The most jobs that wait; beyond, the store is unavailable at once.
 const QUEUE: usize = 1024;
 
 impl<J: Send + 'static> Workers<J> {
@@ -76,7 +76,7 @@ impl<J> Jobs<J> {
         self.0.lock().ignore_poison().recv().ok()
     }
 
-    /// A job that waits already.
+    /// The next job, if one waits already.
     pub(super) fn waiting(&self) -> Option<J> {
         self.0.lock().ignore_poison().try_recv().ok()
     }

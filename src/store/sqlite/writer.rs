@@ -1,6 +1,6 @@
-//! Writes, on one thread that commits what waits together.
+//! Writes, on one thread with group commit.
 //!
-//! A commit waits for the disk, whatever it holds: operations that arrive during one share the
+//! A commit waits for the disk, whatever its size: operations that arrive during one share the
 //! next. Each runs in a savepoint, so that one that fails undoes nothing of the others.
 
 use std::sync::Arc;
@@ -22,18 +22,18 @@ pub(super) struct Writer {
     health: Arc<Health>,
 }
 
-/// What an operation leaves behind, and the most that any of a transaction does.
+/// The effect of an operation, or the greatest one in a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Effect {
     /// It failed.
     Undone,
     /// It changed nothing.
     Nothing,
-    /// Rows that are new, others or gone.
+    /// It changed rows.
     Rows,
 }
 
-/// How many operations share a commit at most: other processes wait for the lock meanwhile.
+/// The most operations that share a commit: other processes wait for the lock meanwhile.
 const BATCH: usize = 64;
 
 impl Writer {
@@ -47,7 +47,7 @@ impl Writer {
         Ok(Self { workers, health })
     }
 
-    /// Runs `operation`; the answer means that it is committed.
+    /// Runs `operation`; once this returns, it is committed.
     ///
     /// An operation whose deadline passes before its turn is not done; one whose deadline passes
     /// later may be.
@@ -69,7 +69,7 @@ impl Writer {
         outcome
     }
 
-    /// Whether writes succeed; makes one where that is in doubt, and waits until `deadline`.
+    /// Checks that writes succeed; makes one where that is in doubt, and waits until `deadline`.
     pub(super) async fn check(&self, deadline: Duration) -> Result<(), StoreError> {
         match self.health.verdict(Instant::now()) {
             Verdict::Sound => Ok(()),
@@ -85,12 +85,12 @@ impl Writer {
 
 /// An operation that waits, or runs in an open transaction.
 trait Operation: Send {
-    /// Does it; says whether what it did may stay.
+    /// Runs it; returns whether its changes may stay.
     ///
-    /// Where the disk fails, the whole transaction does: whoever has a part in it is told why.
+    /// Where the disk fails, the whole transaction does, and every caller gets that error.
     fn run(&mut self, connection: &Connection) -> Result<bool, StoreError>;
 
-    /// Tells the asker, once it is known whether the transaction was committed.
+    /// Answers the caller, once it is known whether the transaction was committed.
     fn answer(self: Box<Self>, committed: Result<(), &Arc<StoreError>>);
 }
 
@@ -117,13 +117,13 @@ where
 
     fn answer(self: Box<Self>, committed: Result<(), &Arc<StoreError>>) {
         let outcome = match (committed, self.outcome) {
-            // What it found wrong it found inside the transaction: that holds either way.
+            // It failed inside the transaction, whether or not that was committed.
             (_, Some(Err(error))) => Err(error),
             (Ok(()), Some(Ok(value))) => Ok(value),
             (Ok(()), None) => Err(SqliteFault::Ended.into()),
             (Err(error), _) => Err(SqliteFault::Commit(Arc::clone(error)).into()),
         };
-        // The asker may have given up meanwhile.
+        // The caller may have given up meanwhile.
         drop(self.answer.send(outcome));
     }
 }
@@ -140,7 +140,7 @@ fn serve(checked: &mut CheckedConnection, jobs: &Jobs<Box<dyn Operation>>, healt
         let committed = committed.map_err(|error| Arc::new(checked.database().explained(error)));
         match &committed {
             Ok(Effect::Rows) => health.note(Ok(())),
-            // Nothing was written, which tells nothing of the disk.
+            // Nothing was written, which shows nothing about the disk.
             Ok(Effect::Nothing | Effect::Undone) => {}
             Err(error) => health.note(Err(error)),
         }
@@ -157,8 +157,8 @@ fn commit(
     let transaction =
         checked.connection()?.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut most = Effect::Undone;
-    // One alone needs no savepoint. SQLite keeps every page that changes within one, and walks
-    // that whole list at the end of each statement: thousands of revocations would take minutes.
+    // A single one needs no savepoint. SQLite lists every page that changes within one, and walks
+    // the whole list at the end of each statement: thousands of revocations would take minutes.
     if let [alone] = batch {
         most = run(&mut **alone, &transaction)?;
         if most == Effect::Undone {

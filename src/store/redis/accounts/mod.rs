@@ -1,4 +1,4 @@
-//! Accounts: their records, and the names that they have claimed.
+//! Accounts: their records, and the names that they claim.
 
 pub(super) mod name_claim;
 pub(super) mod record;

@@ -1,11 +1,11 @@
-//! Claims names: one account of a realm has an email address or user name.
+//! Claims of names, so that one account of a realm has an email address or user name.
 //!
-//! A name's index entry lies in another slot than its account, so it is claimed first. A claim
-//! whose account never came to be (the gateway died between), or is gone, must not block the name
-//! for ever, and one whose account is just being made must not be taken over. Both are told apart
-//! by time, on the server's clock: the account is made only within [`MAKE_WITHIN`] of its claims
-//! (`create_user.lua` refuses later), and a claim without an account is replaceable only after
-//! [`REPLACEABLE_AFTER`]. The room between the two is for servers of a cluster whose clocks differ.
+//! A name's index entry is in another slot than its account, so it is claimed first. A claim whose
+//! account was never made (the gateway died between), or is gone, must not block the name for ever,
+//! and one whose account is being made must not be taken over. The server's clock decides: an
+//! account is made only within [`MAKE_WITHIN`] of its claims (`create_user.lua` refuses later), and
+//! a claim without an account is replaceable only after [`REPLACEABLE_AFTER`]. The difference
+//! allows for servers of a cluster whose clocks differ.
 
 use std::sync::LazyLock;
 
@@ -19,10 +19,10 @@ static CLAIM: LazyLock<Script> =
 static RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/release_name.lua")));
 
-/// How long after its claims an account may be made, in milliseconds.
+/// The time after its claims within which an account may be made, in milliseconds.
 pub(in crate::store::redis) const MAKE_WITHIN: i64 = 20_000;
 
-/// From when a claim without an account may be replaced, in milliseconds.
+/// The age from which a claim without an account may be replaced, in milliseconds.
 const REPLACEABLE_AFTER: i64 = 60_000;
 
 /// A name that one account of a realm has.
@@ -50,7 +50,7 @@ impl ClaimedName<'_> {
 }
 
 impl RedisStore {
-    /// Claims a name; answers when (server's clock, milliseconds), or [`StoreError::Taken`].
+    /// Claims a name; returns the instant (server's clock, milliseconds), or [`StoreError::Taken`].
     pub(in crate::store::redis) async fn claim(
         &self,
         realm: &str,
@@ -70,7 +70,7 @@ impl RedisStore {
             };
             let (holder, claimed_at) = parse_claim(held)?;
             let is_held = self.has_name(realm, holder, name).await?;
-            // The script replaces only the claim that was looked at here.
+            // The script replaces only the claim that was read here.
             if is_held || now - claimed_at < REPLACEABLE_AFTER || *held == dangling {
                 return Err(StoreError::Taken);
             }
@@ -78,7 +78,7 @@ impl RedisStore {
         }
     }
 
-    /// Gives a name back, if the account still holds it.
+    /// Releases a name, if the account still holds it.
     pub(in crate::store::redis) async fn release(
         &self,
         realm: &str,
@@ -90,7 +90,7 @@ impl RedisStore {
         self.script(&script).await
     }
 
-    /// Who has claimed a name: perhaps an account that never came to be, or is gone.
+    /// The account that has claimed a name, which may never have been made, or be gone.
     pub(in crate::store::redis) async fn claimant(
         &self,
         realm: &str,

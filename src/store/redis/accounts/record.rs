@@ -1,4 +1,4 @@
-//! An account as the fields of a hash.
+//! The record of an account: the fields of a hash.
 
 use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
@@ -11,22 +11,22 @@ use crate::operation::{Email, UserId, Username};
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::{StoreError, User};
 
-/// An account and what tells whether it has changed.
+/// An account and its version.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::store::redis) struct UserRecord {
     /// The account, but for its attributes.
     pub(in crate::store::redis) user: User,
-    /// Rises with every change but the note of a login.
+    /// Rises with every change except a login.
     pub(in crate::store::redis) version: String,
-    /// The attributes as they are stored, where they were asked for: they may be megabytes of JSON,
-    /// which no deadline of the store's should count.
+    /// The attributes as JSON, where they were asked for: they may be megabytes, which are read
+    /// outside the store's deadline.
     pub(in crate::store::redis) attributes: Option<String>,
 }
 
-/// Fields and values, as HSET takes them.
+/// Fields and values for HSET.
 pub(in crate::store::redis) type Fields = Vec<(&'static str, String)>;
 
-/// All fields but the attributes, which may be megabytes: only who needs them asks for them.
+/// All fields except the attributes, which may be megabytes and are read only where needed.
 pub(in crate::store::redis) const BUT_ATTRIBUTES: [&str; 13] = [
     "id",
     "realm",
@@ -87,7 +87,7 @@ impl UserRecord {
     }
 }
 
-/// The fields of an account that is made; what is absent has no field.
+/// The fields of a new account; an absent value has no field.
 pub(in crate::store::redis) fn fields_of(
     user: &User,
     attributes: String,
@@ -98,7 +98,7 @@ pub(in crate::store::redis) fn fields_of(
     Ok(fields)
 }
 
-/// The fields that differ between an account and what it becomes; no change is of attributes.
+/// The fields that a change alters; no change alters attributes.
 pub(in crate::store::redis) fn fields_changed(
     from: &User,
     to: &User,
@@ -130,7 +130,7 @@ fn flag(is_set: bool) -> String {
     if is_set { "1" } else { "0" }.to_owned()
 }
 
-/// A value as a field holds it.
+/// A value as JSON for a field.
 pub(in crate::store::redis) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Corrupt(format!("user: {error}")))
 }

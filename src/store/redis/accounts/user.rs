@@ -24,31 +24,31 @@ static CREATE: LazyLock<Script> =
 static CHANGE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/change_user.lua")));
 
-/// The account to ask for where a name is nobody's; numbers begin with one.
-const NOBODY: UserId = UserId(0);
+/// The account to look up where no account has a name; numbers begin with one.
+const NO_ACCOUNT: UserId = UserId(0);
 
-/// The longest that a change takes from its revocation to the account, as far as is waited for it;
-/// and between two looks at the account.
+/// The longest wait for a change to get from its revocation to the account, and the pauses between
+/// two looks at the account.
 const LONGEST_CHANGE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_millis(50);
 
-/// How many accounts are asked for at once.
+/// The number of accounts that are read at once.
 const PAGE: usize = 64;
 
 #[async_trait]
 impl Accounts for RedisStore {
-    /// Number, names, list of the realm, account: in this order.
+    /// Writes number, names, list of the realm, and account, in this order.
     ///
-    /// Cut short, it leaves a number that nobody has, claims that can be replaced, and an entry of
-    /// the list that leads to nothing.
+    /// Cut short, it leaves an unused number, claims that can be replaced, and an entry of the list
+    /// that leads to nothing.
     async fn create_user(&self, new: User) -> Result<User, StoreError> {
-        // They may be megabytes, whose writing no deadline of the store's should count.
+        // They may be megabytes, and are written as JSON outside the store's deadline.
         let attributes = to_json(&new.attributes)?;
         self.in_time(async {
             let names = names_of(new.email.as_ref(), new.username.as_ref());
-            // Spares the numbers of most sign-ups that will be refused; and other spellings of a name
-            // than the one that is claimed are those of accounts that are older than the rule.
+            // This saves the numbers of most refused sign-ups. Accounts that are older than the
+            // rule may have another spelling of the name than the claimed one.
             let emails = new.email.as_ref().map(Email::spellings).unwrap_or_default();
             let usernames = new.username.as_ref().map(Username::spellings).unwrap_or_default();
             let emails = emails.iter().map(|text| ClaimedName::Email(text));
@@ -70,7 +70,7 @@ impl Accounts for RedisStore {
             script.arg(fields_of(&user, attributes)?);
             match self.script(&script).await? {
                 1 => Ok(user),
-                // The server stood still meanwhile, longer than any deadline.
+                // The server was stopped meanwhile, for longer than any deadline.
                 _ => Err(StoreError::TimedOut(self.deadlines.command)),
             }
         })
@@ -125,12 +125,12 @@ impl Accounts for RedisStore {
         .await
     }
 
-    /// Revocation, account and sessions, then (for a removal) names and list: in this order.
+    /// Writes revocation, account and sessions, then (for a removal) names and list, in this order.
     ///
-    /// Cut short after the revocation, tokens of the generation until now are refused and the
-    /// account stays as it was; its next login, refresh or change that ends tokens raises its
-    /// generation to the floor that is recorded, and ends its sessions (`open_session.lua`,
-    /// `rotate_refresh.lua`). Cut short later, a removal leaves claims that can be replaced.
+    /// Cut short after the revocation, tokens of the present generation are refused and the account
+    /// stays as it was; its next login, refresh or change that ends tokens raises its generation to
+    /// the recorded floor, and ends its sessions (`open_session.lua`, `rotate_refresh.lua`). Cut
+    /// short later, a removal leaves claims that can be replaced.
     async fn change_user(
         &self,
         realm: &str,
@@ -150,8 +150,8 @@ impl Accounts for RedisStore {
                     found => found?,
                 };
                 let Some(UserRecord { user: before, version, .. }) = found else { return Ok(None) };
-                // Once the tokens are revoked, the sessions end and the generation follows, even where
-                // somebody else's change has made this one needless.
+                // Once the tokens are revoked, the sessions end and the generation rises, even
+                // where another change has made this one needless.
                 let is_begun = !revocations.is_empty();
                 let applied =
                     change.applied_to(&before).or_else(|| is_begun.then(|| before.clone()));
@@ -160,7 +160,7 @@ impl Accounts for RedisStore {
                 };
                 if change.ends_tokens(&before) {
                     let floor = self.floor_of(realm, id).await?;
-                    // One that an attempt before has recorded says nothing of the sessions.
+                    // A floor of an earlier attempt says nothing about the sessions.
                     let own = revocations.first().map_or(0, |it| it.revoked.floor());
                     let is_above = floor > before.generation && floor != own;
                     if is_above && !has_waited {
@@ -180,12 +180,12 @@ impl Accounts for RedisStore {
                 script.key(self.keys.user(realm, id)).key(self.keys.sessions(realm, id));
                 script.arg(version).arg(if is_removal { "remove" } else { "keep" });
                 script.arg(u8::from(change.ends_sessions() || is_behind));
-                // An account that stays as it is has no field to set, and HSET wants one.
+                // HSET needs a field, and an unchanged account has none to set.
                 script.arg("id").arg(id.0).arg(fields_changed(&before, &after)?);
                 let outcome: String = self.script(&script).await?;
                 match (outcome.as_str(), is_removal) {
                     ("done", false) => return Ok(Some((after, revocations))),
-                    // Absent: removed by another, or by this step itself, whose answer was lost.
+                    // Absent: removed by another, or by this step, whose answer was lost.
                     ("done" | "absent", true) => {
                         self.forget_names(&before).await?;
                         return Ok(Some((before, revocations)));
@@ -202,7 +202,7 @@ impl Accounts for RedisStore {
 }
 
 impl RedisStore {
-    /// Claims all names or none; answers the earliest claim.
+    /// Claims all names or none; returns the instant of the earliest claim.
     async fn claim_all(
         &self,
         realm: &str,
@@ -224,8 +224,8 @@ impl RedisStore {
         Ok(earliest.min(i64::MAX - MAKE_WITHIN))
     }
 
-    /// By each spelling of a name in two steps, whether or not anybody has it: their count would
-    /// tell.
+    /// Looks up each spelling of a name in two steps, whether or not an account has it: the number
+    /// of steps must not reveal it.
     async fn find_record(
         &self,
         realm: &str,
@@ -242,9 +242,9 @@ impl RedisStore {
                 Identifier::Email(_) => ClaimedName::Email(text),
                 _ => ClaimedName::Username(text),
             };
-            let id = self.claimant(realm, name).await?.unwrap_or(NOBODY);
+            let id = self.claimant(realm, name).await?.unwrap_or(NO_ACCOUNT);
             let record = self.record_for(realm, id, lookup).await?;
-            // A claim may have outlived its account.
+            // A claim may outlive its account.
             Ok::<_, StoreError>(record.filter(|record| {
                 let user = &record.user;
                 names_of(user.email.as_ref(), user.username.as_ref()).contains(&name)
@@ -275,7 +275,7 @@ impl RedisStore {
         UserRecord::read_whole(fields)
     }
 
-    /// An account but for its attributes, which are not read.
+    /// An account without its attributes, which are not read.
     pub(in crate::store::redis) async fn user_record(
         &self,
         realm: &str,
@@ -289,7 +289,7 @@ impl RedisStore {
         UserRecord::read(&fields)
     }
 
-    /// What is left of an account whose record does not read, for its removal.
+    /// The remains of an account whose record is unreadable, for its removal.
     async fn remains(&self, realm: &str, id: UserId) -> Result<Option<UserRecord>, StoreError> {
         let mut ask = redis::cmd("HMGET");
         ask.arg(self.keys.user(realm, id)).arg(&["version", "generation", "email", "username"]);
@@ -309,8 +309,8 @@ impl RedisStore {
         Ok(Some(UserRecord { user, version: version.unwrap_or_default(), attributes: None }))
     }
 
-    /// Waits while the generation of a user is below a floor: whoever has recorded it is about to
-    /// raise it. A change that does not come was cut short, or lost.
+    /// Waits while the generation of a user is below a floor: the change that has recorded the
+    /// floor is about to raise it, unless it was cut short or lost.
     pub(in crate::store::redis) async fn await_change(
         &self,
         realm: &str,

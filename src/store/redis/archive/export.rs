@@ -1,7 +1,7 @@
-//! Everything in keys, read.
+//! Export of all records.
 //!
-//! What an index leads to is read by the index; only realms, sites, codes and used refresh tokens
-//! have none, and are found by their keys. The source must be quiet: nothing here is one step.
+//! Records are found by their index; only realms, sites, codes and used refresh tokens have none,
+//! and are found by scanning keys. No gateway may write meanwhile: the export is not atomic.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -23,13 +23,13 @@ use crate::store::{
     StoredRefresh, StoredSession, Tries, TrySubject, User,
 };
 
-/// How many entries of an index are asked for at once.
+/// The number of index entries that are read at once.
 const PAGE: isize = 500;
 
-/// How many small records are asked for at once.
+/// The number of small records that are read at once.
 const AT_ONCE: usize = 32;
 
-/// How many accounts are read at once: their attributes may be megabytes.
+/// The number of accounts that are read at once: their attributes may be megabytes.
 const USERS_AT_ONCE: usize = 8;
 
 pub(super) struct Export<'a> {
@@ -37,12 +37,13 @@ pub(super) struct Export<'a> {
     now: Timestamp,
     gathered: Pages,
     pages: mpsc::Sender<Page>,
-    /// The sessions that were sent, and when each ends at the latest.
+    /// The sessions that were sent, with the latest end of each.
     sessions: HashMap<Uuid, Timestamp>,
 }
 
 impl RedisStore {
-    /// The keys that begin with the prefix and this, each once: for kinds of which there are few.
+    /// The keys that begin with the prefix and `begin`, each once: for kinds of which there are
+    /// few.
     pub(in crate::store::redis) async fn find_keys(
         &self,
         begin: &str,
@@ -78,7 +79,7 @@ impl RedisStore {
         Ok(ids.into_iter().map(UserId).collect())
     }
 
-    /// An account's sessions as they are recorded, each if it reads, ended ones included.
+    /// An account's recorded sessions, ended ones included; each may be unreadable.
     pub(in crate::store::redis) async fn stored_sessions(
         &self,
         realm: &str,
@@ -104,7 +105,7 @@ impl<'a> Export<'a> {
         Self { store, now, gathered: Pages::default(), pages, sessions: HashMap::new() }
     }
 
-    /// Sends everything, for as long as somebody listens.
+    /// Sends all records, until the receiver is gone.
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
         ExportStop::outcome(self.send_all().await)
     }
@@ -169,7 +170,7 @@ impl<'a> Export<'a> {
                 let mut ids = Vec::new();
                 for (id, user) in some.iter().zip(join_all(read).await) {
                     let user = match user {
-                        // An entry may lead to nothing: the account never came to be, or is gone.
+                        // An entry may lead to nothing: the account was never made, or is gone.
                         Ok(None) => continue,
                         Ok(Some(user)) => {
                             ids.push(*id);
@@ -200,7 +201,7 @@ impl<'a> Export<'a> {
         }
     }
 
-    /// Those that go on.
+    /// Sends the active ones of an account's sessions.
     async fn sessions(&mut self, mut sessions: Vec<StoredSession>) -> Result<(), ExportStop> {
         sessions.retain(|stored| stored.session.expires_at > self.now);
         let keys: Vec<_> = sessions
@@ -218,7 +219,7 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
-    /// Refresh tokens of the sessions that go on; an index entry may outlive its session.
+    /// Sends the refresh tokens of active sessions; an index entry may outlive its session.
     async fn refresh_tokens(&mut self) -> Result<(), ExportStop> {
         let begin = self.store.keys.beginning("{r:");
         let mut seen = HashSet::new();
@@ -347,7 +348,7 @@ impl<'a> Export<'a> {
         Ok(self.store.in_time(work).await?)
     }
 
-    /// Sends a record, or what it is that does not read.
+    /// Sends a record, or the description of an unreadable one.
     async fn send_read(
         &mut self,
         read: Result<Record, StoreError>,
@@ -369,7 +370,7 @@ impl<'a> Export<'a> {
     }
 }
 
-/// The name that a key was made of.
+/// The name in a key, unescaped.
 pub(in crate::store::redis) fn name_in(
     begin: &str,
     key: &str,

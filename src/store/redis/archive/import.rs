@@ -19,10 +19,10 @@ use crate::store::{
     StoredSession, User,
 };
 
-/// How many records are written at once.
+/// The number of records that are written at once.
 const AT_ONCE: usize = 32;
 
-/// Added to how long Redis keeps what is taken in, so that nothing goes while it is compared.
+/// Added to the time to live of imported keys, so that none expires while they are compared.
 const MARGIN: u64 = 3_600_000;
 
 #[async_trait]
@@ -48,8 +48,8 @@ impl Archive for RedisStore {
             .await
     }
 
-    /// Whether there is no key but those that any node that looks leaves behind, and what waits for
-    /// the audit trail.
+    /// Whether there is no key except those that any node leaves behind, and events for the audit
+    /// trail.
     async fn is_empty(&self) -> Result<bool, StoreError> {
         let revocations = self.keys.revocations();
         let beats = self.keys.beat("");
@@ -102,7 +102,7 @@ impl RedisStore {
         }
     }
 
-    /// Names and list first, as when an account is made.
+    /// Writes names and list first, as when an account is made.
     async fn import_user(&self, user: &User) -> Result<(), StoreError> {
         let claim = format!("{}:{}", user.id, user.created_at.as_millis().max(0));
         for name in names_of(user.email.as_ref(), user.username.as_ref()) {

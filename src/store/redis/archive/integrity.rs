@@ -1,7 +1,7 @@
-//! Looks a Redis over: whether what leads to something leads somewhere, and is led back from.
+//! The integrity check of a Redis: every record must be reachable by its indexes.
 //!
-//! A name, a list or an index may lead to nothing: a step was cut short, and nobody is misled by
-//! it. What is there and nothing leads to is a fault.
+//! A name, a list or an index may lead to nothing: a step was cut short, which has no effect. A
+//! record to which no index leads is a fault.
 
 use futures_util::future::try_join_all;
 use tokio::sync::mpsc;
@@ -14,14 +14,14 @@ use crate::store::redis::sessions::expiry::end_member;
 use crate::store::redis::sessions::record::Owner;
 use crate::store::{Archive, Page, RedisStore, StoreError, StoredSession, User};
 
-/// How many accounts are looked at at once.
+/// The number of accounts that are checked at once.
 const AT_ONCE: usize = 16;
 
-/// Most faults that are named; a store that is lost has too many.
+/// The most faults that are named; a lost store has too many.
 const MOST: usize = 100;
 
 impl RedisStore {
-    /// Looks everything over, and sends what is there; names each fault. It changes nothing.
+    /// Checks all records, and sends them; returns each fault. It changes nothing.
     ///
     /// # Errors
     /// When a server does not answer, or cannot keep the promise.
@@ -121,7 +121,7 @@ impl RedisStore {
                 faults.push(format!("user {id}: {} does not lead to the account", name.field()));
             }
         }
-        // What does not read is named where everything is exported.
+        // The export names unreadable records.
         let sessions = match self.stored_sessions(realm, id).await {
             Err(StoreError::Corrupt(_)) => return Ok(faults),
             sessions => sessions?,
@@ -157,7 +157,7 @@ impl RedisStore {
         Ok(faults)
     }
 
-    /// Accounts that no list has.
+    /// Accounts that are in no list.
     async fn unlisted(&self) -> Result<Vec<String>, StoreError> {
         let (begin, mut faults) = (self.keys.beginning("{u:"), Vec::new());
         let mut scan = self.scan("{u:").await?;

@@ -1,4 +1,4 @@
-//! Everything that a Redis holds: given away, taken in, looked through.
+//! All records of a Redis: export, import and integrity check.
 
 pub(super) mod export;
 pub(super) mod import;

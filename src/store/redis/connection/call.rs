@@ -1,4 +1,4 @@
-//! What is asked of a server, and the ways to ask it on a connection.
+//! A call of a command or script, and how it is sent on a connection.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Value};
 
 use crate::store::redis::connection::script::{Invocation, is_unknown_script};
 
-/// A question.
+/// The content of a call.
 #[derive(Clone, Copy)]
 pub(in crate::store::redis) enum Question<'a> {
-    /// One command, whose first argument is its key, if it has one.
+    /// A command, whose first argument is its key, if it has one.
     Command(&'a Cmd),
-    /// One script: EVALSHA, and SCRIPT LOAD where the server does not know it yet.
+    /// A script: EVALSHA, and SCRIPT LOAD where the server does not know it yet.
     Script(&'a Invocation<'a>),
 }
 
-/// A question, and how it is put.
+/// A call, and how it is sent.
 #[derive(Clone, Copy)]
 pub(in crate::store::redis) struct Call<'a> {
     question: Question<'a>,
-    /// The slot is on its way to this server, which answers only what begins with ASKING.
+    /// The slot is being moved to this server, which needs ASKING before the command.
     is_redirected: bool,
-    /// Who must have what it writes before it is answered.
+    /// The replicas that must have its writes before it returns.
     wait: Option<Wait>,
 }
 
-/// How many replicas must have a write, and how long they are waited for.
+/// The number of replicas that must have a write, and the longest wait for them.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store::redis) struct Wait {
     pub(in crate::store::redis) replicas: usize,
@@ -42,17 +42,17 @@ impl<'a> Call<'a> {
         Self { question: Question::Script(script), is_redirected: false, wait: None }
     }
 
-    /// The same, answered only once enough replicas have what it writes.
+    /// The same, which returns only once enough replicas have its writes.
     pub(in crate::store::redis) const fn with_wait(self, wait: Wait) -> Self {
         Self { wait: Some(wait), ..self }
     }
 
-    /// The same, of the server that a slot is being moved to.
+    /// The same, for the server that a slot is being moved to.
     pub(in crate::store::redis) const fn redirected(self) -> Self {
         Self { is_redirected: true, ..self }
     }
 
-    /// The key whose slot the question is about.
+    /// The key that decides the slot.
     pub(in crate::store::redis) fn key(&self) -> Option<&'a [u8]> {
         match self.question {
             Question::Command(command) => match command.args_iter().nth(1) {
@@ -63,7 +63,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// All keys that the question is about.
+    /// All keys of the call.
     pub(in crate::store::redis) fn keys(&self) -> Vec<&'a [u8]> {
         match self.question {
             Question::Command(_) => self.key().into_iter().collect(),
@@ -71,7 +71,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Asks on a connection.
+    /// Sends the call on a connection.
     pub(in crate::store::redis) async fn ask<T: FromRedisValue>(
         &self,
         connection: &mut MultiplexedConnection,
@@ -101,8 +101,7 @@ impl<'a> Call<'a> {
 }
 
 impl Wait {
-    /// Waits for the replicas to have what this very connection has written: on another one, WAIT
-    /// would count those that have nothing of it.
+    /// Waits for replicas to have the writes of this connection, which are all that WAIT counts.
     async fn on(self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
         let mut wait = redis::cmd("WAIT");
         wait.arg(self.replicas).arg(u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX));
@@ -115,7 +114,7 @@ impl Wait {
     }
 }
 
-/// ASKING and the command, with no other command of this connection between the two.
+/// Sends ASKING and the command in one pipeline.
 async fn ask_redirected<T: FromRedisValue>(
     command: &Cmd,
     connection: &mut MultiplexedConnection,
@@ -127,7 +126,7 @@ async fn ask_redirected<T: FromRedisValue>(
             let answer = answers.into_iter().next().unwrap_or(Value::Nil);
             Ok(T::from_redis_value(answer)?)
         }
-        // The server's own words, as without a pipeline: they may name another server.
+        // The server's own error, as without a pipeline: it may name another server.
         Err(error) => match error.clone().into_server_errors() {
             Some(errors) => Err(errors.first().map_or(error, |(_, own)| own.clone().into())),
             None => Err(error),

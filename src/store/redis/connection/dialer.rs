@@ -23,13 +23,12 @@ use crate::store::{RedisOptions, StoreError};
 pub(in crate::store::redis) type Dialing =
     BoxFuture<'static, Result<MultiplexedConnection, RedisError>>;
 
-/// Leads to a server: to one of always the same address, or to whoever has a role.
+/// Connects to a server: of a fixed address, or of a role.
 pub(in crate::store::redis) trait Dial: Send + Sync {
     /// Makes a connection.
     fn dial(self: Arc<Self>) -> Dialing;
 
-    /// Counts how often it has led to another server than before; a connection made at a lower
-    /// count is to be given up.
+    /// The number of changes of the server; a connection made at a lower count is to be dropped.
     fn turn(&self) -> u64 {
         0
     }
@@ -58,7 +57,7 @@ pub(in crate::store::redis) struct Dialer {
 }
 
 impl Dialer {
-    /// What all servers of a store have in common.
+    /// The settings that all servers of a store have in common.
     pub(in crate::store::redis) fn new(
         options: &RedisOptions,
         tls: bool,
@@ -69,7 +68,7 @@ impl Dialer {
         Ok(Self { like, settings })
     }
 
-    /// The same for servers that have another password and no users.
+    /// The same for servers with another password and no users.
     pub(in crate::store::redis) fn with_password(&self, password: &Secret<String>) -> Self {
         let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
         Self { like: self.like.clone(), settings: with_credentials(settings, "", password) }
@@ -155,7 +154,7 @@ fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
         .map_err(|source| RedisFault::File { path: path.display().to_string(), source }.into())
 }
 
-/// The machine's own CA certificates as PEM: a CA file given to redis-rs would replace them.
+/// The system's CA certificates as PEM: a CA file given to redis-rs would replace them.
 fn machine_roots() -> Vec<u8> {
     let mut pem = String::new();
     for certificate in rustls_native_certs::load_native_certs().certs {

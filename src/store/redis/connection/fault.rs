@@ -1,11 +1,11 @@
-//! What can be wrong with a Redis, and what of it the store's caller learns.
+//! Faults of a Redis, as [`StoreError`]s.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::config::Expected;
 use crate::store::StoreError;
 
-/// Why a Redis cannot be used, beyond what it says itself.
+/// Reasons for which a Redis cannot be used, besides its own errors.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::store::redis) enum RedisFault {
     /// It forgets keys under memory pressure.
@@ -39,11 +39,11 @@ pub(in crate::store::redis) enum RedisFault {
     File {
         /// The file.
         path: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// The same account was changed again and again meanwhile.
+    /// The account was changed at every attempt.
     #[error("the account was changed by others at every one of {0} attempts")]
     Contended(usize),
 }
@@ -54,7 +54,7 @@ impl From<RedisFault> for StoreError {
     }
 }
 
-/// An outage is never "not found": everything but a record that does not read is unavailability.
+/// Every error except an unreadable record is unavailability: an outage is never "not found".
 impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
         match error.kind() {
@@ -73,7 +73,7 @@ pub(in crate::store::redis) fn is_wrong_type(error: &RedisError) -> bool {
     error.code() == Some(CODE) || error.detail().is_some_and(|detail| detail.contains(CODE))
 }
 
-/// Whether whoever should answer is away, or may not do it now.
+/// Whether the server is away, or may not serve the command now.
 pub(in crate::store::redis) fn is_passing(error: &RedisError) -> bool {
     let passing = [
         ServerErrorKind::BusyLoading,
@@ -89,7 +89,7 @@ pub(in crate::store::redis) fn is_passing(error: &RedisError) -> bool {
         || error.code() == Some("NOREPLICAS")
 }
 
-/// A record's field that does not read.
+/// An unreadable field of a record.
 pub(in crate::store::redis) fn corrupt(record: &str, field: &str) -> StoreError {
     StoreError::Corrupt(format!("{record}: {field}"))
 }

@@ -1,4 +1,4 @@
-//! How a Redis is reached and asked: addresses, servers, commands, and what goes wrong.
+//! Connections to a Redis: topology, servers, commands and faults.
 
 pub(super) mod call;
 pub(super) mod cluster;

@@ -1,4 +1,4 @@
-//! Finds keys by how they begin, at every server that has any.
+//! A scan for keys by their prefix, over every server.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use crate::store::redis::connection::call::Call;
 use crate::store::redis::connection::link::Link;
 use crate::store::{RedisStore, StoreError};
 
-/// About how many keys are looked at in one step.
+/// The approximate number of keys that one step looks at.
 const STEP: usize = 1000;
 
-/// A walk over all keys of a kind; a key may come twice.
+/// A scan over all keys of a kind; a key may come twice.
 pub(in crate::store::redis) struct Scan<'a> {
     store: &'a RedisStore,
     pattern: String,
@@ -19,7 +19,7 @@ pub(in crate::store::redis) struct Scan<'a> {
 }
 
 impl RedisStore {
-    /// Begins to look for the keys that begin with the prefix and this.
+    /// Begins a scan for the keys that begin with the prefix and `begin`.
     pub(in crate::store::redis) async fn scan(&self, begin: &str) -> Result<Scan<'_>, StoreError> {
         let work = async { Ok(self.route.masters().await?) };
         Ok(Scan {
@@ -32,7 +32,7 @@ impl RedisStore {
 }
 
 impl Scan<'_> {
-    /// Some more keys, or none for now; `None` at the end.
+    /// The next keys, perhaps none; `None` at the end.
     pub(in crate::store::redis) async fn next(
         &mut self,
     ) -> Result<Option<Vec<String>>, StoreError> {

@@ -1,4 +1,4 @@
-//! A script, and one call of it: what is known of its keys decides which server is asked.
+//! A script, and an invocation of it, whose keys decide which server is asked.
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, ToRedisArgs};
@@ -44,7 +44,7 @@ impl Invocation<'_> {
         self.keys.iter().map(Vec::as_slice)
     }
 
-    /// The call, for a server that knows the script.
+    /// The command, for a server that knows the script.
     pub(in crate::store::redis) fn command(&self) -> Cmd {
         let mut call = redis::cmd("EVALSHA");
         call.arg(self.script.known_as.get_hash()).arg(self.keys.len());
@@ -52,14 +52,14 @@ impl Invocation<'_> {
         call
     }
 
-    /// What teaches a server the script.
+    /// The command that loads the script.
     pub(in crate::store::redis) fn load(&self) -> Cmd {
         let mut load = redis::cmd("SCRIPT");
         load.arg("LOAD").arg(self.script.code);
         load
     }
 
-    /// Calls the script on a connection; teaches it first where the server does not know it yet.
+    /// Runs the script on a connection; loads it first where the server does not know it yet.
     pub(in crate::store::redis) async fn invoke<T: FromRedisValue>(
         &self,
         connection: &mut impl ConnectionLike,
@@ -75,7 +75,7 @@ impl Invocation<'_> {
     }
 }
 
-/// Whether the server has to be taught the script first.
+/// Whether the server has to load the script first.
 pub(in crate::store::redis) fn is_unknown_script(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }

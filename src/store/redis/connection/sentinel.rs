@@ -1,10 +1,10 @@
-//! Finds the master through its sentinels, and notices when another server becomes it.
+//! Finds the master through its sentinels, and notices fail-overs.
 //!
 //! redis-rs asks the sentinels while it connects and never again (redis-rs#1438). Here every
 //! connection is made to the master that the best informed sentinel names, and only if that server
-//! says itself that it is one. Beside, all sentinels are listened to: once they name another
-//! master, connections to the one before are given up, also where that one still answers, as a
-//! master does that was cut off from the rest.
+//! confirms that it is one. All sentinels are subscribed to as well: once they name another master,
+//! connections to the previous one are dropped, even if it still answers, as a master does that was
+//! cut off.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,44 +23,43 @@ use crate::store::backoff::Backoff;
 use crate::store::redis::connection::dialer::{Dial, Dialer, Dialing, connect};
 use crate::store::redis::connection::fault::is_passing;
 
-/// The message of a sentinel that has learnt of another master.
+/// The message of a sentinel after a fail-over.
 const SWITCH: &str = "+switch-master";
 
-/// How long a subscription may be without a message before it is made anew: it may have died
-/// without a reply.
+/// The longest time without a message before a subscription is renewed: its connection may be dead.
 const SUBSCRIBED: Duration = Duration::from_secs(10);
 
-/// How long a fail-over is remembered that no sentinel tells of any more: sentinels that were set up
-/// anew count from the start.
+/// The time for which a fail-over is remembered that no sentinel reports: sentinels that were set
+/// up anew restart their epochs.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
-/// Between two attempts to subscribe at a sentinel: about doubled from the first to the last.
+/// Back-off of attempts to subscribe at a sentinel.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The master of a name, whoever that is.
+/// The master of a name, whichever server that is.
 pub(in crate::store::redis) struct Master {
     name: String,
     sentinels: Vec<(HostPort, Client)>,
     dialer: Dialer,
-    /// How long the sentinels' answers are waited for.
+    /// The longest wait for the sentinels' replies.
     patience: Duration,
     found: watch::Sender<Found>,
-    /// What was believed last, and when it was heard last.
+    /// The latest accepted reply, and the instant when it came.
     latest: Mutex<Option<(SentinelReply, Instant)>>,
 }
 
-/// Where the master was found, and how often it was another one than before.
+/// The address of the master, and the number of changes.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store::redis) struct Found {
     turn: u64,
     server: Option<HostPort>,
 }
 
-/// What SENTINEL MASTER answers.
+/// The reply to SENTINEL MASTER.
 type MasterFields = HashMap<String, String>;
 
-/// What a sentinel says of the master.
+/// A sentinel's reply about the master.
 struct SentinelReply {
     server: HostPort,
     /// Higher at every fail-over.
@@ -118,7 +117,7 @@ impl Master {
         join_all(self.sentinels.iter().map(|(_, sentinel)| self.watch_one(sentinel))).await;
     }
 
-    /// How many of the sentinels answer, and how many there are.
+    /// The number of sentinels that answer, and of all.
     pub(in crate::store::redis) async fn count_reachable(&self) -> (usize, usize) {
         let answers = join_all(self.sentinels.iter().map(|(_, client)| self.ask_one(client))).await;
         (answers.iter().filter(|answer| answer.is_ok()).count(), self.sentinels.len())
@@ -138,7 +137,7 @@ impl Master {
     }
 
     async fn listen(&self, subscribed: PubSub) {
-        // What happened before the subscription.
+        // A fail-over may have come before the subscription.
         self.look_again().await;
         let mut messages = subscribed.into_on_message();
         while let Ok(Some(message)) = tokio::time::timeout(SUBSCRIBED, messages.next()).await {
@@ -150,9 +149,9 @@ impl Master {
         }
     }
 
-    /// Tells those who are connected to another server than the sentinels name now.
+    /// Resolves the master again, and notes a change.
     async fn look_again(&self) {
-        // Sentinels that do not answer now are asked by whoever connects next.
+        // If no sentinel answers, the next connection asks again.
         if let Ok(server) = self.resolve().await
             && self.found.borrow().server.is_some()
         {
@@ -175,13 +174,13 @@ impl Master {
         });
     }
 
-    /// Asks all sentinels, and believes the one that knows of the latest fail-over: one that was
-    /// cut off, or has just started, may name the master of before.
+    /// Asks all sentinels, and accepts the reply with the latest fail-over: a sentinel that was cut
+    /// off, or has just started, may name the previous master.
     async fn resolve(&self) -> Result<HostPort, RedisError> {
         let answers = join_all(self.sentinels.iter().map(|(_, client)| self.ask_one(client))).await;
         let mut best: Option<SentinelReply> = None;
         let mut refusals = Vec::new();
-        // A name that they do not know is a mistake, and no outage.
+        // A name that they do not know is a misconfiguration, not an outage.
         let mut kind = ErrorKind::Io;
         for (answer, (address, _)) in answers.into_iter().zip(&self.sentinels) {
             match answer {
@@ -201,8 +200,8 @@ impl Master {
             .ok_or_else(|| (kind, "no sentinel names a master", refusals.join("; ")).into())
     }
 
-    /// The server of a reply, or of a later one that was heard not long ago: the sentinel that led a
-    /// fail-over may be slow to answer just then, and the others know nothing of it yet.
+    /// The server of a reply, or of a later one that was heard not long ago: the sentinel that led
+    /// a fail-over may be slow to answer just then, and the others know nothing of it yet.
     fn unless_outdated(&self, reply: SentinelReply) -> HostPort {
         let mut latest = self.latest.lock().ignore_poison();
         if let Some((later, heard)) = &*latest
@@ -219,8 +218,8 @@ impl Master {
     async fn ask_one(&self, sentinel: &Client) -> Result<SentinelReply, RedisError> {
         let asking = async {
             let mut connection = connect(sentinel).await?;
-            // The address of SENTINEL MASTER is the one before until a fail-over is over, when all
-            // replicas follow; its epoch is the new one's long before.
+            // SENTINEL MASTER gives the previous address until the end of a fail-over, when all
+            // replicas follow; its epoch is the new one much earlier.
             let mut ask = redis::pipe();
             ask.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
             ask.cmd("SENTINEL").arg("MASTER").arg(&self.name);

@@ -1,4 +1,4 @@
-//! Checks that servers can keep what this store promises.
+//! Checks that servers can give the guarantees of this store.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -13,11 +13,11 @@ use crate::store::{RedisStore, SetupReport, StoreError};
 /// The layout of the keys; a higher one found is of a newer version.
 pub(in crate::store::redis) const SCHEMA: i64 = 1;
 
-/// What INFO says, by name.
+/// The fields of INFO, by name.
 type InfoFields<'a> = HashMap<&'a str, &'a str>;
 
 impl RedisStore {
-    /// Looks at the servers again, and says what they are and what of the promise they leave open.
+    /// Checks the servers; reports what they are, and guarantees that they do not give.
     ///
     /// # Errors
     /// As [`RedisStore::connect`].
@@ -105,7 +105,7 @@ impl RedisStore {
         if replicas == 0 && !matches!(self.route, Route::Standalone(_)) {
             found.warn("a master has no replica: when it is lost, nothing takes its place");
         }
-        // Told only where it is above zero.
+        // Only present where it is above zero.
         if replicas > 0 && !facts.contains_key("min_slaves_good_slaves") {
             found.warn(
                 "min-replicas-to-write is 0: a master that is cut off from its replicas goes on \
@@ -130,11 +130,11 @@ impl RedisStore {
 /// Whether it knows no `ZADD … GT` (before 6.2).
 fn is_old(version: &str) -> bool {
     let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
-    // What does not read is not known to be old.
+    // An unreadable version is not known to be old.
     numbers.next().is_some_and(|major| (major, numbers.next().unwrap_or(0)) < (6, 2))
 }
 
-/// What a server is, in a line.
+/// A description of a server, in a line.
 fn in_words(facts: &InfoFields<'_>) -> String {
     let fact = |name: &str| facts.get(name).copied();
     let mut words = Vec::new();

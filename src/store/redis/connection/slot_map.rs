@@ -1,4 +1,4 @@
-//! The slots of a cluster: which one a key is in, and which node has it.
+//! The slots of a cluster: the slot of a key, and the node of a slot.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use redis::Value;
 
 use crate::config::HostPort;
 
-/// How many there are.
+/// The number of slots.
 const SLOTS: u16 = 16384;
 
-/// The slot of a key: of what stands between its first braces, if they have something between them.
+/// The slot of a key: the hash of the text between its first braces, if that is not empty.
 pub(in crate::store::redis) fn slot_of(key: &[u8]) -> u16 {
     let tag = key
         .iter()
@@ -29,17 +29,17 @@ fn crc16(bytes: &[u8]) -> u16 {
     })
 }
 
-/// Which node has which slots.
+/// The node of each slot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::store::redis) struct SlotMap {
     /// First slot of a range → last slot, and who has them.
     ranges: BTreeMap<u16, (u16, HostPort)>,
-    /// Slots that have moved since.
+    /// Slots that have moved since the map was read.
     moved: BTreeMap<u16, HostPort>,
 }
 
 impl SlotMap {
-    /// Reads the answer to CLUSTER SLOTS; `asked` is who gave it, which may not know its own name.
+    /// Reads the reply to CLUSTER SLOTS of the node `asked`, which may not know its own name.
     pub(in crate::store::redis) fn read(answer: &Value, asked: &HostPort) -> Option<Self> {
         let Value::Array(rows) = answer else { return None };
         let mut ranges = BTreeMap::new();
@@ -55,7 +55,7 @@ impl SlotMap {
         Some(Self { ranges, moved: BTreeMap::new() })
     }
 
-    /// Notes what a redirection says.
+    /// Notes a redirection.
     pub(in crate::store::redis) fn note(&mut self, slot: u16, server: HostPort) {
         self.moved.insert(slot, server);
     }
@@ -67,12 +67,12 @@ impl SlotMap {
         })
     }
 
-    /// All that have slots.
+    /// All nodes that have slots.
     pub(in crate::store::redis) fn owners(&self) -> BTreeSet<&HostPort> {
         self.ranges.values().map(|(_, owner)| owner).chain(self.moved.values()).collect()
     }
 
-    /// How many slots nobody has.
+    /// The number of slots without a node.
     pub(in crate::store::redis) fn orphans(&self) -> u16 {
         let owned: u16 =
             self.ranges.iter().map(|(first, (last, _))| last.saturating_sub(*first) + 1).sum();

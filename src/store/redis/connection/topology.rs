@@ -1,6 +1,6 @@
-//! The way to whoever answers: one server, the master that sentinels name, or a cluster's nodes.
+//! The topology of a Redis: one server, the master that sentinels name, or a cluster.
 //!
-//! The rest of the store puts its questions here and does not know which of the three it is.
+//! The rest of the store sends its calls here and does not know which of the three it is.
 
 use std::fmt;
 use std::future::pending;
@@ -119,7 +119,7 @@ impl Route {
         }
     }
 
-    /// Asks whoever has the key of the question.
+    /// Sends a call to the server of its key.
     pub(in crate::store::redis) async fn ask<T: FromRedisValue>(
         &self,
         call: Call<'_>,
@@ -130,7 +130,7 @@ impl Route {
         }
     }
 
-    /// Makes a connection of its own to whoever has a key, for a caller that blocks on it.
+    /// Makes a separate connection to the server of a key, for a caller that blocks on it.
     pub(in crate::store::redis) async fn connect(
         &self,
         key: &str,
@@ -151,7 +151,7 @@ impl Route {
         }
     }
 
-    /// Looks anew for whoever answers, with the next question.
+    /// Connects again with the next call.
     pub(in crate::store::redis) fn reconnect(&self) {
         match self {
             Self::Standalone(link) | Self::Sentinel(link, _) => link.reconnect(),
@@ -186,7 +186,7 @@ impl Route {
         }
     }
 
-    /// How it is run, in words.
+    /// A description of the topology.
     pub(in crate::store::redis) async fn describe(&self, servers: &Servers) -> String {
         match self {
             Self::Standalone(_) => "one server".to_owned(),
@@ -198,7 +198,7 @@ impl Route {
         }
     }
 
-    /// Tells of moves from now on.
+    /// Notices of moves from now on.
     pub(in crate::store::redis) fn moves(&self) -> Moves {
         Moves(match self {
             Self::Sentinel(_, master) => Some(master.moves()),

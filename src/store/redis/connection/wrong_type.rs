@@ -1,12 +1,12 @@
-//! Names the keys that hold another type than they should: somebody has overwritten them.
+//! Names keys of the wrong type, which were overwritten by hand.
 //!
-//! A server that refuses a question about one says only that there is one.
+//! A server that refuses a command on such a key does not name it.
 
 use crate::store::redis::connection::call::Call;
 use crate::store::redis::connection::topology::Route;
 use crate::store::redis::keyspace::Keyspace;
 
-/// Which of the keys hold what they should not, in words; `None` where none is found.
+/// A description of the keys of the wrong type; `None` where none is found.
 pub(in crate::store::redis) async fn wrong_types<'a>(
     route: &Route,
     space: &Keyspace,

@@ -1,4 +1,4 @@
-//! What nodes put back into a Redis that lost data; each step may be repeated, by several at once.
+//! Refill of a Redis that lost data; each step may be repeated, by several nodes at once.
 
 use std::sync::LazyLock;
 
@@ -11,14 +11,14 @@ use crate::store::redis::revocations::revocation::{BATCH, EntryOrigin};
 use crate::store::{FeedEntry, RedisStore, StoreError};
 use crate::token::StoredKey;
 
-/// Which server it is, and whose data it holds.
+/// Reads the id of the store and of its server.
 pub(in crate::store::redis) static LINEAGE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/store_identity.lua")));
 static RAISE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/raise_number.lua")));
 
 impl RedisStore {
-    /// The lineage of what the server holds, as [`crate::store::FeedEvent::Attached`] tells it.
+    /// The lineage of the server's data, as in [`crate::store::FeedEvent::Attached`].
     ///
     /// # Errors
     /// When the server does not answer.
@@ -32,10 +32,10 @@ impl RedisStore {
         self.in_time(work).await
     }
 
-    /// Records entries whose names are not known any more, but for those of `sites`; answers how
-    /// many the store had lost. Each batch has a deadline of its own.
+    /// Records entries, whose names are unknown except those of `sites`; returns how many the store
+    /// had lost. Each batch has a deadline of its own.
     ///
-    /// What it has lost is remembered until `lost_until` at least.
+    /// Lost entries are remembered until `lost_until` at least.
     ///
     /// # Errors
     /// When the server does not answer.
@@ -58,7 +58,7 @@ impl RedisStore {
         Ok(restored)
     }
 
-    /// Adds signing keys beside those that a site has.
+    /// Adds signing keys to those of a site.
     ///
     /// # Errors
     /// When the server does not answer.
@@ -76,7 +76,7 @@ impl RedisStore {
         self.in_time(work).await
     }
 
-    /// Sees to it that no account is given a number up to this one.
+    /// Raises the highest account number to at least `highest`.
     ///
     /// # Errors
     /// When the server does not answer.
@@ -101,11 +101,10 @@ impl RedisStore {
     }
 }
 
-/// Names what a server holds: its data by `generation`, itself by its replication id.
+/// The lineage of a server: its data by `generation`, its process by the replication id.
 ///
-/// A process that was started anew, and a replica that was promoted, has another replication id:
-/// it may lack the newest of what was acknowledged. Where the server does not tell it, no two names
-/// are the same.
+/// A restarted process, and a promoted replica, has another replication id: it may lack the newest
+/// acknowledged writes. Where the server does not reveal it, no two lineages are equal.
 pub(in crate::store::redis) fn lineage_of(generation: &str, process: &str) -> String {
     if process.is_empty() {
         return format!("{generation}/{}", Uuid::new_v4());

@@ -1,8 +1,8 @@
 //! Revocations: a set for look-ups and snapshots, and a numbered log for followers.
 //!
-//! Both lie in one slot and are written by one script, so that the set holds whatever the log's
-//! newest number vouches for. The set takes 16 bytes an entry and its expiry; floors, which only
-//! users and sites have, stand beside it.
+//! Both are in one slot and written by one script, so that the set has every entry up to the log's
+//! newest number. The set takes 16 bytes an entry and its expiry; floors, which only users and
+//! sites have, are in a hash of their own.
 
 use std::sync::LazyLock;
 
@@ -26,7 +26,7 @@ static PURGE: LazyLock<Script> =
 /// About how many entries the log keeps: a follower that is further behind reads the set again.
 const LOG_LENGTH: usize = 100_000;
 
-/// Most revocations that one script takes: a script keeps all others waiting.
+/// The most revocations of one script: a script blocks all other commands.
 pub(in crate::store::redis) const BATCH: usize = 500;
 
 /// Scores are doubles, which hold integers up to this exactly.
@@ -47,10 +47,10 @@ pub(in crate::store::redis) enum EntryOrigin {
     NodeList { lost_until: Option<Timestamp> },
 }
 
-/// What the store holds under a key, expired or not.
+/// The entry of a key in the store, expired or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store::redis) struct Recorded {
-    /// From when it need not be remembered; `None`: not recorded.
+    /// Its expiry; `None`: not recorded.
     pub(in crate::store::redis) expires_at: Option<Timestamp>,
     /// The lowest generation still accepted.
     pub(in crate::store::redis) floor: u64,
@@ -91,7 +91,7 @@ impl Revocations for RedisStore {
 }
 
 impl RedisStore {
-    /// Records revocations in order; those of one batch at once.
+    /// Records revocations in order, each batch in one step.
     pub(in crate::store::redis) async fn append(
         &self,
         revocations: &[Revocation],
@@ -106,8 +106,8 @@ impl RedisStore {
             });
             self.replicated_script::<usize>(&self.batch(EntryOrigin::Request, entries)).await?;
         }
-        // In another slot. Cut short before, a key is left that is refused all the same; whoever
-        // finds one there revokes it again.
+        // In another slot. Cut short before, a key is left that is refused all the same; a gateway
+        // that finds one revokes it again.
         for Revocation { revoked, .. } in revocations {
             if let Revoked::Key { issuer, key } = revoked {
                 self.remove_key_of_site(issuer, key).await?;
@@ -116,8 +116,8 @@ impl RedisStore {
         Ok(())
     }
 
-    /// The script that records at most [`BATCH`] entries, each with the issuer of its site, where it
-    /// is of one; it answers how many of them changed anything.
+    /// The script that records at most [`BATCH`] entries, each with the issuer if it is a site's;
+    /// it returns how many of them changed anything.
     pub(in crate::store::redis) fn batch<'a>(
         &self,
         origin: EntryOrigin,
@@ -178,7 +178,7 @@ impl RedisStore {
     }
 }
 
-/// An entry of the set or the log, as scripts and the stream give it.
+/// Reads an entry of the set or the log.
 pub(in crate::store::redis) fn parse_entry(
     key: &[u8],
     floor: &[u8],
@@ -190,7 +190,7 @@ pub(in crate::store::redis) fn parse_entry(
     Ok(FeedEntry { key, floor, expires_at: parse_expiry(expires)? })
 }
 
-/// Servers write a score as a double: `1.7e+12` is one.
+/// Reads a score, which servers write as a double: `1.7e+12` is one.
 pub(in crate::store::redis) fn parse_expiry(text: &[u8]) -> Result<Timestamp, StoreError> {
     let score = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
     let score = score.filter(|score| score.is_finite() && score.abs() < 9e15);

@@ -1,4 +1,4 @@
-//! The end of sessions by time: an index of when each was to expire, and the purge that follows it.
+//! Expiry of sessions: an index by the expiry at login, and the purge that follows it.
 
 use std::sync::LazyLock;
 
@@ -14,13 +14,12 @@ use crate::store::{RedisStore, StoreError};
 static EXPIRE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/expire_session.lua")));
 
-/// How many sessions are looked at in one batch of a purge.
+/// The number of sessions in one batch of a purge.
 const BATCH: usize = 200;
 
 impl RedisStore {
-    /// Deletes expired sessions, found by when each was to expire as it was opened.
-    ///
-    /// Refreshed meanwhile, a session is put back under its later expiry.
+    /// Deletes expired sessions, found by their expiry at login; one that was refreshed is indexed
+    /// again under its later expiry.
     pub(in crate::store::redis) async fn purge_sessions(
         &self,
         now: Timestamp,
@@ -29,7 +28,7 @@ impl RedisStore {
             let key = self.keys.session_ends_shard(shard);
             let mut due = redis::cmd("ZRANGEBYSCORE");
             due.arg(&key).arg("-inf").arg(now.as_millis()).arg("LIMIT").arg(0).arg(BATCH);
-            // Each one that is looked at leaves, or is put back as due later.
+            // Each member is removed, or indexed again as due later.
             loop {
                 let work = self.command::<Vec<String>>(&due);
                 let members = self.in_time(work).await?;
@@ -63,7 +62,7 @@ impl RedisStore {
     }
 }
 
-/// `sid:user:realm`: the realm last, for it may hold a colon.
+/// `sid:user:realm`: the realm last, since it may hold a colon.
 pub(in crate::store::redis) fn end_member(session: SessionId, owner: &Owner) -> String {
     format!("{session}:{}:{}", owner.user, owner.realm)
 }

@@ -1,4 +1,4 @@
-//! Logins: a session is opened if the account is as the login found it.
+//! Logins: a session is opened if the account is unchanged since the login read it.
 
 use std::sync::LazyLock;
 
@@ -18,12 +18,13 @@ static OPEN: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/open_session.lua")));
 
 impl RedisStore {
-    /// Revocations of the others, index entries, then the session with the end of the others.
+    /// Writes revocations of the replaced sessions and index entries, then opens the session and
+    /// ends the replaced ones in one step.
     ///
     /// Cut short, it leaves index entries that lead to nothing and expire, and revocations of
-    /// sessions that the user wanted to be replaced; refresh refuses those sessions, and ends them.
-    /// The script opens only if every session that it ends was revoked before; otherwise one was
-    /// opened meanwhile, and the others are read again.
+    /// sessions that were to be replaced; refresh refuses those sessions, and ends them. The script
+    /// opens only if every session that it ends was revoked before; otherwise one was opened
+    /// meanwhile, and the others are read again.
     pub(in crate::store::redis) async fn open_in_steps(
         &self,
         new: &NewSession,
@@ -56,9 +57,8 @@ impl RedisStore {
         Err(RedisFault::Contended(ATTEMPTS).into())
     }
 
-    /// The sessions to be replaced; `None` where the account must not open one.
-    ///
-    /// The script decides; this spares a refused login the revocations of the others.
+    /// The sessions to be replaced; `None` where the account must not open one. The script decides;
+    /// this only saves a refused login the revocations.
     async fn others_if_allowed(
         &self,
         new: &NewSession,

@@ -1,4 +1,4 @@
-//! Sessions: begun, rotated, ended, expired.
+//! Sessions: opened, rotated, ended, expired.
 
 pub(super) mod expiry;
 pub(super) mod login;

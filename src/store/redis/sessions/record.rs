@@ -1,6 +1,6 @@
-//! A session as the account's hash of sessions and the index by `sid` keep it.
+//! The records of a session in the account's hash of sessions and in the index by `sid`.
 //!
-//! Scripts read and write the record too: numbers are texts, which Lua hands on digit by digit.
+//! Scripts read and write the record too: numbers are strings, which Lua passes on digit by digit.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -31,12 +31,12 @@ pub(in crate::store::redis) struct SessionRecord {
     /// The newest one, sealed under a key derived from the one before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sealed: Option<String>,
-    /// When the one took the other's place.
+    /// The instant of the rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rotated_at: Option<String>,
 }
 
-/// Whose a session is.
+/// The owner of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store::redis) struct Owner {
     /// Realm of the user.
@@ -45,7 +45,7 @@ pub(in crate::store::redis) struct Owner {
     pub(in crate::store::redis) user: UserId,
     /// `iss` of its tokens.
     pub(in crate::store::redis) issuer: String,
-    /// When it ends at the latest.
+    /// Its latest end.
     pub(in crate::store::redis) ends_at: Timestamp,
 }
 
@@ -112,7 +112,7 @@ impl SessionRecord {
         from_json(text)
     }
 
-    /// The session; the record does not repeat whose it is and what it is called.
+    /// The session; the record repeats neither its id nor its user.
     pub(in crate::store::redis) fn session(
         self,
         realm: &str,
@@ -164,7 +164,7 @@ impl Owner {
     }
 }
 
-/// The hash of a refresh token as records write it.
+/// The hash of a refresh token as records hold it.
 pub(in crate::store::redis) fn encode_hash(hash: &RefreshHash) -> String {
     STANDARD.encode(hash.0)
 }
@@ -174,7 +174,7 @@ fn decode_hash(text: &str) -> Result<RefreshHash, StoreError> {
     hash.map(RefreshHash).ok_or_else(|| corrupt("session", "refresh token"))
 }
 
-/// A sealed successor as records write it.
+/// A sealed successor as records hold it.
 pub(in crate::store::redis) fn encode_sealed(sealed: &[u8]) -> String {
     STANDARD.encode(sealed)
 }

@@ -1,22 +1,22 @@
 //! The exchange of a refresh token for its successor.
 //!
-//! One script in the user's slot decides, so that of many that present one token, at whatever
-//! gateway, exactly one rotates. Around it:
+//! One script in the user's slot decides, so that of many requests with one token, at any gateways,
+//! exactly one rotates. Around it:
 //!
-//! - The successor's index entry is written before, so that no crash leaves a token in a client's
-//!   hands that the store does not know. One that loses the race is taken back.
-//! - Whether the session is revoked is read before, in the slot of revocations. A log-out writes
-//!   there first and then deletes the session in the user's slot. So, whatever the order:
-//!   - the script after the deletion finds nothing: refused;
-//!   - the script before it rotates, as though the refresh had come before the log-out: the new
-//!     refresh token goes with the session, and the new access token is refused by its `sid`;
-//!   - cut short between the two, the log-out was never acknowledged; what reads the revocation
-//!     here refuses, and deletes the session in the log-out's stead.
+//! - The successor's index entry is written before, so that no crash leaves a client with a token
+//!   that the store does not know. The entry of one that loses the race is removed.
+//! - The revocation of the session is read before, in the slot of revocations. A logout writes
+//!   there first and then deletes the session in the user's slot. So, in any order:
+//!   - a script after the deletion finds nothing, and refuses;
+//!   - a script before it rotates, as though the refresh had come before the logout: the new
+//!     refresh token is deleted with the session, and the new access token is refused by its `sid`;
+//!   - a logout that was cut short between the two was never acknowledged; a refresh reads the
+//!     revocation here, refuses, and deletes the session in its stead.
 //! - A change of the account (a role, say) records its floor there first, and then raises the
-//!   account's generation. Who comes in between waits for it: it ends no session. One that does not
-//!   come was cut short or lost, and may have.
-//! - Theft is told by the script, but ended as a log-out is: revocation first, then the session. A
-//!   rotation that slips in between is one that came before.
+//!   account's generation. A refresh in between waits for the change, which may end no session. A
+//!   change that does not come was cut short or lost, and may have ended them.
+//! - The script detects theft, but the session ends as at a logout: revocation first, then the
+//!   session. A rotation in between counts as one that came before.
 
 use std::sync::LazyLock;
 use std::time::Duration;

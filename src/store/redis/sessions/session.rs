@@ -13,10 +13,10 @@ use crate::store::redis::sessions::expiry::end_member;
 use crate::store::redis::sessions::record::{Owner, SessionRecord};
 use crate::store::{NewSession, RedisStore, Rotation, Session, Sessions, StoreError, Successor};
 
-/// Index entries outlive their session by this, and never stand in for its own expiry.
+/// Index entries outlive their session by this; they never decide whether it has expired.
 const SLACK: Duration = Duration::from_secs(60);
 
-/// The longest that Redis is told to keep an index entry: beyond, it may overflow.
+/// The longest time to live of an index entry: beyond, Redis may overflow.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 #[async_trait]
@@ -89,10 +89,11 @@ impl Sessions for RedisStore {
         .await
     }
 
-    /// Revocations, then the session: cut short between, refresh refuses the session and ends it.
+    /// Writes revocations, then deletes the session: cut short between, refresh refuses the session
+    /// and ends it.
     ///
-    /// A refresh may do so as well while this is under way: whether there was a session is read
-    /// before. Whatever comes of that, the revocations are recorded.
+    /// A refresh may do so as well meanwhile, so that the session is looked up before. The
+    /// revocations are recorded in any case.
     async fn end_session(
         &self,
         session: SessionId,
@@ -114,7 +115,7 @@ impl Sessions for RedisStore {
 }
 
 impl RedisStore {
-    /// Notes which session a refresh token belongs to, for as long as the session may last.
+    /// Indexes the session of a refresh token, for as long as the session may last.
     pub(in crate::store::redis) async fn index_refresh(
         &self,
         refresh: &RefreshHash,
@@ -126,7 +127,7 @@ impl RedisStore {
         self.command(&index).await
     }
 
-    /// Which session a refresh token belongs to, or belonged to.
+    /// The session of a refresh token, which may have ended.
     pub(in crate::store::redis) async fn session_of_index(
         &self,
         refresh: &RefreshHash,
@@ -136,7 +137,7 @@ impl RedisStore {
         found.map(|text| parse_session_id(&text)).transpose()
     }
 
-    /// Whose a session is, or was.
+    /// The owner of a session, which may have ended.
     pub(in crate::store::redis) async fn owner(
         &self,
         session: SessionId,
@@ -157,7 +158,7 @@ impl RedisStore {
         found.map(|text| SessionRecord::read(&text)).transpose()
     }
 
-    /// Those that have neither expired nor are revoked: one may be revoked and not yet deleted.
+    /// The sessions that are neither expired nor revoked; a revoked one may not be deleted yet.
     async fn active(
         &self,
         mut sessions: Vec<Session>,
@@ -171,7 +172,7 @@ impl RedisStore {
         Ok(sessions)
     }
 
-    /// All that are recorded, ended ones included.
+    /// All recorded sessions, ended ones included.
     pub(in crate::store::redis) async fn recorded_sessions(
         &self,
         realm: &str,
@@ -185,7 +186,7 @@ impl RedisStore {
         read.collect()
     }
 
-    /// As they are recorded, each if it reads.
+    /// The records of an account's sessions; each may be unreadable.
     pub(in crate::store::redis) async fn session_records(
         &self,
         realm: &str,
@@ -208,7 +209,7 @@ impl RedisStore {
         Ok(self.command::<bool>(&ask).await?.then_some(owner))
     }
 
-    /// Deletes a session and what leads to it.
+    /// Deletes a session and its index entries.
     pub(in crate::store::redis) async fn delete_session(
         &self,
         session: SessionId,
@@ -246,7 +247,7 @@ pub(in crate::store::redis) fn ttl_millis(ends_at: Timestamp, now: Timestamp) ->
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A `sid` as keys and records write it.
+/// Reads a `sid` of a key or record.
 pub(in crate::store::redis) fn parse_session_id(text: &str) -> Result<SessionId, StoreError> {
     text.parse().map(SessionId).ok().ok_or_else(|| corrupt("session", text))
 }

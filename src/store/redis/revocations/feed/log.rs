@@ -1,4 +1,4 @@
-//! Reads the numbered log, and notices what is missing from it.
+//! Reads the numbered log, and detects gaps.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::store::{FeedEntry, FeedInterruption, StoreError};
 /// Most entries of one read.
 const COUNT: usize = 1000;
 
-/// What XREAD answers: for each stream its entries, for each its id and fields.
+/// The reply to XREAD: for each stream its entries, for each its id and fields.
 type Streams = Vec<(String, Vec<(String, Vec<Vec<u8>>)>)>;
 
-/// Reads what comes after a number; with `wait`, waits so long for something to come.
+/// Reads the entries after a number; with `wait`, waits so long for one.
 pub(super) async fn read_log(
     mut connection: MultiplexedConnection,
     key: String,
@@ -33,9 +33,8 @@ pub(super) async fn read_log(
     Ok(entries.map(|(id, fields)| read_entry(&id, &fields)).collect::<Result<_, _>>()?)
 }
 
-/// The entries after `after` and the number of the last, or where one is missing.
-///
-/// Entries that came before, by another connection, are left out.
+/// The entries after `after` and the number of the last; the error is a gap. Entries that came
+/// before, by another connection, are left out.
 pub(super) fn in_order(
     entries: Vec<(u64, FeedEntry)>,
     after: u64,

@@ -1,13 +1,13 @@
-//! Follows the revocation log, and tells how fresh that knowledge is.
+//! The feed: follows the revocation log, and reports contact with the store.
 //!
-//! One round: two connections of its own (one blocks on the log, the other asks); the store's
-//! generation and newest number; the whole set; then the log from that number on. Whatever goes
-//! wrong ends the round, and the next one reads everything again: entries that are sent twice do
+//! A round opens two connections (one blocks on the log, the other sends commands), reads the
+//! store's generation and newest number, then the whole set, then the log from that number on. Any
+//! failure ends the round, and the next one reads everything again: entries that are sent twice do
 //! no harm, a missing one would.
 //!
 //! Contact is reported as of the instant *before* a heartbeat was sent, once every entry up to the
-//! number that the heartbeat answered has been sent on. The heartbeat is a write, so that an old
-//! primary that was fenced off cannot vouch for a log that goes on elsewhere.
+//! number in its reply was sent on. The heartbeat is a write, so that an old primary that was
+//! fenced off cannot report contact for a log that goes on elsewhere.
 
 mod log;
 mod page;
@@ -42,52 +42,53 @@ static BEAT: LazyLock<Script> =
 static SNAPSHOT: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../scripts/read_revocations.lua")));
 
-/// Between two heartbeats.
+/// The interval of heartbeats.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 
-/// How long Redis keeps a beat, in milliseconds.
+/// The time to live of a heartbeat, in milliseconds.
 const BEAT_KEPT: u64 = 10_000;
 
 /// Entries of the set that are read at once.
 const PAGE: usize = 2000;
 
-/// Most entries of one event.
+/// The most entries of one event.
 const EVENT: usize = 4096;
 
-/// Between two attempts to reach a store that is away: about doubled from the first to the last.
+/// Back-off of attempts to reach a store that is away.
 ///
-/// The last is shorter than a node that may lack something waits for the others after an outage.
+/// The longest pause is shorter than the wait of a node for the others after an outage.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A follower of the log.
 pub(in crate::store::redis) struct Feed<'a> {
     route: &'a Route,
-    /// By which the store asks as well.
+    /// The connections for replicated writes, where there are any.
     other: Option<&'a Route>,
     deadline: Duration,
     space: &'a Keyspace,
     keys: RevocationKeys,
     beat_key: String,
-    /// Where the latest round had come to; `None`: nothing is known that another could contradict.
+    /// The position of the latest round; `None`: there is nothing to compare the next one with.
     known: Option<Position>,
     /// The last interruption that was reported of this outage: repeated ones are not.
     reported: Option<FeedInterruption>,
     pause: Backoff,
 }
 
-/// A place in the log of one store.
+/// A position in the log of one store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Position {
     generation: String,
     sequence: u64,
-    /// The server's replication id, another after every fail-over; empty where it does not tell it.
+    /// The server's replication id, which changes at every fail-over; empty where it is not
+    /// revealed.
     server: String,
 }
 
-/// Why a round ended.
+/// Reasons for which a round ends.
 enum RoundEnd {
-    /// Nobody listens any more.
+    /// The receiver of the events is gone.
     Closed,
     Interrupted(FeedInterruption),
     Failed(RedisError),
@@ -120,14 +121,14 @@ impl<'a> Feed<'a> {
         Self { route, other, deadline, space, keys, beat_key, known: None, reported: None, pause }
     }
 
-    /// Follows until nobody listens.
+    /// Follows the log until the receiver is gone.
     pub(in crate::store::redis) async fn run(mut self, events: &mpsc::Sender<FeedEvent>) {
         let mut moves = self.route.moves();
         loop {
             let ended = tokio::select! {
                 () = events.closed() => return,
-                // One that was cut off goes on answering, and knows nothing of what is written to
-                // the one in its place.
+                // A master that was cut off goes on answering, and lacks the writes of its
+                // successor.
                 () = moves.next() => Err(RoundEnd::Interrupted(FeedInterruption::Away(
                     "another server is the master".to_owned(),
                 ))),
@@ -164,7 +165,7 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Why a question failed; a key of another type is named.
+    /// The cause of a failed command, with the keys of another type.
     async fn cause_of(&self, error: RedisError) -> FeedInterruption {
         let text = error.to_string();
         let is_wrong_type = is_wrong_type(&error);
@@ -184,7 +185,7 @@ impl<'a> Feed<'a> {
     async fn round(&mut self, events: &mpsc::Sender<FeedEvent>) -> Result<Infallible, RoundEnd> {
         let connect = || self.route.connect(&self.keys.log);
         let (mut asking, mut tail) = self.in_time(try_join(connect(), connect())).await?;
-        // What is written must not go on to the server before, which may still take it.
+        // Writes must not go on to the previous server, which may still take them.
         for route in self.other.into_iter().chain([self.route]) {
             route.reconnect();
         }
@@ -201,17 +202,17 @@ impl<'a> Feed<'a> {
         let lineage = lineage_of(&start.generation, &start.server);
         send(events, FeedEvent::Attached { lineage }).await?;
         let sequence = self.send_set(&mut asking, start.sequence, events).await?;
-        // No contact yet: data that are lost before the set is read are not missed in it. The first
-        // heartbeat of the tail, which follows at once, tells whether they are still the same.
+        // No contact yet: the server may have lost data before the set was read. The first
+        // heartbeat of the tail, which follows at once, shows whether it is still the same server.
         self.known = Some(Position { sequence, ..start });
-        // A key of another type is found out before contact, and not by turns with it.
+        // A log of another type is detected before the first contact.
         let mut length = redis::cmd("XLEN");
         length.arg(&self.keys.log);
         self.in_time(length.query_async::<u64>(&mut asking)).await?;
         self.tail(asking, tail, events).await
     }
 
-    /// Follows the log, and asks once a second.
+    /// Follows the log, and sends a heartbeat once a second.
     async fn tail(
         &mut self,
         mut asking: MultiplexedConnection,
@@ -240,7 +241,7 @@ impl<'a> Feed<'a> {
                     self.is_of(&newest)?;
                     if self.sequence() < newest.sequence {
                         self.catch_up(&mut asking, newest.sequence, events).await?;
-                        // A log that began anew meanwhile may have come as far.
+                        // A log that was restarted meanwhile may have come as far.
                         let (_, after) = self.beat(&mut asking).await?;
                         self.is_of(&after)?;
                     }
@@ -250,7 +251,7 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Refuses a place in another store's log than the one that is followed.
+    /// Fails for a position in another log than the one that is followed.
     fn is_of(&self, place: &Position) -> Result<(), RoundEnd> {
         let is_same = self.known.as_ref().is_some_and(|known| {
             known.generation == place.generation
@@ -260,7 +261,7 @@ impl<'a> Feed<'a> {
         if is_same { Ok(()) } else { Err(RoundEnd::Interrupted(FeedInterruption::Swapped)) }
     }
 
-    /// Sends on what the log has up to `newest`, which a heartbeat answered.
+    /// Sends the entries of the log up to `newest`, the number in a heartbeat's reply.
     async fn catch_up(
         &mut self,
         asking: &mut MultiplexedConnection,
@@ -293,10 +294,10 @@ impl<'a> Feed<'a> {
         Ok(())
     }
 
-    /// Sends the whole set on; answers the number that the log is to be followed from.
+    /// Sends the whole set; returns the number from which to follow the log.
     ///
-    /// `start` was read before. What is recorded meanwhile comes with the log; a set of one page
-    /// was read together with a number of its own, and nothing of it comes twice.
+    /// `start` was read before, so that the log has every entry that is recorded meanwhile. A set
+    /// of one page was read together with its number, so that no entry of it comes twice.
     async fn send_set(
         &self,
         asking: &mut MultiplexedConnection,
@@ -311,7 +312,7 @@ impl<'a> Feed<'a> {
         let mut read = 0;
         while page.entries.len() == PAGE {
             read += PAGE;
-            // One is taken in while the server reads the next.
+            // A page is processed while the server reads the next.
             let sent = send_entries(page.entries, events);
             ((), page) = try_join(sent, self.read_page(asking, read)).await?;
         }
@@ -329,7 +330,7 @@ impl<'a> Feed<'a> {
         script.arg(from).arg(PAGE);
         let answer: SnapshotReply = self.in_time(script.invoke(asking)).await?;
         let mut page = SetPage::read(answer)?;
-        // What has expired comes last: where there is any, this page is no whole one, and the last.
+        // Expired entries come last: a page with any gets shorter here, and is the last.
         let now = Now::read().wall;
         page.entries.retain(|entry| entry.expires_at > now);
         Ok(page)
@@ -347,7 +348,7 @@ impl<'a> Feed<'a> {
         Ok((asked_at, Position { generation, sequence, server }))
     }
 
-    /// The numbers that one connection tells say nothing of the log that another reads elsewhere.
+    /// Checks that another connection leads to the same server, whose numbers are those of `place`.
     async fn leads_to(
         &self,
         place: &Position,
@@ -390,7 +391,7 @@ impl<'a> Feed<'a> {
     }
 }
 
-/// Waits for an answer, but not for ever: redis-rs may, on a peer that is silent.
+/// Waits for a reply until a deadline: on a silent peer redis-rs would wait for ever.
 async fn within<T>(
     deadline: Duration,
     question: impl Future<Output = Result<T, RoundEnd>>,

@@ -1,14 +1,14 @@
-//! A part of the set, as the snapshot script answers it.
+//! A page of the set, as `read_revocations.lua` returns it.
 
 use crate::operation::RevocationKey;
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::redis::revocations::revocation::parse_expiry;
 use crate::store::{FeedEntry, StoreError};
 
-/// The newest number; keys in a row; how many expire together, and when, by turns; floors.
+/// The newest number; the concatenated keys; pairs of a count and the expiry of as many; floors.
 pub(super) type SnapshotReply = (u64, Vec<u8>, Vec<String>, Vec<Option<u64>>);
 
-/// A part of the set; those that have expired and were not purged are among it.
+/// A page of the set, with expired entries that were not purged yet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SetPage {
     /// The newest number when it was read.
@@ -17,7 +17,7 @@ pub(super) struct SetPage {
 }
 
 impl SetPage {
-    /// Reads what the script answered.
+    /// Reads the script's reply.
     ///
     /// # Errors
     /// When it is not a whole number of keys, each with an expiry.
