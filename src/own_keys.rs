@@ -1,8 +1,8 @@
 //! Keys of the gateway's own, derived from one secret that the store keeps.
 //!
-//! They hash or encrypt data that a dump of the store must not reveal: mailed codes, queued mails, the
-//! names of social accounts without an address. The secret never changes, since such names must stay
-//! the same.
+//! They hash or encrypt data that a dump of the store must not reveal: mailed codes, queued mails,
+//! the names of social accounts without an address. The secret never changes, since such names must
+//! stay the same.
 
 use std::fmt;
 
@@ -45,7 +45,7 @@ impl OwnKeys {
         })
     }
 
-    /// A keyed hash of `parts`, for one `purpose`; no two lists of parts read alike.
+    /// A keyed hash (HMAC-SHA256) of `parts`, for one `purpose`; no two lists of parts read alike.
     #[must_use]
     pub fn hash(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.naming);
@@ -60,7 +60,7 @@ impl OwnKeys {
         hash
     }
 
-    /// Encrypts for one `purpose` (AES-256-GCM; the nonce stands before the text).
+    /// Encrypts for one `purpose` (AES-256-GCM; the nonce precedes the ciphertext).
     ///
     /// # Errors
     /// When there are no random bytes.
@@ -74,7 +74,7 @@ impl OwnKeys {
         Ok(sealed)
     }
 
-    /// Opens what [`OwnKeys::seal`] made for the same purpose; `None` for anything else.
+    /// Decrypts a text that [`OwnKeys::seal`] encrypted for the same purpose; `None` for any other.
     #[must_use]
     pub fn open(&self, purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;

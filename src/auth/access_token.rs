@@ -25,11 +25,11 @@ pub(crate) struct AccessTokenCheck<'a> {
     pub(crate) tokens: &'a SiteTokens,
     /// The list; `None` where there is none at hand (`explain` without a running gateway).
     pub(crate) revocations: Option<&'a RevocationList>,
-    /// How old the list may be.
+    /// The greatest age of the list (`max_staleness`).
     pub(crate) max_staleness: Duration,
-    /// What happens past that.
+    /// The action where the list is older.
     pub(crate) when_stale: WhenStale,
-    /// Where it is noted whose tokens were seen.
+    /// The sessions whose tokens were seen here.
     seen: &'a SeenSessions,
     /// Whether an own token that has merely expired passes.
     takes_expired: bool,
@@ -65,12 +65,12 @@ impl AuthSite {
 }
 
 impl AccessTokenCheck<'_> {
-    /// For a caller of an endpoint: who wants to log out may do so with a token that has expired.
+    /// Adapts the check to an operation: a log-out takes a token that has expired as well.
     pub(crate) fn for_operation(self, operation: Operation) -> Self {
         Self { takes_expired: operation == Operation::Logout, ..self }
     }
 
-    /// Decides by what is at hand.
+    /// Decides by signature, claims and the list, without the store.
     ///
     /// # Errors
     /// 401 for a token that is not sound or is revoked; 503 while revocation is unread or stale.
@@ -108,8 +108,8 @@ impl AccessTokenCheck<'_> {
         }
     }
 
-    /// The refusal of a token whose key is unknown here, where it may have been made since the last
-    /// news of the store: nothing says that the token is bad.
+    /// The refusal of a token whose key is unknown while the list is stale: the key may be newer
+    /// than the last news of the store.
     pub(crate) fn unknown_key_while_stale(
         &self,
         error: &TokenError,
@@ -127,7 +127,7 @@ impl AccessTokenCheck<'_> {
 }
 
 impl TokenStatus {
-    /// Asks the store where that is still to be done; answers at once otherwise.
+    /// Asks the store where the token needs a lookup; returns at once otherwise.
     ///
     /// # Errors
     /// 401 when the token is revoked, 503 when the store does not answer.
@@ -191,7 +191,7 @@ fn stale_action(
     }
 }
 
-/// Asks the store itself about everything that a revocation of the token can go by.
+/// Asks the store for a revocation of each key of the token.
 async fn ask(store: &dyn Store, keys: &RevocationKeys, now: Timestamp) -> Result<(), Rejection> {
     let answers = keys.all().map(|revocable| async move {
         let floor = find(store, revocable.key, now).await?;

@@ -1,8 +1,8 @@
 //! The auth API's operations, written once, knowing nothing of any contract's shape.
 //!
-//! A revocation is answered only after the store has acknowledged it and the in-memory list has
-//! taken it in. When the store does not acknowledge, the client is told so (503); what the client
-//! wanted refused is refused at this node all the same.
+//! A client gets its answer to a revocation only after the store has acknowledged it and the
+//! in-memory list has it. When the store does not acknowledge, the answer is 503; this node refuses
+//! the revoked tokens all the same.
 
 pub(crate) mod access_token;
 mod operations;
@@ -30,7 +30,7 @@ use passwords::pool::PasswordPool;
 use seen_sessions::SeenSessions;
 use throttle::Throttle;
 
-/// What operations stand on; lives as long as the process.
+/// The store, the list and the keys that operations use; lives as long as the process.
 #[derive(Clone)]
 pub struct Auth {
     /// Users, sessions, revocations.
@@ -41,10 +41,10 @@ pub struct Auth {
     pub own_keys: Arc<OwnKeys>,
 }
 
-/// What operations need to know of the site; part of the snapshot.
+/// The settings of one site; part of the snapshot.
 #[derive(Clone, Debug)]
 pub struct AuthSite {
-    /// Its host as configured: what mails call it.
+    /// Its host as configured; mails name it.
     pub host: String,
     /// The realm of its accounts.
     pub realm: String,
@@ -60,31 +60,31 @@ pub struct AuthSite {
     pub one_session: bool,
     /// The language of mails: the contract's own.
     pub language: Language,
-    /// What all sites share.
+    /// The settings of all sites.
     pub settings: Arc<AuthSettings>,
 }
 
-/// What operations need to know of the configuration, one for all sites; part of the snapshot.
+/// The settings of all sites; part of the snapshot.
 #[derive(Clone, Debug)]
 pub struct AuthSettings {
     /// Argon2.
     pub passwords: Arc<PasswordPool>,
-    /// How often one may try.
+    /// The limits on attempts.
     pub throttle: Arc<Throttle>,
-    /// Whose access tokens were seen here.
+    /// The sessions whose access tokens were seen here.
     pub seen: Arc<SeenSessions>,
-    /// Where mails go; `None`: mail is off.
+    /// The outbox of mails; `None`: mail is off.
     pub mails: Option<Arc<Outbox>>,
-    /// Who may vouch for users.
+    /// The social providers.
     pub social: Arc<Social>,
-    /// Which accounts a verified address joins.
+    /// The accounts that a verified address may join.
     pub social_join: SocialJoin,
-    /// How old the revocation list may be.
+    /// The greatest age of the revocation list.
     pub max_staleness: Duration,
-    /// What happens past that.
+    /// The action where the list is older.
     pub when_stale: WhenStale,
-    /// How long a revocation of a user is remembered: as long as any token of theirs can live, on
-    /// whatever site.
+    /// The time for which a revocation of a user is remembered: the longest life of a token of
+    /// theirs on any site.
     pub user_revocation_ttl: Duration,
 }
 
@@ -114,7 +114,8 @@ impl Auth {
         }
         let attempt = self.begin_attempt(site, caller.address, clocks.wall).await?;
         let outcome = self.perform(site, caller, command, clocks).await;
-        // A login does not count: the budget is for failures, and for what makes accounts and mails.
+        // A login does not count: the budget is for failures, and for what makes accounts and
+        // mails.
         if matches!(outcome, Ok(Outcome::TokensIssued { is_new_user: false, .. })) {
             attempt.cancel().await;
         }
@@ -173,25 +174,25 @@ impl Auth {
         }
     }
 
-    /// Until when a revocation of a user, made now, is remembered: no token of theirs, on whatever
-    /// site, lives longer.
+    /// The expiry of a revocation of a user, made now: no token of theirs, on any site, lives
+    /// longer.
     fn users_revoked_until(site: &AuthSite, now: Timestamp) -> Timestamp {
         Self::sessions_revoked_until(site, now)
             .max(Self::revoked_until(site, now.plus(site.settings.user_revocation_ttl)))
     }
 
-    /// Until when a revocation of a session of this site, made now, is remembered.
+    /// The expiry of a revocation of a session of this site, made now.
     fn sessions_revoked_until(site: &AuthSite, now: Timestamp) -> Timestamp {
         Self::revoked_until(site, now.plus(site.tokens.policy().access_ttl))
     }
 
-    /// Until when a revocation of tokens of this site that end at `end` is remembered.
+    /// The expiry of a revocation of tokens of this site that expire at `end`.
     fn revoked_until(site: &AuthSite, end: Timestamp) -> Timestamp {
         Revocation::until(end, site.tokens.policy().leeway)
     }
 }
 
-/// Whether a command counts against its address's budget: whatever lets strangers guess.
+/// Whether a command counts against its address's budget: any that lets strangers guess does.
 const fn is_limited(command: &Command) -> bool {
     match command {
         Command::SignUp { .. }

@@ -1,4 +1,4 @@
-//! Draws texts at random: codes and passwords.
+//! Random texts: codes and passwords.
 
 use zeroize::Zeroizing;
 
@@ -10,7 +10,7 @@ use crate::secret::Secret;
 pub(super) enum Alphabet {
     /// Decimal digits.
     Digits,
-    /// Letters and digits that nobody takes for one another: no `0` and `O`, `1`, `I` and `l`, `o`.
+    /// Letters and digits that are not confused: no `0` and `O`, `1`, `I` and `l`, `o`.
     Unambiguous,
 }
 
@@ -21,7 +21,7 @@ impl Alphabet {
     /// When the system gives no random bytes.
     pub(super) fn draw(self, length: usize) -> Result<Secret<String>, Rejection> {
         let characters = self.characters();
-        // A byte at or above the last multiple would make the first characters likelier.
+        // Bytes at or above the last multiple would make the first characters likelier.
         let fair = 256 - 256 % characters.len();
         // With room for all of it from the start, no copy of a part is left behind.
         let mut text = Zeroizing::new(String::with_capacity(length));

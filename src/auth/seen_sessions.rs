@@ -1,10 +1,8 @@
-//! Remembers which sessions' access tokens this gateway has seen, and how new they were.
+//! A bounded table of the newest access token that this gateway has seen of each session.
 //!
-//! It is how a refresh whose answer was lost is told from one whose answer arrived: who has the
-//! answer shows its access token sooner or later. A token is noted when it is first verified here,
-//! not with every request.
-//!
-//! The table is bounded. What it had to forget counts as seen, so that a full one is strict.
+//! It tells a refresh whose answer was lost from one whose answer arrived: a client that has the
+//! answer presents its access token sooner or later. A token is noted when it is first verified
+//! here, not with every request. Forgotten sessions count as seen, so that a full table is strict.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -14,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::lock::IgnorePoison;
 use crate::operation::SessionId;
 
-/// Parts with a lock of their own, each held for one look-up or one change.
+/// Parts with a lock each, held for one look-up or one change.
 const SHARDS: usize = 16;
 
 /// Sessions in one half of a part: in all at most 131,072, some 5 MB.
@@ -31,12 +29,12 @@ pub struct SeenSessions {
 struct Halves {
     younger: HashMap<SessionId, Timestamp>,
     older: HashMap<SessionId, Timestamp>,
-    /// The newest instant that was forgotten.
+    /// The newest instant among forgotten sessions.
     forgotten: Timestamp,
 }
 
 impl SeenSessions {
-    /// Notes that an access token of a session, made at an instant, was shown here.
+    /// Notes that an access token of a session, issued at an instant, was presented here.
     pub(crate) fn note(&self, session: SessionId, made_at: Timestamp) {
         let Some(mut shard) = self.shard(session) else { return };
         if shard.younger.len() >= HALF {
@@ -48,18 +46,19 @@ impl SeenSessions {
         *newest = made_at.max(*newest);
     }
 
-    /// Whether an access token of a session was shown here that was made at an instant or later.
+    /// Whether an access token of a session that was issued at `instant` or later was presented
+    /// here.
     pub(crate) fn has_seen_since(&self, session: SessionId, instant: Timestamp) -> bool {
         let Some(shard) = self.shard(session) else { return true };
         let seen = [shard.younger.get(&session), shard.older.get(&session)];
         shard.forgotten >= instant || seen.into_iter().flatten().any(|made_at| *made_at >= instant)
     }
 
-    /// Session ids are random: any byte spreads them.
+    /// The part of a session; ids are random, so that any byte spreads them.
     fn shard(&self, session: SessionId) -> Option<MutexGuard<'_, Halves>> {
         let [byte, ..] = session.0.into_bytes();
         let shard = self.shards.get(usize::from(byte).checked_rem(SHARDS)?)?;
-        // A holder that panicked left a whole table.
+        // A thread that panicked with the lock left a whole table.
         Some(shard.lock().ignore_poison())
     }
 }

@@ -1,4 +1,4 @@
-//! A mail between its writing and its sending, as the store keeps it.
+//! The content of a mail, encrypted while it is queued.
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
@@ -8,10 +8,10 @@ use crate::mail::MailError;
 use crate::operation::Email;
 use crate::own_keys::OwnKeys;
 
-/// What a mail says, and to whom.
+/// Recipient, subject and body of a mail.
 #[derive(Serialize, Deserialize)]
 pub(super) struct MailContent {
-    /// Nobody: the mail is dropped unsent.
+    /// `None`: the mail is dropped unsent.
     pub(super) to: Option<Email>,
     pub(super) subject: String,
     pub(super) body: String,
@@ -20,19 +20,19 @@ pub(super) struct MailContent {
 }
 
 impl MailContent {
-    /// Encrypts it; the length is one of few, and the same whoever it is for.
+    /// Encrypts it, padded to a multiple of a block, so that the length hides the recipient.
     pub(super) fn seal(&self, own_keys: &OwnKeys) -> Result<Vec<u8>, MailError> {
-        // Room enough from the start: a buffer that grows leaves copies that nobody wipes.
-        let mut json = Zeroizing::new(Vec::with_capacity(self.body.len() * 2 + 2 * CLASS));
+        // Large enough from the start: a buffer that grows leaves copies that are not wiped.
+        let mut json = Zeroizing::new(Vec::with_capacity(self.body.len() * 2 + 2 * BLOCK));
         serde_json::to_writer(&mut *json, self)?;
         let to = self.to.as_ref().map_or("null".len(), |to| to.as_str().len() + "\"\"".len());
         let longest = json.len().saturating_sub(to) + LONGEST_ADDRESS;
-        // Blanks after a JSON text are none of it (RFC 8259 §2).
-        json.resize(longest.div_ceil(CLASS) * CLASS, b' ');
+        // Blanks after a JSON text do not count (RFC 8259 §2).
+        json.resize(longest.div_ceil(BLOCK) * BLOCK, b' ');
         Ok(own_keys.seal(PURPOSE, &json)?)
     }
 
-    /// Decrypts it; `None` for what this gateway did not write.
+    /// Decrypts it; `None` for a text that this gateway did not write.
     pub(super) fn open(own_keys: &OwnKeys, sealed: &[u8]) -> Option<Self> {
         let json = own_keys.open(PURPOSE, sealed)?;
         serde_json::from_slice(&json).ok()
@@ -47,10 +47,10 @@ impl Drop for MailContent {
 
 const PURPOSE: &str = "mail";
 
-/// What lengths are rounded up to.
-const CLASS: usize = 4096;
+/// Lengths are rounded up to a multiple of this.
+const BLOCK: usize = 4096;
 
-/// More than an address can take (RFC 5321 §4.5.3.1: 254 bytes), quoted and lower-cased.
+/// More than the longest address (RFC 5321 §4.5.3.1: 254 bytes), quoted and lower-cased.
 const LONGEST_ADDRESS: usize = 512;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Sends what is queued, in the background.
+//! Sends queued mails, in the background.
 //!
-//! A mail is taken from the store for a while in which no other node takes it; it is dropped once
-//! the server has it, and postponed where that may still work. What a process that dies had taken
-//! is sent by another, or by the next, when that while is over. So a mail is sent twice only where
+//! A mail is taken from the store under a lease that hides it from other nodes; it is deleted once
+//! the server has it, and postponed after a temporary failure. A mail whose taker died is sent by
+//! another node, or the next process, when the lease is over. So a mail is sent twice only where
 //! its sender died, was stopped, or could not reach the store between the server's receipt and the
-//! drop, or where the receipt itself was lost; both have the same `Message-ID`.
+//! deletion, or where the receipt itself was lost; both have the same `Message-ID`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,18 +23,18 @@ use crate::telemetry::{causes, metric};
 pub struct Courier {
     store: Arc<dyn Store>,
     nudge: Nudge,
-    /// Each ends with when its mail is due again, if it is.
+    /// Deliveries; each returns the instant when its mail is due again, if it is.
     sending: JoinSet<Option<Instant>>,
-    /// When the next mail that was postponed here is due.
+    /// The instant when the next mail that was postponed here is due.
     due: Option<Instant>,
-    /// The last look at the queue failed; it is said once.
+    /// The last look at the queue failed, which is logged once.
     store_is_away: bool,
 }
 
-/// What became of a mail that was taken.
+/// The outcome of one attempt to send a mail.
 enum Delivery {
     Sent,
-    /// It was for nobody.
+    /// It has no recipient.
     Decoy,
     /// It is tried again after this.
     Postponed(Duration),
@@ -42,14 +42,14 @@ enum Delivery {
 }
 
 impl Courier {
-    /// Prepares to send what `store` holds, at once where `nudge` is given.
+    /// Prepares to send the mails of `store`, at once when `nudge` is received.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, nudge: Nudge) -> Self {
         Self { store, nudge, sending: JoinSet::new(), due: None, store_is_away: false }
     }
 
-    /// Sends mails until the stop signal, each by the `outbox` that stands when it is taken; while
-    /// there is none, mails wait in the store.
+    /// Sends mails until the stop signal, each by the `outbox` of the moment when it is taken;
+    /// while there is none, mails wait in the store.
     pub async fn run(mut self, outbox: impl Fn() -> Option<Arc<Outbox>>, mut guard: Guard) {
         loop {
             if let Some(outbox) = outbox() {
@@ -66,20 +66,20 @@ impl Courier {
             self.due = self.due.filter(|due| *due > Instant::now());
         }
         let rest = async { while self.sending.join_next().await.is_some() {} };
-        // What is not sent by then is aborted, and sent by the next process.
+        // Mails that are not sent by then are aborted; the next process sends them.
         drop(tokio::time::timeout(FINISH, rest).await);
     }
 
-    /// Takes as many mails as there are places, and begins to send them.
+    /// Takes as many mails as may be sent at once, and begins to send them.
     async fn take(&mut self, outbox: &Arc<Outbox>) {
-        let places = AT_ONCE.saturating_sub(self.sending.len());
-        if places == 0 {
+        let free = AT_ONCE.saturating_sub(self.sending.len());
+        if free == 0 {
             return;
         }
         let now = Now::read().wall;
-        // One sending, and as long again to tell the store what came of it.
+        // One sending, and as long again to delete or postpone the mail.
         let hidden_until = now.plus(outbox.timeout().saturating_mul(2));
-        match self.store.take_mails(now, hidden_until, places).await {
+        match self.store.take_mails(now, hidden_until, free).await {
             Ok(mails) => {
                 self.store_is_away = false;
                 for mail in mails {
@@ -110,7 +110,7 @@ impl std::fmt::Debug for Courier {
     }
 }
 
-/// Sends one mail and tells the store; when it is due again, if it is.
+/// Sends one mail, and deletes or postpones it; returns the instant when it is due again.
 async fn deliver(store: &dyn Store, outbox: &Outbox, mail: &QueuedMail) -> Option<Instant> {
     let pause = match Box::pin(send(outbox, mail)).await {
         Delivery::Postponed(pause) => Some(pause),
@@ -124,7 +124,7 @@ async fn deliver(store: &dyn Store, outbox: &Outbox, mail: &QueuedMail) -> Optio
     pause.map(|pause| Instant::now() + pause)
 }
 
-/// Sends one mail; says in the log what did not work, but nothing of recipient and body.
+/// Sends one mail; logs failures, but neither recipient nor body.
 async fn send(outbox: &Outbox, mail: &QueuedMail) -> Delivery {
     let id = mail.id;
     let Some(content) = outbox.open_mail(&mail.sealed) else {
@@ -163,8 +163,7 @@ async fn send(outbox: &Outbox, mail: &QueuedMail) -> Delivery {
     }
 }
 
-/// Drops or postpones a mail; again while the store is away, because a mail that it is not told of
-/// comes twice.
+/// Deletes or postpones a mail; retries while the store is away, since otherwise it is sent twice.
 async fn tell(
     store: &dyn Store,
     id: Uuid,
@@ -195,11 +194,11 @@ fn count(result: &'static str) {
 /// Mails that are sent at once, a connection each.
 const AT_ONCE: usize = 8;
 
-/// How often the queue is looked at without a nudge: for what others queued and did not send.
+/// Interval of looks at the queue without a nudge, for mails that other nodes did not send.
 const POLL: Duration = Duration::from_secs(2);
 
-/// How long a stop waits for mails that are being sent.
+/// The longest that a stop waits for mails that are being sent.
 const FINISH: Duration = Duration::from_millis(800);
 
-/// Between two attempts to tell the store.
+/// Pause between two attempts to update the store.
 const AGAIN: Duration = Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! Puts mails into a folder, a file each: for development.
+//! Writes mails into a folder, a file each: for development.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -39,7 +39,7 @@ impl Folder {
     }
 }
 
-/// `20261121-101530-123_0f8a….eml`: in a listing the newest stands last.
+/// `20261121-101530-123_0f8a….eml`: a listing has the newest last.
 fn name(id: Uuid, at: Timestamp) -> String {
     let date = OffsetDateTime::from_unix_timestamp(at.as_seconds());
     let date = date.unwrap_or(OffsetDateTime::UNIX_EPOCH);

@@ -1,9 +1,8 @@
-//! A connection of which no more than one line is read at a time.
+//! A TCP stream that returns at most one line a read, against STARTTLS injection (RFC 3207 §6).
 //!
-//! After STARTTLS nothing may count that was sent in the clear (RFC 3207 §6). The SMTP client
-//! buffers what it reads, and would take for encrypted what someone in between wrote behind the
-//! server's answer to STARTTLS. Read by lines, that stays here and goes into the handshake, which
-//! fails of it.
+//! The SMTP client buffers what it reads. It would take plain text that an attacker put behind the
+//! server's answer to STARTTLS for encrypted. Read by lines, that text stays here and goes into the
+//! TLS handshake, which fails.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +14,7 @@ use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// The connection, and what has arrived beyond the line that was read.
+/// The stream, and the bytes that arrived beyond the line that was read.
 #[derive(Debug)]
 pub(super) struct LineStream {
     tcp: TcpStream,

@@ -1,4 +1,4 @@
-//! Makes the message (RFC 5322) of a mail.
+//! The message (RFC 5322) of a mail.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -12,28 +12,27 @@ use uuid::Uuid;
 use crate::mail::content::MailContent;
 use crate::operation::Email;
 
-/// How the body is written.
+/// The encoding of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyForm {
-    /// As every server takes it: ASCII.
+    /// ASCII, which every server takes.
     Wire,
-    /// As people read it: UTF-8.
+    /// UTF-8, for people.
     Readable,
 }
 
-/// Why there is no message.
+/// Reasons for which there is no message.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MessageError {
-    /// Taken for an address here, and by the mail library not.
+    /// An address here, but not for the mail library.
     #[error("the recipient is no address that mails go to")]
     Recipient,
-    /// The parts make no message.
+    /// The parts do not make a message.
     #[error("the message cannot be made: {0}")]
     Build(#[from] lettre::error::Error),
 }
 
-/// Makes a message; the same mail gets the same name and date every time, so that one that was
-/// sent twice can be told.
+/// Makes a message; a mail keeps its `Message-ID` and date, so that a copy can be recognised.
 pub(super) fn compose(
     from: &Mailbox,
     id: Uuid,
@@ -49,14 +48,14 @@ pub(super) fn compose(
         .subject(content.subject.as_str())
         .date(UNIX_EPOCH + sent_at)
         .message_id(Some(format!("<{id}@{}>", from.email.domain())))
-        // So that nobody's vacation notice answers (RFC 3834 §5).
+        // So that no auto-responder replies (RFC 3834 §5).
         .raw_header(HeaderValue::new(AUTO_SUBMITTED, "auto-generated".to_owned()))
         .header(MIME_VERSION_1_0)
         .header(ContentType::TEXT_PLAIN);
     Ok(message.body(body(&content.body, form))?)
 }
 
-/// Quoted-printable on the wire, where a code still reads as it is; a file is for people.
+/// Quoted-printable on the wire, in which a code stays readable; 8-bit in a file.
 fn body(text: &str, form: BodyForm) -> Body {
     match form {
         BodyForm::Wire if text.is_ascii() => Body::new(text.to_owned()),
@@ -65,7 +64,7 @@ fn body(text: &str, form: BodyForm) -> Body {
             Body::new_with_encoding(text.to_owned(), encoding)
                 .unwrap_or_else(|_refused| Body::new(text.to_owned()))
         }
-        // The library would rather have short lines, which Korean in UTF-8 has not.
+        // The library would encode the long lines of Korean in UTF-8.
         BodyForm::Readable => {
             let lines = text.lines().flat_map(|line| [line.as_bytes(), b"\r\n"]);
             Body::dangerous_pre_encoded(

@@ -1,8 +1,8 @@
-//! Mails: written from templates, kept encrypted in the store until sent, sent in the background.
+//! Mails: written from templates, queued encrypted in the store, sent in the background.
 //!
-//! An operation writes a mail with [`Outbox::write`], hands it to the store, and calls
-//! [`Outbox::nudge`]; the [`Courier`] takes it from there. What is queued says nothing to who reads
-//! the store, not even by its length, and a mail for nobody looks like any other.
+//! An operation writes a mail with [`Outbox::write`], queues it in the store, and calls
+//! [`Outbox::nudge`]; the [`Courier`] sends it. A queued mail reveals nothing to a reader of the
+//! store, not even by its length, and a mail without a recipient looks like any other.
 
 mod content;
 mod courier;

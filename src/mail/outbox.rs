@@ -1,4 +1,4 @@
-//! Writes mails for the queue, and knows how they are sent.
+//! Writes mails for the queue, and sends them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub struct Outbox {
 #[derive(Clone, Debug, Default)]
 pub struct Nudge(Arc<Notify>);
 
-/// What a mail is to say.
+/// The kind of a mail, with its secret.
 #[derive(Clone, Copy, Debug)]
 pub enum Letter<'a> {
     /// The code that resets a password.
@@ -42,9 +42,9 @@ pub enum Letter<'a> {
         /// The code.
         code: &'a str,
     },
-    /// The password that was made for the user.
+    /// The password that was generated for the user.
     TemporaryPassword {
-        /// The password; it stands on a line of its own.
+        /// The password; it has a line of its own.
         password: &'a str,
     },
     /// The code that proves an address.
@@ -54,7 +54,7 @@ pub enum Letter<'a> {
     },
 }
 
-/// Why a mail cannot be written.
+/// Reasons for which a mail cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
     /// A template does not render.
@@ -69,15 +69,15 @@ pub enum MailError {
     /// The mail cannot be encrypted.
     #[error(transparent)]
     OwnKeys(#[from] OwnKeysError),
-    /// The mail is no JSON.
+    /// The mail does not become JSON.
     #[error("the mail cannot be kept")]
     Json(#[from] serde_json::Error),
     /// The CA file cannot be used.
     #[error("the CA file {path}: {reason}")]
     Ca {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// TLS cannot be set up.
@@ -85,19 +85,19 @@ pub enum MailError {
     Tls(#[source] lettre::transport::smtp::Error),
 }
 
-/// How mails leave.
+/// The transport of mails.
 #[derive(Debug)]
 enum Transport {
     Smtp(Box<Smtp>),
     Folder(Folder),
 }
 
-/// Why a mail was not sent, in words without the recipient.
+/// Reasons for which a mail was not sent, in words without the recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SendError {
-    /// It may go another time.
+    /// A later attempt may succeed.
     Temporary(String),
-    /// It never will.
+    /// No attempt will succeed.
     Permanent(String),
 }
 
@@ -122,11 +122,11 @@ impl Outbox {
         Ok(Some(Self { config: config.clone(), templates, transport, own_keys, nudge }))
     }
 
-    /// Writes a mail for the queue; without `to` one that is dropped unsent, so that nobody can
-    /// tell by time or length whether there was anybody to send it to.
+    /// Writes a mail for the queue; one without `to` is dropped unsent, so that neither time nor
+    /// length reveals whether an account has the address.
     ///
-    /// `site` is the site's host as configured; one with a `*` is no name, and is not shown. Of a
-    /// code `expires_at` is its own end: the mail says in how many minutes that is.
+    /// `site` is the site's host as configured; one with a `*` is no name, and is not shown. The
+    /// mail of a code says in how many minutes it expires, at `expires_at`.
     ///
     /// # Errors
     /// When the template fails, or there are no random bytes.
@@ -148,12 +148,12 @@ impl Outbox {
         Ok(NewMail { id: Uuid::new_v4(), sealed, created_at: now, expires_at })
     }
 
-    /// Wakes the courier: to be called once the store has the mail.
+    /// Wakes the courier; call it once the store has the mail.
     pub fn nudge(&self) {
         self.nudge.0.notify_one();
     }
 
-    /// Decrypts a queued mail; `None` for what this gateway did not write.
+    /// Decrypts a queued mail; `None` for one that this gateway did not write.
     pub(super) fn open_mail(&self, sealed: &[u8]) -> Option<MailContent> {
         MailContent::open(&self.own_keys, sealed)
     }
@@ -189,12 +189,12 @@ impl Outbox {
         sent.map_err(|failure| failure.without(to))
     }
 
-    /// How long one sending may take.
+    /// The longest that one attempt may take.
     pub(super) const fn timeout(&self) -> Duration {
         self.config.timeout
     }
 
-    /// How long a mail waits that was taken `attempts` times before it failed again.
+    /// The back-off of a mail that failed after `attempts` earlier ones.
     pub(super) fn pause(&self, attempts: u32) -> Duration {
         self.config.retry.saturating_mul(2_u32.saturating_pow(attempts)).min(LONGEST_PAUSE)
     }
@@ -211,7 +211,7 @@ impl Nudge {
 }
 
 impl Letter<'static> {
-    /// One of each, to try templates with.
+    /// One of each kind, to try templates with.
     pub(super) const SAMPLES: [Self; 3] = [
         Self::ResetCode { code: "918273" },
         Self::TemporaryPassword { password: "Sample-Pass-9182" },
@@ -220,7 +220,7 @@ impl Letter<'static> {
 }
 
 impl<'a> Letter<'a> {
-    /// What its templates are called.
+    /// The name of its templates.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::ResetCode { .. } => "reset_code",
@@ -229,7 +229,7 @@ impl<'a> Letter<'a> {
         }
     }
 
-    /// What only the recipient may learn, and what templates call it.
+    /// The secret, and its name in templates.
     pub(super) const fn secret(self) -> (&'static str, &'a str) {
         match self {
             Self::ResetCode { code } | Self::VerificationCode { code } => ("code", code),
@@ -239,7 +239,7 @@ impl<'a> Letter<'a> {
 }
 
 impl SendError {
-    /// Takes the recipient, whom servers like to repeat, out of the words; cuts long ones.
+    /// Replaces the recipient, whom servers like to repeat, in the words; truncates long ones.
     fn without(self, to: &Email) -> Self {
         let clean = |words: String| {
             let words: String =
@@ -262,7 +262,7 @@ impl SendError {
     }
 }
 
-/// What is kept of a server's words for the log, in characters.
+/// The most characters of a server's words in the log.
 const LONGEST_WORDS: usize = 300;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Sends mails to an SMTP server, one connection a mail.
 //!
-//! `smtp://` encrypts by STARTTLS where the server offers it, and goes on without only to this very
-//! machine; `smtps://` encrypts from the first byte. Certificates are checked, but those of this
-//! machine, which are mostly of its own making. `[mail] tls` says it otherwise.
+//! `smtp://` encrypts by STARTTLS where the server offers it, and sends plain text to this machine
+//! alone; `smtps://` encrypts from the first byte. Certificates are verified, except those of this
+//! machine, which are mostly self-signed. `[mail] tls` can require or turn off TLS.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -23,18 +23,18 @@ use crate::mail::MailError;
 use crate::mail::line_stream::LineStream;
 use crate::mail::outbox::SendError;
 
-/// A server, and how it is spoken to.
+/// A server, and the settings of connections to it.
 pub(super) struct Smtp {
     server: SmtpServer,
     tls: TlsParameters,
-    /// For this machine: any certificate will do.
+    /// For this machine: it accepts any certificate.
     local_tls: TlsParameters,
     policy: MailTls,
     hello: ClientId,
     timeout: Duration,
 }
 
-/// What an `smtp://` connection does before it says anything of worth.
+/// The protection of an `smtp://` connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protection {
     StartTls,
@@ -61,11 +61,11 @@ impl Smtp {
         Ok(Self { server, tls, local_tls, policy: config.tls, hello, timeout })
     }
 
-    /// Sends a message; when it answers well the server has taken it over.
+    /// Sends a message; on success the server is responsible for it.
     pub(super) async fn send(&self, message: &Message) -> Result<(), SendError> {
         match tokio::time::timeout(self.timeout, Box::pin(self.deliver(message))).await {
             Ok(Ok(mut connection)) => {
-                // The server has the mail: what becomes of the farewell changes nothing.
+                // The server has the mail, whether or not it answers QUIT.
                 drop(tokio::time::timeout(FAREWELL, Box::pin(connection.quit())).await);
                 Ok(())
             }
@@ -80,7 +80,7 @@ impl Smtp {
         let mut connection = self.connect().await?;
         if let Some((user, password)) = &self.server.credentials {
             let credentials = Credentials::new(user.clone(), password.expose().clone());
-            // Refused or not: the mail is not to blame, and the operator may correct it.
+            // Not the mail's fault, and the operator may correct it: always temporary.
             connection.auth(&MECHANISMS, &credentials).await.map_err(|error| temporary(&error))?;
         }
         let sent = connection.send(message.envelope(), &message.formatted()).await;
@@ -97,7 +97,7 @@ impl Smtp {
     async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
         let address = (self.server.address.host.as_str(), self.server.address.port);
         if self.server.implicit_tls {
-            // A name may lead anywhere, but for the one that means this machine (RFC 6761 §6.3).
+            // Any name but `localhost` (RFC 6761 §6.3) may resolve to another machine.
             let host = self.server.address.host.as_str();
             let is_local = host == "localhost"
                 || host.parse::<IpAddr>().is_ok_and(|it| it.to_canonical().is_loopback());
@@ -134,7 +134,7 @@ impl std::fmt::Debug for Smtp {
 }
 
 impl Protection {
-    /// By the address that was really connected to: a name may lead anywhere.
+    /// Decides by the address of the connection: a name may resolve to any machine.
     const fn of(policy: MailTls, offered: bool, peer: IpAddr) -> Self {
         match (policy, offered, peer.to_canonical().is_loopback()) {
             (MailTls::Off, ..) | (MailTls::Auto, false, true) => Self::Plain,
@@ -145,7 +145,7 @@ impl Protection {
     }
 }
 
-/// The sender's domain: some servers refuse who greets them with a loopback address.
+/// The name in EHLO: the sender's domain, since some servers refuse a loopback address.
 fn hello(from: &Mailbox) -> ClientId {
     let domain = from.email.domain();
     if domain.is_ascii() { ClientId::Domain(domain.to_owned()) } else { ClientId::default() }
@@ -169,7 +169,7 @@ fn temporary(error: &smtp::Error) -> SendError {
 /// Both send the password itself, inside TLS.
 const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
 
-/// How long the server may take to say good-bye.
+/// The longest that the server may take to answer QUIT.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The texts of mails: built in, or an operator's own of the same name.
+//! Templates of mails: built in, or an operator's own of the same name.
 //!
-//! `NAME.LANGUAGE.txt`: a line `Subject: …`, an empty line, the body; plain text with minijinja's
-//! `{{ site }}`, `{{ code }}`, `{{ password }}` and `{{ minutes }}`. Each is tried out when it is
-//! read, so that one that cannot work stops a start or a reload and not a password reset.
+//! `NAME.LANGUAGE.txt` has a line `Subject: …`, an empty line, and the body; plain text with
+//! minijinja's `{{ site }}`, `{{ code }}`, `{{ password }}` and `{{ minutes }}`. Each is rendered
+//! when it is read, so that a fault stops a start or a reload and not a password reset.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,30 +17,30 @@ use crate::document::nearest;
 use crate::mail::{Letter, MailError};
 use crate::operation::Language;
 
-/// Every mail in every language.
+/// The templates of every mail in every language.
 #[derive(Debug)]
 pub struct Templates {
     environment: Environment<'static>,
     texts: BTreeMap<String, Text>,
 }
 
-/// Subject and body apart: what is put into the one can never reach the other.
+/// Subject and body apart: a value in the one can never reach the other.
 #[derive(Debug)]
 struct Text {
     subject: String,
     body: String,
 }
 
-/// What a template may say besides the letter's own.
+/// The values of a template besides the secret.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MailContext<'a> {
-    /// The site's host; empty where it has no name of its own.
+    /// The site's host; empty where it is a pattern.
     pub(super) site: &'a str,
-    /// For how many minutes a code works.
+    /// The lifetime of a code in minutes.
     pub(super) minutes: u64,
 }
 
-/// Where and why a template cannot be used.
+/// A fault of a template.
 struct Flaw {
     /// From 1.
     line: usize,
@@ -71,7 +71,7 @@ impl Templates {
         if faults.is_empty() { Ok(templates) } else { Err(Faults(faults)) }
     }
 
-    /// Writes subject and body.
+    /// Renders subject and body.
     pub(super) fn render(
         &self,
         letter: Letter<'_>,
@@ -105,7 +105,7 @@ impl Templates {
         Ok((subject, Zeroizing::new(body)))
     }
 
-    /// Takes a template in, once it was tried out.
+    /// Adds a template, if it renders.
     fn add(&mut self, letter: Letter<'_>, name: String, source: &Source) -> Option<Fault> {
         let tried = split(&source.text).and_then(|text| {
             self.try_out(&name, &text, letter)?;
@@ -126,7 +126,7 @@ impl Templates {
     }
 
     fn try_out(&self, name: &str, text: &Text, letter: Letter<'_>) -> Result<(), Flaw> {
-        // Each part alone, so that a line is told in the file's own count.
+        // Each part alone, so that errors name the line of the file.
         let parts = [(Text { body: String::new(), ..text.clone() }, 0), (text.clone(), 2)];
         let (field, secret) = letter.secret();
         for site in ["example.com", ""] {
@@ -144,7 +144,7 @@ impl Templates {
         Ok(())
     }
 
-    /// Text files of an operator that would be read by nobody.
+    /// Text files of an operator that are no template's.
     fn misnamed(&self, folder: &Path) -> Vec<Fault> {
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
@@ -227,7 +227,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Fault {
     Fault::without_place(format!("cannot read {}", path.display()), error.to_string())
 }
 
-/// Takes subject and body apart.
+/// Splits a template into subject and body.
 fn split(text: &str) -> Result<Text, Flaw> {
     let mut lines = text.splitn(3, '\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
     let subject = lines.next().and_then(|line| line.strip_prefix("Subject: "));
@@ -241,7 +241,7 @@ fn split(text: &str) -> Result<Text, Flaw> {
     Ok(Text { subject: subject.to_owned(), body: body.to_owned() })
 }
 
-/// The place of a line, counted from 1.
+/// The span of a line, counted from 1.
 fn line_span(text: &str, line: usize) -> Range<usize> {
     let before = text.split_inclusive('\n').take(line.saturating_sub(1));
     let start: usize = before.map(str::len).sum();

@@ -1,4 +1,4 @@
-//! What a client can ask of the auth API, and by which named inputs it says so.
+//! The operations of the auth API, their named inputs, and decoded commands.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::operation::{Email, Identifier, Principal, SessionId, Username};
 use crate::secret::Secret;
 
-/// Everything that an endpoint of a contract can do.
+/// An operation that an endpoint of a contract can perform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
     /// Makes an account.
@@ -27,7 +27,7 @@ pub enum Operation {
     EndSession,
     /// Opens a session with an access token of a social provider.
     SocialLogin,
-    /// Tells until when an access token holds.
+    /// Checks an access token, and returns its expiry.
     CheckToken,
     /// Mails a code that lets a password be reset.
     RequestReset,
@@ -39,7 +39,7 @@ pub enum Operation {
     ConfirmVerification,
 }
 
-/// A named input of an operation; a contract says where in the request it stands.
+/// A named input of an operation; a contract maps it to a place in the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Input {
     /// Email address.
@@ -56,9 +56,9 @@ pub enum Input {
     Role,
     /// An opaque or JWT refresh token.
     RefreshToken,
-    /// The access token that the caller proves itself with.
+    /// The access token that authenticates the caller.
     AccessToken,
-    /// What a log-out ends: see [`LogoutScope`].
+    /// The scope of a logout: see [`LogoutScope`].
     Scope,
     /// The session to end.
     SessionId,
@@ -68,7 +68,7 @@ pub enum Input {
     Provider,
     /// An access token that a social provider made.
     ProviderToken,
-    /// The access token to be checked; the caller is not judged by it.
+    /// The access token to be checked; it does not authenticate the caller.
     Token,
     /// A mailed code.
     Code,
@@ -85,20 +85,20 @@ pub enum InputKind {
     OneOf,
 }
 
-/// What a log-out ends besides the presented access token.
+/// The scope of a logout, besides the presented access token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogoutScope {
     /// The token's session: its refresh token and its access tokens.
     #[default]
     Session,
-    /// The refresh tokens of all the user's sessions; other access tokens live on until they
+    /// The refresh tokens of all the user's sessions; other access tokens stay valid until they
     /// expire.
     RefreshTokens,
     /// All the user's sessions and access tokens.
     Global,
 }
 
-/// Who vouches for a user in a social login.
+/// The provider of a social login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Provider {
     /// Google.
@@ -126,7 +126,7 @@ pub struct Password {
     pub may_be_hashed: bool,
 }
 
-/// Who asks, as the connection shows.
+/// The client of a request, as its connection and head show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The client's address (after `trusted_proxies`).
@@ -146,62 +146,62 @@ pub enum Command {
         username: Option<Username>,
         /// The plain password.
         password: Password,
-        /// Role asked for; granted only as `contracts.md` (Sign-up) says.
+        /// The role asked for; granted only where the site allows it.
         role: Option<String>,
         /// The contract's own attributes, checked against its types and limits.
         attributes: BTreeMap<String, serde_json::Value>,
     },
     /// [`Operation::Login`]
     Login {
-        /// Who.
+        /// The account.
         identifier: Identifier,
-        /// Proof.
+        /// The password that proves it.
         password: Password,
     },
     /// [`Operation::Refresh`]
     Refresh {
         /// The presented refresh token; several where a cookie of that name came several times.
         refresh_tokens: Vec<Secret<String>>,
-        /// The access token that the contract wants beside it, expired or not; both must be of one
+        /// The access token that the contract wants as well, expired or not; both must be of one
         /// session.
         previous_access_token: Option<Secret<String>>,
     },
     /// [`Operation::Logout`]
     Logout {
-        /// Who, by the access token.
+        /// The identity that the access token proves.
         principal: Principal,
-        /// What ends.
+        /// The scope.
         scope: LogoutScope,
     },
     /// [`Operation::Me`]
     Me {
-        /// Who, by the access token.
+        /// The identity that the access token proves.
         principal: Principal,
     },
     /// [`Operation::ChangePassword`]
     ChangePassword {
-        /// Who, by the access token.
+        /// The identity that the access token proves.
         principal: Principal,
-        /// The password until now.
+        /// The present password.
         old: Password,
-        /// The password from now on.
+        /// The new password.
         new: Password,
     },
     /// [`Operation::Sessions`]
     Sessions {
-        /// Who, by the access token.
+        /// The identity that the access token proves.
         principal: Principal,
     },
     /// [`Operation::EndSession`]
     EndSession {
-        /// Who, by the access token.
+        /// The identity that the access token proves.
         principal: Principal,
-        /// Which session.
+        /// The session to end.
         session: SessionId,
     },
     /// [`Operation::SocialLogin`]
     SocialLogin {
-        /// Who vouches.
+        /// The provider.
         provider: Provider,
         /// The provider's access token.
         token: Secret<String>,
@@ -213,7 +213,7 @@ pub enum Command {
     },
     /// [`Operation::RequestReset`]
     RequestReset {
-        /// Where the code goes, if an account has that address.
+        /// The address that gets the code, if an account has it.
         email: Email,
     },
     /// [`Operation::ConfirmReset`]
@@ -222,12 +222,12 @@ pub enum Command {
         email: Email,
         /// The code.
         code: Secret<String>,
-        /// The password from now on; `None`: one is made and mailed.
+        /// The new password; `None`: one is generated and mailed.
         new: Option<Password>,
     },
     /// [`Operation::RequestVerification`]
     RequestVerification {
-        /// Where the code goes, if an account has that address and has not proven it.
+        /// The address that gets the code, if an account has it and has not proven it.
         email: Email,
     },
     /// [`Operation::ConfirmVerification`]
@@ -310,7 +310,7 @@ impl Operation {
             Self::SocialLogin => &[(Input::Provider, Required), (Input::ProviderToken, Required)],
             Self::CheckToken => &[(Input::Token, Required)],
             Self::RequestReset | Self::RequestVerification => &[(Input::Email, Required)],
-            // Without `new_password` in the contract, a temporary one is made and mailed.
+            // Without `new_password` in the contract, a temporary one is generated and mailed.
             Self::ConfirmReset => {
                 &[(Input::Email, Required), (Input::Code, Required), (Input::NewPassword, Optional)]
             }

@@ -1,4 +1,4 @@
-//! What people, sessions and tokens are identified by.
+//! Identifiers of users, sessions and tokens.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,21 +13,21 @@ use crate::operation::{Email, IdentityError, Username};
 #[serde(transparent)]
 pub struct UserId(pub i64);
 
-/// A session's name (`sid`): one login and all refreshes that follow from it.
+/// A session's id (`sid`): one login and all refreshes that follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(pub Uuid);
 
-/// A token's own name (`jti`, RFC 7519 §4.1.7); foreign issuers choose its shape.
+/// A token's id (`jti`, RFC 7519 §4.1.7); foreign issuers choose its form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TokenId(pub String);
 
-/// SHA-256 of a refresh token: all that the store knows of it.
+/// SHA-256 of a refresh token: the store holds nothing else of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RefreshHash(pub [u8; 32]);
 
-/// What an account is looked up by.
+/// The key of an account's look-up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identifier {
     /// By number.

@@ -1,4 +1,4 @@
-//! The waist between contracts and accounts: what can be asked, answered and refused.
+//! The interface between contracts and accounts: commands, outcomes and refusals.
 //!
 //! Plain data, no I/O, no HTTP. `contract` turns bytes into a [`Command`] and an [`Outcome`] or
 //! [`Rejection`] into bytes; `auth` turns the one into the other. They do not know each other.

@@ -1,8 +1,8 @@
-//! Email addresses and user names: folded first and parsed after, so that whatever is accepted reads
+//! Email addresses and user names: folded before they are parsed, so that an accepted name reads
 //! back the same.
 //!
-//! A store may hold names that were accepted under older rules. They are read as they are, and are
-//! found by whoever types them as before; [`Email::spellings`] says under which an account may lie.
+//! A store may hold names that older rules accepted. They are read as they are, and found when they
+//! are typed as before; [`Email::spellings`] lists the spellings under which an account may be.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -17,8 +17,8 @@ use crate::operation::precis;
 /// An email address: lower case, NFC, its domain as A-labels (UTS 46).
 pub type Email = Name<EmailRule>;
 
-/// A user name by RFC 8265 (`UsernameCaseMapped`); it holds no `@`, so that it is never taken for an
-/// [`Email`].
+/// A user name by RFC 8265 (`UsernameCaseMapped`); it holds no `@`, so that it is never taken for
+/// an [`Email`].
 pub type Username = Name<UsernameRule>;
 
 /// Reasons for which a text is no email address or user name.
@@ -158,7 +158,8 @@ pub(crate) fn trim_blanks(text: &str) -> &str {
     text.trim_matches(|c: char| c == '\t' || c.is_whitespace() && !c.is_control())
 }
 
-/// The longest text that is read: a letter takes at most four bytes, and three more to be composed of.
+/// The longest text that is read: a letter takes at most four bytes, and three more to be composed
+/// of.
 const LONGEST_TYPED: usize = 1024;
 
 impl NameRule for EmailRule {

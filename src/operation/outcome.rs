@@ -1,4 +1,4 @@
-//! What an operation answers, as plain data that a contract's templates draw from.
+//! Outcomes of operations, as plain data for a contract's templates.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub enum Outcome {
     },
     /// A session was opened or refreshed, or follows a password change.
     TokensIssued {
-        /// Whose.
+        /// The account.
         user: UserView,
         /// The tokens.
         tokens: TokenSet,
@@ -37,28 +37,28 @@ pub enum Outcome {
     },
     /// The named session ended.
     SessionEnded,
-    /// The access token holds.
+    /// The access token is valid.
     TokenChecked {
         /// The token, as presented.
         token: Secret<String>,
-        /// When it ends.
+        /// Its expiry.
         expires_at: Timestamp,
     },
-    /// A code is on its way, if there is anybody to send it to.
+    /// A code is on its way, if an account has the address.
     CodeRequested,
     /// The password was reset, and all the user's sessions ended.
     PasswordReset {
-        /// Whose.
+        /// The account's number.
         user: UserId,
     },
     /// The address was proven.
     EmailVerified {
-        /// Whose.
+        /// The account's number.
         user: UserId,
     },
 }
 
-/// What a client may see of an account.
+/// An account as its user may see it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserView {
     /// Number.
@@ -88,20 +88,20 @@ pub struct TokenSet {
     pub access_token: Secret<String>,
     /// When it was made.
     pub issued_at: Timestamp,
-    /// When it ends.
+    /// Its expiry.
     pub access_expires_at: Timestamp,
     /// The refresh token, where the contract has any.
     pub refresh_token: Option<Secret<String>>,
-    /// When the refresh token ends.
+    /// The expiry of the refresh token.
     pub refresh_expires_at: Option<Timestamp>,
     /// The session.
     pub session: SessionId,
 }
 
-/// What a user may see of one of their sessions.
+/// A session as its user may see it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionView {
-    /// Its name.
+    /// Its id.
     pub id: SessionId,
     /// When it was opened.
     pub created_at: Timestamp,
@@ -111,6 +111,6 @@ pub struct SessionView {
     pub address: String,
     /// The user agent it was opened with.
     pub agent: Option<String>,
-    /// Whether it is the one that asks.
+    /// Whether it is the session of the request.
     pub current: bool,
 }

@@ -1,8 +1,8 @@
 //! Folds and checks names and passwords by PRECIS (RFC 8264, RFC 8265).
 //!
-//! Usernames follow `UsernameCaseMapped` (RFC 8265 §3.3): wide and narrow forms, then case, then NFC,
-//! then what the `IdentifierClass` (RFC 8264 §4.2) allows. Passwords are mapped as `OpaqueString` says
-//! (§4.2); no character is refused there, since nobody else ever sees them.
+//! Usernames follow `UsernameCaseMapped` (RFC 8265 §3.3): wide and narrow forms, then case, then
+//! NFC, then what the `IdentifierClass` (RFC 8264 §4.2) allows. Passwords are mapped as
+//! `OpaqueString` says (§4.2); no character is refused there, since they are never displayed.
 
 use std::borrow::Cow;
 
@@ -51,8 +51,8 @@ pub(crate) fn opaque(text: &str) -> Secret<String> {
     Secret::new(composed)
 }
 
-/// Whether a folded text is of the `IdentifierClass` (RFC 8264 §4.2), and one that reads from right to
-/// left keeps the Bidi Rule (RFC 5893 §2).
+/// Whether a folded text is of the `IdentifierClass` (RFC 8264 §4.2), and one that reads from right
+/// to left keeps the Bidi Rule (RFC 5893 §2).
 pub(super) fn is_identifier(text: &str) -> bool {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return !text.is_empty();
@@ -66,11 +66,11 @@ pub(super) fn is_identifier(text: &str) -> bool {
         }
         before = Some(*c);
     }
-    // A mark that has nothing to sit on is drawn on what stands before the name.
+    // A mark without a base is drawn on the character before the name.
     !chars.first().is_some_and(|c| is_mark(*c)) && keeps_bidi_rule(&chars)
 }
 
-/// What RFC 8264 §8 derives for a character, wherever it stands.
+/// Whether a character is valid in any context (RFC 8264 §8).
 fn is_valid(c: char) -> bool {
     use GeneralCategory as Category;
     match c {
@@ -106,7 +106,7 @@ fn is_valid(c: char) -> bool {
         && compat(c).chars().eq([c])
 }
 
-/// What is valid only beside certain characters (RFC 5892 appendix A), but for the digits.
+/// Characters that are valid only in context (RFC 5892 appendix A), except the digits.
 const CONTEXTUAL: [char; 7] =
     ['\u{200C}', '\u{200D}', '·', '\u{375}', '\u{5F3}', '\u{5F4}', '\u{30FB}'];
 

@@ -1,4 +1,4 @@
-//! Who a verified token speaks for.
+//! The principal of a verified token.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::operation::{SessionId, TokenId};
 
-/// The session generations that a token was made under; a token below a raised one is refused.
+/// The generations that a token was issued under; a token below a raised one is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Generations {
     /// Of the user.
@@ -21,20 +21,20 @@ pub struct Generations {
 pub enum SessionName {
     /// One of the gateway's own form: a UUID.
     Own(SessionId),
-    /// Whatever another issuer calls its sessions.
+    /// Another issuer's own name of a session.
     Foreign(String),
 }
 
 /// The identity that a verified access token proves.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Principal {
-    /// `iss`: who made the token.
+    /// `iss`: the issuer of the token.
     pub issuer: String,
-    /// `sub`: who it speaks for; the user's number for the gateway's own tokens.
+    /// `sub`: the subject; the user's number for the gateway's own tokens.
     pub subject: String,
     /// `jti`.
     pub token: TokenId,
-    /// `sid`; tokens that others made may lack it.
+    /// `sid`; tokens of other issuers may lack it.
     pub session: Option<SessionName>,
     /// `gen`.
     pub generations: Generations,
@@ -68,7 +68,7 @@ impl Principal {
 }
 
 impl From<&str> for SessionName {
-    /// Uuid reads braces, URNs and bare hex as well: one session has one spelling here.
+    /// `Uuid` reads braces, URNs and bare hex as well; here a session has one spelling.
     fn from(text: &str) -> Self {
         match Uuid::try_parse(text) {
             Ok(id) if text.len() == 36 => Self::Own(SessionId(id)),

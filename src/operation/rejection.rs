@@ -1,4 +1,4 @@
-//! Why a request is refused: what the client may learn, and what only the operator may.
+//! Refusals of requests: the part for the client, and the part for the operator alone.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::operation::UserId;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code:?}: {reason}")]
 pub struct Rejection {
-    /// What the client may learn.
+    /// The part that the client may learn.
     pub code: ErrorCode,
-    /// Which input is at fault, and how ([`ErrorCode::InvalidInput`]).
+    /// The input at fault ([`ErrorCode::InvalidInput`]).
     pub problem: Option<Box<Problem>>,
-    /// Why, in words for the log and `explain`; it never reaches the client.
+    /// The reason for the log and `explain`; it never reaches the client.
     pub reason: Cow<'static, str>,
-    /// When trying again makes sense (RFC 9110 §10.2.3).
+    /// The wait before a retry makes sense (RFC 9110 §10.2.3).
     pub retry_after: Option<Duration>,
     /// The methods that are allowed ([`ErrorCode::MethodNotAllowed`]).
     pub allow: Vec<String>,
@@ -28,18 +28,18 @@ pub struct Rejection {
 pub struct Problem {
     /// The input, by the name that the client knows (`email`, `profileImage`, `body`).
     pub field: String,
-    /// What is wrong with it, as an English phrase that follows "must" or stands alone.
+    /// The kind of fault.
     pub kind: ProblemKind,
     /// The contract's own message for it, where it has one.
     pub message: Option<String>,
 }
 
-/// How an input can be at fault.
+/// A kind of fault of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemKind {
     /// Not there, null, or empty.
     Missing,
-    /// Of another JSON type, or not of the documented form.
+    /// Another JSON type, or not of the documented form.
     Malformed,
     /// Shorter or longer than allowed.
     Length,
@@ -62,8 +62,8 @@ pub enum ErrorCode {
     SignupClosed,
     /// 401: no refresh token came, where it travels in a cookie.
     RefreshMissing,
-    /// 401: a cookie came with several values of which one alone can be meant; the answer clears
-    /// ours.
+    /// 401: a cookie came with several values, of which only one can be right; the answer clears
+    /// it.
     DuplicateCookie,
     /// 400: the mailed code is wrong, used, expired, or guessed too often.
     InvalidCode,
@@ -253,14 +253,14 @@ impl Rejection {
         Self { problem: Some(Box::new(problem)), ..Self::new(ErrorCode::InvalidInput, reason) }
     }
 
-    /// Says which account was asked for.
+    /// Names the account that was asked for.
     #[must_use]
     pub const fn about(mut self, user: Option<UserId>) -> Self {
         self.about = user;
         self
     }
 
-    /// Says when trying again makes sense.
+    /// Sets the wait before a retry.
     #[must_use]
     pub const fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);

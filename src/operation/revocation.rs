@@ -1,4 +1,4 @@
-//! What can be revoked, and the exact key that it is looked up by.
+//! Revocations, and the exact keys that they are looked up by.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use aws_lc_rs::digest;
 use crate::clock::Timestamp;
 use crate::operation::{SessionId, SessionName, TokenId, UserId};
 
-/// Something whose tokens are refused from now on.
+/// The tokens that a revocation refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revoked {
     /// One token (`jti`).
@@ -24,7 +24,7 @@ pub enum Revoked {
         /// `sid`.
         session: SessionId,
     },
-    /// All tokens of a session that another issuer named in its own way.
+    /// All tokens of a session with another issuer's own name.
     ForeignSession {
         /// `iss` of its tokens.
         issuer: String,
@@ -59,9 +59,9 @@ pub enum Revoked {
 /// A revocation and the instant from which it need not be remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    /// What is refused.
+    /// The tokens that are refused.
     pub revoked: Revoked,
-    /// When the last token that it covers has ended by every clock: [`Revocation::until`].
+    /// The instant when its last token has expired by every clock: [`Revocation::until`].
     pub expires_at: Timestamp,
 }
 
@@ -75,11 +75,11 @@ pub struct RevocationKey(pub [u8; 16]);
 impl Revocation {
     /// The end of a revocation that never ends: the last instant of the year 9999.
     ///
-    /// Whoever has a signing key makes new tokens with it as long as they like: no instant is late
-    /// enough to forget that it is revoked.
+    /// A stolen signing key can sign new tokens for ever, so that its revocation must never expire.
     pub const NEVER_ENDS: Timestamp = Timestamp::from_millis(253_402_300_799_999);
 
-    /// How wrong a clock may be: what a node forgets while its clock is so far ahead, has ended.
+    /// The most that a clock may be wrong: a node whose clock is so far ahead forgets nothing
+    /// early.
     pub const CLOCK_SKEW: Duration = Duration::from_mins(10);
 
     /// The revocation of a session of the gateway's own.
@@ -88,9 +88,9 @@ impl Revocation {
         Self { revoked: Revoked::Session { issuer: issuer.to_owned(), session }, expires_at }
     }
 
-    /// Until when a revocation of tokens that end at `end` is remembered.
+    /// The expiry of a revocation of tokens that expire at `end`.
     ///
-    /// They are taken for the leeway longer, and by a clock that is behind for as long as it is.
+    /// They are accepted for the leeway longer, and by a slow clock for as long as it is behind.
     #[must_use]
     pub fn until(end: Timestamp, leeway: Duration) -> Timestamp {
         end.plus(leeway).plus(Self::CLOCK_SKEW)
@@ -140,7 +140,7 @@ impl RevocationKey {
     fn of(kind: &str, scope: &str, name: &[u8]) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(kind.as_bytes());
-        // Lengths stand before what varies, so that no two (scope, name) read alike.
+        // The length of the scope precedes it, so that no two (scope, name) read alike.
         context.update(&scope.len().to_le_bytes());
         context.update(scope.as_bytes());
         context.update(name);
@@ -154,7 +154,7 @@ impl RevocationKey {
 }
 
 impl Revoked {
-    /// All tokens of a session as a token names it.
+    /// The session that a token names.
     #[must_use]
     pub fn session(issuer: &str, session: &SessionName) -> Self {
         let issuer = issuer.to_owned();

@@ -1,4 +1,4 @@
-//! Asks over HTTPS for JSON: HTTP/1.1, no redirects, answers of bounded size.
+//! An HTTPS client for JSON: HTTP/1.1, no redirects, bounded responses.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -20,13 +20,13 @@ use serde_json::{Map, Value};
 use crate::secret::Secret;
 use crate::social::{Outage, SocialError, SocialSetupError, TokenRefusal, host};
 
-/// Asks; connections are kept for the next question.
+/// The client; it reuses connections.
 #[derive(Debug)]
 pub(super) struct Client {
     http: legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
 }
 
-/// What was answered.
+/// A provider's response.
 #[derive(Debug)]
 pub(super) struct ProviderReply {
     host: String,
@@ -35,7 +35,7 @@ pub(super) struct ProviderReply {
 }
 
 impl Client {
-    /// Trusts the machine's own authorities, and `ca` besides.
+    /// Trusts the system's certificate authorities, and those in `ca`.
     pub(super) fn new(ca: Option<&Path>) -> Result<Self, SocialSetupError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
@@ -60,7 +60,7 @@ impl Client {
         Ok(Self { http })
     }
 
-    /// Asks one address, with a token in `Authorization` where there is one. The caller sets the
+    /// Sends a GET request, with a token in `Authorization` where there is one. The caller sets the
     /// deadline.
     pub(super) async fn get(
         &self,
@@ -93,9 +93,8 @@ impl Client {
 }
 
 impl ProviderReply {
-    /// Reads what was said of the token.
-    ///
-    /// 400, 401 and 403 refuse it; anything else but 200 says nothing about it.
+    /// Reads a response about a token: 400, 401 and 403 refuse it, any other status but 200 is an
+    /// outage.
     pub(super) fn accepted<T: DeserializeOwned>(&self) -> Result<T, SocialError> {
         match self.status.as_u16() {
             200 => self.json().ok_or_else(|| self.unreadable()),
@@ -104,18 +103,18 @@ impl ProviderReply {
         }
     }
 
-    /// Whether it says what was asked.
+    /// Whether the status is 200.
     pub(super) fn is_ok(&self) -> bool {
         self.status == StatusCode::OK
     }
 
-    /// The body, if it is an object and reads as `T`; a list would read as one without names.
+    /// The body, if it is an object and reads as `T`; serde would read a list as a struct too.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Option<T> {
         let members: Map<String, Value> = serde_json::from_slice(&self.body).ok()?;
         serde_json::from_value(Value::Object(members)).ok()
     }
 
-    /// The answer taken for no answer, by its status.
+    /// The outage that the status means.
     pub(super) fn outage(&self) -> SocialError {
         let (host, status) = (self.host.clone(), self.status.as_u16());
         SocialError::Unavailable(Outage::Status { host, status })
@@ -142,7 +141,7 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, SocialSetupError> {
     if any { Ok(roots) } else { Err(unreadable(&"it holds no certificate")) }
 }
 
-/// The machine's own roots; read once, because reading them takes tens of milliseconds.
+/// The system's roots; read once, because that takes tens of milliseconds.
 static NATIVE_ROOTS: LazyLock<RootCertStore> = LazyLock::new(|| {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
@@ -150,7 +149,7 @@ static NATIVE_ROOTS: LazyLock<RootCertStore> = LazyLock::new(|| {
     roots
 });
 
-/// Shorter than servers keep theirs: a question is not sent into a connection that just ends.
+/// Shorter than servers keep connections: no request is sent into one that just ends.
 const IDLE_FOR: Duration = Duration::from_secs(15);
 const MOST_IDLE: usize = 16;
 const LARGEST_HEAD: usize = 32 * 1024;

@@ -1,4 +1,4 @@
-//! Google: token info names the client of a token, `OpenID Connect`'s user info its account.
+//! Google: token info names the client of a token, OpenID Connect's user info its account.
 
 use http::Uri;
 use http::uri::PathAndQuery;
@@ -16,7 +16,7 @@ use crate::social::{Profile, SocialError, TokenRefusal};
 struct TokenInfo {
     /// The application that it was made for.
     aud: String,
-    /// The application that asked for it, where the two differ.
+    /// The application that requested it, where the two differ.
     azp: Option<String>,
     /// Left out without the scope `openid` or `profile`.
     sub: Option<String>,
@@ -60,7 +60,7 @@ impl TokenInfo {
     }
 }
 
-/// The address with `access_token` in its query, which is where Google looks for it.
+/// The URI with `access_token` in its query, where Google expects it.
 fn with_token(uri: &Uri, token: &Secret<String>) -> Result<Uri, SocialError> {
     let no_token = Err(SocialError::Refused(TokenRefusal::NoToken));
     let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);

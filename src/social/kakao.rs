@@ -1,4 +1,4 @@
-//! Kakao: token info names the app that a token was made for, `user/me` its account.
+//! Kakao: token info names the app of a token, `user/me` its account.
 
 use serde::Deserialize;
 
@@ -63,7 +63,7 @@ pub(super) async fn profile(
     Ok(Profile { provider: Provider::Kakao, id: user.id.to_string(), verified_email })
 }
 
-/// Kakao says 400 of its own troubles as well: only the code tells.
+/// Kakao answers 400 for outages of its own as well: only the code tells.
 fn refuse_outage(answer: &ProviderReply) -> Result<(), SocialError> {
     match answer.json::<ErrorBody>() {
         Some(ErrorBody { code }) if OUTAGES.contains(&code) && !answer.is_ok() => {

@@ -1,8 +1,8 @@
-//! Asks social providers about the access tokens that they made.
+//! Social providers, which are asked about the access tokens that they issued.
 //!
-//! One question is two requests, over HTTPS alone: for whom a token was made, and who its user is.
-//! Both have to be about one user. The token goes to its provider and nowhere else: into no log
-//! and no error.
+//! A query is two requests, over HTTPS alone: for the application of a token, and for its user.
+//! Both responses have to name one user. The token goes to its provider only, into no log and no
+//! error.
 
 mod client;
 mod google;
@@ -26,14 +26,14 @@ pub struct Social {
     /// Absent where no provider is configured.
     client: Option<Client>,
     config: SocialConfig,
-    /// One for each question that runs.
-    places: Semaphore,
+    /// A permit for each query that runs.
+    queries: Semaphore,
 }
 
-/// What a provider says of a user.
+/// A user as a provider describes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// Who says it.
+    /// The provider.
     pub provider: Provider,
     /// The user's id at the provider.
     pub id: String,
@@ -41,13 +41,13 @@ pub struct Profile {
     pub verified_email: Option<Email>,
 }
 
-/// Why a provider vouches for nobody.
+/// Reasons for which a provider names no user.
 #[derive(Debug, thiserror::Error)]
 pub enum SocialError {
     /// The provider is not configured.
     #[error("the provider is not configured")]
     Unsupported,
-    /// The token opens nothing here.
+    /// The token is not accepted here.
     #[error("the provider's token is refused: {0}")]
     Refused(TokenRefusal),
     /// The provider cannot be asked.
@@ -55,10 +55,10 @@ pub enum SocialError {
     Unavailable(#[source] Outage),
 }
 
-/// Why a provider's token opens nothing here.
+/// Reasons for which a provider's token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenRefusal {
-    /// It is empty, too long, or holds what no token holds; nobody was asked.
+    /// It is empty, too long, or has characters that no token has; no provider was asked.
     #[error("it is no token of any provider")]
     NoToken,
     /// The provider refused it.
@@ -75,47 +75,47 @@ pub enum TokenRefusal {
     TwoUsers,
 }
 
-/// Why a provider cannot be asked.
+/// Reasons for which a provider cannot be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Outage {
     /// No connection, no TLS, or no answer.
     #[error("no answer from {host}")]
     NoAnswer {
-        /// Whom.
+        /// The provider's host.
         host: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: hyper_util::client::legacy::Error,
     },
     /// The answer broke off, or was too long.
     #[error("no whole answer from {host}")]
     Broken {
-        /// Whose.
+        /// The provider's host.
         host: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Neither an answer about the token nor a refusal of it.
+    /// A status that neither accepts nor refuses the token.
     #[error("{host} answered {status}")]
     Status {
-        /// Who.
+        /// The provider's host.
         host: String,
-        /// What.
+        /// The status.
         status: u16,
     },
-    /// An answer that lacks what it has to say. Which part is not told: it may hold anything.
+    /// A response that lacks a member. Its content is not named: it may hold anything.
     #[error("{host} answered what cannot be read")]
     Unreadable {
-        /// Who.
+        /// The provider's host.
         host: String,
     },
-    /// Not all was answered in time.
+    /// The deadline passed.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
 }
 
-/// Why providers could not be asked at all.
+/// Reasons for which the client for providers cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SocialSetupError {
     /// The CA file does not read.
@@ -127,7 +127,7 @@ pub enum SocialSetupError {
 }
 
 impl Social {
-    /// Makes ready to ask the providers that are configured.
+    /// Prepares to ask the providers that are configured.
     ///
     /// # Errors
     /// When a certificate authority does not read.
@@ -136,11 +136,11 @@ impl Social {
         Ok(Self {
             client: if any { Some(Client::new(config.ca.as_deref())?) } else { None },
             config: config.clone(),
-            places: Semaphore::new(AT_ONCE),
+            queries: Semaphore::new(AT_ONCE),
         })
     }
 
-    /// Asks a provider whom a token speaks for.
+    /// Asks a provider for the user of a token.
     ///
     /// # Errors
     /// As [`SocialError`] says.
@@ -173,7 +173,7 @@ impl Social {
             return Err(SocialError::Refused(TokenRefusal::NoToken));
         }
         let question = async {
-            let _place = self.places.acquire().await;
+            let _permit = self.queries.acquire().await;
             match provider {
                 Provider::Google => google::profile(client, config, token).await,
                 Provider::Kakao => kakao::profile(client, config, token).await,
@@ -186,7 +186,7 @@ impl Social {
     }
 }
 
-/// Whether a text can stand in a header and in a URL; nothing else is sent anywhere.
+/// Whether a text fits into a header and a URL; no other is sent to a provider.
 fn is_token(text: &str) -> bool {
     (1..=LONGEST_TOKEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -199,7 +199,7 @@ fn host(uri: &Uri) -> String {
 /// Google's are at most 2 KiB, Kakao's far shorter.
 const LONGEST_TOKEN: usize = 4096;
 
-/// Questions at once, so that a silent provider holds no more; the rest wait within the deadline.
+/// The most queries at once, so that a silent provider holds no more; others wait for a permit.
 const AT_ONCE: usize = 128;
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-/// Joins an error's words with those of its causes, the nearest first; some errors say their
-/// cause's words as their own, which are not repeated.
+/// Joins an error's message with those of its causes, the nearest first; a message that repeats its
+/// cause's is not followed by it.
 #[must_use]
 pub fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -1,11 +1,11 @@
-//! Text of others, as a terminal may show it.
+//! Escapes foreign text for terminals.
 
 use std::borrow::Cow;
 
 use icu_properties::props::{EnumeratedProperty, GeneralCategory};
 
-/// Writes out what a terminal would obey, hide or turn round: control and format characters (bidi
-/// among them), line ends, and what has no shape of its own.
+/// Escapes the characters that a terminal would obey, hide or reorder: control and format
+/// characters (bidi among them), line ends, and characters without a glyph.
 #[must_use]
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_shown) {
@@ -22,7 +22,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The same of text of several lines, which stay lines.
+/// Escapes a text of several lines, and keeps its line ends.
 #[must_use]
 pub fn escaped_lines(text: &str) -> String {
     text.split('\n').map(escaped).collect::<Vec<_>>().join("\n")

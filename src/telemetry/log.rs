@@ -1,4 +1,4 @@
-//! The log: text on a terminal, an object a line otherwise; one event is always one line.
+//! The log: text on a terminal, JSON otherwise; one line an event.
 
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -6,42 +6,42 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::telemetry::audit;
 
-/// How lines look.
+/// The form of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// For people.
+    /// Text, for people.
     Text {
         /// With colours.
         colour: bool,
     },
-    /// An object a line.
+    /// A JSON object a line.
     Json,
 }
 
-/// Why the log cannot be set up.
+/// Reasons for which the log cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The level reads neither as a level nor as `target=level` pairs.
     #[error("`{level}` is no log level")]
     Level {
-        /// What was given.
+        /// The configured level.
         level: String,
-        /// What does not read in it.
+        /// The fault in it.
         source: ParseError,
     },
-    /// Something else has set a log up already.
+    /// The process has a log already.
     #[error("a log is set up already")]
     Twice(#[from] TryInitError),
 }
 
-/// Sets the process's log up, on standard error.
+/// Sets up the process's log, on standard error.
 ///
 /// # Errors
 /// When `level` does not read, or a log is set up already.
 pub fn init(level: &str, shape: Shape) -> Result<(), LogError> {
     let unreadable = |source| LogError::Level { level: level.to_owned(), source };
     let mut targets: Targets = level.parse().map_err(unreadable)?;
-    // Whether security events are told is a setting of its own.
+    // The audit trail has a setting of its own.
     if !level.contains(audit::TARGET) {
         targets = targets.with_target(audit::TARGET, LevelFilter::INFO);
     }

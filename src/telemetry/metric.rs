@@ -74,7 +74,7 @@ metrics! {
     RELOADS "munjigi_reloads_total" Counter Count "Reloads of the configuration, by result."
 }
 
-/// Tells the recorder what every metric means.
+/// Describes every metric to the recorder.
 pub fn describe_all() {
     for metric in ALL {
         match metric.kind {

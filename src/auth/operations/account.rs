@@ -15,7 +15,7 @@ impl Auth {
         Ok(Outcome::Account { user: UserView::from(&user) })
     }
 
-    /// Changes an account, and refuses here what ends with that; `None` when it is gone.
+    /// Changes an account, and records in the list what was revoked; `None` when it is gone.
     pub(in crate::auth) async fn change_account(
         &self,
         site: &AuthSite,
@@ -47,8 +47,8 @@ impl Auth {
     }
 }
 
-/// Whether a token is older than the account: of one that had its number before a restore. Tokens
-/// that others sign have no generation.
+/// Whether a token is older than the account, as one of an account that had its number before a
+/// restore. Tokens that others sign have no generation.
 const fn is_older(principal: &Principal, user: &User) -> bool {
     let generation = principal.generations.user;
     generation > 0 && generation < user.generation
@@ -61,7 +61,7 @@ pub(in crate::auth) fn user_of(principal: &Principal) -> Option<UserId> {
     (user.to_string() == principal.subject).then_some(user)
 }
 
-/// What is answered to a token whose subject is no account's number.
+/// The refusal of a token whose subject is no account's number.
 pub(in crate::auth) fn no_account() -> Rejection {
     Rejection::invalid_token("the token's subject is no account's number")
 }

@@ -1,4 +1,4 @@
-//! Tells until when an access token holds, by everything that a request with it is judged by.
+//! Checks an access token as a request with it would be, and returns its expiry.
 
 use crate::auth::{Auth, AuthSite};
 use crate::clock::Now;
@@ -6,7 +6,7 @@ use crate::operation::{Outcome, Rejection};
 use crate::secret::Secret;
 
 impl Auth {
-    /// Judges a token as a request with it would be.
+    /// Checks a token as a request with it would be.
     ///
     /// # Errors
     /// 401 when the token is not sound or is revoked. While revocation is stale: as `when_stale`

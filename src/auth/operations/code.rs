@@ -1,11 +1,11 @@
-//! Mailed codes: whoever knows one reads the mail of an address.
+//! Mailed codes, which prove that a user reads the mail of an address.
 //!
-//! A code is kept by address, whether or not an account has that address, as a keyed hash. Where
-//! there is nobody to mail to, everything is done as where there is, but the mail goes nowhere:
-//! neither the answer nor its time tells one from the other.
+//! A code is stored by address as a keyed hash, whether or not an account has that address. Without
+//! an account everything is done alike, but the mail is dropped unsent: neither the answer nor its
+//! time tells one case from the other.
 //!
-//! An address's codes live side by side until they end, so that a stranger's request cannot end the
-//! owner's. What bounds guessing is counted by address, over all its codes: guesses, and mails.
+//! The codes of an address stay valid until they expire, so that a stranger's request cannot end
+//! the owner's code. Guesses and mails are limited by address, over all its codes.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -21,22 +21,22 @@ use crate::secret::Secret;
 use crate::store::{Bound, CodePurpose, Lookup, NewCode, Taking, TrySubject, User};
 use crate::telemetry::metric;
 
-/// How long a code lives.
+/// The lifetime of a code.
 const LIFETIME: Duration = Duration::from_mins(10);
 
-/// How often a code may be guessed, right or wrong.
+/// The guesses that a code allows, right or wrong.
 const GUESSES: u32 = 5;
 
 /// Digits of a code.
 const LENGTH: usize = 6;
 
-/// How often an address is mailed a code: three at once, then one a minute, and ten an hour.
+/// The codes mailed to one address: three at once, then one a minute, and ten an hour.
 static MAILS: LazyLock<[Bound; 2]> = LazyLock::new(|| {
     let rate = Rate { count: 1, period: Duration::from_mins(1), burst: 3 };
     [Bound::rate("a minute", rate), Bound::window("an hour", 10, Duration::from_hours(1))]
 });
 
-/// How often wrong codes of an address are judged.
+/// The wrong codes of one address that are judged.
 static WRONG: LazyLock<[Bound; 2]> = LazyLock::new(|| {
     [
         Bound::window("an hour", 10, Duration::from_hours(1)),
@@ -45,8 +45,8 @@ static WRONG: LazyLock<[Bound; 2]> = LazyLock::new(|| {
 });
 
 impl Auth {
-    /// Mails a code, if there is anybody to mail it to; an address that is mailed too often gets
-    /// the same answer, and no mail.
+    /// Mails a code, if an account has the address; an address that is mailed too often gets the
+    /// same answer, and no mail.
     pub(in crate::auth) async fn request_code(
         &self,
         site: &AuthSite,
@@ -80,7 +80,7 @@ impl Auth {
         Ok(Outcome::CodeRequested)
     }
 
-    /// Uses a code up; answers the enabled account of the address that it went to.
+    /// Uses a code up; returns the enabled account of the address that it went to.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidCode`] for a code that is wrong, used, expired or guessed too often, and
@@ -94,7 +94,7 @@ impl Auth {
         now: Timestamp,
     ) -> Result<User, Rejection> {
         let tried = TrySubject::codes(&site.realm, email);
-        // Before the guess is judged: no number of guesses at once gets past the bound.
+        // Before the guess is judged: no number of parallel guesses gets past the bound.
         let taken = self.store.take_try(&tried, &*WRONG, now).await?;
         if let Taking::UsedUp { wait } = taken {
             return Err(rate_limited("code", "too many wrong codes of this address", wait));
@@ -130,7 +130,7 @@ impl Auth {
     }
 }
 
-/// Where mails go.
+/// The outbox of mails.
 ///
 /// # Errors
 /// 503 when mail is off.
@@ -139,12 +139,12 @@ pub(in crate::auth) fn outbox(site: &AuthSite) -> Result<&Outbox, Rejection> {
     site.settings.mails.as_deref().ok_or_else(off)
 }
 
-/// What a client is told when a mail could not be written.
+/// The refusal of an operation whose mail could not be written.
 pub(in crate::auth) fn mail_failure(error: &MailError) -> Rejection {
     Rejection::internal(format!("a mail could not be written: {error}"))
 }
 
-/// What is answered where a code was right and its account is not there any more.
+/// The refusal where a code was right but its account is gone.
 pub(in crate::auth) fn no_account() -> Rejection {
     refusal("the code was right, but the account is disabled or gone")
 }

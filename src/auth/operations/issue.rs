@@ -1,4 +1,4 @@
-//! Opens sessions and makes the tokens that stand for them.
+//! Opens sessions and issues their tokens.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::store::{Lookup, NewSession, Session, User};
 use crate::token::{AccessToken, Grant};
 
 impl Auth {
-    /// Opens a session for a user who has just proven who they are, and shows them their account.
+    /// Opens a session for a user who has just authenticated, and returns their account.
     ///
-    /// The attributes are read here and not with the account: before the proof, the time that they
-    /// take would tell a stranger of the account. And before the session is opened, so that none is
-    /// left over where they cannot be read.
+    /// The attributes are read here and not with the account: before authentication, the time that
+    /// they take would reveal the account to a stranger. They are read before the session is
+    /// opened, so that none is left over where they cannot be read.
     ///
     /// `None` when the account was disabled or removed, or its generation raised, since `user` was
     /// read.
@@ -83,8 +83,8 @@ impl Auth {
         }))
     }
 
-    /// Refuses to issue what would be refused at once: the key that signs is revoked, and its
-    /// successor is not in use yet.
+    /// Refuses to issue tokens that would be refused at once, while the signing key is revoked and
+    /// its successor is not in use yet.
     pub(in crate::auth) fn check_signer(
         &self,
         site: &AuthSite,
@@ -98,8 +98,8 @@ impl Auth {
         Err(Rejection::unavailable(reason))
     }
 
-    /// Makes an access token, for a user with these attributes, of a session that ends at the given
-    /// instant.
+    /// Issues an access token for a user with these attributes, of a session that ends at
+    /// `ends_at`.
     pub(in crate::auth) async fn issue_access(
         &self,
         site: &AuthSite,

@@ -1,4 +1,4 @@
-//! Login: proves a password and opens a session; tells no stranger which accounts there are.
+//! Login: proves a password and opens a session, without revealing which accounts exist.
 
 use futures_util::future::join;
 
@@ -32,7 +32,7 @@ impl Auth {
             let attempt = self.begin_password_attempt(site, account, caller.address, now).await;
             let attempt = attempt.map_err(|rejection| rejection.about(id))?;
             let verifier = user.as_ref().and_then(|user| user.verifier.as_deref());
-            // Before anything is said of the account, so that every refusal takes the same time.
+            // Before the account is looked at, so that every refusal takes the same time.
             let proof = match site.settings.passwords.verify(password, verifier).await {
                 Ok(proof) => proof,
                 Err(rejection) => {
@@ -54,7 +54,8 @@ impl Auth {
         Err(Rejection::new(ErrorCode::InvalidCredentials, "the account changed during the login"))
     }
 
-    /// Brings a verifier up to the present parameters; when that fails, the next login tries again.
+    /// Replaces a verifier by one of the configured parameters; if that fails, the next login
+    /// tries.
     async fn renew_verifier(&self, site: &AuthSite, user: &User, proof: Proof, now: Timestamp) {
         let Some(from) = user.verifier.clone() else { return };
         if !site.settings.passwords.is_outdated(&from) {

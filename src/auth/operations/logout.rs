@@ -1,5 +1,5 @@
-//! Log-out: revokes the presented token and ends its session, or all of the user's, with or
-//! without the access tokens of the others.
+//! Logout: revokes the presented token and ends its session, or all sessions of the user, with or
+//! without their access tokens.
 
 use crate::auth::operations::account::user_of;
 use crate::auth::{Auth, AuthSite};
@@ -17,7 +17,7 @@ impl Auth {
     ) -> Result<Outcome, Rejection> {
         let own = Self::revocations_of(site, principal, now);
         let stored = self.store_logout(site, principal, scope, &own, now).await;
-        // Whatever the store did: who asked to be logged out is logged out here at least.
+        // Whatever the store did, the token is refused here.
         self.revocations.record(&own);
         self.revocations.record(&stored?);
         Ok(Outcome::LoggedOut)
@@ -38,7 +38,7 @@ impl Auth {
         Some(token).filter(|_| own_end > now).into_iter().chain(session).collect()
     }
 
-    /// Answers what the store recorded beside `own`.
+    /// Ends the sessions in the store; returns the revocations that it recorded besides `own`.
     async fn store_logout(
         &self,
         site: &AuthSite,
@@ -51,7 +51,7 @@ impl Auth {
             Some(session) => self.store.end_session(session, own).await?,
             None => self.store.revoke(own).await.map(|()| true)?,
         };
-        // A token that has expired speaks for a session that still stands, and for no other.
+        // A token that has expired may end its own session while that is open, and no other.
         if principal.expires_at <= now && !was_open {
             return Ok(Vec::new());
         }
@@ -60,7 +60,8 @@ impl Auth {
             LogoutScope::RefreshTokens => UserChange::EndRefreshTokens,
             LogoutScope::Global => UserChange::EndSessions,
         };
-        // A subject that is no account's number is an operator's own: it has no other sessions.
+        // A subject that is no account's number is of an operator's issuer: it has no other
+        // sessions.
         let Some(user) = user_of(principal) else { return Ok(Vec::new()) };
         let own_end = Self::revoked_until(site, principal.expires_at);
         let until = Self::users_revoked_until(site, now).max(own_end);

@@ -1,15 +1,15 @@
-//! Refresh: exchanges a refresh token for its successor and a fresh access token.
+//! Refresh: exchanges a refresh token for its successor and a new access token.
 //!
-//! A token that was rotated long ago is a stolen one, or its successor is: the session ends, its
-//! access tokens too (RFC 9700 §4.14.2). The one before the newest is none while the newest has
-//! shown no sign of life: it was not exchanged, and none of the access tokens that were made with
-//! it or after it was seen here. Then the answer was lost, and is given again.
+//! A token that was rotated long ago was stolen, or its successor was: the session ends with its
+//! access tokens (RFC 9700 §4.14.2). The parent of the newest token is no theft while the newest is
+//! unused: it was not exchanged, and no access token that was issued with it or later was seen
+//! here. Then the answer was lost, and the same successor is returned again.
 //!
-//! Where a contract wants the previous access token beside it, that one must be genuine and of the
-//! same user and session, expired or not; what does not go together spends nothing. It is proof of
-//! belonging and no more: whether the session may go on is the session's question. So one that was
-//! revoked does not hinder a living session, whose user may just have lost a role and needs a token
-//! of the rights of now. One under a revoked key does: its signature proves nothing.
+//! Where a contract wants the previous access token as well, that one must be genuine and of the
+//! same user and session, expired or not; a pair that does not match spends nothing. It proves only
+//! that both belong together. A revoked access token does not end a session, whose user may just
+//! have lost a role and needs a token with the present rights. A token under a revoked key is
+//! refused: its signature proves nothing.
 
 use std::slice;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::telemetry::audit;
 use crate::telemetry::audit::{Entry, Event};
 use crate::token::{RefreshToken, TokenError};
 
-/// A refresh token that may be one, and whose it is.
+/// A refresh token that may be exchanged, with its session and user.
 struct Refreshable<'t> {
     presented: &'t Secret<String>,
     hash: RefreshHash,
@@ -46,7 +46,7 @@ impl Auth {
     ) -> Result<Outcome, Rejection> {
         let now = clocks.wall;
         let previous = previous.map(|token| self.read_previous(site, token, clocks)).transpose()?;
-        // Before anything is spent: the same token is good once the site can sign again.
+        // Before the token is spent: it stays good until the site can sign again.
         self.check_signer(site, now)?;
         let Refreshable { presented, hash, session, user } =
             self.choose(site, caller, presented, clocks).await?;
@@ -108,9 +108,8 @@ impl Auth {
         token_check.unknown_key_while_stale(error, now).unwrap_or_else(invalid)
     }
 
-    /// Chooses among the tokens that came, more than one of which are cookies of one name: the one
-    /// that was not exchanged yet is meant, whatever else was left behind. Two such of different
-    /// sessions are not one user's doing: both sessions end.
+    /// Chooses among the tokens of several cookies of one name: the one that was not exchanged yet.
+    /// Two such tokens of different sessions are not one user's doing: both sessions end.
     async fn choose<'t>(
         &self,
         site: &AuthSite,
@@ -144,7 +143,7 @@ impl Auth {
         live.pop().or(exchanged).ok_or(refused)
     }
 
-    /// Ends the sessions of tokens that are all live, and says so.
+    /// Ends the sessions of tokens that are all live; returns the refusal.
     async fn end_all(
         &self,
         site: &AuthSite,
@@ -157,7 +156,7 @@ impl Auth {
             Revocation::of_session(&session.issuer, session.id, until)
         };
         let revocations: Vec<_> = live.iter().map(revocation).collect();
-        // Whatever the store does: they end here at least.
+        // Whatever the store does, the sessions are refused here.
         self.revocations.record(&revocations);
         for (Refreshable { session, .. }, revocation) in live.iter().zip(&revocations) {
             if let Err(error) =
@@ -171,7 +170,7 @@ impl Auth {
         Rejection::new(ErrorCode::DuplicateCookie, reason)
     }
 
-    /// Finds the session of a refresh token and its user, where both may go on.
+    /// Finds the session of a refresh token and its user, where both are still valid.
     async fn find_refreshable<'t>(
         &self,
         site: &AuthSite,
@@ -222,15 +221,15 @@ impl Auth {
     }
 }
 
-/// For how long the token before the newest is answered with the same successor again: as long as
-/// that has shown no sign of life here, its answer may be lost.
+/// The time within which the parent of the newest token gets the same successor again: while the
+/// successor is unused here, its answer may be lost.
 fn grace(site: &AuthSite, session: &Session) -> Duration {
     let grace = site.tokens.policy().refresh_grace;
     let is_seen = || site.settings.seen.has_seen_since(session.id, session.last_used_at);
     if grace.is_zero() || is_seen() { grace } else { session.ends_at.since(session.created_at) }
 }
 
-/// Notes in the audit trail that a session was ended by the tokens that came.
+/// Records in the audit trail that reused tokens ended a session.
 fn record_reuse(site: &AuthSite, caller: &Caller, session: &Session) {
     audit::record(Entry {
         site: Some(site.host.clone()),

@@ -1,10 +1,10 @@
 //! Password reset: a mailed code sets a new password, the user's own or one that is mailed.
 //!
-//! What can be refused without the code is refused before the code is spent, whoever has the
-//! address; Argon2 runs only after the code was right. The new verifier is stored in the step that
-//! ends all sessions, and only then is a made password mailed: no mail names a password that was
-//! not set. Cut short in between, the password is one that nobody knows. The client then got no
-//! answer, or 503, and a new code sets that right.
+//! Everything that can be refused without the code is refused before the code is spent, whether or
+//! not an account has the address; Argon2 runs only after the code was right. The new verifier is
+//! stored in the step that ends all sessions, and only then is a generated password mailed: no mail
+//! names a password that was not set. A crash in between leaves an unknown password; the client got
+//! no answer or 503, and can ask for a new code.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::operation::{Email, Input, Outcome, Password, Rejection};
 use crate::secret::Secret;
 use crate::store::{CodePurpose, User, UserChange};
 
-/// Characters of a made password; more where the operator wants more.
+/// Characters of a generated password; more where `min_length` is more.
 const MADE_LENGTH: usize = 16;
 
-/// How long a mail with a made password is worth sending.
+/// The time within which a mail with a generated password is worth sending.
 const MAIL_LIFETIME: Duration = Duration::from_hours(24);
 
 impl Auth {
-    /// Sets a password for a mailed code; with `new` absent it makes one and mails it.
+    /// Sets a password for a mailed code; without `new` it generates one and mails it.
     pub(in crate::auth) async fn confirm_reset(
         &self,
         site: &AuthSite,

@@ -1,4 +1,4 @@
-//! A user's sessions of this site: listed, and ended by name.
+//! A user's sessions of this site: listed, and ended by id.
 
 use crate::auth::operations::account::{no_account, user_of};
 use crate::auth::{Auth, AuthSite};
@@ -42,7 +42,7 @@ impl Auth {
         let until = Self::sessions_revoked_until(site, now);
         let revocations = [Revocation::of_session(&session.issuer, id, until)];
         let ended = self.store.end_session(id, &revocations).await;
-        // Whatever the store did: the session is refused here at least.
+        // Whatever the store did, the session is refused here.
         self.revocations.record(&revocations);
         ended?;
         Ok(Outcome::SessionEnded)

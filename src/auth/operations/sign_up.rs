@@ -1,4 +1,4 @@
-//! Sign-up: makes an account, and grants no role that the operator did not open.
+//! Sign-up: makes an account, and grants no role that the operator did not allow.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::operation::{
 };
 use crate::store::User;
 
-/// The account that was asked for.
+/// The account that a sign-up asks for.
 #[derive(Debug)]
 pub(in crate::auth) struct NewAccount {
     pub(in crate::auth) email: Option<Email>,
@@ -29,7 +29,7 @@ impl Auth {
         if !site.signup {
             return Err(Rejection::new(ErrorCode::SignupClosed, "sign-up is closed on this site"));
         }
-        // A provider's user who comes later would share the account with whoever made it.
+        // A provider's user who logs in later would share the account with whoever made it.
         if account.email.as_ref().is_some_and(Email::is_stand_in) {
             return Err(Rejection::invalid_input(Problem {
                 field: Input::Email.name().to_owned(),

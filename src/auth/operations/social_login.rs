@@ -1,9 +1,8 @@
-//! Social login: opens a session for whom a provider vouches, and makes the account where there is
-//! none.
+//! Social login: opens a session for a provider's user, and makes the account where there is none.
 //!
 //! Accounts are found by address, and only a verified address finds one. An account whose address
-//! nobody had proven here may be a stranger's who registered it beforehand: the join ends all that
-//! was opened before, or (`join = "proven-only"`) is refused.
+//! was never proven here may be a stranger's who registered it beforehand: joining it ends all its
+//! earlier sessions, or (`join = "proven-only"`) is refused.
 
 use crate::auth::operations::login::look_up_failure;
 use crate::auth::{Auth, AuthSite};
@@ -24,8 +23,7 @@ use crate::telemetry::{audit, causes};
 enum Address {
     /// One that the provider has verified.
     Proven(Email),
-    /// One of our own making, for a user without any: nobody receives mail there, and nobody else
-    /// can claim it.
+    /// One made by the gateway for a user without any: it receives no mail, and cannot be claimed.
     StandIn(Email),
 }
 
@@ -43,7 +41,7 @@ impl Auth {
         let address = self.address_of(site, &profile)?;
         let identifier = Identifier::Email(address.email().clone());
         let mut is_new_user = false;
-        // Again for a login that raced another first login, or a change of the account.
+        // Repeated for a login that raced another first login, or a change of the account.
         for _ in 0..LOOKS {
             let found = self.store.find_user(&site.realm, &identifier, Lookup::Login).await;
             let user = match found.map_err(look_up_failure)? {
@@ -63,7 +61,7 @@ impl Auth {
         Err(refusal("the account changed during the login"))
     }
 
-    /// The address to look for: what the provider verified, or a stable one made of the user's id.
+    /// The address to look for: the verified one, or a stable one made of the user's id.
     fn address_of(&self, site: &AuthSite, profile: &Profile) -> Result<Address, Rejection> {
         let verified = profile.verified_email.clone().filter(|email| !email.is_stand_in());
         match (verified, profile.provider) {
@@ -83,7 +81,7 @@ impl Auth {
         }
     }
 
-    /// Lets a provider's user into an account that is there; `None` when it went meanwhile.
+    /// Lets a provider's user into an account that exists; `None` when it was removed meanwhile.
     async fn admit(
         &self,
         site: &AuthSite,
@@ -92,7 +90,7 @@ impl Auth {
         user: User,
         now: Timestamp,
     ) -> Result<Option<User>, Rejection> {
-        // As the account has it, perhaps in an older spelling.
+        // The address as the account has it, perhaps in an older spelling.
         let email = match (address, &user.email) {
             (Address::Proven(_), Some(email)) if !user.email_verified => email.clone(),
             _ => return Ok(Some(user)),
@@ -109,7 +107,7 @@ impl Auth {
         if !user.email_verified {
             return Ok(None);
         }
-        // Without any, another login of the same user was quicker: its session lives on.
+        // Without any, another login of the same user was quicker, and its session stays open.
         if !revocations.is_empty() {
             self.revocations.record(&revocations);
             audit::record(Entry {
@@ -122,8 +120,7 @@ impl Auth {
         Ok(Some(user))
     }
 
-    /// Makes the account of a user who comes for the first time; `None` when another login of
-    /// theirs was quicker.
+    /// Makes the account of a user's first login; `None` when another login of theirs was quicker.
     async fn make_account(
         &self,
         site: &AuthSite,
@@ -164,12 +161,12 @@ fn provider_failure(error: &SocialError) -> Rejection {
     Rejection::new(code, causes(error))
 }
 
-/// One code for all that is known of the account, so that a token of nobody's tells as little.
+/// One code for every state of the account, so that the answer reveals none of them.
 fn refusal(reason: &'static str) -> Rejection {
     Rejection::new(ErrorCode::InvalidProviderToken, reason)
 }
 
-/// Of the keyed hash: enough that no two ids meet.
+/// Bytes of the keyed hash: enough that no two ids collide.
 const STAND_IN_BYTES: usize = 16;
-/// Looks at the account in one login.
+/// Lookups of the account in one login.
 const LOOKS: usize = 3;

@@ -1,4 +1,4 @@
-//! What the audit trail says of one event.
+//! One entry of the audit trail.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::TARGET;
 use crate::clock::Timestamp;
 
-/// What happened.
+/// A kind of event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
@@ -17,7 +17,7 @@ pub enum Event {
     Login,
     /// A social provider's token was presented.
     SocialLogin,
-    /// A session, or all of a user, were to end.
+    /// A session, or all of a user, was to end.
     Logout,
     /// A user was to end a session by its id.
     SessionEnd,
@@ -55,15 +55,15 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// When it happened, where that is not now (RFC 3339).
+    /// The instant (RFC 3339); added when it is recorded, if it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
-    /// What happened.
+    /// The event.
     pub event: Event,
-    /// `success`, or the refusal's code; none of what an operator does.
+    /// `success`, or the refusal's code; absent for an operator's actions.
     #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub result: Option<&'static str>,
-    /// Why it was refused, or what the operator gave as the reason.
+    /// The reason of the refusal, or the one that the operator gave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The site, by its key in the configuration.
@@ -84,25 +84,25 @@ pub struct Entry {
     /// The request's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// The social provider; none of what an operator does.
+    /// The social provider; absent for an operator's actions.
     #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub provider: Option<&'static str>,
-    /// What kind of thing is named, or of change was made.
+    /// The kind of the named object, or of the change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Cow<'static, str>>,
-    /// What was made, changed or revoked, by name.
+    /// The name of the object that was made, changed or revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What exactly was changed, in a few words.
+    /// The change, in a few words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// How many, where it is not one.
+    /// The number of objects, where it is not one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// The operating system's user who typed the command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Who became that user by `sudo` or `doas`, as those say.
+    /// The user who ran `sudo` or `doas`, as those name them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sudo_by: Option<String>,
 }
@@ -134,7 +134,7 @@ impl Event {
         }
     }
 
-    /// What a line of the log says of it.
+    /// The message of its line in the log.
     const fn message(self) -> &'static str {
         match self {
             Self::SocialJoin => {
@@ -153,7 +153,7 @@ impl Serialize for Event {
 }
 
 impl Entry {
-    /// An event of which nothing else is known.
+    /// An entry with nothing but an event.
     #[must_use]
     pub const fn of(event: Event) -> Self {
         Self {
@@ -177,7 +177,7 @@ impl Entry {
         }
     }
 
-    /// The same, which happened now unless it says when.
+    /// Sets the instant, unless there is one.
     pub(super) fn stamped(mut self, now: Timestamp) -> Self {
         self.at.get_or_insert_with(|| now.to_rfc3339().unwrap_or_default());
         self
@@ -186,7 +186,7 @@ impl Entry {
     /// The entry as one line, without its end.
     #[must_use]
     pub fn json(&self) -> String {
-        // Nothing in it fails to become JSON; control characters are escaped, so it is one line.
+        // It always becomes JSON; control characters are escaped, so that it is one line.
         serde_json::to_string(self).unwrap_or_default()
     }
 

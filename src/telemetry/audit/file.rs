@@ -13,7 +13,7 @@ use super::Lines;
 pub(super) struct AuditFile {
     path: PathBuf,
     file: File,
-    /// The end of the file may be a part of a line: the disk was full.
+    /// The file may end with a part of a line: the disk was full.
     is_torn: bool,
 }
 
@@ -23,7 +23,7 @@ impl AuditFile {
         Ok(Self { path: path.to_owned(), file: open(path)?, is_torn: false })
     }
 
-    /// Follows the name to another file, where the old one was moved away.
+    /// Opens the path again, where its file was moved away.
     fn follow(&mut self) -> io::Result<()> {
         let is_same =
             |one: &Metadata, other: &Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
@@ -53,7 +53,7 @@ impl Lines for AuditFile {
 
     fn sync(&mut self) -> io::Result<()> {
         match self.file.sync_data() {
-            // A pipe or a terminal: there is no disk to bring it to.
+            // A pipe or a terminal has no disk.
             Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
             synced => synced,
         }

@@ -1,8 +1,8 @@
 //! Password hashes that were made elsewhere, kept as they are until the next plain login.
 //!
-//! They are over the password itself, ours are over its SHA-256. Since an imported Argon2 hash looks
-//! like one of ours, a marker precedes each in the store. A hash that would cost absurdly much to
-//! check is neither taken nor computed.
+//! They are over the password itself, ours are over its SHA-256. Since an imported Argon2 hash
+//! looks like one of ours, a marker precedes each in the store. A hash that would cost absurdly
+//! much to check is neither taken nor computed.
 
 mod notation;
 mod scheme;
@@ -41,7 +41,7 @@ impl ImportedHash {
         stored.strip_prefix(MARKER).map(Self::read)
     }
 
-    /// What is stored of it.
+    /// The text that is stored.
     pub(crate) fn stored(&self) -> String {
         format!("{MARKER}{self}")
     }
@@ -69,8 +69,9 @@ impl ImportedHash {
     }
 }
 
-/// The part of a password that the hash's origin looked at: crypt's `$2y$` took C strings, which end
-/// at a NUL; the others took or refused the whole. All looked at 72 bytes, as the bcrypt crate does.
+/// The part of a password that the hash's origin looked at: crypt's `$2y$` took C strings, which
+/// end at a NUL; the others took or refused the whole. All looked at 72 bytes, as the bcrypt crate
+/// does.
 fn hashed_by_origin<'a>(password: &'a [u8], text: &str) -> &'a [u8] {
     if !text.starts_with("$2y$") {
         return password;

@@ -15,7 +15,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The longest text that is looked at.
+/// The longest text that is read.
 const LONGEST: usize = 1024;
 
 const ARGON2: HashFault = HashFault::Malformed("a hash of Argon2");
@@ -79,7 +79,7 @@ fn spring(id: &str, rest: &str) -> Result<Scheme, HashFault> {
     }
 }
 
-/// Something without any mark of what it is: hex digits are a fast hash, and the rest may be the
+/// The fault of a text without a marker: hex digits are a fast hash, and any other text may be the
 /// password itself.
 fn bare(text: &str) -> HashFault {
     let is_hex = text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -192,7 +192,7 @@ fn pbkdf2(
     Ok(Scheme::Pbkdf2 { digest, rounds, salt, output })
 }
 
-/// What stands between the dollar signs, if there are so many.
+/// The `N` fields between dollar signs, if there are as many.
 fn fields<const N: usize>(text: &str) -> Option<[&str; N]> {
     text.split('$').collect::<Vec<_>>().try_into().ok()
 }
