@@ -1,5 +1,6 @@
 //! The form of request ids: `[request_id]`.
 
+use uuid::fmt::Hyphenated;
 use uuid::{Builder, Uuid};
 
 use crate::document::{NodeTable, Report};
@@ -42,14 +43,16 @@ impl RequestIdForm {
 
     /// Makes an id.
     pub(super) fn make(&self, random: [u8; 16]) -> String {
-        let mut id = self.prefix.clone();
+        // Exactly as long as it will be: as a header it keeps its memory.
+        let mut id =
+            String::with_capacity(self.prefix.len() + self.length.unwrap_or(Hyphenated::LENGTH));
+        id.push_str(&self.prefix);
         match self.length {
             None => {
                 let uuid = Builder::from_random_bytes(random).into_uuid();
                 id.push_str(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
             }
             Some(length) => {
-                id.reserve(length);
                 let (high, low) = Uuid::from_bytes(random).as_u64_pair();
                 let first = length.min(HALF);
                 for (mut number, digits) in [(low, first), (high, length - first)] {

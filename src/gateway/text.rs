@@ -13,15 +13,21 @@ pub(crate) fn all_bytes(text: &str, is: impl Fn(u8) -> bool) -> bool {
 
 /// Appends a number, with zeros before it up to `width`.
 pub(crate) fn write_number(text: &mut Vec<u8>, mut number: u64, width: usize) {
-    let start = text.len();
-    while number > 0 || text.len() < start + width {
-        text.push(b'0' + (number % 10) as u8);
+    let mut digits = [b'0'; LONGEST];
+    let mut first = LONGEST;
+    for digit in digits.iter_mut().rev() {
+        if number == 0 && LONGEST - first >= width {
+            break;
+        }
+        *digit += (number % 10) as u8;
         number /= 10;
+        first -= 1;
     }
-    if let Some(digits) = text.get_mut(start..) {
-        digits.reverse();
-    }
+    text.extend_from_slice(digits.get(first..).unwrap_or_default());
 }
+
+/// The digits of the largest number.
+const LONGEST: usize = 20;
 
 /// Appends an address. Most are IPv4.
 pub(crate) fn write_address(text: &mut Vec<u8>, address: IpAddr) {

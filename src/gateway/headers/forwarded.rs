@@ -4,13 +4,10 @@
 //! `Forwarded` goes even then, because it is not continued, and a proxy that does not know it
 //! passes on what its client made up; so do the names that other gateways use for the user.
 
-use std::net::IpAddr;
-
 use http::{HeaderName, HeaderValue};
 
 use crate::gateway::headers::head::RequestHead;
 use crate::gateway::request::client_address::Client;
-use crate::gateway::text::write_address;
 
 /// The values of the forwarded fields.
 #[derive(Clone, Copy, Debug)]
@@ -72,8 +69,8 @@ pub(crate) fn is_client_assertion(name: &str, trusted_peer: bool) -> bool {
 /// The fields of a trusted proxy, which are continued.
 #[derive(Debug, Default)]
 pub(crate) struct Outer<'h> {
-    /// `X-Forwarded-For`, each value followed by a comma.
-    chain: Vec<u8>,
+    /// `X-Forwarded-For`
+    chain: Vec<&'h HeaderValue>,
     has_proto: bool,
     has_host: bool,
     prefix: Option<&'h str>,
@@ -89,10 +86,8 @@ impl<'h> Outer<'h> {
     ) -> bool {
         match name.as_str() {
             "x-forwarded-for" => {
-                if let Some(text) = value.to_str().ok().filter(|text| !text.is_empty()) {
-                    self.chain.extend_from_slice(text.as_bytes());
-                    self.chain.extend_from_slice(b", ");
-                }
+                let says_something = value.to_str().is_ok_and(|text| !text.is_empty());
+                self.chain.extend(says_something.then_some(value));
                 true
             }
             "x-forwarded-prefix" => {
@@ -110,29 +105,29 @@ impl<'h> Outer<'h> {
             _ => false,
         }
     }
-
-    /// The address of the connection's other end, after those that the proxy named.
-    fn continued(self, peer: IpAddr) -> HeaderValue {
-        let mut chain = self.chain;
-        write_address(&mut chain, peer);
-        HeaderValue::try_from(chain).unwrap_or_else(|_| address_value(peer))
-    }
 }
 
 /// Writes the fields, but for names that are set otherwise.
 pub(crate) fn write(
     head: &mut RequestHead,
-    outer: Outer<'_>,
+    outer: &Outer<'_>,
     fields: &ForwardedFields<'_>,
     is_set: impl Fn(&HeaderName) -> bool,
 ) {
+    let client = &fields.client;
+    if !is_set(&REAL_IP) {
+        head.addresses(&REAL_IP, &[], client.address);
+    }
+    if !is_set(&FORWARDED_FOR) {
+        // What a trusted proxy named, the connection's other end follows.
+        let last = if client.through_trusted { client.peer } else { client.address };
+        head.addresses(&FORWARDED_FOR, &outer.chain, last);
+    }
     let mut write = |name: HeaderName, value: &HeaderValue| {
         if !is_set(&name) {
             head.field(&name, value);
         }
     };
-    let client = address_value(fields.client.address);
-    write(REAL_IP, &client);
     write(REQUEST_ID, fields.request_id);
     if !outer.has_proto {
         write(FORWARDED_PROTO, &HeaderValue::from_static("https"));
@@ -148,9 +143,6 @@ pub(crate) fn write(
             write(FORWARDED_PREFIX, &whole);
         }
     }
-    let chain =
-        if fields.client.through_trusted { &outer.continued(fields.client.peer) } else { &client };
-    write(FORWARDED_FOR, chain);
 }
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -161,16 +153,6 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The name under which a request is known to client, backend and log.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// An IPv6 address in full, in bytes.
-const LONGEST_ADDRESS: usize = 39;
-
-fn address_value(address: IpAddr) -> HeaderValue {
-    // An address in text is always a header value; the other arm only keeps this free of panics.
-    let mut text = Vec::with_capacity(LONGEST_ADDRESS);
-    write_address(&mut text, address);
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"))
-}
 
 #[cfg(test)]
 mod tests {
@@ -204,7 +186,7 @@ mod tests {
                 head.field(name, value);
             }
         }
-        write(&mut head, outer, &fields, |_| false);
+        write(&mut head, &outer, &fields, |_| false);
         let text = String::from_utf8(head.end().to_vec()).unwrap();
         let lines = text.lines().filter_map(|line| line.split_once(": "));
         let mut lines: Vec<_> =

@@ -1,8 +1,12 @@
 //! A request's head as it is written to a backend (RFC 9112 §3 and §5).
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method};
+
+use crate::gateway::text::write_address;
 
 /// A head under way. Neither a name nor a value can hold a line end, as their types promise.
 #[derive(Debug)]
@@ -26,6 +30,18 @@ impl RequestHead {
         self.0.extend_from_slice(name.as_str().as_bytes());
         self.0.extend_from_slice(b": ");
         self.0.extend_from_slice(value.as_bytes());
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// Adds a list of addresses: some as they were said, and a last one.
+    pub(crate) fn addresses(&mut self, name: &HeaderName, first: &[&HeaderValue], last: IpAddr) {
+        self.0.extend_from_slice(name.as_str().as_bytes());
+        self.0.extend_from_slice(b": ");
+        for value in first {
+            self.0.extend_from_slice(value.as_bytes());
+            self.0.extend_from_slice(b", ");
+        }
+        write_address(&mut self.0, last);
         self.0.extend_from_slice(b"\r\n");
     }
 

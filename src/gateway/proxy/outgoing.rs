@@ -44,7 +44,7 @@ pub(crate) fn request(
     head.field(&HOST, host);
     let outer = write_clients(&mut head, headers, plan, &fields);
     let own = plan.identity.iter().chain(plan.set_headers);
-    forwarded::write(&mut head, outer, &fields, |name| own.clone().any(|(set, _)| set == name));
+    forwarded::write(&mut head, &outer, &fields, |name| own.clone().any(|(set, _)| set == name));
     for (index, (name, value)) in own.clone().enumerate() {
         // The last value set for a name replaces the others.
         if !own.clone().skip(index + 1).any(|(later, _)| later == name) {
