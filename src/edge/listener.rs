@@ -70,7 +70,7 @@ pub(super) async fn accept<H, F>(
         }
     };
     let mut guard = service.guard.clone();
-    let mut backoff = Backoff::default();
+    let mut backoff = AcceptBackoff::default();
     // Dropping it ends the connections: nothing outlives this future but tunnels.
     let mut tasks = JoinSet::new();
     loop {
@@ -84,7 +84,7 @@ pub(super) async fn accept<H, F>(
         };
         match accepted {
             Ok((stream, peer, permit)) => {
-                backoff = Backoff::default();
+                backoff = AcceptBackoff::default();
                 let Some(worker) = service.workers.least_busy() else { break };
                 let accepted = Accepted {
                     stream,
@@ -128,15 +128,15 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 
 /// Back-off after an error, so that a lack of file descriptors does not make a loop spin.
 #[derive(Debug)]
-struct Backoff(Duration);
+struct AcceptBackoff(Duration);
 
-impl Default for Backoff {
+impl Default for AcceptBackoff {
     fn default() -> Self {
         Self(Duration::from_millis(10))
     }
 }
 
-impl Backoff {
+impl AcceptBackoff {
     async fn wait(&mut self, error: &io::Error, guard: &mut Guard) {
         if is_of_the_peer(error) {
             return;

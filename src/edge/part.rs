@@ -11,14 +11,14 @@ use crate::message::answer_end::AnswerEnd;
 
 /// Bytes of an answer that were handed to hyper.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct UnsentPart {
     bytes: Bytes,
     state: Arc<ConnectionState>,
     /// Travels with the last part of an answer, whose end is the answer's.
     open: Option<Box<OpenRequest>>,
 }
 
-impl Part {
+impl UnsentPart {
     /// Hands bytes over; `open` where they are the last ones.
     pub(super) fn new(
         bytes: Bytes,
@@ -30,7 +30,7 @@ impl Part {
     }
 }
 
-impl Buf for Part {
+impl Buf for UnsentPart {
     fn remaining(&self) -> usize {
         self.bytes.remaining()
     }
@@ -45,7 +45,7 @@ impl Buf for Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for UnsentPart {
     fn drop(&mut self) {
         if !self.bytes.is_empty() {
             self.state.unsent.dropped(self.bytes.len());

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::time::Sleep;
 
 use crate::edge::connection_state::ConnectionState;
-use crate::edge::part::Part;
+use crate::edge::part::UnsentPart;
 use crate::gateway::reply_body::ReplyBody;
 use crate::message::answer_end::AnswerEnd;
 
@@ -29,13 +29,13 @@ pub(super) struct Reply {
     in_flight: Option<InFlight>,
     http2: bool,
     /// `Some` once the body has failed.
-    failure: Option<Failure>,
+    failure: Option<FailedBody>,
 }
 
 /// The error that ends a body; kept until what had come of it is on its way, because hyper
 /// forgets what it has not written of an answer that fails.
 #[derive(Debug)]
-struct Failure {
+struct FailedBody {
     error: io::Error,
     /// HTTP/2 flushes only when it has something to write.
     patience: Option<Pin<Box<Sleep>>>,
@@ -81,13 +81,13 @@ impl Reply {
 }
 
 impl Body for Reply {
-    type Data = Part;
+    type Data = UnsentPart;
     type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Part>, io::Error>>> {
+    ) -> Poll<Option<Result<Frame<UnsentPart>, io::Error>>> {
         if self.failure.is_some() {
             return self.poll_failure(context).map(|error| error.map(Err));
         }
@@ -104,7 +104,7 @@ impl Body for Reply {
             }
             Some(Err(error)) => {
                 let patience = self.http2.then(|| Box::pin(tokio::time::sleep(FLUSH)));
-                self.failure = Some(Failure { error, patience });
+                self.failure = Some(FailedBody { error, patience });
                 self.state.await_flush();
                 return self.poll_failure(context).map(|error| error.map(Err));
             }
@@ -112,7 +112,7 @@ impl Body for Reply {
             Some(Ok(Err(_))) | None => return Poll::Ready(None),
         };
         let open = if self.body.is_end_stream() { self.body.take_open() } else { None };
-        let part = Part::new(data, Arc::clone(&self.state), open);
+        let part = UnsentPart::new(data, Arc::clone(&self.state), open);
         Poll::Ready(Some(Ok(Frame::data(part))))
     }
 

@@ -27,7 +27,7 @@ pub struct OpenRequest {
     /// The record of its answering.
     pub(super) record: RequestRecord,
     /// The head of the answer, once there is one.
-    head: Option<Head>,
+    head: Option<ReplyHead>,
     body_bytes: u64,
     end: Option<AnswerEnd>,
 }
@@ -54,7 +54,7 @@ pub(crate) struct RequestRecord {
 }
 
 #[derive(Debug)]
-struct Head {
+struct ReplyHead {
     status: StatusCode,
     time: Duration,
     refusal: Option<Refusal>,
@@ -78,7 +78,7 @@ impl OpenRequest {
             let request_id = self.context.request_id.as_str();
             tracing::error!(request_id, reason = %rejection.reason, "a request failed");
         }
-        self.head = Some(Head { status, time: self.context.started.elapsed(), refusal });
+        self.head = Some(ReplyHead { status, time: self.context.started.elapsed(), refusal });
     }
 
     /// Counts bytes of the answer's body.

@@ -14,7 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::gateway::open_request::OpenRequest;
-use crate::gateway::upstream::Answer;
+use crate::gateway::upstream::AnswerBody;
 use crate::gateway::upstream::upload::Upload;
 use crate::message::connection::CLOSE;
 use crate::message::request_body::RequestBody;
@@ -26,27 +26,27 @@ use crate::revocation::EndFlag;
 /// afterwards ([`ReplyBody::finish`]).
 #[derive(Debug)]
 pub struct ReplyBody {
-    kind: Kind,
+    content: Content,
     rest: Option<Rest>,
     /// The request that it answers; logged when it is dropped.
     open: Option<Box<OpenRequest>>,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum Content {
     Empty,
     Full(Bytes),
-    Stream(Box<Answer>),
+    Stream(Box<AnswerBody>),
     /// The connection goes over to a tunnel, which takes the request along.
     Switching(oneshot::Sender<Box<OpenRequest>>),
 }
 
 /// The rest of a request body that its answer did not wait for.
 #[derive(Debug)]
-pub struct Rest(Source);
+pub struct Rest(RestSource);
 
 #[derive(Debug)]
-enum Source {
+enum RestSource {
     Unread(RequestBody),
     /// Was being forwarded; what is left shows when the upstream connection has ended.
     Forwarded(Arc<Upload>),
@@ -56,36 +56,36 @@ impl ReplyBody {
     /// A body without bytes.
     #[must_use]
     pub const fn empty() -> Self {
-        Self::of(Kind::Empty)
+        Self::of(Content::Empty)
     }
 
     /// A body that is known whole.
     #[must_use]
     pub const fn full(bytes: Bytes) -> Self {
-        Self::of(Kind::Full(bytes))
+        Self::of(Content::Full(bytes))
     }
 
     /// An upstream's body, as it comes.
-    pub(crate) const fn stream(answer: Box<Answer>) -> Self {
-        Self::of(Kind::Stream(answer))
+    pub(crate) const fn stream(answer: Box<AnswerBody>) -> Self {
+        Self::of(Content::Stream(answer))
     }
 
     /// No body, and the request goes to a tunnel.
     pub(crate) const fn switching(tunnel: oneshot::Sender<Box<OpenRequest>>) -> Self {
-        Self::of(Kind::Switching(tunnel))
+        Self::of(Content::Switching(tunnel))
     }
 
-    const fn of(kind: Kind) -> Self {
-        Self { kind, rest: None, open: None }
+    const fn of(content: Content) -> Self {
+        Self { content, rest: None, open: None }
     }
 
     /// Attaches the request that is answered.
     pub(crate) fn attach(&mut self, open: Box<OpenRequest>) {
-        match std::mem::replace(&mut self.kind, Kind::Empty) {
+        match std::mem::replace(&mut self.content, Content::Empty) {
             // If nobody takes it the tunnel was never opened, and is logged so.
-            Kind::Switching(tunnel) => drop(tunnel.send(open)),
-            kind => {
-                self.kind = kind;
+            Content::Switching(tunnel) => drop(tunnel.send(open)),
+            content => {
+                self.content = content;
                 self.open = Some(open);
             }
         }
@@ -94,7 +94,7 @@ impl ReplyBody {
     /// Says whether the body is read from an upstream as it is sent.
     #[must_use]
     pub const fn is_streaming(&self) -> bool {
-        matches!(self.kind, Kind::Stream(_))
+        matches!(self.content, Content::Stream(_))
     }
 
     /// Takes the request out: for the last part, or to be ended.
@@ -104,32 +104,32 @@ impl ReplyBody {
     }
 
     /// The upstream's body, where it is still to come.
-    pub(crate) const fn streaming(&mut self) -> Option<&mut Answer> {
-        match &mut self.kind {
-            Kind::Stream(answer) => Some(answer),
-            Kind::Empty | Kind::Full(_) | Kind::Switching(_) => None,
+    pub(crate) const fn streaming(&mut self) -> Option<&mut AnswerBody> {
+        match &mut self.content {
+            Content::Stream(answer) => Some(answer),
+            Content::Empty | Content::Full(_) | Content::Switching(_) => None,
         }
     }
 
     /// The flag by which the connection knows that the body must end.
     #[must_use]
     pub fn end_flag(&self) -> Option<EndFlag> {
-        match &self.kind {
-            Kind::Stream(answer) => answer.end_flag(),
-            Kind::Empty | Kind::Full(_) | Kind::Switching(_) => None,
+        match &self.content {
+            Content::Stream(answer) => answer.end_flag(),
+            Content::Empty | Content::Full(_) | Content::Switching(_) => None,
         }
     }
 
     /// Attaches a request body that is still being forwarded.
     pub(crate) fn carry(&mut self, upload: Arc<Upload>) {
-        self.rest = Some(Rest(Source::Forwarded(upload)));
+        self.rest = Some(Rest(RestSource::Forwarded(upload)));
     }
 
     /// Ends the body, and gives what is left of the request body to be drained.
     #[must_use]
     pub fn finish(&mut self) -> Option<Rest> {
         // The upstream connection goes first: it returns the request body that it was sending.
-        self.kind = Kind::Empty;
+        self.content = Content::Empty;
         self.rest.take()
     }
 }
@@ -141,8 +141,8 @@ impl Rest {
     /// when it is dropped.
     pub async fn drain(self) {
         let body = match self.0 {
-            Source::Unread(body) => Some(body),
-            Source::Forwarded(upload) => upload.take_rest(),
+            RestSource::Unread(body) => Some(body),
+            RestSource::Forwarded(upload) => upload.take_rest(),
         };
         let (Some(mut body), Ok(_place)) = (body, DRAINS.try_acquire()) else { return };
         let mut left = DRAIN_BYTES;
@@ -172,40 +172,40 @@ impl Body for ReplyBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let data = match &mut self.kind {
-            Kind::Empty | Kind::Switching(_) => None,
-            Kind::Full(bytes) => {
+        let data = match &mut self.content {
+            Content::Empty | Content::Switching(_) => None,
+            Content::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
-                self.kind = Kind::Empty;
+                self.content = Content::Empty;
                 Some(Ok(bytes))
             }
-            Kind::Stream(answer) => ready!(answer.poll_data(context)),
+            Content::Stream(answer) => ready!(answer.poll_data(context)),
         };
         match (&data, &mut self.open) {
             (Some(Ok(bytes)), Some(open)) => {
                 open.sent(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             }
-            (Some(Err(error)), Some(open)) => open.ended(Answer::end_by(error)),
+            (Some(Err(error)), Some(open)) => open.ended(AnswerBody::end_by(error)),
             _ => {}
         }
         Poll::Ready(data.map(|data| data.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Empty | Kind::Switching(_) => true,
-            Kind::Full(bytes) => bytes.is_empty(),
-            Kind::Stream(answer) => answer.is_over(),
+        match &self.content {
+            Content::Empty | Content::Switching(_) => true,
+            Content::Full(bytes) => bytes.is_empty(),
+            Content::Stream(answer) => answer.is_over(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Empty | Kind::Switching(_) => SizeHint::with_exact(0),
-            Kind::Full(bytes) => {
+        match &self.content {
+            Content::Empty | Content::Switching(_) => SizeHint::with_exact(0),
+            Content::Full(bytes) => {
                 SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
             }
-            Kind::Stream(answer) => answer.size_hint(),
+            Content::Stream(answer) => answer.size_hint(),
         }
     }
 }
@@ -230,7 +230,7 @@ pub(crate) fn settle(
         response.headers_mut().insert(CONNECTION, CLOSE);
     }
     if is_coming {
-        response.body_mut().rest = Some(Rest(Source::Unread(body)));
+        response.body_mut().rest = Some(Rest(RestSource::Unread(body)));
     }
     response
 }

@@ -14,7 +14,7 @@ use crate::contract::Contract;
 use super::context::Context;
 use super::output::{count, table};
 
-use page::Page;
+use page::ContractPage;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContractVerb {
@@ -58,8 +58,8 @@ pub(crate) fn contract(verb: ContractVerb, context: &Context) -> anyhow::Result<
     match verb {
         ContractVerb::List => list(context),
         ContractVerb::Show(args) => {
-            let page = Page::of(&find(&args.name)?);
-            context.output.data(&page, Page::text)
+            let page = ContractPage::of(&find(&args.name)?);
+            context.output.data(&page, ContractPage::text)
         }
         ContractVerb::Check(args) => check(&args.file, context),
     }

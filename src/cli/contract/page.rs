@@ -17,15 +17,15 @@ use super::pretty::pretty;
 
 /// Everything that is shown of a contract.
 #[derive(Debug, Serialize)]
-pub(super) struct Page {
+pub(super) struct ContractPage {
     name: String,
     about: String,
     tokens: Tokens,
     language: &'static str,
     cookies: Vec<String>,
     not_served: Vec<&'static str>,
-    endpoints: Vec<Shown>,
-    errors: Vec<Refusal>,
+    endpoints: Vec<ShownEndpoint>,
+    errors: Vec<ShownRefusal>,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,19 +40,19 @@ struct Tokens {
 }
 
 #[derive(Debug, Serialize)]
-struct Shown {
+struct ShownEndpoint {
     operation: &'static str,
     method: String,
     path: String,
     status: u16,
     inputs: Vec<InputSummary>,
-    request: Request,
-    response: Answer,
-    errors: Vec<Refusal>,
+    request: ShownRequest,
+    response: ShownAnswer,
+    errors: Vec<ShownRefusal>,
 }
 
 #[derive(Debug, Serialize)]
-struct Request {
+struct ShownRequest {
     method: String,
     target: String,
     headers: Vec<(String, String)>,
@@ -60,7 +60,7 @@ struct Request {
 }
 
 #[derive(Debug, Serialize)]
-struct Answer {
+struct ShownAnswer {
     status: u16,
     headers: Vec<(String, String)>,
     body: Option<Value>,
@@ -70,24 +70,24 @@ struct Answer {
 }
 
 #[derive(Debug, Serialize)]
-struct Refusal {
+struct ShownRefusal {
     kind: &'static str,
     #[serde(flatten)]
-    answer: Answer,
+    answer: ShownAnswer,
 }
 
-impl Page {
+impl ContractPage {
     /// Makes it.
     pub(super) fn of(contract: &Contract) -> Self {
         let values = contract.example_values();
-        let endpoints: Vec<Shown> = contract
+        let endpoints: Vec<ShownEndpoint> = contract
             .endpoints()
             .iter()
-            .map(|endpoint| Shown::of(contract, endpoint, &values))
+            .map(|endpoint| ShownEndpoint::of(contract, endpoint, &values))
             .collect();
         let unserved = |operation: &Operation| contract.endpoint(*operation).is_none();
         let errors = Contract::common_refusal_kinds();
-        let errors = errors.into_iter().map(|kind| Refusal::of(contract, None, kind));
+        let errors = errors.into_iter().map(|kind| ShownRefusal::of(contract, None, kind));
         Self {
             name: contract.name().to_owned(),
             about: contract.about().to_owned(),
@@ -119,7 +119,7 @@ impl Page {
             list(&self.cookies),
             list(&not_served)
         );
-        let rows: Vec<Vec<String>> = self.endpoints.iter().map(Shown::row).collect();
+        let rows: Vec<Vec<String>> = self.endpoints.iter().map(ShownEndpoint::row).collect();
         text.push_str(&table(&["OPERATION", "METHOD", "PATH", "STATUS"], &rows));
         for endpoint in &self.endpoints {
             text.push('\n');
@@ -168,19 +168,19 @@ impl Tokens {
     }
 }
 
-impl Shown {
+impl ShownEndpoint {
     fn of(contract: &Contract, endpoint: &Endpoint, values: &ExampleValues) -> Self {
         let example = contract.example_request(endpoint, values);
-        let refusal = |kind| Refusal::of(contract, Some(endpoint), kind);
+        let refusal = |kind| ShownRefusal::of(contract, Some(endpoint), kind);
         let headers = example.headers.iter();
-        let response = Answer::of(&contract.example_answer(endpoint, values));
+        let response = ShownAnswer::of(&contract.example_answer(endpoint, values));
         Self {
             operation: endpoint.operation().name(),
             method: endpoint.method().to_string(),
             path: endpoint.path().to_owned(),
             status: response.status,
             inputs: endpoint.input_summaries(),
-            request: Request {
+            request: ShownRequest {
                 method: example.method.to_string(),
                 target: example.target.clone(),
                 headers: headers.map(|(name, value)| (title(name), value.clone())).collect(),
@@ -213,7 +213,7 @@ impl Shown {
             text.push_str(&table(&["INPUT", "FROM", "NEED"], &rows));
             text.push('\n');
         }
-        let Request { method, target, headers, body } = &self.request;
+        let ShownRequest { method, target, headers, body } = &self.request;
         text.push_str(&message(&format!("{method} {target}"), headers, body.as_deref()));
         text.push('\n');
         text.push_str(&self.response.text());
@@ -225,7 +225,7 @@ impl Shown {
     }
 }
 
-impl Answer {
+impl ShownAnswer {
     fn of(response: &Response<Bytes>) -> Self {
         let headers = response.headers().iter();
         let value = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
@@ -245,9 +245,9 @@ impl Answer {
     }
 }
 
-impl Refusal {
+impl ShownRefusal {
     fn of(contract: &Contract, endpoint: Option<&Endpoint>, kind: ErrorCode) -> Self {
-        let answer = Answer::of(&contract.example_refusal(endpoint, kind));
+        let answer = ShownAnswer::of(&contract.example_refusal(endpoint, kind));
         Self { kind: kind.name(), answer }
     }
 
@@ -256,8 +256,8 @@ impl Refusal {
     }
 }
 
-fn refusals(errors: &[Refusal]) -> String {
-    let rows: Vec<Vec<String>> = errors.iter().map(Refusal::row).collect();
+fn refusals(errors: &[ShownRefusal]) -> String {
+    let rows: Vec<Vec<String>> = errors.iter().map(ShownRefusal::row).collect();
     table(&["ERROR", "STATUS", "BODY"], &rows)
 }
 

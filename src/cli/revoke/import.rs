@@ -71,7 +71,7 @@ fn until(text: &str) -> Result<Until, String> {
 }
 
 #[derive(Debug, Serialize)]
-struct Done {
+struct ImportReport {
     revoked: u64,
     until: String,
 }
@@ -117,7 +117,7 @@ pub(super) async fn import(
         }
     };
     progress.end();
-    let done = Done { revoked: writing.written, until: rfc3339(until) };
+    let done = ImportReport { revoked: writing.written, until: rfc3339(until) };
     let cut_short = if outcome.is_err() { format!(", {CUT_SHORT}") } else { String::new() };
     let entry = Entry {
         count: Some(done.revoked),

@@ -46,7 +46,7 @@ pub(crate) struct KeyArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Done {
+struct KeyReport {
     revoked: &'static str,
     name: String,
     site: String,
@@ -79,16 +79,16 @@ pub(super) async fn key(args: KeyArgs, context: &Context, opened: &Opened) -> an
     // Makes the new one, unless a running gateway was quicker.
     let ring = keys::key_ring(config, policy, store, now).await?;
     audit_trail::record_held(store).await;
-    let done = Done {
+    let done = KeyReport {
         revoked: "key",
         name: args.kid,
         site: config.host.to_string(),
         signs: ring.living_signer(policy.algorithm).map(str::to_owned),
     };
-    context.output.data(&done, Done::text)
+    context.output.data(&done, KeyReport::text)
 }
 
-impl Done {
+impl KeyReport {
     fn text(&self) -> String {
         let Self { name, site, signs, .. } = self;
         match signs {

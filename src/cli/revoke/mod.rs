@@ -71,7 +71,7 @@ pub(crate) struct UserArgs {
 
 /// The result of a revocation.
 #[derive(Debug, Serialize)]
-struct Done {
+struct RevocationReport {
     revoked: &'static str,
     name: String,
 }
@@ -89,7 +89,11 @@ pub(crate) async fn revoke(verb: RevokeVerb, context: &Context) -> anyhow::Resul
     context.output.data(&done, |done| format!("revoked {} {}", done.revoked, done.name))
 }
 
-async fn token(args: TokenArgs, context: &Context, opened: &Opened) -> anyhow::Result<Done> {
+async fn token(
+    args: TokenArgs,
+    context: &Context,
+    opened: &Opened,
+) -> anyhow::Result<RevocationReport> {
     let token = read_token(&args.token)?;
     let mut refusals = Vec::new();
     for (config, site) in opened.config.sites.iter().zip(&opened.sites) {
@@ -110,7 +114,10 @@ async fn token(args: TokenArgs, context: &Context, opened: &Opened) -> anyhow::R
                     ..told("token", args.why)
                 };
                 audit_trail::record(opened.store.as_ref(), entry).await;
-                return Ok(Done { revoked: "token", name: principal.token.to_string() });
+                return Ok(RevocationReport {
+                    revoked: "token",
+                    name: principal.token.to_string(),
+                });
             }
             Err(error) => refusals.push(format!("{}: {error}", config.host)),
         }
@@ -119,7 +126,7 @@ async fn token(args: TokenArgs, context: &Context, opened: &Opened) -> anyhow::R
 }
 
 /// The store is asked to end it whether or not it is still there: access tokens may outlive it.
-async fn session(args: SessionArgs, opened: &Opened) -> anyhow::Result<Done> {
+async fn session(args: SessionArgs, opened: &Opened) -> anyhow::Result<RevocationReport> {
     let own = Uuid::parse_str(&args.session).ok().map(SessionId);
     let mut revocations = Vec::new();
     for site in &opened.sites {
@@ -147,10 +154,10 @@ async fn session(args: SessionArgs, opened: &Opened) -> anyhow::Result<Done> {
     let name = own.map_or(args.session, |session| session.to_string());
     let entry = Entry { name: Some(name.clone()), ..told("session", args.why) };
     audit_trail::record(opened.store.as_ref(), entry).await;
-    Ok(Done { revoked: "session", name })
+    Ok(RevocationReport { revoked: "session", name })
 }
 
-async fn user(args: UserArgs, opened: &Opened) -> anyhow::Result<Done> {
+async fn user(args: UserArgs, opened: &Opened) -> anyhow::Result<RevocationReport> {
     let user = opened.user(&args.realm, &args.user).await?;
     let ended = opened
         .store
@@ -171,7 +178,7 @@ async fn user(args: UserArgs, opened: &Opened) -> anyhow::Result<Done> {
         ..told("user", args.why)
     };
     audit_trail::record(opened.store.as_ref(), entry).await;
-    Ok(Done { revoked: "user", name: args.user })
+    Ok(RevocationReport { revoked: "user", name: args.user })
 }
 
 /// The audit event of a revocation.

@@ -33,7 +33,7 @@ pub(crate) struct SiteArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Done {
+struct SiteReport {
     revoked: &'static str,
     name: String,
     sessions: u64,
@@ -57,7 +57,7 @@ pub(super) async fn site(args: SiteArgs, context: &Context, opened: &Opened) -> 
     };
     audit_trail::record(store, entry).await;
     let sessions = ended?;
-    let done = Done { revoked: "site", name: config.host.to_string(), sessions };
+    let done = SiteReport { revoked: "site", name: config.host.to_string(), sessions };
     context
         .output
         .data(&done, |done| format!("revoked site {}; {} sessions ended", done.name, done.sessions))

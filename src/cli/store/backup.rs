@@ -18,7 +18,7 @@ use crate::telemetry::audit::{Entry, Event};
 
 use super::new_file::NewFile;
 use super::{
-    Counts, Inspection, check_is_there, configured, end_well, inspected, pump, shown, trail,
+    Counts, StoreInspection, check_is_there, configured, end_well, inspected, pump, shown, trail,
 };
 
 pub(super) const HELP: &str = "\
@@ -44,7 +44,7 @@ pub(crate) struct BackupArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Done {
+struct BackupReport {
     file: String,
     bytes: u64,
     saved: Counts,
@@ -64,7 +64,7 @@ pub(super) async fn backup(args: BackupArgs, context: &Context) -> anyhow::Resul
     };
     let store = StoreConfig { url: StoreUrl::Sqlite(draft), ..from.clone() };
     mark(&store, context.now.wall).await?;
-    let Inspection { faults, unreadable, tally: saved, .. } =
+    let StoreInspection { faults, unreadable, tally: saved, .. } =
         inspected(&store, context.now.wall).await?;
     if let Some(fault) = faults.first() {
         bail!("the backup is not sound: {fault}");
@@ -77,7 +77,7 @@ pub(super) async fn backup(args: BackupArgs, context: &Context) -> anyhow::Resul
         ..Entry::of(Event::StoreBackup)
     };
     trail::tell(&from, entry).await;
-    let done = Done { file: shown(&args.file), bytes, saved: Counts::of(&saved) };
+    let done = BackupReport { file: shown(&args.file), bytes, saved: Counts::of(&saved) };
     context.output.data(&done, |done| {
         format!("{}\n✓ {}, {} bytes", Counts::text(&saved), done.file, done.bytes)
     })?;

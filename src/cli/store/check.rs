@@ -7,7 +7,7 @@ use crate::app::stores;
 use crate::cli::context::Context;
 use crate::cli::output::count;
 
-use super::{Counts, Inspection, check_is_there, configured, inspected};
+use super::{Counts, StoreInspection, check_is_there, configured, inspected};
 
 pub(super) const HELP: &str = "\
 SQLite: the file's integrity, what rows refer to, the schema. Redis: the server's settings, that every
@@ -30,7 +30,7 @@ struct Report {
 pub(super) async fn check(context: &Context) -> anyhow::Result<()> {
     let store = configured(context, false)?;
     check_is_there(&store)?;
-    let Inspection { mut faults, unreadable, tally, older_names } =
+    let StoreInspection { mut faults, unreadable, tally, older_names } =
         inspected(&store, context.now.wall).await?;
     faults.extend(unreadable);
     let shared_names = if older_names.is_empty() {

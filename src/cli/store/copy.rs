@@ -41,7 +41,7 @@ pub(crate) struct CopyArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Done {
+struct CopyReport {
     from: String,
     to: String,
     copied: Counts,
@@ -71,7 +71,7 @@ pub(super) async fn copy(args: CopyArgs, context: &Context) -> anyhow::Result<()
     };
     trail::tell(&from, entry.clone()).await;
     trail::tell(&to, entry).await;
-    let done = Done { from: source, to: target, copied: Counts::of(&copied) };
+    let done = CopyReport { from: source, to: target, copied: Counts::of(&copied) };
     context.output.data(&done, |done| {
         format!(
             "{}\n✓ {} → {}: all that reads is there, read back and the same",

@@ -122,7 +122,7 @@ fn end_well(unreadable: u64) -> anyhow::Result<()> {
 }
 
 /// The result of a check of a store.
-struct Inspection {
+struct StoreInspection {
     faults: Vec<String>,
     unreadable: Vec<String>,
     tally: Tally,
@@ -130,7 +130,7 @@ struct Inspection {
 }
 
 /// Looks a store over: its faults, and what is in it.
-async fn inspected(store: &StoreConfig, now: Timestamp) -> anyhow::Result<Inspection> {
+async fn inspected(store: &StoreConfig, now: Timestamp) -> anyhow::Result<StoreInspection> {
     let (sender, mut pages) = mpsc::channel::<Page>(4);
     let (mut tally, mut older_names) = (Tally::default(), OlderNames::default());
     let mut unreadable = Vec::new();
@@ -145,7 +145,7 @@ async fn inspected(store: &StoreConfig, now: Timestamp) -> anyhow::Result<Inspec
         }
     };
     let (faults, ()) = tokio::join!(stores::inspect(store, now, sender), counting);
-    Ok(Inspection { faults: faults?, unreadable, tally, older_names })
+    Ok(StoreInspection { faults: faults?, unreadable, tally, older_names })
 }
 
 /// The number of records of each kind.

@@ -16,7 +16,7 @@ use crate::telemetry::{causes, escaped};
 
 use super::backup::mark;
 use super::new_file::NewFile;
-use super::{Counts, Inspection, check_is_there, configured, copy, inspected, shown, trail};
+use super::{Counts, StoreInspection, check_is_there, configured, copy, inspected, shown, trail};
 
 pub(super) const HELP: &str = "\
 Stop the gateways first. A SQLite store's file is set aside as FILE.before-TIME, and stays until you
@@ -38,7 +38,7 @@ pub(crate) struct RestoreArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Done {
+struct RestoreReport {
     from: String,
     to: String,
     set_aside: Option<String>,
@@ -65,7 +65,7 @@ pub(super) async fn restore(args: RestoreArgs, context: &Context) -> anyhow::Res
         ..Entry::of(Event::StoreRestore)
     };
     trail::tell(&to, entry).await;
-    let done = Done {
+    let done = RestoreReport {
         from: shown(&args.file),
         to: name,
         set_aside: set_aside.as_deref().map(shown),
@@ -112,7 +112,7 @@ async fn into_file(
     let aside = beside(path, &format!(".before-{}", now.as_seconds()));
     let file = NewFile::begin(&beside(path, ".restored"))?;
     let draft = copied(backup, &file, to, context).await?;
-    let Inspection { faults, tally: restored, .. } = inspected(&draft, now).await?;
+    let StoreInspection { faults, tally: restored, .. } = inspected(&draft, now).await?;
     if let Some(fault) = faults.first() {
         bail!("the backup is not sound: {fault}");
     }

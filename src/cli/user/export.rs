@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::audit_trail;
 use crate::cli::context::Opened;
-use crate::cli::user::record::Record;
+use crate::cli::user::record::AccountRecord;
 use crate::cli::user::rows::Format;
 use crate::cli::user::{RealmArgs, UnreadableAccounts};
 use crate::cli::why::Why;
@@ -44,7 +44,7 @@ pub(super) async fn export(args: ExportArgs, opened: &Opened) -> anyhow::Result<
         };
         audit_trail::record(opened.store.as_ref(), entry).await;
     }
-    let mut writer = Writer::new(args.format)?;
+    let mut writer = AccountWriter::new(args.format)?;
     let (mut after, mut unreadable) = (None, UnreadableAccounts::default());
     loop {
         let page = opened.store.list_users(realm, after, PAGE).await?;
@@ -53,7 +53,7 @@ pub(super) async fn export(args: ExportArgs, opened: &Opened) -> anyhow::Result<
             // A list leaves attributes out: they may be megabytes.
             let who = Identifier::Id(listed.id);
             match opened.store.find_user(realm, &who, Lookup::Whole).await {
-                Ok(Some(user)) => writer.write(&Record::of(user, args.with_hashes))?,
+                Ok(Some(user)) => writer.write(&AccountRecord::of(user, args.with_hashes))?,
                 // It has been removed since.
                 Ok(None) => {}
                 Err(StoreError::Corrupt(what)) => {
@@ -71,25 +71,25 @@ pub(super) async fn export(args: ExportArgs, opened: &Opened) -> anyhow::Result<
 }
 
 /// Standard output in one of the formats.
-enum Writer {
+enum AccountWriter {
     Csv(Box<csv::Writer<BufWriter<Stdout>>>),
     Jsonl(BufWriter<Stdout>),
 }
 
-impl Writer {
+impl AccountWriter {
     fn new(format: Format) -> anyhow::Result<Self> {
         let output = BufWriter::new(std::io::stdout());
         Ok(match format {
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(output);
-                writer.write_record(Record::COLUMNS)?;
+                writer.write_record(AccountRecord::COLUMNS)?;
                 Self::Csv(Box::new(writer))
             }
             Format::Jsonl => Self::Jsonl(output),
         })
     }
 
-    fn write(&mut self, record: &Record) -> anyhow::Result<()> {
+    fn write(&mut self, record: &AccountRecord) -> anyhow::Result<()> {
         match self {
             Self::Csv(writer) => {
                 let columns = record.columns()?.context(

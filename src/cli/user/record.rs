@@ -14,7 +14,7 @@ use crate::token::KeyError;
 /// The fields of a line.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Record {
+pub(super) struct AccountRecord {
     /// Written for reference; an imported account gets a number of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<i64>,
@@ -75,7 +75,7 @@ pub(super) enum RowFault {
     Twice(u64),
 }
 
-impl Record {
+impl AccountRecord {
     /// The columns of a CSV file.
     pub(super) const COLUMNS: [&str; 11] = [
         "id",
@@ -223,7 +223,7 @@ fn instant(text: &str) -> Result<Timestamp, RowFault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Record, RowFault};
+    use super::{AccountRecord, RowFault};
     use crate::clock::Timestamp;
     use crate::operation::UserId;
     use crate::store::User;
@@ -231,7 +231,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_123);
 
     fn read(json: &str) -> Result<User, RowFault> {
-        let record: Record = serde_json::from_str(json).map_err(RowFault::Json)?;
+        let record: AccountRecord = serde_json::from_str(json).map_err(RowFault::Json)?;
         record.new_user("default", NOW)
     }
 
@@ -257,10 +257,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_as_the_same_account_in_both_formats() {
-        let record = Record::of(user(), true);
+        let record = AccountRecord::of(user(), true);
         let json = serde_json::to_string(&record).unwrap();
-        let mut from_csv = Record::default();
-        for (column, value) in Record::COLUMNS.into_iter().zip(record.columns().unwrap().unwrap()) {
+        let mut from_csv = AccountRecord::default();
+        for (column, value) in
+            AccountRecord::COLUMNS.into_iter().zip(record.columns().unwrap().unwrap())
+        {
             from_csv.set(column, &value).unwrap();
         }
 
@@ -279,7 +281,7 @@ mod tests {
 
     #[test]
     fn hashes_are_written_only_on_request() {
-        let json = serde_json::to_string(&Record::of(user(), false)).unwrap();
+        let json = serde_json::to_string(&AccountRecord::of(user(), false)).unwrap();
 
         assert!(!json.contains("verifier") && !json.contains("$2b$"), "{json}");
     }
@@ -288,7 +290,7 @@ mod tests {
     fn a_list_that_csv_cannot_hold_is_not_written() {
         for role in ["a;b", " a", ""] {
             let user = User { roles: vec![role.to_owned()], ..user() };
-            assert!(Record::of(user, false).columns().unwrap().is_none(), "{role:?}");
+            assert!(AccountRecord::of(user, false).columns().unwrap().is_none(), "{role:?}");
         }
     }
 
@@ -315,9 +317,9 @@ mod tests {
             let fault = read(line).expect_err(line).to_string();
             assert!(fault.contains(expected), "{line}: {fault}");
         }
-        let fault = Record::default().set("enabled", "maybe").unwrap_err().to_string();
+        let fault = AccountRecord::default().set("enabled", "maybe").unwrap_err().to_string();
         assert_eq!(fault, "enabled: expected true or false");
-        let fault = Record::default().set("attributes", "[1]").unwrap_err().to_string();
+        let fault = AccountRecord::default().set("attributes", "[1]").unwrap_err().to_string();
         assert_eq!(fault, "attributes: expected a JSON object");
     }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
-use crate::cli::user::record::{Record, RowFault};
+use crate::cli::user::record::{AccountRecord, RowFault};
 use crate::document::nearest;
 
 /// The format of a file of accounts.
@@ -36,7 +36,7 @@ pub(super) struct Row {
     /// Its number, from 1.
     pub(super) line: u64,
     /// Its record.
-    pub(super) record: Result<Record, RowFault>,
+    pub(super) record: Result<AccountRecord, RowFault>,
 }
 
 enum Lines {
@@ -172,11 +172,14 @@ impl Read for Metered {
 fn columns(headers: &csv::StringRecord) -> anyhow::Result<Vec<&'static str>> {
     let mut columns = Vec::new();
     for header in headers {
-        let known = Record::COLUMNS.into_iter().find(|column| *column == header);
+        let known = AccountRecord::COLUMNS.into_iter().find(|column| *column == header);
         let Some(column) = known else {
-            let hint = nearest(header, Record::COLUMNS);
+            let hint = nearest(header, AccountRecord::COLUMNS);
             let hint = hint.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
-            bail!("unknown column `{header}`{hint} known are {}", Record::COLUMNS.join(", "));
+            bail!(
+                "unknown column `{header}`{hint} known are {}",
+                AccountRecord::COLUMNS.join(", ")
+            );
         };
         if columns.contains(&column) {
             bail!("column `{column}` is there twice");
@@ -189,8 +192,11 @@ fn columns(headers: &csv::StringRecord) -> anyhow::Result<Vec<&'static str>> {
     Ok(columns)
 }
 
-fn from_csv(columns: &[&'static str], values: &csv::StringRecord) -> Result<Record, RowFault> {
-    let mut record = Record::default();
+fn from_csv(
+    columns: &[&'static str],
+    values: &csv::StringRecord,
+) -> Result<AccountRecord, RowFault> {
+    let mut record = AccountRecord::default();
     for (column, value) in columns.iter().zip(values) {
         record.set(column, value)?;
     }

@@ -52,7 +52,7 @@ struct Sink {
 struct Buffer {
     lines: Vec<u8>,
     dropped: u64,
-    writer: Writer,
+    writer: WriterState,
     /// Lines go out at once: the process is about to end.
     hurried: bool,
     /// Nothing will come any more.
@@ -61,7 +61,7 @@ struct Buffer {
 
 /// State of the writer's thread.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Writer {
+enum WriterState {
     /// It waits for a first line.
     #[default]
     Idle,
@@ -104,7 +104,7 @@ impl AccessLog {
         buffer.hurried = true;
         sink.filled.notify_one();
         let pending =
-            |buffer: &mut Buffer| buffer.writer == Writer::Writing || !buffer.lines.is_empty();
+            |buffer: &mut Buffer| buffer.writer == WriterState::Writing || !buffer.lines.is_empty();
         drop(sink.emptied.wait_timeout_while(buffer, FLUSH, pending).ignore_poison());
     }
 
@@ -168,12 +168,12 @@ impl Sink {
         buffer.lines.extend_from_slice(line);
         // Waking costs a system call: only for the first line, and once there is enough.
         let wake = match buffer.writer {
-            Writer::Idle => true,
-            Writer::Gathering => buffer.lines.len() >= ENOUGH,
-            Writer::Writing => false,
+            WriterState::Idle => true,
+            WriterState::Gathering => buffer.lines.len() >= ENOUGH,
+            WriterState::Writing => false,
         };
-        if buffer.writer == Writer::Idle {
-            buffer.writer = Writer::Gathering;
+        if buffer.writer == WriterState::Idle {
+            buffer.writer = WriterState::Gathering;
         }
         drop(buffer);
         if wake {
@@ -192,7 +192,7 @@ impl Sink {
                 tracing::warn!(%error, "access log lines could not be written");
             }
             lines.clear();
-            self.lock().writer = Writer::Idle;
+            self.lock().writer = WriterState::Idle;
             self.emptied.notify_all();
         }
     }
@@ -204,15 +204,15 @@ impl Sink {
             if buffer.closed {
                 return None;
             }
-            buffer.writer = Writer::Idle;
+            buffer.writer = WriterState::Idle;
             buffer = self.filled.wait(buffer).ignore_poison();
         }
-        buffer.writer = Writer::Gathering;
+        buffer.writer = WriterState::Gathering;
         let more =
             |buffer: &mut Buffer| buffer.lines.len() < ENOUGH && !buffer.hurried && !buffer.closed;
         (buffer, _) = self.filled.wait_timeout_while(buffer, GATHER, more).ignore_poison();
         std::mem::swap(&mut buffer.lines, lines);
-        buffer.writer = Writer::Writing;
+        buffer.writer = WriterState::Writing;
         Some(std::mem::take(&mut buffer.dropped))
     }
 }

@@ -17,7 +17,7 @@ use crate::gateway::proxy::plan::Plan;
 use crate::gateway::reply_body::ReplyBody;
 use crate::gateway::upstream::sent::Sent;
 use crate::gateway::upstream::upload::{ClientBody, SHORT, Upload};
-use crate::gateway::upstream::{Answer, AnswerHead, Exchange, Failure, Permit, Upstream};
+use crate::gateway::upstream::{AnswerBody, AnswerHead, Exchange, Failure, Permit, Upstream};
 use crate::gateway::websocket::tunnel::Handshake;
 use crate::message::connection::CLOSE;
 use crate::message::request_body::{BodyFault, RequestBody, read_whole};
@@ -188,7 +188,7 @@ async fn reply(
     exchange: Exchange,
     upload: Option<Arc<Upload>>,
 ) -> Result<Response<ReplyBody>, Failure> {
-    let mut answer = Answer::new(exchange, upload);
+    let mut answer = AnswerBody::new(exchange, upload);
     // A small body has come with its head: it is written with it, and frees the connection now.
     let body = match poll_fn(|context| Poll::Ready(answer.poll_data(context))).await {
         Poll::Ready(None) => ReplyBody::empty(),

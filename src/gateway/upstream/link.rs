@@ -15,7 +15,7 @@ use crate::gateway::upstream::stream::Stream;
 use crate::gateway::upstream::upload::{Stage, Upload};
 use crate::gateway::upstream::wire::answer_head::{AnswerHead, Reading};
 use crate::gateway::upstream::wire::decoder::Decoder;
-use crate::gateway::upstream::wire::outbox::{Outbox, Outgoing};
+use crate::gateway::upstream::wire::request_writer::{Outgoing, RequestWriter};
 use crate::gateway::upstream::{Failure, Waits};
 
 /// A connection: one request and its answer at a time.
@@ -24,7 +24,7 @@ use crate::gateway::upstream::{Failure, Waits};
 pub(crate) struct Link {
     stream: Stream,
     /// `None` before the first request.
-    outbox: Option<Outbox>,
+    writer: Option<RequestWriter>,
     /// Bytes read and not yet decoded.
     came: BytesMut,
     /// Bytes to read at once.
@@ -46,7 +46,7 @@ pub(crate) struct Link {
 
 /// A part of an answer's body.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct BodyPart {
     pub(super) data: Bytes,
     /// Whether nothing follows it.
     pub(super) is_last: bool,
@@ -66,7 +66,7 @@ impl Link {
         open.increment(1.0);
         Box::new(Self {
             stream,
-            outbox: None,
+            writer: None,
             came: BytesMut::new(),
             room: ROOM,
             heard: false,
@@ -90,7 +90,7 @@ impl Link {
         upload: Option<&Upload>,
     ) -> Result<AnswerHead, Box<Unanswered>> {
         let reading = Reading { is_to_head: request.is_head, most_lines: self.header_count };
-        self.outbox = Some(Outbox::new(request));
+        self.writer = Some(RequestWriter::new(request));
         (self.heard, self.parsed) = (false, 0);
         let start = Instant::now();
         let mut timer = pin!(tokio::time::sleep_until(start + waits.response));
@@ -119,8 +119,8 @@ impl Link {
             Poll::Pending
         });
         answer.await.map_err(|failure| {
-            let outbox = self.outbox.take().filter(|_| matches!(failure, Failure::Closed(_)));
-            Box::new(Unanswered { failure, again: outbox.and_then(Outbox::into_again) })
+            let writer = self.writer.take().filter(|_| matches!(failure, Failure::Closed(_)));
+            Box::new(Unanswered { failure, again: writer.and_then(RequestWriter::into_again) })
         })
     }
 
@@ -154,7 +154,7 @@ impl Link {
         self.body = head.body.clone();
         self.persists = head.persists;
         self.kept_for = head.kept_for.or(self.kept_for);
-        self.outbox.take_if(|outbox| outbox.is_done());
+        self.writer.take_if(|writer| writer.is_done());
     }
 
     /// Reads the next part of the answer's body; `None` after its end.
@@ -164,11 +164,11 @@ impl Link {
     pub(super) fn poll_data(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<Option<Part>>> {
+    ) -> Poll<io::Result<Option<BodyPart>>> {
         // What has come already is taken first: a small body came with its head.
         loop {
             if let Some(data) = self.body.decode(&mut self.came)? {
-                return Poll::Ready(Ok(Some(Part { data, is_last: self.body.is_over() })));
+                return Poll::Ready(Ok(Some(BodyPart { data, is_last: self.body.is_over() })));
             }
             if self.body.is_over() {
                 return Poll::Ready(Ok(None));
@@ -187,8 +187,8 @@ impl Link {
 
     /// Goes on with the request. What happens meanwhile shows in the answer.
     fn poll_write(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        let Some(outbox) = &mut self.outbox else { return Ok(()) };
-        match outbox.poll_write(&mut self.stream, context) {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        match writer.poll_write(&mut self.stream, context) {
             Poll::Ready(Err(error)) => Err(error),
             Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
         }
@@ -210,7 +210,7 @@ impl Link {
     /// A connection that was closed, or that has unrequested bytes, ends here, so that they reach
     /// no other request. An unfinished upload leaves its tail on it.
     pub(super) fn is_fit(&mut self) -> bool {
-        let is_sent = self.outbox.as_ref().is_none_or(Outbox::is_done);
+        let is_sent = self.writer.as_ref().is_none_or(RequestWriter::is_done);
         is_sent
             && self.persists
             && self.body == Decoder::Over
@@ -220,7 +220,7 @@ impl Link {
 
     /// Frees what only a request needs.
     pub(super) fn rest(&mut self) {
-        self.outbox = None;
+        self.writer = None;
         if self.room > ROOM {
             (self.room, self.came) = (ROOM, BytesMut::new());
         }

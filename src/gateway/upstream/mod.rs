@@ -4,7 +4,7 @@
 //! task on its way (a third of a proxy's own time goes there otherwise). It returns to the pool
 //! only when request body and response body were both completely done.
 
-mod answer;
+mod answer_body;
 mod connector;
 mod failure;
 mod link;
@@ -27,12 +27,12 @@ use crate::config::{UpstreamConfig, UpstreamUrl};
 use crate::gateway::upstream::upload::Upload;
 use crate::telemetry::metric;
 
-pub(crate) use answer::{Answer, Exchange};
+pub(crate) use answer_body::{AnswerBody, Exchange};
 pub(crate) use failure::Failure;
 pub(crate) use link::Link;
 pub(crate) use permits::{Delayed, Permit};
 pub(crate) use wire::answer_head::AnswerHead;
-pub(crate) use wire::outbox::Outgoing;
+pub(crate) use wire::request_writer::Outgoing;
 
 use connector::Connector;
 use link::Unanswered;

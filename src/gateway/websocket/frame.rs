@@ -9,13 +9,13 @@ pub(crate) const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
 /// The position of a byte stream in a sequence of frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FrameState {
-    place: Place,
+    place: FramePosition,
     /// Whether a close frame has begun: what follows it is no frame any more (§5.5.1).
     closed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum FramePosition {
     /// In a header, of which so many bytes came; none between two frames.
     Header { bytes: [u8; LONGEST_HEADER], come: usize },
     /// In a payload, of which so many bytes are still to come: never zero.
@@ -25,9 +25,9 @@ enum Place {
 /// Two bytes, eight of length, four of mask.
 const LONGEST_HEADER: usize = 14;
 
-const BETWEEN: Place = Place::Header { bytes: [0; LONGEST_HEADER], come: 0 };
+const BETWEEN: FramePosition = FramePosition::Header { bytes: [0; LONGEST_HEADER], come: 0 };
 
-impl Default for Place {
+impl Default for FramePosition {
     fn default() -> Self {
         BETWEEN
     }
@@ -36,7 +36,7 @@ impl Default for Place {
 impl FrameState {
     /// Whether one frame has ended and no other has begun.
     pub(crate) const fn is_between_frames(&self) -> bool {
-        matches!(self.place, Place::Header { come: 0, .. })
+        matches!(self.place, FramePosition::Header { come: 0, .. })
     }
 
     /// Whether a close frame has begun.
@@ -63,7 +63,7 @@ impl FrameState {
     /// Goes over bytes up to the end of a frame; answers how many.
     fn step(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
-        if let Place::Header { bytes: mut header, mut come } = self.place {
+        if let FramePosition::Header { bytes: mut header, mut come } = self.place {
             while let Some(byte) = bytes.get(taken) {
                 if let Some(place) = header.get_mut(come) {
                     *place = *byte;
@@ -72,17 +72,17 @@ impl FrameState {
                 taken += 1;
                 if let Some(left) = payload_of(&header, come) {
                     self.closed |= header.first().is_some_and(|first| first & 0x0f == CLOSE);
-                    self.place = if left == 0 { BETWEEN } else { Place::Payload { left } };
+                    self.place = if left == 0 { BETWEEN } else { FramePosition::Payload { left } };
                     break;
                 }
-                self.place = Place::Header { bytes: header, come };
+                self.place = FramePosition::Header { bytes: header, come };
             }
         }
-        let Place::Payload { left } = self.place else { return taken };
+        let FramePosition::Payload { left } = self.place else { return taken };
         let here = bytes.len() - taken;
         let passed = usize::try_from(left).map_or(here, |left| left.min(here));
         let left = left.saturating_sub(u64::try_from(passed).unwrap_or(u64::MAX));
-        self.place = if left == 0 { BETWEEN } else { Place::Payload { left } };
+        self.place = if left == 0 { BETWEEN } else { FramePosition::Payload { left } };
         taken + passed
     }
 }

@@ -2,7 +2,7 @@
 
 pub(super) mod answer_head;
 pub(super) mod decoder;
-pub(crate) mod outbox;
+pub(crate) mod request_writer;
 
 use std::io;
 

@@ -31,7 +31,7 @@ pub(crate) struct Outgoing {
 
 /// A request, and how much of it was written.
 #[derive(Debug)]
-pub(in crate::gateway::upstream) struct Outbox {
+pub(in crate::gateway::upstream) struct RequestWriter {
     request: Outgoing,
     /// Unwritten rest of the head.
     head: Bytes,
@@ -41,11 +41,11 @@ pub(in crate::gateway::upstream) struct Outbox {
     end: &'static [u8],
     /// Bytes still to come of a body of announced length.
     left: Option<u64>,
-    stage: Stage,
+    stage: WriteStage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum WriteStage {
     /// The body is to be asked for more.
     Body,
     /// All is to be written that was taken in.
@@ -53,7 +53,7 @@ enum Stage {
     Done,
 }
 
-impl Outbox {
+impl RequestWriter {
     /// Takes a request.
     pub(in crate::gateway::upstream) fn new(request: Outgoing) -> Self {
         Self {
@@ -63,13 +63,13 @@ impl Outbox {
             size_line: Bytes::new(),
             data: Bytes::new(),
             end: b"",
-            stage: Stage::Body,
+            stage: WriteStage::Body,
         }
     }
 
     /// Whether all was written.
     pub(in crate::gateway::upstream) const fn is_done(&self) -> bool {
-        matches!(self.stage, Stage::Done)
+        matches!(self.stage, WriteStage::Done)
     }
 
     /// Gives the request back, where it may be sent once more.
@@ -86,11 +86,11 @@ impl Outbox {
         stream: &mut S,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.stage != Stage::Done {
+        while self.stage != WriteStage::Done {
             let is_ready = !self.data.has_remaining() && self.end.is_empty();
             let body = match self.stage {
                 // Also before the head is written: the first part goes out with it.
-                Stage::Body if is_ready => self.poll_body(context)?,
+                WriteStage::Body if is_ready => self.poll_body(context)?,
                 _ => Poll::Ready(()),
             };
             while self.has_bytes() {
@@ -101,9 +101,9 @@ impl Outbox {
                 ready!(Pin::new(&mut *stream).poll_flush(context))?;
                 return Poll::Pending;
             }
-            if self.stage == Stage::Rest {
+            if self.stage == WriteStage::Rest {
                 ready!(Pin::new(&mut *stream).poll_flush(context))?;
-                self.stage = Stage::Done;
+                self.stage = WriteStage::Done;
             }
         }
         Poll::Ready(Ok(()))
@@ -128,7 +128,7 @@ impl Outbox {
         }
         self.data = data;
         if is_end || self.left == Some(0) {
-            self.stage = Stage::Rest;
+            self.stage = WriteStage::Rest;
         }
         Poll::Ready(Ok(()))
     }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http_body::SizeHint;
 use tokio::time::{Instant, Sleep};
 
-use crate::gateway::upstream::link::Part;
+use crate::gateway::upstream::link::BodyPart;
 use crate::gateway::upstream::upload::{Stage, Upload};
 use crate::gateway::upstream::{Delayed, Link, Permit, Upstream};
 use crate::lock::IgnorePoison;
@@ -22,7 +22,7 @@ use crate::message::answer_end::AnswerEnd;
 use crate::revocation::{EndFlag, StreamGuard};
 
 /// A body, and what ends with it.
-pub(crate) struct Answer {
+pub(crate) struct AnswerBody {
     /// A part that was read ahead.
     first: Option<Bytes>,
     /// Bytes still to come after it, if known.
@@ -56,13 +56,13 @@ enum ExchangeState {
     /// Its own connection.
     Own(Exchange),
     /// A connection that may be taken from it, where its client keeps it waiting.
-    Shared(Arc<Shared>),
+    Shared(Arc<SharedExchange>),
     /// Nothing any more: it is over.
     Over,
 }
 
 #[derive(Debug)]
-struct Shared(Mutex<Share>);
+struct SharedExchange(Mutex<Share>);
 
 #[derive(Debug)]
 struct Share {
@@ -82,7 +82,7 @@ pub(crate) struct Exchange {
     pub(crate) permit: Permit,
 }
 
-impl Answer {
+impl AnswerBody {
     /// Begins to read a body.
     pub(crate) fn new(exchange: Exchange, upload: Option<Arc<Upload>>) -> Self {
         let is_over = exchange.link.body().is_over();
@@ -127,7 +127,7 @@ impl Answer {
     pub(crate) fn share(&mut self) {
         self.exchange_state = match std::mem::replace(&mut self.exchange_state, ExchangeState::Over)
         {
-            ExchangeState::Own(exchange) => ExchangeState::Shared(Shared::new(exchange)),
+            ExchangeState::Own(exchange) => ExchangeState::Shared(SharedExchange::new(exchange)),
             exchange_state => exchange_state,
         };
     }
@@ -160,7 +160,7 @@ impl Answer {
         };
         match part {
             Poll::Pending => self.poll_patience(context).map(Some),
-            Poll::Ready(Ok(Some(Part { data, is_last }))) => {
+            Poll::Ready(Ok(Some(BodyPart { data, is_last }))) => {
                 self.waiting_since = None;
                 self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
                 if is_last {
@@ -244,7 +244,7 @@ impl Answer {
 /// The reason of an answer that was given up.
 const GIVEN_UP: &str = "its client took nothing while others waited for its permit";
 
-impl Shared {
+impl SharedExchange {
     /// Shares an exchange with the requests that wait for its permit.
     fn new(exchange: Exchange) -> Arc<Self> {
         let upstream = Arc::clone(&exchange.upstream);
@@ -257,7 +257,7 @@ impl Shared {
     }
 
     /// Reads on; `None` once the exchange was taken.
-    fn poll_data(&self, context: &mut Context<'_>) -> Option<Poll<io::Result<Option<Part>>>> {
+    fn poll_data(&self, context: &mut Context<'_>) -> Option<Poll<io::Result<Option<BodyPart>>>> {
         let mut share = self.lock();
         share.since = None;
         let exchange = share.exchange.as_mut()?;
@@ -270,7 +270,7 @@ impl Shared {
     }
 }
 
-impl Delayed for Shared {
+impl Delayed for SharedExchange {
     fn since(&self) -> Option<Instant> {
         // One that is locked is being read: its client is not waited for.
         self.0.try_lock().ok()?.since
@@ -283,9 +283,9 @@ impl Delayed for Shared {
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for AnswerBody {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Answer").field("over", &self.is_over()).finish_non_exhaustive()
+        formatter.debug_struct("AnswerBody").field("over", &self.is_over()).finish_non_exhaustive()
     }
 }
 
