@@ -33,11 +33,11 @@ pub struct Admin {
     stopping: Signal,
 }
 
-/// Enough for every prober and scraper; no flood of them takes the gateway's own places.
+/// Enough for every prober and scraper; a flood of them takes no permits from the gateway.
 const MOST_CONNECTIONS: usize = 64;
 
 impl Admin {
-    /// Makes the answers for one gateway; `stopping` says that it takes no more requests.
+    /// The answers for one gateway; `stopping` signals that it takes no more requests.
     #[must_use]
     pub const fn new(gateway: Arc<Gateway>, metrics: Metrics, stopping: Signal) -> Self {
         Self { gateway, metrics, stopping }
@@ -87,8 +87,8 @@ impl Admin {
         }
     }
 
-    /// Ready is what decides requests and can do what they ask: revocations are read and fresh, the
-    /// store takes writes, and no stop was asked for.
+    /// A gateway is ready when it can decide requests and serve them: revocations are read and
+    /// fresh, the store takes writes, and no stop was asked for.
     async fn ready(&self) -> Response<ReplyBody> {
         if self.stopping.is_given() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");

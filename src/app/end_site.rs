@@ -56,10 +56,10 @@ pub async fn end_site(
     Ok(sessions)
 }
 
-/// Ends all sessions of a store that came out of a backup, before it is used: it does not know
-/// which of them, and of their tokens, ended after it was saved. Then its mark goes.
+/// Ends all sessions of a store that was restored from a backup, before it is used: it does not
+/// know which of them, and of their tokens, ended after it was saved. Then its mark is removed.
 ///
-/// A site that only verifies what others sign has no sessions, and its tokens are not ended.
+/// A site that only verifies others' tokens has no sessions, and its tokens are not ended.
 ///
 /// # Errors
 /// When the store does not answer; cut short, the next start does it again.
@@ -71,7 +71,7 @@ pub(super) async fn after_restore(
     match store.backup_mark().await {
         Ok(Some(_saved_at)) => {}
         Ok(None) => return Ok(()),
-        // The node may go on without it, with what its own file says.
+        // The node may start without it, from its journal.
         Err(error) if error.is_outage() => return Ok(()),
         Err(error) => return Err(error),
     }

@@ -30,7 +30,7 @@ pub struct ReloadState {
 }
 
 impl ReloadState {
-    /// Makes everything anew.
+    /// Builds all parts.
     ///
     /// # Errors
     /// When Argon2 does not take its parameters, or an upstream cannot be set up.
@@ -44,7 +44,7 @@ impl ReloadState {
         })
     }
 
-    /// Makes anew what `config` settles otherwise than `before`, and keeps the rest.
+    /// Rebuilds the parts whose settings differ between `before` and `config`, and keeps the rest.
     ///
     /// # Errors
     /// As [`ReloadState::new`].

@@ -45,7 +45,7 @@ pub(crate) fn warn_of_held(why: &str) {
 
 fn warn(text: &str, why: &str) {
     let line = format!("warning: not in the audit trail ({why}): {text}");
-    // There is nowhere to say that standard error is closed.
+    // A closed standard error cannot be reported anywhere.
     drop(writeln!(std::io::stderr().lock(), "{}", escaped(&line)));
 }
 

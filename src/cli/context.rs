@@ -21,7 +21,7 @@ use crate::token::{Grant, KeyError};
 use super::audit_trail;
 use super::output::Output;
 
-/// The command line's common ground.
+/// The context of a verb.
 #[derive(Debug)]
 pub(crate) struct Context {
     file: Option<PathBuf>,
@@ -77,7 +77,7 @@ impl Context {
         Ok(config::load(&self.file()?)?)
     }
 
-    /// Opens what the configuration names.
+    /// Opens the store and builds the sites.
     pub(crate) async fn open(&self) -> anyhow::Result<Opened> {
         let config = self.config()?;
         let contracts = assemble::contracts(&config)?;
@@ -90,7 +90,7 @@ impl Context {
         let own_keys = keys::own_keys(open, now).await?;
         let settings = assemble::settings(&config, &contracts, &reload_state, &own_keys)?;
         let sites = assemble::sites(&config, &contracts, &settings, open, now).await?;
-        // Of the keys that were made.
+        // Events of new keys.
         audit_trail::record_held(open).await;
         let longest = assemble::user_revocation_ttl(&config, &contracts);
         let leeway = config.sites.iter().map(|site| site.tokens.leeway).max().unwrap_or_default();
@@ -103,7 +103,7 @@ impl Context {
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Opened {
-    /// Refuses rights of which a token would be too long for a site of the realm to take.
+    /// Refuses rights that would make a token too long for a site of the realm.
     pub(crate) fn check_rights(
         &self,
         realm: &str,

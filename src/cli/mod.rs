@@ -125,7 +125,7 @@ async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<()> {
     }
 }
 
-/// `EX_CONFIG` for everything that mending the configuration mends.
+/// `EX_CONFIG` for every error of the configuration.
 fn status(error: &anyhow::Error) -> u8 {
     const BAD_CONFIGURATION: u8 = 78;
     let config = error.chain().any(|cause| {

@@ -44,14 +44,14 @@ impl Output {
         }
     }
 
-    /// Says on standard error what went wrong, with every cause.
+    /// Prints an error with every cause on standard error.
     pub(crate) fn error(self, error: &anyhow::Error) {
         let faults = error.chain().find_map(|cause| cause.downcast_ref::<Faults>());
         let text = match faults {
             Some(faults) => faults.render(std::io::stderr().is_terminal()),
             None => escaped_lines(&format!("error: {}", causes(error.as_ref()))),
         };
-        // Standard error is where failures are said; there is nowhere to say that it is closed.
+        // A closed standard error cannot be reported anywhere.
         drop(writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n')));
     }
 }

@@ -7,11 +7,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::telemetry::escaped;
 
-/// A bar on a terminal; nothing elsewhere.
+/// A progress bar on a terminal; nothing elsewhere.
 pub(crate) struct Progress(Option<ProgressBar>);
 
 impl Progress {
-    /// Through a file, by its bytes; `None`: it has no length.
+    /// Through a file, by its bytes; `None`: its length is unknown.
     pub(crate) fn of_bytes(length: Option<u64>) -> anyhow::Result<Self> {
         match length {
             Some(_) => Self::new(length, "{wide_bar} {bytes}/{total_bytes} {eta} left"),
@@ -19,7 +19,7 @@ impl Progress {
         }
     }
 
-    /// Through things that are counted; `None`: nobody knows how many there are.
+    /// Through counted items; `None`: their number is unknown.
     pub(crate) fn of_count(count: Option<u64>, noun: &str) -> anyhow::Result<Self> {
         match count {
             Some(_) => {
@@ -39,12 +39,12 @@ impl Progress {
         Ok(Self(Some(bar)))
     }
 
-    /// Says how far it is.
+    /// Sets the position.
     pub(crate) fn at(&self, position: u64) {
         self.0.iter().for_each(|bar| bar.set_position(position));
     }
 
-    /// Says something, above the bar.
+    /// Prints a line above the bar.
     pub(crate) fn say(&self, text: &str) -> anyhow::Result<()> {
         let text = escaped(text);
         match &self.0 {
@@ -54,7 +54,7 @@ impl Progress {
         Ok(())
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn end(&self) {
         self.0.iter().for_each(ProgressBar::finish_and_clear);
     }

@@ -47,7 +47,7 @@ pub(crate) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The signals that a gateway obeys; listened for before it says that it is ready, so that none
+/// The signals of a gateway; handled before it reports that it is ready, so that none
 /// comes too early.
 #[derive(Debug)]
 pub(crate) struct Signals {

@@ -182,7 +182,7 @@ async fn inspect(args: &InspectArgs, context: &Context, opened: &Opened) -> anyh
     context.output.data(&inspection, Inspection::text)
 }
 
-/// Asks the store itself by what a token is revoked.
+/// Asks the store for the revocation of a token.
 async fn revoked_by(
     keys: &crate::token::RevocationKeys,
     opened: &Opened,

@@ -12,7 +12,7 @@ pub(crate) struct Why {
     pub(crate) reason: Option<String>,
 }
 
-/// Characters of a reason at most.
+/// Longest reason, in characters.
 const LONGEST: usize = 500;
 
 fn reason(text: &str) -> Result<String, String> {

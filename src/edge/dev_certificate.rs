@@ -63,7 +63,7 @@ pub enum DevCertificateError {
     Signing(#[from] rcgen::Error),
 }
 
-/// Makes what is missing or over in `dir`, and says where all lies.
+/// Makes the missing or expired files in `dir`, and answers their paths.
 ///
 /// The authority is valid for ten years, the certificate for one; the latter is made again when
 /// less than 30 days are left.
@@ -144,7 +144,7 @@ fn limit(params: &mut CertificateParams, now: Timestamp, lifetime: Duration) {
     }
 }
 
-/// Reads a key, or makes one where there is none.
+/// Reads a key, or makes one if there is none.
 fn key(path: &Path) -> Result<KeyPair, DevCertificateError> {
     let text = if let Some(text) = read(path)? {
         text
@@ -219,7 +219,7 @@ fn replace(path: &Path, text: &str) -> Result<(), DevCertificateError> {
     fs::rename(&temporary, path).map_err(at(path))
 }
 
-/// Writes a file of a name of its own beside `path`.
+/// Writes a temporary file next to `path`.
 fn write_beside(path: &Path, text: &str, mode: u32) -> Result<PathBuf, DevCertificateError> {
     let temporary = path.with_extension(format!("{}.tmp", Uuid::new_v4().simple()));
     let written = OpenOptions::new()

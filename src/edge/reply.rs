@@ -68,7 +68,7 @@ impl Reply {
         Self { body, state, in_flight: Some(in_flight), http2, failure: None }
     }
 
-    /// Waits until the client has been sent what there was, and gives the error then.
+    /// Waits until the parts before the error were flushed, and answers it then.
     fn poll_failure(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Error>> {
         let Some(failure) = &mut self.failure else { return Poll::Ready(None) };
         let is_over = |sleep: &mut Pin<Box<Sleep>>| sleep.as_mut().poll(context).is_ready();

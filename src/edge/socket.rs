@@ -1,4 +1,4 @@
-//! A client's byte stream, in the clear or by TLS, watched for what hyper does not report.
+//! A client's byte stream, in the clear or by TLS, observed for facts that hyper does not report.
 //!
 //! It notes when a head begins, and whether a request line has a fragment, which `http::Uri` cuts
 //! off without a trace.

@@ -84,7 +84,7 @@ impl Unsent {
     }
 
     /// Waits until more of an answer may be handed over: a connection holds so much at most, and
-    /// where all hold too much, what is left of one part.
+    /// if all hold too much, one part.
     pub(super) fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
         if self.has_room() {
             return Poll::Ready(());

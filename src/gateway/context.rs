@@ -114,7 +114,7 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// As a header says it.
+    /// As a header's value.
     pub(crate) const fn header(&self) -> &HeaderValue {
         &self.0
     }

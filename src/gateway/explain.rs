@@ -27,7 +27,7 @@ pub struct Explanation {
     pub method: String,
     /// The host that the site is found by.
     pub host: String,
-    /// The path as it is matched and forwarded; absent where there is none.
+    /// The path as it is matched and forwarded; absent if it has no canonical form.
     pub path: Option<String>,
     /// The site's host pattern; absent where none is for the host.
     pub site: Option<String>,
@@ -68,7 +68,7 @@ pub enum ExplainedTarget {
         file: String,
         /// The line, from 1.
         line: usize,
-        /// Whether a token is needed, and what it must say.
+        /// The rule for the token.
         rule: String,
         /// Its upstream.
         upstream: String,
@@ -95,7 +95,7 @@ pub struct ExplainedForward {
     pub target: String,
     /// `Host`
     pub host: String,
-    /// Longest body, and the key that says so.
+    /// Longest body, and the key that limits it.
     pub body: String,
     /// Headers that the gateway sets, in order.
     pub headers: Vec<(String, String)>,

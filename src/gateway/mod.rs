@@ -217,7 +217,7 @@ fn empty(status: StatusCode) -> Response<Bytes> {
     response
 }
 
-/// An answer of ours. `HEAD` gets the length and no body, which hyper sees to in HTTP/1.1 only.
+/// The gateway's own answer. `HEAD` gets the length and no body, which hyper does in HTTP/1.1 only.
 fn reply(response: Response<Bytes>, method: &Method) -> Response<ReplyBody> {
     let (mut parts, mut bytes) = response.into_parts();
     if method == Method::HEAD {

@@ -64,7 +64,7 @@ struct ReplyHead {
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 impl OpenRequest {
-    /// Begins with a head; `meter` counts what no route or endpoint takes.
+    /// Begins with a head; `meter` counts it if no route or endpoint takes it.
     pub(super) fn new(gateway: Arc<Gateway>, context: Context, meter: Arc<Meter>) -> Box<Self> {
         let record = RequestRecord::new(meter);
         Box::new(Self { gateway, context, record, head: None, body_bytes: 0, end: None })
@@ -91,7 +91,7 @@ impl OpenRequest {
         self.record.received = self.record.received.saturating_add(bytes);
     }
 
-    /// Says how the answer ended; what was said first stays.
+    /// Notes the end of the answer; the first one stays.
     pub fn ended(&mut self, end: AnswerEnd) {
         self.end.get_or_insert(end);
     }
@@ -145,7 +145,7 @@ impl Drop for OpenRequest {
 }
 
 impl RequestRecord {
-    /// Begins where nothing is known.
+    /// An empty record.
     pub(crate) const fn new(meter: Arc<Meter>) -> Self {
         Self {
             meter,

@@ -63,7 +63,7 @@ impl<'a> RequestScope<'a> {
             }
             Destination::Endpoint(endpoint, meter) => {
                 record.meter = Arc::clone(meter);
-                // Boxed, so that a request that is forwarded need not hold room for it.
+                // Boxed, so that the future of a forwarded request holds no room for it.
                 let serving = serve::serve(self, endpoint, &path, parts, body, record);
                 match Box::pin(serving).await {
                     Ok(answer) => Ok(reply(answer, method)),
@@ -79,14 +79,14 @@ impl<'a> RequestScope<'a> {
                 let verified = verified.as_deref();
                 authorize(rules, verified.map(|verified| &verified.principal))?;
                 let plan = self.plan(route, &path, verified, &parts.headers)?;
-                // Boxed, so that a request that is refused need not hold room for it.
+                // Boxed, so that the future of a refused request holds no room for it.
                 Ok(Box::pin(self.proxy(route, plan, parts, body, record)).await?)
             }
         }
     }
 
     /// Answers a browser that asks whether a page of a configured origin may send a request. It
-    /// carries no token (Fetch §4.8), so that no rule of a route is asked.
+    /// carries no token (Fetch §4.8), so that the route's rules do not apply.
     fn preflight(self, headers: &HeaderMap) -> Option<Response<Bytes>> {
         let preflight = self.site.cors.as_ref()?.preflight(&self.context.method, headers)?;
         let path = Canonical::parse(self.context.target.path()).map_err(Rejection::from);
@@ -94,7 +94,7 @@ impl<'a> RequestScope<'a> {
         Some(preflight.answer(served))
     }
 
-    /// Says where a request that is let in goes, and what is changed on the way.
+    /// Plans the forwarding of an authorized request.
     fn plan<'b>(
         self,
         route: &'a Route,

@@ -1,4 +1,4 @@
-//! The body of an answer, and what it leaves of its request's body.
+//! The body of an answer, and the unread rest of its request's body.
 
 use std::future::poll_fn;
 use std::io;
@@ -37,7 +37,7 @@ enum Content {
     Empty,
     Full(Bytes),
     Stream(Box<AnswerBody>),
-    /// The connection goes over to a tunnel, which takes the request along.
+    /// The connection becomes a tunnel, which takes the request.
     Switching(oneshot::Sender<Box<OpenRequest>>),
 }
 
@@ -48,7 +48,7 @@ pub struct Rest(RestSource);
 #[derive(Debug)]
 enum RestSource {
     Unread(RequestBody),
-    /// Was being forwarded; what is left shows when the upstream connection has ended.
+    /// Was being forwarded; the rest is known when the upstream connection has ended.
     Forwarded(Arc<Upload>),
 }
 
@@ -103,7 +103,7 @@ impl ReplyBody {
         self.open.take()
     }
 
-    /// The upstream's body, where it is still to come.
+    /// The upstream's body, if it is still to come.
     pub(crate) const fn streaming(&mut self) -> Option<&mut AnswerBody> {
         match &mut self.content {
             Content::Stream(answer) => Some(answer),
@@ -125,7 +125,7 @@ impl ReplyBody {
         self.rest = Some(Rest(RestSource::Forwarded(upload)));
     }
 
-    /// Ends the body, and gives what is left of the request body to be drained.
+    /// Ends the body, and answers the rest of the request body, to be drained.
     #[must_use]
     pub fn finish(&mut self) -> Option<Rest> {
         // The upstream connection goes first: it returns the request body that it was sending.
@@ -210,7 +210,7 @@ impl Body for ReplyBody {
     }
 }
 
-/// Settles what is left of a request body that the answer did not wait for ("Early answers" in
+/// Settles the rest of a request body that the answer did not wait for ("Early answers" in
 /// ARCHITECTURE.md): it is drained in the background, within bounds, once the head is written;
 /// or the answer says that the connection ends.
 pub(crate) fn settle(
@@ -235,7 +235,7 @@ pub(crate) fn settle(
     response
 }
 
-/// Takes what has come of a body already; says whether that was all of it.
+/// Takes the part of a body that has come already; says whether that was all of it.
 fn has_come_whole(body: &mut RequestBody) -> bool {
     let mut context = Context::from_waker(Waker::noop());
     loop {

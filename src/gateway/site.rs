@@ -1,4 +1,4 @@
-//! One site: its contract, tokens, identity headers, and what it answers.
+//! One site: its contract, tokens, identity headers, routes and endpoints.
 
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ impl Site {
         verified.identity(|principal| self.identity.headers(principal))
     }
 
-    /// Finds what a request is for.
+    /// Finds the destination of a request.
     ///
     /// # Errors
     /// 400 for a form of the path that the route does not keep; 404; 405 with the methods that are

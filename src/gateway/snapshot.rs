@@ -65,7 +65,7 @@ impl Snapshot {
         Self { config, hosts, sites }
     }
 
-    /// The first site's contract and realm: what a newcomer is shown.
+    /// The first site's contract and realm: for the banner of `munjigi dev`.
     #[must_use]
     pub fn first_site(&self) -> Option<(&Contract, &str)> {
         self.sites.first().map(|site| (&*site.contract, site.auth.realm.as_str()))

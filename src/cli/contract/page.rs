@@ -15,7 +15,7 @@ use crate::token::RefreshFormat;
 
 use super::pretty::pretty;
 
-/// Everything that is shown of a contract.
+/// The page of a contract.
 #[derive(Debug, Serialize)]
 pub(super) struct ContractPage {
     name: String,
@@ -77,7 +77,7 @@ struct ShownRefusal {
 }
 
 impl ContractPage {
-    /// Makes it.
+    /// The page of a contract.
     pub(super) fn of(contract: &Contract) -> Self {
         let values = contract.example_values();
         let endpoints: Vec<ShownEndpoint> = contract

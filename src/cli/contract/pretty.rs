@@ -1,6 +1,6 @@
 //! Indents JSON, its members in their order.
 
-/// The same JSON, indented; a value that holds nothing stays on one line.
+/// The same JSON, indented; an empty value stays on one line.
 pub(super) fn pretty(json: &str) -> String {
     let mut text = String::with_capacity(json.len() * 2);
     let mut depth = 0_usize;

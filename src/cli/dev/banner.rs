@@ -18,7 +18,7 @@ use super::tour::Tour;
 #[derive(Debug)]
 pub(crate) struct Banner<'a> {
     pub(crate) settings: &'a Settings,
-    /// Whether the file was edited, and is in force as it is.
+    /// Whether the file was edited, and is used as it is.
     pub(crate) is_edited: bool,
     pub(crate) asked_port: u16,
     pub(crate) ca: &'a Path,

@@ -15,9 +15,9 @@ use super::DevArgs;
 /// The file, as it was found.
 #[derive(Debug)]
 pub(super) struct File {
-    /// Where it is.
+    /// Its path.
     pub(super) path: PathBuf,
-    /// Whether it is its user's now.
+    /// Whether its user has edited it.
     pub(super) is_edited: bool,
 }
 
@@ -41,7 +41,7 @@ impl File {
     /// The configuration of an edited file.
     ///
     /// # Errors
-    /// When it has faults, or an option says otherwise than the file.
+    /// When it has faults, or an option contradicts it.
     pub(super) fn edited(&self, args: &DevArgs) -> anyhow::Result<Option<Config>> {
         if !self.is_edited {
             return Ok(None);
@@ -53,7 +53,7 @@ impl File {
         Ok(Some(config::load(&self.path)?))
     }
 
-    /// Writes the file, and what it is compared with at the next start.
+    /// Writes the file, and the copy to compare it with at the next start.
     pub(super) fn write(&self, text: &str) -> anyhow::Result<()> {
         for path in [self.path.with_file_name(COPY), self.path.clone()] {
             std::fs::write(&path, text)
@@ -62,7 +62,7 @@ impl File {
         Ok(())
     }
 
-    /// Removes what earlier runs left in the folder, but for an edited file.
+    /// Removes the files of earlier runs from the folder, except an edited one.
     pub(super) fn forget_all_else(&self) -> anyhow::Result<()> {
         let folder = self.path.parent().context("the file has no folder")?;
         for entry in std::fs::read_dir(folder)? {

@@ -131,7 +131,7 @@ pub(crate) async fn dev(args: DevArgs, context: &Context) -> anyhow::Result<()> 
 async fn start_whoami(port: u16, beside: &Drain) -> anyhow::Result<String> {
     let whoami = Whoami::bind(port).await.context("the built-in backend cannot listen")?;
     let url = format!("http://{}", whoami.address()?);
-    // It ends with the drain that it holds a guard of.
+    // It ends with the drain whose guard it holds.
     drop(tokio::spawn(whoami.serve(beside.guard())));
     Ok(url)
 }
@@ -153,7 +153,7 @@ fn bring_into_force(settings: &Settings, file: &File) -> anyhow::Result<Config> 
     Ok(config::load(&file.path)?)
 }
 
-/// Makes the tour's account where only an operator could, in a memory that no verb reaches.
+/// Makes the tour's account if only an operator could, in a store in memory that no verb reaches.
 async fn make_account(app: &App, config: &Config, now: Timestamp) -> anyhow::Result<()> {
     let snapshot = app.gateway().snapshot.load_full();
     let (contract, realm) = snapshot.first_site().context("no site")?;

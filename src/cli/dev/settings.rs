@@ -46,7 +46,7 @@ impl Settings {
         }
     }
 
-    /// The file's text; it stands in `data/dev`, so paths go two folders up.
+    /// The file's text; it lies in `data/dev`, so paths go two folders up.
     pub(crate) fn text(&self) -> String {
         let listen = self.listen;
         let admin = self.admin.map(|admin| admin.to_string()).unwrap_or_default();
@@ -89,8 +89,8 @@ impl Settings {
         )
     }
 
-    /// Lets pages of other origins in, and their browsers keep cookies, also where they are another
-    /// site.
+    /// Allows pages of other origins, and lets their browsers keep cookies, also if they are
+    /// another site.
     fn front_end(&self) -> String {
         if self.origins.is_empty() {
             return String::new();

@@ -8,13 +8,13 @@ use http::{Method, Response, header};
 use crate::contract::{AnswerPlace, Contract, Endpoint, ExampleValues};
 use crate::operation::{Identifier, IdentityError, Input, Operation};
 
-/// One tour: an account, a login, a request that passes, and one that does not any more.
+/// One tour: an account, a login, a request that passes, and one that is refused after the logout.
 #[derive(Debug)]
 pub(crate) struct Tour<'a> {
     /// The contract.
     pub(crate) contract: &'a Contract,
     /// The command line of this binary on this configuration; `None` where no other process can
-    /// see what this one keeps.
+    /// see this one's store.
     pub(crate) munjigi: Option<&'a str>,
     /// Whether the account is there already.
     pub(crate) has_account: bool,
@@ -22,7 +22,7 @@ pub(crate) struct Tour<'a> {
     pub(crate) cookies: &'a Path,
 }
 
-/// A line, and what to say of it.
+/// A line, and its remark.
 pub(crate) type Line = (String, &'static str);
 
 const EMAIL: &str = "you@example.com";
@@ -71,7 +71,7 @@ impl Tour<'_> {
         }
         let end = match (self.contract.endpoint(Operation::Logout), self.munjigi) {
             (Some(endpoint), _) => self.call(endpoint, ""),
-            // The gateway learns from its store what the command line did, five times a second.
+            // The gateway reads the command line's changes from its store, five times a second.
             (None, Some(munjigi)) => format!("{munjigi} revoke token $T; sleep 0.5"),
             (None, None) => return lines,
         };
@@ -94,7 +94,7 @@ impl Tour<'_> {
     }
 
     /// The login, which leaves the access token in `T` and, if it is to be sent, the refresh
-    /// token in `R`; `None` where nobody can log in.
+    /// token in `R`; `None` if the contract has no login.
     fn login(&self) -> Option<Login> {
         let endpoint = self.contract.endpoint(Operation::Login)?;
         let answer = self.contract.example_answer(endpoint, &values());

@@ -161,7 +161,7 @@ fn open_websocket(request: Request<Incoming>) -> Response<Body> {
         return plain(StatusCode::BAD_REQUEST, "no Sec-WebSocket-Key\n".to_owned());
     };
     let accept = derive_accept_key(key.as_bytes());
-    // Ends with either side's connection: the socket is all that it waits for.
+    // Ends with either side's connection.
     tokio::spawn(async move {
         match hyper::upgrade::on(request).await {
             Ok(upgraded) => echo(TokioIo::new(upgraded)).await,

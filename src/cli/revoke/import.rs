@@ -131,7 +131,7 @@ pub(super) async fn import(
         .data(&done, |done| format!("revoked {} tokens until {}", done.revoked, done.until))
 }
 
-/// The issuer that is named, or that of the site.
+/// The named issuer, or that of the site.
 fn issuer(args: &ImportArgs, opened: &Opened) -> anyhow::Result<String> {
     let Some(issuer) = &args.issuer else {
         let site = opened.site(args.site.as_deref())?;
@@ -148,7 +148,7 @@ fn issuer(args: &ImportArgs, opened: &Opened) -> anyhow::Result<String> {
 /// The ids of a file, line by line.
 struct Ids {
     reader: Box<dyn BufRead>,
-    /// Its length, where it has one.
+    /// Its length, if known.
     length: Option<u64>,
     bytes: u64,
     line: u64,
@@ -169,7 +169,7 @@ impl Ids {
         Ok(Self { reader: Box::new(BufReader::new(file)), length, bytes: 0, line: 0 })
     }
 
-    /// The next line that says anything.
+    /// The next line that is not empty.
     fn read(&mut self) -> anyhow::Result<Option<TokenId>> {
         let mut text = Vec::new();
         loop {

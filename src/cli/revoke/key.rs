@@ -1,7 +1,7 @@
 //! `munjigi revoke key`: refuses all that a leaked signing key signed.
 //!
-//! Who has the key can make tokens with it for ever, so it is refused for ever: the revocation has
-//! no end, and the store lets go of the key. One that only ended with the last token that we signed
+//! A thief of the key can make tokens with it for ever, so it is refused for ever: the revocation
+//! has no end, and the store deletes the key. One that ended with the last token that we signed
 //! would let the thief's back in.
 
 use anyhow::bail;
@@ -50,7 +50,7 @@ struct KeyReport {
     revoked: &'static str,
     name: String,
     site: String,
-    /// The key that signs from now on; none where the operator has to bring one.
+    /// The key that signs from now on; none if the operator has to bring one.
     signs: Option<String>,
 }
 

@@ -1,4 +1,5 @@
-//! `munjigi revoke`: ends tokens, sessions and keys; running gateways learn it from the store.
+//! `munjigi revoke`: ends tokens, sessions and keys; running gateways read it from the store's
+//! feed.
 
 mod import;
 mod key;

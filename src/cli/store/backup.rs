@@ -1,4 +1,4 @@
-//! `munjigi store backup`: everything in one file that was not there.
+//! `munjigi store backup`: everything in one new file.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -87,13 +87,13 @@ pub(super) async fn backup(args: BackupArgs, context: &Context) -> anyhow::Resul
     end_well(left_out + saved.of(Record::UNREADABLE))
 }
 
-/// Brings a SQLite file that nobody works on up to date, and marks it as a backup.
+/// Migrates a SQLite file that is not in use, and marks it as a backup.
 pub(super) async fn mark(file: &StoreConfig, saved_at: Timestamp) -> anyhow::Result<()> {
     let StoreUrl::Sqlite(path) = &file.url else { return Ok(()) };
     let store = stores::open_archive(file).await?;
     store.mark_as_backup(Some(saved_at)).await?;
     let path = path.clone();
-    // The last connection takes the log away; then the file is one.
+    // The last connection removes the write-ahead log; then it is one file.
     tokio::task::spawn_blocking(move || {
         drop(store);
         SqliteStore::seal(&path)
@@ -102,7 +102,7 @@ pub(super) async fn mark(file: &StoreConfig, saved_at: Timestamp) -> anyhow::Res
     Ok(())
 }
 
-/// Gathers a Redis into a SQLite file, and compares.
+/// Copies a Redis into a SQLite file, and compares both.
 async fn gather(
     from: &StoreConfig,
     draft: &std::path::Path,
@@ -112,7 +112,7 @@ async fn gather(
     let source = stores::open_archive(from).await?;
     let to = StoreConfig {
         url: StoreUrl::Sqlite(draft.to_owned()),
-        // It is brought to the disk once, at the end.
+        // It is synced once, at the end.
         full_durability: false,
         timeout: Duration::from_secs(60),
         ..from.clone()
@@ -129,7 +129,7 @@ async fn gather(
     if !differences.is_empty() {
         bail!("the backup differs from the store: {}", differences.join(", "));
     }
-    // The last connection takes the log away: it is closed before the file is marked.
+    // The last connection removes the write-ahead log: it is closed before the file is marked.
     tokio::task::spawn_blocking(move || drop(target)).await?;
     Ok(copied)
 }

@@ -83,7 +83,7 @@ pub(super) async fn copy(args: CopyArgs, context: &Context) -> anyhow::Result<()
     end_well(copied.of(Record::UNREADABLE))
 }
 
-/// Copies everything into an empty store and compares; answers their names, and what was copied.
+/// Copies everything into an empty store and compares; answers their names and the copied records.
 pub(super) async fn between(
     from: &StoreConfig,
     to: &StoreConfig,

@@ -75,7 +75,7 @@ fn check_is_there(store: &StoreConfig) -> anyhow::Result<()> {
     }
 }
 
-/// Counts everything that a store exports, and hands it on.
+/// Counts the exported records of a store, and passes them on.
 async fn pump(
     from: &dyn Archive,
     to: Option<&dyn Archive>,
@@ -110,7 +110,7 @@ fn name_unreadable(page: &[Record], progress: &Progress) -> anyhow::Result<()> {
     })
 }
 
-/// Fails where something did not read, once everything else is done.
+/// Fails if a record did not read, once everything else is done.
 fn end_well(unreadable: u64) -> anyhow::Result<()> {
     match unreadable {
         0 => Ok(()),
@@ -129,7 +129,7 @@ struct StoreInspection {
     older_names: OlderNames,
 }
 
-/// Looks a store over: its faults, and what is in it.
+/// Checks a store: its faults, and its records.
 async fn inspected(store: &StoreConfig, now: Timestamp) -> anyhow::Result<StoreInspection> {
     let (sender, mut pages) = mpsc::channel::<Page>(4);
     let (mut tally, mut older_names) = (Tally::default(), OlderNames::default());
@@ -172,7 +172,7 @@ impl Counts {
     }
 }
 
-/// A path as it is shown.
+/// A path for a message.
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }

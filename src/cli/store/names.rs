@@ -5,12 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use crate::operation::{Email, Identifier, UserId, Username};
 use crate::store::{Lookup, Record, Store, StoreError};
 
-/// Accounts by realm and by the name that theirs is by the rule of today, where it is another.
+/// Accounts by realm and by their name under the current rule, if that differs.
 #[derive(Debug, Default)]
 pub(super) struct OlderNames(HashMap<(String, Identifier), BTreeSet<UserId>>);
 
 impl OlderNames {
-    /// Takes the accounts of a page in.
+    /// Adds the accounts of a page.
     pub(super) fn add(&mut self, page: &[Record]) {
         let users = page.iter().filter_map(|record| match record {
             Record::User(user) => Some(user),
@@ -31,7 +31,7 @@ impl OlderNames {
         }
     }
 
-    /// Whether every name is as the rule has it.
+    /// Whether every name follows the rule.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-/// A file under another name until it is finished; gone when this is dropped before.
+/// A file under another name until it is finished; removed if this is dropped before.
 pub(super) struct NewFile {
     path: PathBuf,
     draft: PathBuf,
@@ -41,7 +41,7 @@ impl NewFile {
         &self.draft
     }
 
-    /// Brings it to the disk and gives it its name; answers its length.
+    /// Syncs it and gives it its name; answers its length.
     pub(super) fn finish(self) -> anyhow::Result<u64> {
         let named = || -> io::Result<u64> {
             let file = File::open(&self.draft)?;

@@ -98,10 +98,10 @@ async fn tell_what_waits(aside: &Path, to: &StoreConfig, context: &Context) -> a
     Ok(())
 }
 
-/// The store's name, what was set aside for it, and what was restored.
+/// The store's name, the file that was set aside, and the restored records.
 type Restored = (String, Option<PathBuf>, Tally);
 
-/// Sound, marked and whole beside its place before anything there is touched.
+/// The draft is checked, marked and complete before the store's file is touched.
 async fn into_file(
     backup: &Path,
     path: &Path,
@@ -119,7 +119,7 @@ async fn into_file(
     let is_there = path.exists();
     if is_there {
         let before = path.to_owned();
-        // A gateway that runs on it would write on where nobody reads.
+        // A gateway that runs on it would go on writing to the file set aside.
         if tokio::task::spawn_blocking(move || SqliteStore::is_in_use(&before)).await? {
             bail!("{} is in use: stop the gateway first", path.display());
         }

@@ -12,7 +12,7 @@ use crate::store::{MOST_EVENTS, SqliteStore, Store, StoreError};
 use crate::telemetry::audit::Entry;
 use crate::telemetry::{audit, causes};
 
-/// Tells, in the trail of a store, what was done with it.
+/// Records an operation on a store in its audit trail.
 pub(super) async fn tell(store: &StoreConfig, entry: Entry) {
     audit::record(entry);
     match open_as_it_is(store).await {
@@ -34,7 +34,7 @@ pub(super) async fn carry(
     Ok(())
 }
 
-/// Opens a store, but for a file of an older schema: bringing that up to date is for its gateway,
+/// Opens a store, except a file of an older schema: only its gateway may migrate that,
 /// which may be older as well.
 pub(super) async fn open_as_it_is(store: &StoreConfig) -> anyhow::Result<Arc<dyn Store>> {
     if let StoreUrl::Sqlite(path) = &store.url

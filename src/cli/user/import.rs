@@ -108,7 +108,7 @@ pub(super) async fn import(
     Ok(())
 }
 
-/// Makes the accounts of all lines, names those at fault, and counts.
+/// Makes the accounts of all lines, names the faulty lines, and counts.
 async fn settle_all(
     rows: Rows,
     args: &ImportArgs,
@@ -154,7 +154,7 @@ fn told(args: &ImportArgs) -> Entry {
     }
 }
 
-/// A line: the account to make, or what came of it already.
+/// A line: the account to make, or its result already.
 type Line = (u64, Result<User, Settled>);
 
 /// Reads one line's account, unless an earlier line has its name.
@@ -187,7 +187,7 @@ fn names_of(new: &User) -> impl Iterator<Item = Identifier> + use<> {
     email.into_iter().chain(new.username.clone().map(Identifier::Username))
 }
 
-/// Makes one line's account, or only looks whether it could be made.
+/// Makes one line's account, or only checks it.
 async fn settle(
     line: anyhow::Result<Line>,
     dry_run: bool,

@@ -91,7 +91,7 @@ impl AccountRecord {
         "created_at",
     ];
 
-    /// Sets what a column of a CSV file says; an empty one says nothing.
+    /// Sets the value of a column of a CSV file; an empty one is ignored.
     pub(super) fn set(&mut self, column: &'static str, value: &str) -> Result<(), RowFault> {
         if value.is_empty() {
             return Ok(());
@@ -193,7 +193,7 @@ fn verifier(hash: Option<String>, verifier: Option<String>) -> Result<Option<Str
     match (hash, verifier) {
         (Some(_), Some(_)) => Err(RowFault::TwoHashes),
         (None, None) => Ok(None),
-        // So Django marks an account without a password.
+        // Django's mark of an account without a password.
         (Some(hash), None) if hash.is_empty() || hash.starts_with('!') => Ok(None),
         (Some(hash), None) => Ok(Some(ImportedHash::read(&hash)?.stored())),
         (None, Some(verifier)) => match fault_of_verifier(&verifier) {

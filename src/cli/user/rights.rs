@@ -1,4 +1,4 @@
-//! Roles and permissions that a change gives and takes, in words for the audit trail.
+//! Roles and permissions that a change adds and removes, in words for the audit trail.
 
 /// Roles and permissions.
 type Rights<'a> = (&'a [String], &'a [String]);

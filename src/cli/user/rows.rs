@@ -27,7 +27,7 @@ pub(super) enum Format {
 pub(super) struct Rows {
     lines: Lines,
     read: Arc<Gauge>,
-    /// Its length, where it has one.
+    /// Its length, if known.
     pub(super) length: Option<u64>,
 }
 
@@ -52,7 +52,7 @@ struct Gauge {
     line_begins: AtomicU64,
 }
 
-/// Counts what is read, and reads no line without end.
+/// Counts the bytes read, and bounds a line.
 struct Metered {
     inner: Box<dyn Read>,
     gauge: Arc<Gauge>,
@@ -122,7 +122,7 @@ impl Iterator for Rows {
                 let row = match reader.read_record(record) {
                     Ok(false) => return None,
                     Ok(true) => {
-                        // Empty lines before a record are its own to the reader.
+                        // The reader counts empty lines before a record to it.
                         let ends = record.iter().flat_map(str::bytes).filter(|b| *b == b'\n');
                         let within = u64::try_from(ends.count()).unwrap_or(u64::MAX);
                         let next = reader.position().line();

@@ -12,7 +12,7 @@ use crate::operation::{ErrorCode, Rejection};
 /// Where a token is optional, credentials of another scheme are the backend's to judge.
 ///
 /// # Errors
-/// 400 for two `Authorization` lines; 401 for no token, or none that is sound; 503 while
+/// 400 for two `Authorization` lines; 401 for no token, or an invalid one; 503 while
 /// revocation is unread or stale.
 pub(crate) fn authenticate(
     headers: &HeaderMap,
@@ -71,7 +71,7 @@ fn presented(headers: &HeaderMap, bare_tokens: bool) -> Result<Option<&str>, Rej
         }
         _ if bare_tokens && !text.is_empty() && !text.contains(' ') => text,
         _ if text.eq_ignore_ascii_case("bearer") => return Err(malformed()),
-        // Another scheme is no attempt at ours: RFC 6750 §3.1 wants a challenge without an error.
+        // With another scheme the challenge has no error (RFC 6750 §3.1).
         _ => {
             let reason = "Authorization is not of the Bearer scheme";
             return Err(Rejection::new(ErrorCode::MissingToken, reason));
@@ -116,7 +116,7 @@ mod tests {
             (&[b"Bearer\ta.b.c"], missing),
             (&[b"Bearer  a.b.c"], Ok(Some("a.b.c"))),
             (&[b"Bearer  "], invalid),
-            // Whole, so that it is no token that verifies.
+            // The whole text, which never verifies.
             (&[b"Bearer a.b.c, Bearer d.e.f"], Ok(Some("a.b.c, Bearer d.e.f"))),
             (&[b"Bearer a.b.\xc3\xa9"], Ok(Some("a.b.\u{e9}"))),
             (&[b"Bearer a.b.\xff"], invalid),

@@ -24,7 +24,7 @@ pub(crate) struct Cors {
     credentials: bool,
     /// The contract's own, and the configured ones.
     exposed: Option<HeaderValue>,
-    /// Whether backends say what else is exposed.
+    /// Whether backends may expose more.
     asks_backends: bool,
     max_age: HeaderValue,
 }
@@ -114,7 +114,7 @@ impl Marks<'_> {
         }
     }
 
-    /// Takes what a backend says of it off its answer, and adds to ours what is wanted of that.
+    /// Removes the backend's own value, and answers the names in it that may be exposed.
     fn exposed_by_backend(self, headers: &mut HeaderMap) -> Option<HeaderValue> {
         let said = match headers.entry(header::ACCESS_CONTROL_EXPOSE_HEADERS) {
             Entry::Occupied(said) => said.remove_entry_mult().1.collect(),
@@ -151,7 +151,7 @@ impl Preflight<'_> {
     }
 }
 
-/// Takes away what a backend says of CORS, but for what [`Marks::write`] takes up.
+/// Removes a backend's CORS headers, except the one that [`Marks::write`] reads.
 pub(crate) fn strip(headers: &mut HeaderMap) {
     let is_cors = |name: &&HeaderName| {
         name.as_str().starts_with("access-control-")

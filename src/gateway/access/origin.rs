@@ -12,8 +12,8 @@ use crate::operation::{ErrorCode, Rejection};
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// Lets a request pass that rests on a cookie, unless a foreign page sent it. The site's own pages
-/// are at home, and those of configured origins.
+/// Accepts a request that is authenticated by a cookie, unless a foreign page sent it. The site's
+/// own pages are at home, and those of configured origins.
 ///
 /// # Errors
 /// 403 for a foreign page.
@@ -30,7 +30,7 @@ pub(crate) fn check(
         return if known { Ok(()) } else { foreign("the cookie is not for a page of that origin") };
     }
     let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
-    // `none` is the user's own doing: an address typed, a bookmark.
+    // `none`: the user typed the address or used a bookmark.
     if sites.all(|site| site == "same-origin" || site == "none") {
         Ok(())
     } else {

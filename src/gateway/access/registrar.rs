@@ -1,4 +1,4 @@
-//! Registers the lasting streams of one request, so that a revocation ends them.
+//! Registers the long-lived streams of one request, so that a revocation ends them.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(crate) struct Registrar<'a> {
     now: Timestamp,
 }
 
-/// Takes a guard later, when a stream turns out to last.
+/// Registers a stream later, when it turns out to last.
 pub(crate) type LaterGuard = Box<dyn FnOnce() -> StreamGuard + Send>;
 
 impl<'a> Registrar<'a> {

@@ -1,4 +1,4 @@
-//! Removes the contract's own cookies from what a backend is sent.
+//! Removes the contract's own cookies from the `Cookie` of a backend's request.
 //!
 //! A contract's cookie holds a refresh token: it is between the browser and the gateway. What else
 //! stands in `Cookie` goes out byte for byte and in its order (RFC 6265 §5.4 splits at `;` alone).
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-/// The `Cookie` line without the cookies of these names; `None` where nothing is left.
+/// The `Cookie` line without the cookies of these names; `None` if nothing is left.
 ///
 /// It is one line: HTTP/2 may split `Cookie` into crumbs, HTTP/1.1 may not (RFC 9113 §8.2.3).
 pub(crate) fn foreign<'h>(headers: &'h HeaderMap, own: &[String]) -> Option<Cow<'h, HeaderValue>> {
@@ -24,7 +24,7 @@ pub(crate) fn foreign<'h>(headers: &'h HeaderMap, own: &[String]) -> Option<Cow<
     cookie.filter(|_| !left.is_empty()).map(Cow::Owned)
 }
 
-/// A line without some cookies; `None` where nothing is left.
+/// A line without some cookies; `None` if nothing is left.
 fn without(line: &[u8], own: &[String]) -> Option<Vec<u8>> {
     let is_own = |pair: &&[u8]| own.iter().any(|name| has_name(pair, name));
     let pairs = || line.split(|byte| *byte == b';');

@@ -5,7 +5,7 @@
 
 use http::{HeaderName, HeaderValue};
 
-/// The fields that `Connection` names, each of which goes no further.
+/// The fields that `Connection` names, none of which is forwarded.
 pub(crate) fn named<'v>(connection: impl IntoIterator<Item = &'v HeaderValue>) -> Vec<HeaderName> {
     let names = options(connection).filter(|option| !is_option(option));
     let names = names.filter_map(|name| HeaderName::from_bytes(name).ok());
@@ -33,7 +33,7 @@ fn is_option(token: &[u8]) -> bool {
     token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close")
 }
 
-/// Says whether a field belongs to one connection whatever `Connection` says.
+/// Says whether a field is hop-by-hop even without `Connection`.
 pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,

@@ -36,7 +36,7 @@ impl Identity {
         &self.names
     }
 
-    /// The headers for an identity: once each; none for what the token does not say.
+    /// The headers for an identity: once each; none for a claim that the token lacks.
     pub(crate) fn headers(&self, principal: &Principal) -> IdentityHeaders {
         let mut headers = Vec::with_capacity(8);
         let mut set = |name: &Option<HeaderName>, value: Option<HeaderValue>| {
@@ -122,7 +122,7 @@ fn scalar(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A single text as a header's value; none for an empty one.
+/// A text as a header's value; none for an empty one.
 fn header_value(text: &str) -> Option<HeaderValue> {
     if text.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! Header fields on their way through: what goes, what is set, what is rewritten.
+//! Header fields of forwarded requests and answers: removed, set, rewritten.
 
 pub(crate) mod cookies;
 pub(crate) mod forwarded;

@@ -129,7 +129,7 @@ impl Redirects<'_> {
     }
 }
 
-/// Whether browsers take what begins so for an authority without a scheme.
+/// Whether browsers read the text as a URL without a scheme.
 fn names_authority(text: &str) -> bool {
     text.starts_with("//") || text.starts_with("/\\")
 }

@@ -41,7 +41,7 @@ impl Reserved {
 
     /// Says whether a client's header of this name is kept from the backend.
     pub(crate) fn has(&self, name: &HeaderName, trusted_peer: bool) -> bool {
-        // `Expect` was answered by us when the body was first asked for.
+        // hyper answered `Expect` when the body was first polled.
         self.may_have(name.as_str())
             && (name == CONTENT_LENGTH
                 || name == EXPECT

@@ -18,7 +18,7 @@ use crate::telemetry::escaped;
 /// The fields of one request's line.
 #[derive(Clone, Debug)]
 pub(crate) struct AccessEntry<'a> {
-    /// When it came.
+    /// The time of its arrival.
     pub(crate) time: Timestamp,
     /// `X-Request-Id`
     pub(crate) request_id: &'a str,
@@ -38,7 +38,7 @@ pub(crate) struct AccessEntry<'a> {
     pub(crate) refusal: Option<(Option<ErrorCode>, &'a str)>,
     /// The authenticated principal.
     pub(crate) who: &'a Who,
-    /// The site; empty where none is for the host.
+    /// The site; empty if none is for the host.
     pub(crate) site: &'a str,
     /// The endpoint's or route's path; empty where none covers the path.
     pub(crate) route: &'a str,
@@ -138,7 +138,7 @@ pub(crate) fn json(entry: &AccessEntry<'_>, line: &mut Vec<u8>) {
     line.extend_from_slice(b"}\n");
 }
 
-/// Appends a line in columns: time, status, request, duration, who or why, and details.
+/// Appends a line in columns: time, status, request, duration, principal or reason, and details.
 pub(crate) fn text(entry: &AccessEntry<'_>, colour: bool, line: &mut Vec<u8>) {
     let mut middle = match (&entry.refusal, entry.who) {
         (Some((_, reason)), _) => escaped(reason).into_owned(),

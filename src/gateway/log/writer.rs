@@ -55,7 +55,7 @@ struct Buffer {
     writer: WriterState,
     /// Lines go out at once: the process is about to end.
     hurried: bool,
-    /// Nothing will come any more.
+    /// No more lines will come.
     closed: bool,
 }
 
@@ -67,7 +67,7 @@ enum WriterState {
     Idle,
     /// It waits a moment for more lines.
     Gathering,
-    /// It writes what it took.
+    /// It writes the lines that it took.
     Writing,
 }
 
@@ -197,7 +197,7 @@ impl Sink {
         }
     }
 
-    /// Swaps what has gathered against the empty `lines`; `None` at the end.
+    /// Swaps the gathered lines with the empty `lines`; `None` at the end.
     fn take(&self, lines: &mut Vec<u8>) -> Option<u64> {
         let mut buffer = self.lock();
         while buffer.lines.is_empty() {

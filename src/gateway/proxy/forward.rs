@@ -24,7 +24,7 @@ use crate::message::request_body::{BodyFault, RequestBody, read_whole};
 use crate::operation::Rejection;
 use crate::revocation::StreamGuard;
 
-/// An upstream's answer, and how long it took to come.
+/// An upstream's answer, and the time that it took.
 #[derive(Debug)]
 pub(crate) struct Forwarded {
     /// The answer, its body streaming.
@@ -33,7 +33,7 @@ pub(crate) struct Forwarded {
     pub(crate) upstream_time: Duration,
 }
 
-/// A request that was not answered, and what is left of its body.
+/// A request that was not answered, and the rest of its body.
 #[derive(Debug)]
 pub(crate) struct Unforwarded {
     /// The refusal.
@@ -45,7 +45,7 @@ pub(crate) struct Unforwarded {
 /// A request that its upstream has room for.
 struct Admitted {
     body: ClientBody,
-    /// `None` where the body is not sent as it comes.
+    /// `None` if the body is not streamed.
     upload: Option<Arc<Upload>>,
     permit: Permit,
     /// The permit of a WebSocket, where it is to be one.
@@ -97,7 +97,7 @@ pub(crate) async fn forward(
     }
 }
 
-/// Takes a permit at the upstream, once the client's part is there that is waited for.
+/// Takes a permit at the upstream, after the body if that is small.
 async fn admit(
     parts: &Parts,
     body: RequestBody,
@@ -131,7 +131,7 @@ async fn admit(
 }
 
 /// Whether a body is read before its upstream is asked. One that waits to be asked for is not:
-/// it would come for nothing where the upstream is full.
+/// it would come in vain if the upstream is full.
 fn is_small(body: &RequestBody, headers: &HeaderMap) -> bool {
     let length = body.size_hint().exact().filter(|length| *length > 0);
     length.is_some_and(|length| length <= SMALL) && !headers.contains_key(EXPECT)
@@ -189,7 +189,7 @@ async fn reply(
     upload: Option<Arc<Upload>>,
 ) -> Result<Response<ReplyBody>, Failure> {
     let mut answer = AnswerBody::new(exchange, upload);
-    // A small body has come with its head: it is written with it, and frees the connection now.
+    // A small body has come with its head: it is written with it, and the connection is free now.
     let body = match poll_fn(|context| Poll::Ready(answer.poll_data(context))).await {
         Poll::Ready(None) => ReplyBody::empty(),
         Poll::Ready(Some(Err(error))) => return Err(Failure::Cut(error)),
@@ -206,7 +206,7 @@ async fn reply(
     Ok(response)
 }
 
-/// Ties a body that is still to come to its guard; a whole one needs none.
+/// Attaches a streaming body to its guard; a whole one needs none.
 fn hold(
     mut response: Response<ReplyBody>,
     guard: impl FnOnce() -> Option<StreamGuard>,
@@ -222,7 +222,7 @@ fn hold(
     Ok(response)
 }
 
-/// The upstream may answer before it has the whole body: the same as an early answer of ours.
+/// The upstream may answer before it has the whole body: handled as an early answer of ours.
 fn settle_upload(
     mut response: Response<ReplyBody>,
     upload: Option<&Arc<Upload>>,

@@ -22,15 +22,16 @@ pub(crate) struct Plan<'a> {
     pub(crate) identity: &'a [(HeaderName, HeaderValue)],
     /// The names that no client's header may have.
     pub(crate) reserved: &'a Reserved,
-    /// Names of the contract's own cookies: what must go of `Cookie`.
+    /// Names of the contract's own cookies, to be removed from `Cookie`.
     pub(crate) cookie_names: &'a [String],
     /// The prefix cut from the path, for `X-Forwarded-Prefix`.
     pub(crate) prefix: Option<&'a str>,
-    /// Set last.
+    /// Headers that the route sets, last.
     pub(crate) set_headers: &'a [(HeaderName, HeaderValue)],
-    /// Whether `Authorization` goes along: the token where that is wanted, others' credentials.
+    /// Whether `Authorization` is forwarded: the token if the route wants that, or other
+    /// credentials.
     pub(crate) forward_authorization: bool,
-    /// Which `Host` the upstream sees.
+    /// The `Host` that the upstream sees.
     pub(crate) host: HostHeader,
     /// The client's authority as sent (host and port).
     pub(crate) authority: &'a str,

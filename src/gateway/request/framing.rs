@@ -243,7 +243,7 @@ fn check_expect(line: Line<'_>) -> Result<(), Rejection> {
     }
 }
 
-/// Refuses what RFC 9113 §8.2.1 and §8.3.1 call malformed, and the library takes.
+/// Refuses heads that are malformed by RFC 9113 §8.2.1 and §8.3.1, and that h2 accepts.
 fn check_http2<B>(request: &Request<B>) -> Result<(), Rejection> {
     if request.uri().path_and_query().is_some_and(|path| path.as_str().starts_with('?')) {
         return Err(bad("the path is empty"));

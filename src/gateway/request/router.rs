@@ -64,7 +64,7 @@ impl Router {
         router
     }
 
-    /// Finds what a request is for.
+    /// Finds the target of a request.
     ///
     /// # Errors
     /// 404, or 405 with the methods that are served.
@@ -75,7 +75,7 @@ impl Router {
         };
         let named = |method| choices.iter().find(|choice| choice.methods.contains(method));
         let choice = match named(method) {
-            // RFC 9110 §9.3.2: a HEAD asks for what a GET would be answered with.
+            // RFC 9110 §9.3.2: a HEAD is answered like a GET.
             None if method == Method::HEAD => named(&Method::GET),
             found => found,
         };

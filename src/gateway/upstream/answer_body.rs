@@ -21,7 +21,7 @@ use crate::lock::IgnorePoison;
 use crate::message::answer_end::AnswerEnd;
 use crate::revocation::{EndFlag, StreamGuard};
 
-/// A body, and what ends with it.
+/// A body, with the connection, permit and guard that end with it.
 pub(crate) struct AnswerBody {
     /// A part that was read ahead.
     first: Option<Bytes>,

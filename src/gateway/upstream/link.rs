@@ -61,7 +61,7 @@ pub(super) struct Unanswered {
 }
 
 impl Link {
-    /// Begins HTTP/1.1 on a stream, whose answers have at most so many header lines.
+    /// Begins HTTP/1.1 on a stream; answers may have `header_count` header lines.
     pub(super) fn open(stream: Stream, header_count: usize, open: Gauge) -> Box<Self> {
         open.increment(1.0);
         Box::new(Self {
@@ -165,7 +165,7 @@ impl Link {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<Option<BodyPart>>> {
-        // What has come already is taken first: a small body came with its head.
+        // Bytes that have come already are taken first: a small body came with its head.
         loop {
             if let Some(data) = self.body.decode(&mut self.came)? {
                 return Poll::Ready(Ok(Some(BodyPart { data, is_last: self.body.is_over() })));

@@ -1,6 +1,6 @@
-//! Connections to backends: an own sharded pool over an own HTTP/1.1 (`wire`).
+//! Connections to backends: a sharded pool over our own HTTP/1.1 (`wire`).
 //!
-//! A connection has no task of its own: whoever uses it drives it, so that a request crosses no
+//! A connection has no task of its own: the request that uses it drives it, and so crosses no
 //! task on its way (a third of a proxy's own time goes there otherwise). It returns to the pool
 //! only when request body and response body were both completely done.
 
@@ -73,7 +73,7 @@ pub enum UpstreamError {
     /// The CA file does not read.
     #[error("the CA file does not read: {0}")]
     Ca(String),
-    /// There is nothing to connect to.
+    /// There is no target.
     #[error("the upstream has no target")]
     Target,
     /// The host is no name that a certificate can be for.

@@ -108,7 +108,7 @@ impl Permits {
         // Counted for as long as it waits, wherever it is left off.
         let waiting = Waiting::new(self);
         lock(&self.queue).push_back(Waiter { share, permit });
-        // One may have come free before this stood in the queue.
+        // A permit may have come free before this waiter was queued.
         self.serve();
         loop {
             if self.held(share) < self.quarter() {

@@ -90,7 +90,7 @@ impl Race {
         ordered.into_iter().map(|(_, address)| address).collect()
     }
 
-    /// Notes who did not answer while somebody else did.
+    /// Notes addresses that did not answer while another did.
     fn note(&self, dead: impl Iterator<Item = SocketAddr>, alive: SocketAddr) {
         let now = Instant::now();
         let mut known = self.lock();
@@ -164,7 +164,8 @@ mod tests {
         let now = Instant::now();
         assert_eq!(race.ordered(found.clone(), now), [alive, dead.address, refusing]);
         assert_eq!(race.ordered(found.clone(), now + DEAD_FOR), found);
-        // The one that answers again is alive again, and where nobody does, that is said.
+        // An address that answers is tried first again; if none answers, the last error is
+        // returned.
         race.note([alive].into_iter(), refusing);
         assert_eq!(race.ordered(found, now), [refusing, dead.address, alive]);
         let refused = race.run(vec![refusing, refusing]).await.unwrap_err();

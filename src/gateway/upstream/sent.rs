@@ -20,7 +20,7 @@ impl Sent {
         Self { head: false, upload: None, read: 0 }
     }
 
-    /// Notes that the head is given to a connection, and the body that goes with it.
+    /// Notes that a connection was given the head, with its body.
     pub(crate) fn begin(&mut self, upload: Option<&Arc<Upload>>) {
         (self.head, self.upload) = (true, upload.cloned());
     }

@@ -41,7 +41,7 @@ pub(crate) struct Upload(Mutex<State>);
 pub(crate) enum Stage {
     /// Waiting for the client.
     Client,
-    /// The upstream has had this to send since then.
+    /// A part was handed to the upstream at this instant.
     Upstream(Instant),
     /// All was handed over at this instant.
     Done(Instant),
@@ -83,7 +83,7 @@ struct Unleased {
     until: Option<Instant>,
 }
 
-/// A body that comes whole within this time needs no guard.
+/// A body that is complete within this time needs no guard.
 pub(crate) const SHORT: Duration = Duration::from_millis(100);
 
 impl ClientBody {
@@ -219,7 +219,7 @@ impl ClientBody {
         Poll::Ready(data)
     }
 
-    /// Whether nothing of it is to come.
+    /// Whether it is over.
     pub(crate) fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
@@ -301,7 +301,7 @@ impl Streaming {
         drop(guard);
     }
 
-    /// Takes a guard where there is none: the body is not a short one.
+    /// Registers the body if it has no guard yet: it is not a short one.
     fn register(&mut self) {
         if let Some(Unleased { later, .. }) = self.unleased.take() {
             let guard = later();
@@ -352,7 +352,7 @@ impl Drop for Streaming {
         {
             self.upload.lock().rest = Some(body);
         }
-        // Nothing more of it goes to the upstream.
+        // The upload is over: it needs no guard.
         drop(self.upload.take_guard());
     }
 }

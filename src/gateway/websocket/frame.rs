@@ -10,7 +10,7 @@ pub(crate) const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FrameState {
     place: FramePosition,
-    /// Whether a close frame has begun: what follows it is no frame any more (§5.5.1).
+    /// Whether a close frame has begun: the bytes after it are no frame (§5.5.1).
     closed: bool,
 }
 

@@ -1,6 +1,6 @@
 //! WebSocket: two byte streams joined, once the upstream itself has said 101.
 //!
-//! Only `Upgrade: websocket` passes; every other upgrade is stripped, so that nobody is talked
+//! Only `Upgrade: websocket` passes; every other upgrade is stripped, so that no side is talked
 //! into a protocol that the gateway does not check (`h2c` smuggling).
 //!
 //! A tunnel that must end finishes the backend's current frame, and then sends the client a close

@@ -13,7 +13,7 @@ use super::decoder::Decoder;
 use super::malformed;
 use crate::gateway::headers::hop;
 
-/// An answer's head: what goes on to the client, and what the connection is to know.
+/// An answer's head: the fields for the client, and the facts for the connection.
 #[derive(Debug)]
 pub(crate) struct AnswerHead {
     /// Its status, which is final, or 101.
@@ -44,11 +44,11 @@ pub(in crate::gateway::upstream) struct Reading {
 const FEW: usize = 64;
 
 impl AnswerHead {
-    /// Takes a final head from what came; interim ones (1xx) before it are dropped. `None`: more
-    /// must come.
+    /// Takes a final head from the bytes so far; interim ones (1xx) before it are dropped. `None`:
+    /// more must come.
     ///
     /// # Errors
-    /// When what came is no head of HTTP/1, or one that could be read in more than one way.
+    /// When the bytes are no head of HTTP/1, or one with more than one reading.
     pub(in crate::gateway::upstream) fn take(
         came: &mut BytesMut,
         reading: Reading,

@@ -84,10 +84,11 @@ impl Decoder {
         }
     }
 
-    /// Takes the next part of the body from what came; `None`: the body is over, or more must come.
+    /// Takes the next part of the body from the bytes so far; `None`: it is over, or needs more
+    /// bytes.
     ///
     /// # Errors
-    /// When what came is no chunked coding.
+    /// When the bytes are no chunked coding.
     pub(in crate::gateway::upstream) fn decode(
         &mut self,
         came: &mut BytesMut,
