@@ -1,4 +1,4 @@
-//! What a contract costs a request: reading a login, writing its answer, writing a refusal.
+//! The cost of a contract per request: reading a login, writing its answer, writing a refusal.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot start must stop")]
 

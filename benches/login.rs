@@ -1,4 +1,4 @@
-//! Whether the time of a refused login tells if there is such an account.
+//! The time of a refused login, with and without such an account: it must not show which.
 //!
 //! Wrong passwords for a known and an unknown user, by turns, under the default parameters of
 //! `[password]` and without limits, on SQLite: the medians and their ratio are printed. Nothing is
@@ -75,7 +75,7 @@ async fn gateway(folder: &std::path::Path) -> (Auth, AuthSite) {
     (Auth { store, revocations: Arc::new(RevocationList::new(1_000)), own_keys }, site)
 }
 
-/// How long a login with a wrong password takes.
+/// The time of a login with a wrong password.
 async fn refused(auth: &Auth, site: &AuthSite, user: &str) -> Duration {
     let identifier = user.parse().expect("an address");
     let login = Command::Login { identifier, password: password("wrong horse") };

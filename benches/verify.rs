@@ -1,4 +1,4 @@
-//! What it costs to verify an access token: each algorithm, with the token in the cache and not.
+//! The cost of verifying an access token: each algorithm, with the token in the cache and not.
 //!
 //! `verify_ALG_cached` is the same token again; `verify_ALG_uncached` has the cache off, so that
 //! every round parses, checks the signature and the claims.

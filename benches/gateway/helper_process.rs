@@ -1,4 +1,4 @@
-//! This binary in another role, and the CPU that the system says a process spent.
+//! This binary as a helper process (backend, floor), and the CPU time of a process.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;

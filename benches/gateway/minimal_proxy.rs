@@ -1,4 +1,4 @@
-//! The least that could do the gateway's main job; no features, no limits, no log.
+//! The floor: a minimal proxy that does the gateway's main job, without features, limits or log.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -50,7 +50,8 @@ struct Claims {
     jti: String,
 }
 
-/// Serves on a free port, which it prints. Arguments: backend, certificate, key, HMAC secret, `aud`.
+/// Serves on a free port, which it prints. Arguments: backend, certificate, key, HMAC secret,
+/// `aud`.
 pub(crate) fn serve(arguments: &[String]) {
     let [backend, certificate, key, secret, audience] = arguments else {
         panic!("serve-floor BACKEND CERT KEY SECRET AUDIENCE");

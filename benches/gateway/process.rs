@@ -11,7 +11,7 @@ use std::thread;
 pub(crate) struct Process {
     /// Itself.
     pub(crate) child: Child,
-    /// Where it listens.
+    /// Its address.
     pub(crate) address: SocketAddr,
 }
 

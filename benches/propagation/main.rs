@@ -1,4 +1,4 @@
-//! From a logout's answer at one gateway to its refusal at the other, on one Redis.
+//! The time from a logout's answer at one gateway to its refusal at another, on one Redis.
 //!
 //! Two gateways and a redis-server of their own, as processes on loopback; 1,000 logouts, one
 //! after the other; the time is from the logout's 200 at the first gateway to the first request

@@ -1,4 +1,4 @@
-//! From the start of a gateway to its `/readyz`, with a million revocations.
+//! The time from the start of a gateway to its `/readyz`, with a million revocations.
 //!
 //! `cargo bench --bench ready`. The first start is fresh: everything is in a redis-server, nothing
 //! in a file. The second is of the same gateway again, with its file, while that server is away.
@@ -28,7 +28,7 @@ use munjigi::store::{Deadlines, RedisOptions, RedisStore, Revocations};
 
 use redis::RedisServer;
 
-/// What is revoked.
+/// Number of revocations.
 const ENTRIES: usize = 1_000_000;
 
 /// Past this a gateway counts as one that does not start.

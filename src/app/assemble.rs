@@ -133,7 +133,7 @@ pub async fn check(config: &Config, now: Timestamp) -> Result<Vec<Arc<Contract>>
     Ok(contracts)
 }
 
-/// How long a revocation of a user, who may hold tokens of several sites, must be remembered: as
+/// The time to remember a revocation of a user, who may hold tokens of several sites: as
 /// long as any of them lives.
 ///
 /// Our own end with `access_ttl`. What others sign with an operator's key ends when they say;

@@ -1,6 +1,6 @@
 //! Cookies that a contract's answers set and clear, and that requests bring back: `[cookies]`.
 //!
-//! What is sent follows RFC 6265 §4.1 and is checked when the file is loaded; what comes is read by
+//! `Set-Cookie` follows RFC 6265 §4.1 and is checked when the file is loaded; `Cookie` is read by
 //! §4.2: pairs between semicolons, names exact.
 
 use std::borrow::Cow;

@@ -55,7 +55,7 @@ pub(super) struct Backend {
     task: AbortHandle,
 }
 
-/// What a rig is made with.
+/// The settings of a rig.
 pub(super) struct Settings {
     pub(super) limits: LimitsConfig,
     pub(super) upstream: UpstreamConfig,
@@ -173,7 +173,7 @@ pub(super) async fn read_to_end(stream: &mut TlsStream<TcpStream>) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// How long a test waits for what must happen.
+/// Longest wait of a test.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(super) fn body(bytes: impl Into<Bytes>) -> Body {

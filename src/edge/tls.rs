@@ -122,7 +122,7 @@ mod tests {
         SocketAddr::new(std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST), 8443),
     ];
 
-    /// What a client saw of a handshake.
+    /// A handshake as its client saw it.
     #[derive(Debug)]
     struct Seen {
         leaf: CertificateDer<'static>,

@@ -101,7 +101,7 @@ async fn a_refused_upgrade_is_not_tunnelled() {
 
     let answer = rig.talk(&[ASK, hidden].concat()).await;
 
-    // What came after the upgrade is the client's next request, and is handled as one.
+    // The bytes after a refused upgrade are the client's next request, and are handled as one.
     assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
     assert!(answer.ends_with("plain"), "{answer}");
 }

@@ -1,4 +1,4 @@
-//! What becomes of requests to a small gateway, by rule and by token.
+//! Explanations of requests to a small gateway, by rule and by token.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

@@ -77,7 +77,8 @@ pub enum PathError {
     /// `%2F` where the route does not keep it.
     #[error("the path has an encoded slash, and no encoded_slash = \"keep\" on its route")]
     EncodedSlash,
-    /// What the route keeps leads elsewhere at a backend that decodes twice or merges slashes.
+    /// A form that the route keeps leads elsewhere at a backend that decodes twice or merges
+    /// slashes.
     #[error("decoded again and with its slashes merged, the path is another route's")]
     OtherRoute,
 }

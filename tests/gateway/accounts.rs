@@ -1,4 +1,4 @@
-//! What a stranger may put into an account or a session, and what stays the gateway's to say.
+//! The fields of accounts and sessions that a client may set, and those that only the gateway sets.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,4 @@
-//! What operators change by verbs, in the audit trail of the gateways that run beside, or start
-//! next.
+//! Operators' changes by verbs, in the audit trail of a gateway that runs, or starts next.
 
 use std::fs::File;
 use std::path::Path;
@@ -96,7 +95,7 @@ fn lines(file: &Path) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// What waits in a SQLite store.
+/// The waiting events of a SQLite store.
 fn waiting(store: &Path) -> Vec<Value> {
     let database = rusqlite::Connection::open(store).unwrap();
     let mut select = database.prepare("SELECT text FROM events ORDER BY id").unwrap();
@@ -184,7 +183,7 @@ async fn are_told_once(nodes: &[Node], rows: &[Row<'_>]) {
     let count = expected.len() + begun;
     eventually("every event is told", async || (all().len() >= count).then_some(())).await;
 
-    // What takes a while is told twice: that it has begun, and how it ended.
+    // A long change is recorded twice: its begin and its end.
     let (first, told): (Vec<_>, Vec<_>) =
         all().into_iter().partition(|event| event["detail"] == "begun");
     assert_eq!((first.len(), told.len()), (begun, expected.len()), "{told:#?}");

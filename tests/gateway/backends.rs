@@ -21,7 +21,7 @@ async fn start() -> Gateway {
     Gateway::start(Setup { tables, ..Setup::contract("none") }).await
 }
 
-/// What the backend sees of a user with these claims.
+/// The headers that a backend gets for a user with these claims.
 async fn headers(client: &mut Client, claims: &Value) -> Value {
     let mut all =
         json!({ "iss": "https://idp.example", "aud": "api", "sub": "7", "exp": 9_999_999_999_u64 });
@@ -133,7 +133,7 @@ fn lines_in(language: &str) -> String {
     rest.split("```").next().unwrap().to_owned()
 }
 
-/// What a program prints; `None` where its interpreter is not on this machine.
+/// The output of a program; `None` if its interpreter is not installed.
 async fn run(interpreter: &[&str], program: &Path) -> Option<String> {
     let command = Command::new(interpreter[0]).args(&interpreter[1..]).arg(program).output();
     Some(String::from_utf8(command.await.ok()?.stdout).unwrap())

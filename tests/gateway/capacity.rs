@@ -1,4 +1,4 @@
-//! How much there may be at once: connections, requests at an upstream, bytes of a body.
+//! Limits on connections, on requests at an upstream, and on bytes of a body.
 
 use std::time::Duration;
 

@@ -98,7 +98,7 @@ async fn check_deep_looks_at_redis_and_refuses_what_a_start_would() {
     }
 }
 
-/// What only the use of a value brings to light is refused as what does not read is.
+/// A fault that shows only when a value is used is reported as one that shows when it is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn check_and_run_refuse_a_configuration_alike_whoever_finds_the_fault() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! A store that holds junk answers with an error, never with a way in.
+//! Corrupt records of a store: they are answered with an error, and never let a client in.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ fn write(gateway: &Gateway, sql: &str) {
     database.execute_batch(sql).unwrap();
 }
 
-/// What is the same in all refusals of a login.
+/// The part that all refusals of a login share.
 fn refusal(reply: &Reply) -> (u16, serde_json::Value) {
     let mut problem = reply.json();
     problem["request_id"] = json!("");

@@ -1,4 +1,4 @@
-//! Who may read a site's answers in a browser, whose page may use its cookie, and who sees it.
+//! CORS: the origins that may read a site's answers and use its cookie.
 
 use serde_json::json;
 
@@ -27,7 +27,7 @@ fn with_cors(contract: &str) -> Setup {
     setup(contract, &site)
 }
 
-/// What an answer says of CORS.
+/// The CORS headers of an answer.
 fn said(reply: &Reply) -> Vec<String> {
     let mut said: Vec<String> = reply
         .headers
@@ -316,7 +316,7 @@ async fn no_page_logs_a_user_in_with_a_form() {
     let mut client = gateway.client(Version::H1).await;
     let made = request("POST", "/auth/signup").json(ACCOUNT).send(&mut client).await;
     assert_eq!(made.status, 200);
-    // What a form or a request without a preflight may have (Fetch §2.2.2).
+    // The headers of a form, or of a request without a preflight (Fetch §2.2.2).
     let simple =
         ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"];
     for media_type in simple {

@@ -1,4 +1,4 @@
-//! Who keeps the gateway waiting is let go in time; who is only busy is not.
+//! Deadlines: a client that keeps the gateway waiting is cut off; one that is only busy is not.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::harness::{
 };
 
 const SHORT: Duration = Duration::from_millis(400);
-/// What a deadline may be missed by; well below the defaults, so that the right one is seen.
+/// Tolerance of a deadline; well below the defaults, so that the right one is seen.
 const LATE: Duration = Duration::from_secs(4);
 
 /// A gateway that differs from the defaults in some of `[limits]`.

@@ -15,7 +15,7 @@ use crate::harness::{
 use crate::lifecycle::plain_get;
 use crate::redis::RedisServer;
 
-/// What is to find that nothing can be written.
+/// The verbs that must find that nothing can be written.
 const VERBS: [&[&str]; 3] =
     [&["check", "--deep"], &["run"], &["revoke", "site", "localhost", "--reason", "x"]];
 
@@ -83,7 +83,7 @@ async fn a_full_disk_is_named_everywhere_until_there_is_room_again() {
 
     disk.fill();
     let mut names = 1..100;
-    // What the log has of room is used up first.
+    // The room in the write-ahead log is used up first.
     while sign_up(&mut client, names.next().expect("a full disk")).await == 201 {}
 
     for _ in 0..5 {

@@ -1,4 +1,4 @@
-//! What was acknowledged survives `kill -9` (SQLite).
+//! Acknowledged changes survive `kill -9` (SQLite).
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! How an answer ended: one line and one count a request, also where the client left before.
+//! The end of an answer in log and metrics: one line and one count a request, also if the client
+//! left.
 
 use std::path::PathBuf;
 

@@ -21,7 +21,7 @@ struct Sites {
     private: EncodingKey,
 }
 
-/// What an issuer makes, and what the backend is told.
+/// An issuer's token, and the backend's headers for it.
 struct Row {
     host: &'static str,
     /// JSON without `alg`.
@@ -140,7 +140,7 @@ fn tables() -> String {
     sites.map(site).concat()
 }
 
-/// What each issuer is known to write, an hour old.
+/// Tokens as each issuer is known to write them, an hour old.
 #[expect(clippy::too_many_lines, reason = "a table, a row an issuer")]
 fn rows() -> Vec<Row> {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();

@@ -1,4 +1,4 @@
-//! What is forwarded has exactly one reading by RFC 9112; ambiguity ends the connection.
+//! A forwarded request has exactly one reading by RFC 9112; ambiguity ends the connection.
 
 use crate::harness::{Gateway, Setup, Version, eventually, raw, request};
 use crate::lifecycle::plain_get;
@@ -112,7 +112,8 @@ async fn chunked_is_chunked_in_any_case_and_others_may_follow() {
     }
 }
 
-/// A parser that takes a bare LF for a line's end sees another request there than one that does not.
+/// A parser that takes a bare LF for a line's end sees another request there than one that does
+/// not.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_read_after_a_body_with_trailers() {
     let gateway = Gateway::start(Setup::default()).await;
@@ -216,7 +217,7 @@ async fn other_refusals_of_the_head_have_their_own_status() {
     }
 }
 
-/// How many heads were refused for a reason, by whichever gateway of this process.
+/// Heads refused for a reason, by all gateways of this process.
 async fn refused(gateway: &Gateway, reason: &str) -> u64 {
     let admin = gateway.app().admin().expect("an admin listener");
     let metrics = plain_get(&format!("http://{admin}/metrics")).await;

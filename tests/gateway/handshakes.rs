@@ -1,4 +1,4 @@
-//! Who may shake hands, with which certificate, and what a second handshake costs.
+//! TLS handshakes: the clients that may, the certificate they get, and resumption.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ fn leaf(stream: &TlsStream<TcpStream>) -> &CertificateDer<'static> {
     &stream.get_ref().1.peer_certificates().unwrap()[0]
 }
 
-/// What comes back for bytes in the clear, up to the end of the connection.
+/// The answer to bytes in the clear, up to the end of the connection.
 async fn in_the_clear(gateway: &Gateway, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
     stream.write_all(bytes).await.unwrap();
@@ -120,7 +120,7 @@ async fn http_in_the_clear_is_shown_the_way_and_nothing_else() {
     }
     assert!(gateway.upstream.seen().is_empty());
 
-    // Who says nothing, or not all of it, has no longer than a handshake may take.
+    // A silent or incomplete client has no longer than a handshake may take.
     let tables = "[limits]\nhandshake_timeout = \"100ms\"\n".to_owned();
     let hasty = Gateway::start(Setup { tables, ..Setup::default() }).await;
     for bytes in ["", "G", "GET /x HTTP/1.1\r\nhost: localhost\r\n"] {

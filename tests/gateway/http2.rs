@@ -54,7 +54,8 @@ async fn streams_that_are_opened_and_reset_at_once_hold_nobody_up() {
 
     tokio::join!(flooding, assert_serves(&gateway, "meanwhile"));
 
-    // Resets that overtake their streams are counted; a server that keeps pace only idles in the end.
+    // Resets that overtake their streams are counted; a server that keeps pace only idles in the
+    // end.
     let code = flood.end().await;
     assert!(matches!(code, Some(0 | ENHANCE_YOUR_CALM)), "{code:?}");
     assert_serves(&gateway, "afterwards").await;

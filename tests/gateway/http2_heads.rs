@@ -1,4 +1,4 @@
-//! What is malformed in HTTP/2 is refused by stream or connection, and nothing of it is forwarded.
+//! Malformed HTTP/2 heads are refused by stream or connection, and nothing of them is forwarded.
 
 use crate::harness::{Frames, Gateway, Setup, Version, kind, request};
 
@@ -7,7 +7,7 @@ const STATUS_200: u8 = 0x88;
 
 type Fields<'a> = Vec<(&'a str, &'a str)>;
 
-/// What became of a stream.
+/// The end of a stream.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
     Answered { ok: bool },

@@ -1,4 +1,4 @@
-//! How often one may try: what a client sees of `[login]`.
+//! Limits on tries (`[login]`), as a client sees them.
 
 use serde_json::json;
 use tokio::task::JoinSet;

@@ -70,7 +70,7 @@ async fn one_request_is_one_line_whatever_it_holds() {
                  User-Agent: a\u{9b}31m\u{2028}b\r\nReferer: \u{202e}\r\n\r\n"
             );
             let answer = raw(address, &ca, head.as_bytes()).await.expect("the connection ends");
-            // What hyper itself refuses has no line: nothing of it was read.
+            // A head that hyper itself refuses has no line: nothing of it was read.
             sent += usize::from(String::from_utf8_lossy(&answer).contains("x-request-id"));
         }
         let mut client = Client::connect(address, &ca, Version::H1).await;

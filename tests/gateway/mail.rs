@@ -53,7 +53,7 @@ async fn queue(gateway: &Gateway, to: Option<&str>, code: &str) {
     outbox.nudge();
 }
 
-/// How many mails wait in the gateway's file.
+/// The number of mails that wait in the gateway's file.
 fn waiting(folder: &Path) -> i64 {
     let connection = rusqlite::Connection::open(folder.join("munjigi.db")).unwrap();
     connection.query_row("SELECT count(*) FROM mails", [], |row| row.get(0)).unwrap()
@@ -318,7 +318,7 @@ async fn a_mail_that_a_killed_process_left_is_sent_by_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("munjigi.toml");
     let busy = SmtpServer::start(&["--refuse", "451 4.3.0 come again"]);
-    // What the killed process had taken is hidden for twice the timeout.
+    // The mails that the killed process had taken are hidden for twice the timeout.
     let mail = format!("timeout = \"1s\"\n{}", url("smtp://", &busy));
     std::fs::write(&file, setup(&mail).text(&upstream)).unwrap();
     let process = Process::run(&file).await;

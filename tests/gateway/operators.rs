@@ -1,4 +1,4 @@
-//! What operators meet: records that do not read, names that are numbers, text that is no name.
+//! Operators' odd cases: records that do not read, names that are numbers, text that is no name.
 
 use serde_json::{Value, json};
 

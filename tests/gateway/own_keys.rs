@@ -66,7 +66,7 @@ fn sign(algorithm: Algorithm, kid: Option<&str>, key: &EncodingKey, claims: &Val
     jsonwebtoken::encode(&header, claims, key).unwrap()
 }
 
-/// What an issuer that knows nothing of us signs.
+/// Claims as a foreign issuer signs them.
 fn claims() -> Value {
     json!({ "iss": "https://idp.example", "aud": "api", "sub": "corp|7", "exp": 9_999_999_999_u64 })
 }

@@ -1,4 +1,4 @@
-//! The path that was judged is the path that is sent; what has two readings is refused.
+//! The path that was matched is the path that is sent; one with two readings is refused.
 
 use serde_json::json;
 

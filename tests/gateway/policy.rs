@@ -1,4 +1,4 @@
-//! What a route asks of a token, and what of the request's own credentials a backend sees.
+//! A route's rules for a token, and the request's own credentials that its backend sees.
 
 use serde_json::json;
 

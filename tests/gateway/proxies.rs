@@ -1,4 +1,5 @@
-//! What a trusted proxy says of its client is taken from the right, and no more than that.
+//! A trusted proxy's claims about its client: read from the right, up to the first untrusted
+//! address.
 
 use serde_json::json;
 

@@ -89,7 +89,7 @@ async fn verbs_that_are_named_in_passing_exist() {
     let mut named = BTreeSet::new();
     for page in pages.map(str::to_owned).into_iter().chain(docs) {
         let text = text(&page);
-        // What stands between back-ticks, up to the first word that is the reader's own.
+        // The text between back-ticks, up to the first placeholder.
         for code in text.split('`').skip(1).step_by(2) {
             let Some(words) = code.strip_prefix("munjigi ") else { continue };
             let is_fixed = |word: &&str| {

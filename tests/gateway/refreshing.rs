@@ -10,13 +10,13 @@ use tokio::task::JoinSet;
 use crate::harness::{Client, Gateway, Reply, Setup, Version, eventually, request};
 use crate::redis::RedisServer;
 
-/// How a product's clients log in and refresh.
+/// The login and refresh of a product's clients.
 #[derive(Clone, Copy)]
 struct Product {
     contract: &'static str,
     login: &'static str,
     refresh: &'static str,
-    /// Where the answers hold the tokens.
+    /// The places of the tokens in the answers.
     members: [&'static str; 2],
     /// The body of a refresh, of the access and the refresh token.
     body: fn(&str, &str) -> Value,

@@ -109,6 +109,6 @@ async fn plant(mut client: Client, version: Version) -> String {
     let long = json!({ "email": email, "password": CANARY.repeat(40) }).to_string();
     send(request("POST", "/auth/login").json(&long)).await;
     send(request("POST", "/auth/logout").bearer(&access)).await;
-    // What the upstream echoes is the client's own request.
+    // The upstream echoes the client's own request.
     answers.lines().filter(|line| !line.contains("body_bytes")).collect::<Vec<_>>().join("\n")
 }

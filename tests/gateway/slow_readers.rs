@@ -17,7 +17,7 @@ use crate::lifecycle::plain_get;
 /// More than the kernel takes at once.
 const LONG: usize = 4_500_000;
 
-/// How much of it is read, and how often: some 1.3 MB a second.
+/// Bytes of a read, and its interval: some 1.3 MB a second.
 const STEP: usize = 64 << 10;
 const EVERY: Duration = Duration::from_millis(50);
 

@@ -99,7 +99,7 @@ impl Rig {
         self.auth.store.change_user("default", user.id, change, NOW, NOW).await.unwrap().unwrap();
     }
 
-    /// What the gateway asks before it forwards.
+    /// Whether the gateway would accept the access token.
     fn accepts(&self, tokens: &TokenSet) -> bool {
         let verified = self.site.tokens.verify(tokens.access_token.expose(), NOW);
         verified.is_ok_and(|found| self.auth.revocations.check(&found.revocation, NOW).is_none())

@@ -222,7 +222,7 @@ async fn after_a_restore_no_earlier_token_opens_an_account() {
         } else {
             refused(&munjigi(&folder, &["store", "restore", path]).await, "not empty");
             redis_cli(&redis, &["FLUSHALL"]);
-            // What this node remembers of account numbers and revocations is lost as well.
+            // This node's memory of account numbers and revocations is lost as well.
             for name in names_in(folder.path()).iter().filter(|name| name.contains("journal")) {
                 std::fs::remove_file(folder.path().join(name)).unwrap();
             }

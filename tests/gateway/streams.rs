@@ -1,4 +1,4 @@
-//! What goes on under a token ends with it: WebSockets, events, downloads, uploads.
+//! Streams end with their token: WebSockets, events, downloads, uploads.
 
 use std::time::{Duration, Instant};
 

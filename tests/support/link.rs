@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-/// What a link does with what comes.
+/// The behaviour of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Passes everything on.
@@ -56,7 +56,7 @@ pub(crate) struct Link {
     task: JoinHandle<()>,
 }
 
-/// What all connections count.
+/// Counts of all connections.
 #[derive(Debug)]
 struct Counts {
     seed: u64,
@@ -71,13 +71,13 @@ struct State {
     mode: Mode,
     /// Counts the settings of a mode.
     turn: u64,
-    /// Where it leads to.
+    /// The port that it leads to.
     port: u16,
     /// Connections of an earlier one are reset.
     epoch: u64,
 }
 
-/// Whose bytes.
+/// The sender of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Direction {
     Requests,
@@ -119,7 +119,7 @@ impl Link {
         });
     }
 
-    /// How many requests were held back so far.
+    /// Requests held back so far.
     pub(crate) fn held(&self) -> usize {
         self.counts.held.load(Ordering::SeqCst)
     }
@@ -235,7 +235,7 @@ struct Pump<'a> {
     passed: Passed,
 }
 
-/// What was passed on under one setting.
+/// Bytes passed on under one setting.
 #[derive(Clone, Copy, Debug, Default)]
 struct Passed {
     turn: u64,
@@ -246,7 +246,7 @@ struct Passed {
 /// The connection ends here.
 struct Cut;
 
-/// What is done with a piece.
+/// The fate of a piece.
 enum Fate {
     Pass,
     /// This much at a time.
@@ -335,7 +335,7 @@ impl Pump<'_> {
                 Mode::Half { after } if !answers || self.passed.pieces < after => {
                     return Ok(Fate::Pass);
                 }
-                // What this answer would have said is lost: the connection is of no use any more.
+                // The rest of this answer is lost: the connection cannot be used any more.
                 Mode::Half { .. } => {
                     self.state.changed().await.map_err(|_ended| Cut)?;
                     return Err(Cut);

@@ -1,4 +1,4 @@
-//! What each mode of a link does to what is on its way.
+//! The effect of each mode of a link on bytes on their way.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn echo() -> u16 {
     port
 }
 
-/// What comes of a word sent: the answer so far, and whether the connection ended.
+/// The result of a word sent: the answer so far, and whether the connection ended.
 async fn ask(stream: &mut TcpStream, word: &[u8]) -> (Vec<u8>, bool) {
     drop(stream.write_all(word).await);
     let mut answer = vec![0; word.len()];

@@ -8,7 +8,7 @@ use redis::FromRedisValue;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-/// What comes at once on an idle machine comes within this on a busy one.
+/// Longest wait for what takes no time on an idle machine.
 pub(crate) const IN_TIME: Duration = Duration::from_mins(1);
 
 /// A running server; it is killed when this is dropped.
@@ -18,7 +18,7 @@ pub(crate) struct RedisServer {
     scheme: &'static str,
     port: u16,
     arguments: Vec<String>,
-    /// Where it keeps what it must keep: replicas write down what they are sent.
+    /// Its folder: replicas write what they are sent to disk.
     folder: TempDir,
 }
 
@@ -130,7 +130,7 @@ impl RedisServer {
         }
     }
 
-    /// Where it keeps what it must keep.
+    /// Its folder.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -191,7 +191,7 @@ impl RedisServer {
                 if !matches!(self.child.try_wait(), Ok(None)) {
                     return false;
                 }
-                // Whoever answers at the port may be another's, whose server was quicker to bind it.
+                // Another process's server may have bound the port first, and answer there.
                 let log = std::fs::read_to_string(log_of(&self.folder)).unwrap_or_default();
                 let is_ready = READY.iter().any(|line| log.contains(line));
                 if is_ready && TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
@@ -234,7 +234,7 @@ fn in_words(command: &str) -> redis::Cmd {
     question
 }
 
-/// What a server, and a sentinel, writes once it has its port.
+/// The log line of a server, and of a sentinel, that has its port.
 const READY: [&str; 2] = ["Ready to accept connections", "Sentinel ID is"];
 
 fn log_of(folder: &TempDir) -> PathBuf {
@@ -242,7 +242,7 @@ fn log_of(folder: &TempDir) -> PathBuf {
 }
 
 fn spawn(scheme: &str, port: u16, arguments: &[String], folder: &TempDir) -> Child {
-    // What the process before it was ready for is over.
+    // The log of the process before it does not count.
     drop(std::fs::remove_file(log_of(folder)));
     let port = port.to_string();
     let ports = match scheme {

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 use crate::redis_server::{RedisServer, free_port, until};
 
-/// What the sentinels call their master.
+/// The sentinels' name of their master.
 pub(crate) const NAME: &str = "gate";
 
 /// A master with two replicas, and three sentinels that watch it.

@@ -1,4 +1,4 @@
-//! What a reading of a whole file says.
+//! Whole files: their values and faults.
 
 mod environment;
 mod faults;

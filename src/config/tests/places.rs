@@ -1,4 +1,4 @@
-//! How faults are drawn.
+//! The rendering of faults.
 
 use crate::config::tests::{SECRET, read};
 

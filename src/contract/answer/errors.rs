@@ -255,7 +255,8 @@ fn faultless(
     body.folded(&values.with_message(message.as_deref()), &is_known)
 }
 
-/// Whose fault an error is does not depend on the contract; a slow look-up is either's.
+/// The class of a kind's status (4xx or 5xx) does not depend on the contract; a slow look-up may
+/// have either.
 fn is_of_class(kind: ErrorCode, status: StatusCode) -> bool {
     match kind {
         ErrorCode::LookupTimeout => status.is_client_error() || status.is_server_error(),

@@ -1,4 +1,4 @@
-//! Whatever arrives is decoded or refused, and what is refused can be told.
+//! Any request is decoded or refused, and every refusal can be encoded.
 
 use std::sync::LazyLock;
 

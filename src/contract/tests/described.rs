@@ -1,4 +1,4 @@
-//! What a file may say of cookies, constants, pictures and languages, and what it may not.
+//! Cookies, constants, pictures and languages of a contract file, right and wrong.
 
 use crate::contract::Contract;
 use crate::contract::tests::faulty::faults;
@@ -232,7 +232,7 @@ fn a_malformed_name_is_answered_as_the_file_says() {
     );
 }
 
-/// What stands in the file, what stands there instead, and the fault: title and hint.
+/// The text in the file, its replacement, and the fault: title and hint.
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
 const ROWS: [Row; 38] = [

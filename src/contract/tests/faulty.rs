@@ -43,7 +43,7 @@ fn the_good_file_has_no_fault() {
     assert_eq!(faults(GOOD), []);
 }
 
-/// What stands in the good file, what stands there instead, and the fault: line, title, hint.
+/// The text in the good file, its replacement, and the fault: line, title, hint.
 type Row = (&'static str, &'static str, usize, &'static str, &'static str);
 
 const ROWS: [Row; 52] = [

@@ -77,7 +77,7 @@ fn encode(contract: &Contract, operation: Operation, outcome: &Outcome) -> Respo
     contract.encode(endpoint(contract, operation), outcome, context())
 }
 
-/// What a client gets for a request that does not decode.
+/// The answer to a request that does not decode.
 fn refused(contract: &Contract, operation: Operation, sent: Sent<'_>) -> Response<Bytes> {
     let rejection = decode(contract, operation, sent).unwrap_err();
     contract.refuse(Some(endpoint(contract, operation)), &rejection, context())

@@ -9,7 +9,7 @@ use crate::operation::{ErrorCode, Rejection};
 
 /// Authenticates without asking the store; `None` if no token was presented, and none is needed.
 ///
-/// Where a token is optional, credentials of another scheme are the backend's to judge.
+/// If a token is optional, credentials of another scheme are left to the backend.
 ///
 /// # Errors
 /// 400 for two `Authorization` lines; 401 for no token, or an invalid one; 503 while

@@ -1,7 +1,7 @@
 //! `X-Forwarded-*`, `X-Real-IP` and `X-Request-Id` for the backend.
 //!
-//! Whatever an untrusted peer says of that kind goes; of a trusted proxy, the chain is continued.
-//! `Forwarded` goes even then, because it is not continued, and a proxy that does not know it
+//! Such fields of an untrusted peer are removed; the chain of a trusted proxy is continued.
+//! `Forwarded` is removed even then, because it is not continued, and a proxy that does not know it
 //! passes on what its client made up; so do the names that other gateways use for the user.
 
 use http::{HeaderName, HeaderValue};
@@ -60,7 +60,7 @@ pub(crate) const CLAIMS: [&str; 10] = [
     "x-rewrite-url",
 ];
 
-/// Says whether a client's header of this name is dropped before ours are stated.
+/// Says whether a client's header of this name is dropped before ours are written.
 pub(crate) fn is_client_assertion(name: &str, trusted_peer: bool) -> bool {
     let is_forwarded = || name.starts_with("x-forwarded-") || ADDRESS_CLAIMS.contains(&name);
     CLAIMS.contains(&name) || (!trusted_peer && is_forwarded())
@@ -77,7 +77,7 @@ pub(crate) struct Outer<'h> {
 }
 
 impl<'h> Outer<'h> {
-    /// Takes note of a trusted proxy's field; says whether it is written anew, and not passed on.
+    /// Notes a trusted proxy's field; says whether it is rewritten, and not passed on.
     pub(crate) fn note(
         &mut self,
         name: &HeaderName,
@@ -119,7 +119,7 @@ pub(crate) fn write(
         head.addresses(&REAL_IP, &[], client.address);
     }
     if !is_set(&FORWARDED_FOR) {
-        // What a trusted proxy named, the connection's other end follows.
+        // The connection's peer follows the addresses that a trusted proxy named.
         let last = if client.through_trusted { client.peer } else { client.address };
         head.addresses(&FORWARDED_FOR, &outer.chain, last);
     }
@@ -136,7 +136,7 @@ pub(crate) fn write(
         write(FORWARDED_HOST, fields.authority);
     }
     if let Some(prefix) = fields.prefix {
-        // A trusted proxy cut its own part off before.
+        // A trusted proxy has cut its own prefix off before.
         let outer = outer.prefix.filter(|outer| outer.starts_with('/')).unwrap_or_default();
         let whole = format!("{}{prefix}", outer.trim_end_matches('/'));
         if let Ok(whole) = HeaderValue::try_from(whole) {

@@ -159,13 +159,13 @@ mod tests {
             // Framing is written anew.
             ("content-length", true, true),
             ("expect", true, true),
-            // What others say of the client; of a trusted proxy some of it is taken.
+            // Others' claims about the client; some are taken from a trusted proxy.
             ("forwarded", true, true),
             ("x-real-ip", true, true),
             ("x-forwarded-for", true, false),
             ("x-forwarded-anything", true, false),
             ("true-client-ip", true, false),
-            // A misspelling is nobody's to use.
+            // A misspelling is always reserved.
             ("x_forwarded_for", true, true),
             ("_x-forwarded-anything", true, true),
             ("x-forwarded_prefix", true, true),

@@ -1,8 +1,8 @@
 //! Makes the head that a backend is sent from the head that the client sent.
 //!
-//! The order is what makes it safe: what is hop-by-hop stays behind, with everything that it names;
-//! then every field that could be taken for one of ours; what is left is the client's, and ours
-//! follow. So nothing a client writes can remove or double an identity header (CVE-2024-45410,
+//! The order makes it safe: hop-by-hop fields are dropped, with every field that `Connection`
+//! names; then every field that could be taken for one of ours; what is left is the client's, and
+//! ours follow. So nothing a client writes can remove or double an identity header (CVE-2024-45410,
 //! CVE-2025-64484).
 
 use std::borrow::Cow;
@@ -77,7 +77,7 @@ fn authority<'a>(headers: &'a HeaderMap, plan: &Plan<'a>) -> Cow<'a, HeaderValue
     }
 }
 
-/// Writes what passes of the client's fields; gives what a trusted proxy said among them.
+/// Writes the client's fields that pass; answers those of a trusted proxy among them.
 fn write_clients<'h>(
     head: &mut RequestHead,
     headers: &'h HeaderMap,
@@ -109,7 +109,7 @@ fn write_clients<'h>(
     outer
 }
 
-/// Says how the body is framed. An empty POST says that it is empty (RFC 9110 §8.6).
+/// Writes the framing of the body. An empty POST has `Content-Length: 0` (RFC 9110 §8.6).
 fn write_framing(head: &mut RequestHead, method: &Method, length: Option<u64>) {
     match length {
         Some(0) if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {}

@@ -1,4 +1,4 @@
-//! Whatever a client sends, identity headers are the gateway's alone.
+//! Identity headers are set by the gateway alone, whatever a client sends.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ fn fold(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase()
 }
 
-/// What the backend gets for these lines of a client, with this identity.
+/// The head for the backend, from these lines of a client and this identity.
 fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
     let mut asked = Request::get("/x").body(()).unwrap();
     for (name, value) in lines {

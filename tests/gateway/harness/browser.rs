@@ -74,7 +74,7 @@ impl Browser {
         Self { child, profile }
     }
 
-    /// What it wrote, for the message of a test that fails.
+    /// Its output, for the message of a failed test.
     fn said(&self) -> String {
         std::fs::read_to_string(self.profile.path().join("stderr")).unwrap_or_default()
     }
@@ -135,7 +135,7 @@ impl Pages {
         }
     }
 
-    /// What the page found.
+    /// The page's findings.
     pub(crate) async fn report(&mut self, browser: &Browser) -> Value {
         let report = tokio::time::timeout(PATIENCE, self.reports.recv()).await;
         let report =

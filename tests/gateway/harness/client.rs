@@ -212,7 +212,7 @@ impl Reply {
         self.headers.get(name).map_or("", |value| value.to_str().expect("a text header"))
     }
 
-    /// What holds of every answer of a gateway.
+    /// Asserts what holds for every answer of a gateway.
     fn assert_always(&self) {
         assert!(!self.header("x-request-id").is_empty(), "no request id: {self:?}");
         for leak in ["panicked at", "RUST_BACKTRACE", "src/"] {
@@ -267,7 +267,7 @@ pub(crate) async fn connect(
     shake(address, &config, "localhost").await.unwrap()
 }
 
-/// What a TLS client offers; tickets are kept with it.
+/// The settings of a TLS client; they keep its tickets.
 pub(crate) fn tls(
     trust: &RootCertStore,
     versions: &[&'static SupportedProtocolVersion],

@@ -22,7 +22,7 @@ impl Disk {
     /// Mounts one of so many KiB at `place`.
     ///
     /// # Panics
-    /// Where the tests may neither mount nor make a user namespace in which they may.
+    /// The tests may neither mount nor make a user namespace in which they may.
     pub(crate) async fn mount(place: &Path, kib: u32) -> Self {
         let script = format!("mount -t tmpfs -o size={kib}k none \"$0\" && echo && exec cat");
         let mut command = Command::new("unshare");

@@ -38,7 +38,7 @@ pub(crate) struct Frame {
     pub flags: u8,
     /// Its stream.
     pub stream: u32,
-    /// What it holds.
+    /// Its payload.
     pub payload: Vec<u8>,
 }
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 pub(crate) use super::client::trust;
 use super::{Client, DEADLINE, Upstream, Version};
 
-/// Where a gateway keeps its accounts.
+/// The store of a gateway.
 #[derive(Clone, Debug)]
 pub(crate) enum Backing {
     /// `munjigi.db` in the gateway's folder.
@@ -22,7 +22,7 @@ pub(crate) enum Backing {
     Redis(String),
 }
 
-/// What a test wants of its gateway.
+/// The settings of a test's gateway.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     /// `contract = "…"`.
@@ -33,7 +33,7 @@ pub(crate) struct Setup {
     pub site: String,
     /// More tables, after the site's.
     pub tables: String,
-    /// Where accounts are kept.
+    /// The store.
     pub backing: Backing,
 }
 

@@ -34,12 +34,12 @@ pub(crate) struct Double {
     task: JoinHandle<()>,
 }
 
-/// What is answered about one token.
+/// The answers about one token.
 #[derive(Clone, Debug)]
 pub(crate) struct Person {
     /// For whom the token was made.
     pub tokeninfo: Reply,
-    /// Whose it is.
+    /// Its user.
     pub userinfo: Reply,
 }
 

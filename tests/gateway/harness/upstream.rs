@@ -1,8 +1,8 @@
 //! A backend that shows what it received, and one that misbehaves on request.
 //!
-//! `/…` describes the request as JSON; a path with `stall`, `reset`, `huge/N`, `early`,
-//! `status/N`, `cors`, `sse` or `ws` as its last parts does what its name says; `answer` answers with
-//! the headers that `X-Answer: NAME: VALUE` lines ask for.
+//! `/…` describes the request as JSON; a path with `stall`, `reset`, `huge/N`, `early`, `status/N`,
+//! `cors`, `sse` or `ws` as its last parts does what its name says; `answer` answers with the
+//! headers that `X-Answer: NAME: VALUE` lines ask for.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -143,7 +143,7 @@ fn as_asked(
     Ok(response)
 }
 
-/// What says of itself that every page may read it.
+/// An answer that allows every origin by its own CORS headers.
 fn open_to_all() -> Response<Body> {
     let mut response = full("", 200);
     let headers = response.headers_mut();

@@ -17,7 +17,7 @@ struct Read {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
-    /// How the body ended.
+    /// The end of the body.
     end: End,
 }
 
