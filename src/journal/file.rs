@@ -1,8 +1,9 @@
-//! The journal's file: found, locked, begun, and replaced whole.
+//! The journal's file: opened, locked, begun, and replaced as a whole.
 //!
-//! It begins with what it is, its version and the prefix of the store's keys; frames follow. It is
-//! mode 0600, for it holds signing keys, and locked (`flock`) as long as a gateway has it open. A
-//! file is begun beside its place and renamed onto it, so that none is ever found half begun.
+//! It begins with a magic, its version and the prefix of the store's keys; frames follow. It has
+//! mode 0600, since it holds signing keys, and is locked (`flock`) as long as a gateway has it
+//! open. A new file is written under another name and renamed, so that none is ever found
+//! incomplete.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -13,7 +14,7 @@ use std::{fs, io};
 use crate::journal::JournalError;
 use crate::journal::frame::{frame, whole};
 
-/// The layout that is written here; a file of another one is refused.
+/// The version of the layout; a file of another one is refused.
 const VERSION: u32 = 2;
 
 const MAGIC: &[u8; 12] = b"munjigi jrnl";
@@ -22,11 +23,11 @@ const MAGIC: &[u8; 12] = b"munjigi jrnl";
 #[derive(Debug)]
 pub(super) struct JournalFile {
     pub(super) file: File,
-    /// Where the next frame goes.
+    /// The offset of the next frame.
     pub(super) end: u64,
 }
 
-/// A journal that is written beside the one that it will replace.
+/// A journal that is being written to replace another.
 #[derive(Debug)]
 pub(super) struct Draft {
     written: JournalFile,
@@ -34,17 +35,17 @@ pub(super) struct Draft {
     target: PathBuf,
 }
 
-/// Whether a draft may take the place of a file.
+/// The file that a draft may replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Onto {
-    /// There is none: one that another process put there meanwhile stays.
+    /// None: one that another process made meanwhile stays.
     Nothing,
-    /// The one that this process has locked.
+    /// The file that this process has locked.
     Own,
 }
 
 impl JournalFile {
-    /// Appends a frame; nothing is known of what is on the disk until [`JournalFile::sync`].
+    /// Appends a frame, which may not be on the disk until [`JournalFile::sync`].
     pub(super) fn append(&mut self, records: &[u8]) -> io::Result<()> {
         let bytes = frame(records, self.end);
         self.file.write_all(&bytes)?;
@@ -52,12 +53,12 @@ impl JournalFile {
         Ok(())
     }
 
-    /// Waits until what was appended is on the disk.
+    /// Waits until the appended frames are on the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 
-    /// Cuts what follows `end`, and appends from there.
+    /// Truncates the file to `end`, and appends from there.
     pub(super) fn cut(mut file: File, end: u64) -> io::Result<Self> {
         file.set_len(end)?;
         file.sync_all()?;
@@ -75,7 +76,7 @@ pub(super) fn open(path: &Path) -> Result<Option<File>, JournalError> {
             Err(source) => return Err(JournalError::file("open", path, source)),
         };
         lock(&file, path)?;
-        // Whoever had it may have renamed another onto it before letting go.
+        // Its last holder may have renamed another file onto it before it released the lock.
         if is_at(&file, path) {
             let own = Permissions::from_mode(0o600);
             file.set_permissions(own).map_err(|source| JournalError::file("open", path, source))?;
@@ -84,7 +85,7 @@ pub(super) fn open(path: &Path) -> Result<Option<File>, JournalError> {
     }
 }
 
-/// Checks what a file begins with; answers where its frames begin.
+/// Checks the header of a file; returns the offset of its frames.
 pub(super) fn read_header(mut file: &File, path: &Path, prefix: &str) -> Result<u64, JournalError> {
     let bad = |source| JournalError::file("read", path, source);
     let damaged = || JournalError::Damaged { path: path.to_owned(), place: 0 };
@@ -94,7 +95,7 @@ pub(super) fn read_header(mut file: &File, path: &Path, prefix: &str) -> Result<
     let rest = begin.strip_prefix(MAGIC).ok_or_else(damaged)?;
     let (version, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
     let found = u32::from_le_bytes(*version);
-    // Twice: a version that was damaged must not pass for another one.
+    // Twice, so that a damaged version does not pass for another one.
     let (again, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
     if u32::from_le_bytes(*again) != !found {
         return Err(damaged());
@@ -121,7 +122,7 @@ impl Draft {
             options.read(true).write(true).create(true).truncate(false).mode(0o600);
             let file = options.open(&place).map_err(failed)?;
             lock(&file, target)?;
-            // Another process may have finished it, which made it a journal.
+            // Another process may have finished it, so that it is a journal now.
             if is_at(&file, &place) {
                 break file;
             }
@@ -141,7 +142,7 @@ impl Draft {
         self.written.sync()
     }
 
-    /// Puts it in its place, durably.
+    /// Renames it to its target, durably.
     pub(super) fn finish(self, onto: Onto) -> Result<JournalFile, JournalError> {
         let failed = |source| JournalError::file("replace", &self.target, source);
         self.written.file.sync_all().map_err(failed)?;
@@ -158,36 +159,36 @@ impl Draft {
         Ok(self.written)
     }
 
-    /// Where it is written.
+    /// The path of the draft.
     pub(super) fn place(&self) -> &Path {
         &self.place
     }
 
-    /// Gives it up.
+    /// Deletes the draft.
     pub(super) fn discard(self) {
-        // What stays is overwritten by the next draft.
+        // A file that remains is overwritten by the next draft.
         drop(fs::remove_file(&self.place));
     }
 }
 
-/// Keeps a damaged file for who wants to look at it.
+/// Renames a damaged file, so that an operator can look at it.
 pub(super) fn set_aside(path: &Path) -> Result<PathBuf, JournalError> {
     let aside = sibling(path, "damaged");
     fs::rename(path, &aside).map_err(|source| JournalError::file("set aside", path, source))?;
     Ok(aside)
 }
 
-/// What a file begins with: what it is, its version, and a frame that names the prefix.
+/// The header of a file: magic, version, and a frame with the prefix.
 fn header(prefix: &str) -> Vec<u8> {
     let mut header = MAGIC.to_vec();
     header.extend(VERSION.to_le_bytes());
     header.extend((!VERSION).to_le_bytes());
-    // A line, so that an empty prefix makes a frame too.
+    // With a line end, so that an empty prefix makes a frame too.
     header.extend(frame(format!("{prefix}\n").as_bytes(), NAMED_AT));
     header
 }
 
-/// Magic and version, twice.
+/// After the magic and the version, which is there twice.
 const NAMED_AT: u64 = 12 + 8;
 
 /// Far longer than any header.

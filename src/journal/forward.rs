@@ -1,4 +1,4 @@
-//! The parts of the store that the journal has no share in: mails, events and counts of tries.
+//! The parts of the store without a journal: mails, events and counts of tries.
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use crate::store::{
     TryCount, TrySubject, WaitingEvent,
 };
 
-/// Implements a trait by asking the store.
+/// Implements a trait by calling the store.
 macro_rules! forward {
     ($part:ident { $($method:ident($($name:ident: $kind:ty),*) -> $answer:ty;)* }) => {
         #[async_trait]

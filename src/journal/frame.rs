@@ -1,14 +1,14 @@
-//! Frames: how records lie in the journal, and what is wrong where they do not read.
+//! Frames of records in the journal, and the detection of torn and damaged ones.
 //!
-//! A frame is a length, a mark that ties the length to its place, a checksum, the records and an end
-//! byte. The checksum is the first 64 bits of SHA-256 over place, records and end: one more crate
-//! would give a CRC, which is no faster where the processor has SHA instructions, and misses more.
+//! A frame is a length, a mark that binds the length to its offset, a checksum, the records and an
+//! end byte. The checksum is the first 64 bits of SHA-256 over offset, records and end: one more
+//! crate would give a CRC, which is no faster where the processor has SHA instructions, and misses
+//! more.
 //!
-//! What a process or a machine left half written is at the end: a frame that is cut off, or whose
-//! last sectors were never written and read as zeros. Anything else that does not read is damage. A
-//! length that was damaged cannot pass for a frame that is cut off: its mark would not fit. A last
-//! sector that was written cannot pass for one that was not, whatever the records end with: the end
-//! byte is not zero.
+//! A crash can only leave a torn frame at the end: one that is cut off, or whose last sectors were
+//! never written and read as zeros. Any other unreadable frame is damage. A damaged length cannot
+//! pass for a torn frame, since its mark would not fit. A last sector that was written cannot pass
+//! for one that was not, since the end byte is not zero.
 
 use std::io;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -18,29 +18,29 @@ use aws_lc_rs::digest;
 /// Bytes before the records: length, mark, checksum.
 const HEAD: usize = 16;
 
-/// Ends a frame: what was written to its last byte does not read as zeros there.
+/// Ends a frame: one that was written to its last byte does not end with zeros.
 const END: u8 = 0xff;
 
 /// The longest records of one frame, in bytes.
 pub(super) const LONGEST: usize = 1 << 20;
 
-/// What a power cut leaves whole, or not written at all.
+/// The unit that a power cut leaves whole, or not written at all.
 const SECTOR: u64 = 512;
 
-/// How a reading ended.
+/// The end of a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadEnd {
     /// After the last frame.
     Whole,
-    /// In a frame that was never completely written, which begins here.
+    /// In a frame at this offset that was never completely written.
     Torn(u64),
-    /// At a frame that was once written and does not read, which begins here.
+    /// At a frame at this offset that was once written and is unreadable.
     Damaged(u64),
 }
 
-/// Makes the frame that lies at `place`.
+/// Makes the frame for the offset `place`.
 pub(super) fn frame(records: &[u8], place: u64) -> Vec<u8> {
-    // Who makes records bounds them; a longer one would read as damage.
+    // Callers bound the records; a longer frame would read as damage.
     let length = u32::try_from(records.len() + 1).unwrap_or(u32::MAX);
     let mut bytes = Vec::with_capacity(HEAD + records.len() + 1);
     bytes.extend(length.to_le_bytes());
@@ -51,8 +51,8 @@ pub(super) fn frame(records: &[u8], place: u64) -> Vec<u8> {
     bytes
 }
 
-/// Reads the frames of a file from `place` on, and hands their records to `take`, which says
-/// whether they read.
+/// Reads the frames of a file from the offset `place`, and passes their records to `take`, which
+/// returns whether they are readable.
 pub(super) fn read_all(
     file: impl Read + Seek,
     place: u64,
@@ -86,7 +86,7 @@ pub(super) fn read_all(
     Ok(ReadEnd::Whole)
 }
 
-/// Hands on every frame that still reads after `place`; answers how many bytes lie between them.
+/// Passes on every frame that is still readable after `place`; returns the number of lost bytes.
 pub(super) fn salvage(
     mut file: impl Read + Seek,
     place: u64,
@@ -108,15 +108,13 @@ pub(super) fn salvage(
     Ok(lost)
 }
 
-/// The records of the whole frame that begins here, if one does.
+/// The records of a whole frame at the beginning of `bytes`, if there is one.
 pub(super) fn whole(bytes: &[u8], place: u64) -> Option<&[u8]> {
     let head = Head::read(&mut &*bytes).ok()?;
     head.records(bytes.get(HEAD..HEAD + head.size_at(place)?)?, place)
 }
 
-/// Whether a frame that does not read was never completely written.
-///
-/// `end` is its end where its length reads.
+/// Whether an unreadable frame is torn or damaged; `end` is its end, where its length is readable.
 fn judge(file: &mut (impl Read + Seek), place: u64, end: Option<u64>) -> io::Result<ReadEnd> {
     let mut rest = Vec::new();
     file.seek(SeekFrom::Start(place))?;
@@ -131,7 +129,7 @@ fn judge(file: &mut (impl Read + Seek), place: u64, end: Option<u64>) -> io::Res
     Ok(if is_torn { ReadEnd::Torn(place) } else { ReadEnd::Damaged(place) })
 }
 
-/// The first bytes of a frame.
+/// The head of a frame.
 struct Head {
     length: u32,
     mark: u32,
@@ -148,20 +146,20 @@ impl Head {
         Ok(Self { length, mark, checksum })
     }
 
-    /// How long records and end are; `None` where the head is not one of a frame at this place.
+    /// The length of records and end byte; `None` where the head does not fit the offset.
     fn size_at(&self, place: u64) -> Option<usize> {
         let size = usize::try_from(self.length).ok()?;
         (self.mark == mark(self.length, place) && (2..=LONGEST + 1).contains(&size)).then_some(size)
     }
 
-    /// The records of what follows this head, where they read.
+    /// The records in the bytes after this head, where the checksum fits.
     fn records<'a>(&self, body: &'a [u8], place: u64) -> Option<&'a [u8]> {
         let records = body.strip_suffix(&[END])?;
         (checksum(&[body], place) == self.checksum).then_some(records)
     }
 }
 
-/// Differs for any two lengths at one place, and for most places.
+/// The mark of a length: differs for any two lengths at one offset, and for most offsets.
 fn mark(length: u32, place: u64) -> u32 {
     let place = place ^ (place >> 32);
     let [a, b, c, d, ..] = place.to_le_bytes();

@@ -1,12 +1,12 @@
-//! The node's own file: what it knows of revocations, kept where a Redis may lose it.
+//! The journal: a file of this node with the revocations that a Redis may lose.
 //!
-//! A revocation is acknowledged only once it is in this file, on the disk, *and* the store has taken
-//! it. So the loss of either alone loses nothing: a node starts from its file while Redis is away,
-//! and puts what a Redis has lost back ([`JournaledStore`]). The file also holds the sites' signing keys,
-//! the highest account number seen, and when the store was last in contact.
+//! A revocation is acknowledged only once it is in this file, on the disk, *and* in the store. So
+//! the loss of either alone loses nothing: a node starts from its file while Redis is away, and
+//! refills a Redis that lost data ([`JournaledStore`]). The file also holds the sites' signing
+//! keys, the highest account number seen, and the last contact with the store.
 //!
-//! Revocations themselves are held in memory once only, in the list: the file is what the list
-//! would be read from. Hence the one rule here: an entry is in the list before it is appended.
+//! In memory revocations are in the list only, and the file is written from the list. Hence the one
+//! rule here: an entry is in the list before it is appended.
 
 mod file;
 mod forward;
@@ -45,33 +45,33 @@ pub use store::JournaledStore;
 pub struct Journal {
     jobs: mpsc::Sender<Job>,
     state: Arc<Mutex<JournalState>>,
-    /// Why the latest write failed, until one succeeds.
+    /// The failure of the latest write, until one succeeds.
     failure: Arc<Mutex<Option<Arc<JournalError>>>>,
     list: Arc<RevocationList>,
     boot_id: Option<BootId>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What is done about a journal that is damaged in the middle.
+/// The treatment of a journal that is damaged in the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDamage {
     /// It is refused.
     Refuse,
-    /// What still reads is taken, and the damaged file is set aside (`munjigi run --accept-loss`).
+    /// Readable frames are used, and the damaged file is set aside (`munjigi run --accept-loss`).
     AcceptLoss,
 }
 
-/// Why a journal cannot be used.
+/// Reasons for which a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The system refused.
     #[error("cannot {verb} the journal {}", .path.display())]
     File {
-        /// What was to be done.
+        /// The action that failed.
         verb: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -105,7 +105,7 @@ pub enum JournalError {
         /// The other store's prefix.
         prefix: String,
     },
-    /// It was written once and does not read any more.
+    /// It was written and is unreadable now.
     #[error(
         "the journal {} is damaged at byte {place}: revocations may be lost; `munjigi run \
          --accept-loss` takes what still reads", .path.display()
@@ -113,7 +113,7 @@ pub enum JournalError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Where the damage begins.
+        /// The offset of the damage.
         place: u64,
     },
     /// The thread that writes it is gone.
@@ -122,15 +122,15 @@ pub enum JournalError {
     /// The disk took too long.
     #[error("the journal was not written within {0:?}")]
     Slow(Duration),
-    /// It could not be written before, and was not made anew since.
+    /// An earlier write failed, and the file was not made anew since.
     #[error("the journal cannot be written")]
     Broken(#[source] Arc<Self>),
 }
 
-/// How long an acknowledgement waits for the disk.
+/// The longest that an acknowledgement waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Appends that wait at most; beyond, who appends waits.
+/// The most appends that are queued; beyond, callers wait.
 const QUEUE: usize = 1024;
 
 impl JournalError {
@@ -140,8 +140,8 @@ impl JournalError {
 }
 
 impl Journal {
-    /// Opens the journal, reads it into `list`, and starts the thread that writes it; makes it where
-    /// there is none. `prefix` is that of the store's keys. It blocks.
+    /// Opens the journal, reads it into `list`, and starts the thread that writes it; makes it
+    /// where there is none. `prefix` is that of the store's keys. It blocks.
     ///
     /// # Errors
     /// When another process has it, it is another version's or store's, or it is damaged other than
@@ -187,7 +187,7 @@ impl Journal {
         Ok(Self { jobs, state, failure, list, boot_id, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Looks whether a journal can be written, and changes nothing; a gateway may have it open.
+    /// Checks that a journal can be written, and changes nothing; a gateway may have it open.
     ///
     /// # Errors
     /// When the file, or another beside it, cannot be written.
@@ -200,9 +200,8 @@ impl Journal {
         disk::check_setup(path, found).map_err(|source| JournalError::file("write", path, source))
     }
 
-    /// Whether revocations can be kept, as the latest write went.
-    ///
-    /// Nothing is written for it: contact with the store is noted every second.
+    /// The outcome of the latest write. Nothing is written for it, since contact with the store is
+    /// noted every second.
     fn writable(&self) -> Result<(), JournalError> {
         match &*lock(&self.failure) {
             Some(error) => Err(JournalError::Broken(Arc::clone(error))),
@@ -210,11 +209,11 @@ impl Journal {
         }
     }
 
-    /// Brings everything to the disk and lets go of the file; later appends fail.
+    /// Syncs the file and closes it; later appends fail.
     pub(crate) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.jobs.send(Job::Close(done)).await.is_ok() {
-            // Nothing is sent: that the other side is dropped is what is waited for.
+            // Nothing is sent: the other side is dropped.
             drop(tokio::time::timeout(PATIENCE, closed).await);
         }
         let thread = self.thread.lock().ignore_poison().take();
@@ -223,8 +222,8 @@ impl Journal {
         }
     }
 
-    /// Appends records that are in the list already, where they are revocations; the answer means
-    /// that they are on the disk.
+    /// Appends records; revocations must be in the list already. Once this returns, they are on the
+    /// disk.
     async fn keep(&self, records: &[JournalRecord]) -> Result<(), JournalError> {
         let (synced, answer) = oneshot::channel();
         let kept = async {
@@ -244,7 +243,7 @@ impl Journal {
         }
     }
 
-    /// Appends records without waiting for the disk; a failure is told by the thread.
+    /// Appends records without waiting for the disk; the thread logs a failure.
     async fn note(&self, records: &[JournalRecord]) {
         // Closed: the gateway is stopping.
         drop(self.append(records, None).await);
@@ -293,7 +292,7 @@ impl Journal {
         Ok(())
     }
 
-    /// What is remembered beside the revocations.
+    /// The state besides the revocation list.
     fn state(&self) -> MutexGuard<'_, JournalState> {
         lock(&self.state)
     }
@@ -303,7 +302,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().ignore_poison()
 }
 
-/// Reads a journal that is there.
+/// Reads an existing journal.
 fn read(
     file: File,
     path: &Path,
@@ -347,7 +346,7 @@ fn read(
         }
         ReadEnd::Damaged(place) => {
             let lost = frame::salvage(&file, place, &mut take).map_err(failed)?;
-            // What is lost may be a revocation: nothing is known until the store was read.
+            // A lost frame may be a revocation: the list is incomplete until the store was read.
             state.contact = None;
             let aside = file::set_aside(path)?;
             tracing::error!(

@@ -1,4 +1,4 @@
-//! What a node remembers, as bytes.
+//! The records of the journal, as bytes.
 
 use crate::clock::{BootId, BootTime, Timestamp};
 use crate::config::Algorithm;
@@ -7,12 +7,12 @@ use crate::secret::Secret;
 use crate::store::FeedEntry;
 use crate::token::StoredKey;
 
-/// One thing to remember; a later one of a kind and name takes the place of an earlier.
+/// A record; a later one of a kind and name replaces an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum JournalRecord {
-    /// Something is revoked.
+    /// A revocation.
     Revoked(FeedEntry),
-    /// A site has this generation.
+    /// The generation of a site.
     Site {
         /// `iss` of its tokens.
         issuer: String,
@@ -26,28 +26,27 @@ pub(super) enum JournalRecord {
         /// The keys, oldest first.
         keys: Vec<StoredKey>,
     },
-    /// Accounts were given numbers up to this one.
+    /// The highest number given to an account.
     Number(i64),
-    /// Everything that the store acknowledged before this instant is here.
+    /// Everything that the store acknowledged before this instant is in the journal.
     Contact(LastContact),
-    /// Everything here was given to the store of this lineage.
+    /// The store of this lineage has everything in the journal.
     Lineage(String),
 }
 
-/// When the newest answered question to the store was sent.
+/// The instant when the newest answered question to the store was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LastContact {
-    /// By the clock on the wall: for people.
+    /// By the wall clock, for people.
     pub(super) wall: Timestamp,
-    /// By the clock that staleness is measured with.
+    /// By the clock of staleness.
     pub(super) boot: BootTime,
-    /// The boot that it counts from; zeros where the kernel gave no name.
+    /// The id of the boot that it counts from; zeros where the kernel gave none.
     pub(super) boot_id: [u8; 16],
 }
 
 impl LastContact {
-    /// The instant, where it can be compared with `now`: since then the machine was not started
-    /// anew.
+    /// The instant, where it can be compared with `now`: the machine has not rebooted since.
     pub(super) fn within(&self, boot: Option<BootId>, now: BootTime) -> Option<BootTime> {
         let is_this_boot = boot.is_some_and(|boot| boot.0 == self.boot_id);
         (is_this_boot && self.boot <= now).then_some(self.boot)
@@ -154,12 +153,12 @@ fn write_text(text: &[u8], bytes: &mut Vec<u8>) {
     bytes.extend(text);
 }
 
-/// Saturates: what is as long does not fit into a frame, and is not written.
+/// Saturates: a record of that length does not fit into a frame, and is not written.
 fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-/// What is still to be read.
+/// The bytes that are still to be read.
 struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {

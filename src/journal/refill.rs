@@ -1,14 +1,14 @@
-//! Follows the store's feed, and gives a store that lost data what this node knows.
+//! Follows the store's feed, and refills a store that lost data.
 //!
-//! Everything that the feed tells goes into the list, then into the journal. At every
-//! connection the store says of which lineage it is. One that this node has not given everything
-//! to, because it was wiped, restarted, restored from an old copy, or was a replica until now, may
-//! lack the newest: keys, numbers and this node's newest revocations are put back at once, the whole
-//! list after them. All of it may be repeated, by every node: a set only grows.
+//! Entries of the feed go into the list, then into the journal. At every connection the store sends
+//! its lineage. A store of an unknown lineage was wiped, restarted, restored from an old copy, or
+//! was a replica until now, and may lack the newest writes: keys, numbers and this node's newest
+//! revocations are written back at once, the whole list after them. All of it may be repeated, by
+//! every node, since a set only grows.
 //!
-//! Other nodes do the same, and a node may lack what another acknowledged while it was away. So
-//! contact with a store that has changed counts only if it was asked for after [`SETTLING`], in which
-//! the others put back the newest of theirs; nor is its lineage a known one before.
+//! Other nodes do the same, and a node may lack revocations that another acknowledged while it was
+//! away. So contact with a changed store counts only if it was asked for after [`SETTLING`], within
+//! which the others write their newest back; its lineage is not known before either.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -26,14 +26,14 @@ use crate::store::backoff::Backoff;
 use crate::store::{FeedEntry, FeedEvent, FeedInterruption, Revocations, StoreError};
 use crate::telemetry::{causes, metric};
 
-/// How long after a change of the store contact counts again: others find it within a second of
-/// its return, and put their newest back first.
+/// The time after a change of the store before contact counts again: other nodes find it within a
+/// second of its return, and write their newest back first.
 const SETTLING: Duration = Duration::from_secs(2);
 
-/// How often the keys are asked for again: another node may have put others back, or made them.
+/// The interval of reading the keys: another node may have written others back, or made them.
 const KEYS_EVERY: Duration = Duration::from_secs(5);
 
-/// Between two attempts to put something back: about doubled from the first to the last.
+/// Back-off of attempts to write back.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -42,23 +42,23 @@ const QUEUE: usize = 64;
 
 type Work<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// What a node does beside reading the feed.
+/// The relay of the feed to the list, with the work of a refill.
 struct Relay<'a> {
     node: &'a JournaledStore,
-    /// What must be back before contact counts.
+    /// The part of a refill before contact counts.
     first: Option<Work<'a>>,
-    /// The rest; it waits until the set was read, which it would only slow down.
+    /// The rest; it starts after the set was read, which it would slow down.
     rest: Option<Work<'a>>,
     is_read: bool,
-    /// A contact that came meanwhile.
+    /// A contact that came during `first`.
     held: Option<BootTime>,
-    /// When the store had changed: contact does not count until it has settled.
+    /// The instant of the store's change: contact does not count until it has settled.
     changed_at: Option<BootTime>,
-    /// When the keys are asked for again.
+    /// The instant of the next reading of the keys.
     keys_at: Instant,
-    /// The store contradicted what was read of it before.
+    /// The store contradicted its earlier data.
     is_contradicted: bool,
-    /// Keys of sites: in the feed they have no name.
+    /// Revocation keys of sites, with their issuers, which the feed lacks.
     sites: Vec<(RevocationKey, String)>,
 }
 
@@ -68,13 +68,13 @@ impl JournaledStore {
         let (sender, mut news) = mpsc::channel(QUEUE);
         let relay = async {
             Relay::new(self).run(&mut news, events).await;
-            // The store's side ends when nobody listens any more.
+            // The store's side ends when its receiver is gone.
             drop(news);
         };
         tokio::join!(self.store.follow(sender), relay);
     }
 
-    /// Puts keys, numbers and generations back.
+    /// Writes keys, numbers and generations back.
     pub(super) async fn restore_names(&self) -> Result<(), StoreError> {
         let state = self.journal.state().clone();
         for (issuer, keys) in &state.keys {
@@ -89,10 +89,10 @@ impl JournaledStore {
         Ok(())
     }
 
-    /// Puts back what this node knows of a user, before a change that goes by it.
+    /// Writes back the floor of a user, before a change that depends on it.
     ///
-    /// A store that has lost an earlier change would give its generation once more, and then
-    /// nobody could tell that the sessions of before came back.
+    /// A store that has lost an earlier change would give its generation once more, so that
+    /// sessions which came back with the loss could not be told from later ones.
     pub(super) async fn restore_floor(&self, key: &RevocationKey) -> Result<(), StoreError> {
         let now = Now::read().wall;
         if let Some(known) = self.list.floor(key, now) {
@@ -102,17 +102,16 @@ impl JournaledStore {
         Ok(())
     }
 
-    /// Until when a store is to remember what it had lost with the end of a session: for as long as
-    /// one may live.
+    /// The expiry of a lost revocation that may have ended a session: the longest life of one.
     fn lost_until(&self, now: Timestamp) -> Timestamp {
         now.plus(self.longest_session)
     }
 
-    /// What every connection begins with, until it is done.
+    /// Performs the first part of a refill at a connection, with retries.
     async fn restore_first(&self, is_changed: bool, lost_until: Option<Timestamp>) {
         let mut pause = first_pause();
         while let Err(error) = self.try_restore_first(is_changed, lost_until).await {
-            tell(&error);
+            log_failure(&error);
             pause.wait().await;
         }
     }
@@ -129,14 +128,14 @@ impl JournaledStore {
         if is_changed {
             self.restore_names().await?;
         }
-        // An answer may have been lost with the connection, or given by a server that was one no
-        // longer.
+        // An answer may have been lost with the connection, or given by a server that was no longer
+        // the master.
         self.give_newest(lost_until).await?;
         self.ask_for_keys().await
     }
 
-    /// Puts the newest revocations back, those of the process before included: it may not have
-    /// lived to do so.
+    /// Writes the newest revocations back, those of the previous process included, which may have
+    /// died before it could.
     async fn give_newest(&self, lost_until: Option<Timestamp>) -> Result<(), StoreError> {
         let now = Now::read().wall;
         let mut newest: Vec<_> = self.journal.state().newest.iter().copied().collect();
@@ -145,21 +144,21 @@ impl JournaledStore {
         Ok(())
     }
 
-    /// Keys of sites: revocations have no names here.
+    /// The revocation keys of sites, with their issuers.
     fn sites(&self) -> Vec<(RevocationKey, String)> {
         let state = self.journal.state();
         let issuers = state.keys.keys().chain(state.sites.keys());
         issuers.map(|issuer| (RevocationKey::of_site(issuer), issuer.clone())).collect()
     }
 
-    /// Gives what a store that was there did not take, as one that is full.
+    /// Writes back revocations that a reachable store did not take, as a full one.
     async fn replay_unsynced(&self) {
         if self.give_newest(None).await.is_err() {
             self.has_unsynced.store(true, Ordering::Release);
         }
     }
 
-    /// Asks for the keys again: they may be others by now.
+    /// Reads the keys again, which may have changed.
     async fn ask_for_keys(&self) -> Result<(), StoreError> {
         let known = self.journal.state().keys.clone();
         let mut is_changed = false;
@@ -174,7 +173,7 @@ impl JournaledStore {
         Ok(())
     }
 
-    /// Puts the whole list back; then the store has everything.
+    /// Writes the whole list back; then the store has everything.
     async fn restore_all(&self, sites: &[(RevocationKey, String)], lost_until: Option<Timestamp>) {
         let mut restored = 0;
         for number in 0..SHARDS {
@@ -186,7 +185,7 @@ impl JournaledStore {
                 match self.store.restore_revocations(&part, sites, lost_until).await {
                     Ok(restored) => break restored,
                     Err(error) => {
-                        tell(&error);
+                        log_failure(&error);
                         pause.wait().await;
                     }
                 }
@@ -240,7 +239,7 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// Takes an event in; says whether it goes on.
+    /// Processes an event; returns whether it is passed on.
     async fn take(&mut self, event: &FeedEvent) -> bool {
         match event {
             FeedEvent::Attached { lineage } => self.attach(lineage).await,
@@ -253,7 +252,7 @@ impl<'a> Relay<'a> {
                 if !sites.is_empty() {
                     self.node.journal.note(&sites).await;
                 }
-                // Nobody else has anything to do with it.
+                // The list has taken them in already.
                 return false;
             }
             FeedEvent::Contact { asked_at } => {
@@ -274,7 +273,7 @@ impl<'a> Relay<'a> {
                     self.keys_at = Instant::now() + KEYS_EVERY;
                     self.sites = self.node.sites();
                     let node = self.node;
-                    // An outage is met by the feed as well, which begins with the keys then.
+                    // After an outage the feed reconnects, which reads the keys first.
                     self.rest = Some(Box::pin(async move { drop(node.ask_for_keys().await) }));
                 }
             }
@@ -287,9 +286,9 @@ impl<'a> Relay<'a> {
 
     async fn attach(&mut self, lineage: &str) {
         let node = self.node;
-        // Before anything recent is read: what the store records by itself looks here afterwards.
+        // Before anything recent is read: `keep_recorded` compares the count afterwards.
         node.reconnects.fetch_add(1, Ordering::AcqRel);
-        // A node may have been in contact, and have ended before the store had everything of it.
+        // A node may have been in contact, and have stopped before the store had everything.
         let (had, had_any) = {
             let state = node.journal.state();
             let had = state.lineage.clone();
@@ -299,10 +298,10 @@ impl<'a> Relay<'a> {
         let is_contradicted = std::mem::take(&mut self.is_contradicted);
         let is_changed = is_contradicted || !node.is_known(lineage);
         if is_changed && let Some(had) = &had {
-            // From now on the one before may lack something, and must not be taken for one that has
-            // everything, should it come back before this one has: of its name only the data stay.
-            let nobody = format!("{}/", data_of(had));
-            node.journal.note(&[JournalRecord::Lineage(nobody)]).await;
+            // From now on the previous store may lack something: should it come back before this
+            // one has everything, its lineage must not be known. Only the data part is kept.
+            let unknown = format!("{}/", data_of(had));
+            node.journal.note(&[JournalRecord::Lineage(unknown)]).await;
         }
         self.sites = self.node.sites();
         self.held = None;
@@ -316,32 +315,32 @@ impl<'a> Relay<'a> {
             let settling = if had_any { SETTLING } else { Duration::ZERO };
             let settled_at = Instant::now() + settling;
             let (lineage, sites) = (lineage.to_owned(), self.sites.clone());
-            // Who knows nothing but what this store will tell has nothing to put back.
+            // A node with an empty list has nothing to write back.
             let knows_any = !node.list.is_empty();
             let rest = async move {
                 if knows_any {
                     node.restore_all(&sites, lost_until).await;
                 }
-                // Not before it has settled: who starts anew must not count contact sooner.
+                // Not before it has settled: a restarted node must not count contact sooner.
                 tokio::time::sleep_until(settled_at.into()).await;
-                // If it is not written, it will all be put back once more.
+                // If this is not written, the next start writes everything back once more.
                 node.journal.note(&[JournalRecord::Lineage(lineage)]).await;
             };
             self.rest = Some(Box::pin(rest));
         }
     }
 
-    /// Until when a store of a lineage is to remember what it has lost.
+    /// The least expiry of revocations that a store of a lineage has lost.
     ///
-    /// One that fell behind, and has the same data otherwise, may have lost the end of a session
-    /// together with its revocation: then the revocation stands for as long as a session may live.
-    /// One that was emptied has no sessions.
+    /// A store that fell behind may have lost the end of a session together with its revocation:
+    /// then the revocation is kept for as long as a session may live. An emptied store has no
+    /// sessions.
     fn lost_until(&self, had: Option<&str>, lineage: &str) -> Option<Timestamp> {
         let is_behind = data_of(had?) == data_of(lineage);
         is_behind.then(|| self.node.lost_until(Now::read().wall))
     }
 
-    /// Generations of sites, which are remembered beyond the revocations that raised them.
+    /// The generations of sites in entries, which outlive the revocations that raised them.
     fn sites_of(&self, entries: &[FeedEntry]) -> Vec<JournalRecord> {
         let floors = entries.iter().filter(|entry| entry.floor > 0);
         let named = floors.filter_map(|entry| {
@@ -352,7 +351,7 @@ impl<'a> Relay<'a> {
     }
 }
 
-/// Which data a lineage is of, whatever process holds them.
+/// The data part of a lineage, without the process.
 fn data_of(lineage: &str) -> &str {
     lineage.split_once('/').map_or("", |(data, _process)| data)
 }
@@ -365,13 +364,13 @@ async fn finished(work: &mut Option<Work<'_>>) {
     }
 }
 
-/// The pause between attempts; whoever takes it gives up its attempts when the store is met anew.
+/// The back-off of a refill, whose attempts end when the feed reconnects.
 const fn first_pause() -> Backoff {
     Backoff::between(FIRST_PAUSE, LAST_PAUSE)
 }
 
-/// Tells of what no waiting mends; an outage is told by the feed.
-fn tell(error: &StoreError) {
+/// Logs an error that no retry mends; the feed reports outages.
+fn log_failure(error: &StoreError) {
     if !error.is_outage() {
         tracing::error!(error = causes(error), "the store does not take back what it lost");
     }

@@ -1,5 +1,4 @@
-//! What a node remembers beside the revocations, which are in the list already, and the newest of
-//! those.
+//! The state of the journal besides the revocation list, and the newest revocations.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,7 +6,7 @@ use crate::journal::record::{JournalRecord, LastContact};
 use crate::store::FeedEntry;
 use crate::token::StoredKey;
 
-/// What the journal says, but for older revocations.
+/// The content of the journal without older revocations.
 #[derive(Clone, Debug, Default)]
 pub(super) struct JournalState {
     /// Signing keys by issuer, and the gateway's own secret, as the store last had them.
@@ -18,17 +17,17 @@ pub(super) struct JournalState {
     pub(super) number: i64,
     /// The last contact with the store.
     pub(super) contact: Option<LastContact>,
-    /// The store that has everything that is here.
+    /// The lineage of the store that has everything in this journal.
     pub(super) lineage: Option<String>,
     /// The newest revocations, oldest first: the likeliest to be lost by a fail-over.
     pub(super) newest: VecDeque<FeedEntry>,
 }
 
-/// How many revocations count as the newest.
+/// The number of newest revocations.
 const NEWEST: usize = 4096;
 
 impl JournalState {
-    /// Takes a record in; answers whether it changed anything.
+    /// Applies a record; returns whether it changed anything.
     pub(super) fn take(&mut self, record: &JournalRecord) -> bool {
         match record {
             JournalRecord::Revoked(entry) => {
@@ -60,7 +59,7 @@ impl JournalState {
         }
     }
 
-    /// The records that make it. The contact comes last, for it vouches for all before.
+    /// Its records. The contact comes last, since it covers all before.
     pub(super) fn records(&self) -> Vec<JournalRecord> {
         let keys = self.keys.iter().map(|(issuer, keys)| JournalRecord::Keys {
             issuer: issuer.clone(),

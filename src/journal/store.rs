@@ -1,4 +1,4 @@
-//! A Redis store whose revocations, keys and numbers this node remembers as well.
+//! A Redis store with a journal of its revocations, keys and numbers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,13 +28,13 @@ pub struct JournaledStore {
     pub(super) store: RedisStore,
     pub(super) list: Arc<RevocationList>,
     pub(super) journal: Journal,
-    /// How long a session lives at most.
+    /// The longest life of a session.
     pub(super) longest_session: Duration,
-    /// Whether the server was found to keep its promises since it was last known.
+    /// Whether the server was checked since its latest change.
     pub(super) is_checked: AtomicBool,
-    /// Whether the store has failed to take something recent, and is to be given it once more.
+    /// Whether the store has failed to take recent revocations, which are to be written again.
     pub(super) has_unsynced: AtomicBool,
-    /// Counts the connections of the feed: each may lead to another server than the one before.
+    /// Counts the connections of the feed, each of which may lead to another server.
     pub(super) reconnects: AtomicU64,
     pub(super) keys_changed: watch::Sender<()>,
 }
@@ -52,11 +52,10 @@ impl From<JournalError> for StoreError {
 }
 
 impl JournaledStore {
-    /// Joins a store with what this node remembers; no session lives longer than
-    /// `longest_session`.
+    /// Joins a store with a journal; no session lives longer than `longest_session`.
     ///
-    /// A store that is away is waited for elsewhere, if the journal knows keys: then the node goes
-    /// on with those, and follows `when_stale`.
+    /// If the store is away and the journal has keys, the node starts with those, and follows
+    /// `when_stale`.
     ///
     /// # Errors
     /// When the server cannot keep the promise, or is away and there is nothing to go on with.
@@ -89,19 +88,19 @@ impl JournaledStore {
         Ok(joined)
     }
 
-    /// Learns whenever the signing keys may have changed after they were asked for.
+    /// Notices of possible changes of the signing keys.
     #[must_use]
     pub fn keys_changed(&self) -> watch::Receiver<()> {
         self.keys_changed.subscribe()
     }
 
-    /// Brings the journal to the disk and lets go of its file.
+    /// Syncs the journal and closes its file.
     pub async fn close(&self) {
         self.journal.close().await;
     }
 
-    /// Checks the server, and puts the keys back first: a store that lost them must not be given
-    /// new ones.
+    /// Checks the server, and writes the keys back first: a store that lost them must not get new
+    /// ones.
     async fn handshake(&self) -> Result<(), StoreError> {
         self.store.check().await?;
         self.is_checked.store(true, Ordering::Release);
@@ -112,13 +111,13 @@ impl JournaledStore {
         Ok(())
     }
 
-    /// Whether everything here was once given to the store of this lineage.
+    /// Whether the store of this lineage has had everything in the journal.
     pub(super) fn is_known(&self, lineage: &str) -> bool {
         self.journal.state().lineage.as_deref() == Some(lineage)
     }
 
-    /// Takes revocations into the list, then into the journal; the answer means that they are on
-    /// the disk.
+    /// Records revocations in the list, then in the journal; once this returns, they are on the
+    /// disk.
     async fn keep(&self, revocations: &[Revocation]) -> Result<(), StoreError> {
         if revocations.is_empty() {
             return Ok(());
@@ -135,16 +134,17 @@ impl JournaledStore {
         Ok(self.journal.keep(&records).await?)
     }
 
-    /// Records here and there at once; both must succeed.
+    /// Records revocations here and in the store at once; both must succeed.
     async fn both<T>(
         &self,
         revocations: &[Revocation],
         store: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        // Whatever the store does: who asked for it is refused here, also after a restart.
+        // Whatever the store does, the tokens are refused here, also after a restart.
         let (kept, stored) = join(self.keep(revocations), store).await;
         if stored.is_err() {
-            // Who asks once more is refused: this node has to tell the others by itself.
+            // A client cannot retry with a refused token: this node has to inform the others
+            // itself.
             self.has_unsynced.store(true, Ordering::Release);
         }
         let stored = stored?;
@@ -152,18 +152,23 @@ impl JournaledStore {
         Ok(stored)
     }
 
-    /// How often the feed has connected.
+    /// The number of connections of the feed.
     fn reconnects(&self) -> u64 {
         self.reconnects.load(Ordering::Acquire)
     }
 
-    /// Keeps what the store has recorded by itself, since the feed had connected `met` times.
+    /// Keeps revocations that the store recorded by itself; `before` is the count of connections
+    /// before that.
     ///
-    /// If it has connected once more, then maybe to a server that lacks it: whoever recorded it was
-    /// in charge no longer, and what was put back since did not have it.
-    async fn keep_recorded(&self, met: u64, revocations: &[Revocation]) -> Result<(), StoreError> {
+    /// If the feed has connected again, it may be to a server that lacks them: the recording one
+    /// was no longer the master, and the refill since did not have them.
+    async fn keep_recorded(
+        &self,
+        before: u64,
+        revocations: &[Revocation],
+    ) -> Result<(), StoreError> {
         self.keep(revocations).await?;
-        if self.reconnects() != met && !revocations.is_empty() {
+        if self.reconnects() != before && !revocations.is_empty() {
             self.store.revoke(revocations).await?;
         }
         Ok(())
@@ -176,9 +181,8 @@ impl JournaledStore {
         }
     }
 
-    /// Remembers the keys of an issuer as the store tells them.
-    ///
-    /// That they are not on the disk is no reason not to use them; the journal's thread tells it.
+    /// Remembers the keys of an issuer as the store has them. They are used even if they cannot be
+    /// written; the journal's thread logs that.
     pub(super) async fn note_keys(&self, issuer: &str, keys: &[StoredKey]) {
         if !keys.is_empty() && self.keys_of(issuer) != keys {
             let record = JournalRecord::Keys { issuer: issuer.to_owned(), keys: keys.to_vec() };
@@ -186,12 +190,12 @@ impl JournaledStore {
         }
     }
 
-    /// The keys of an issuer that this node remembers.
+    /// The keys of an issuer in the journal.
     fn keys_of(&self, issuer: &str) -> Vec<StoredKey> {
         self.journal.state().keys.get(issuer).cloned().unwrap_or_default()
     }
 
-    /// The keys that the store has; those that this node remembers where it has lost its own.
+    /// The keys in the store; those of the journal, written back, where it has lost them.
     pub(super) async fn stored_keys(&self, issuer: &str) -> Result<Vec<StoredKey>, StoreError> {
         let stored = self.store.signing_keys(issuer).await?;
         let known = self.keys_of(issuer);
@@ -203,7 +207,7 @@ impl JournaledStore {
     }
 }
 
-/// The longest a start waits for the keys of a store before it takes those of the journal.
+/// The longest that a start waits for the keys of a store before it uses those of the journal.
 const KEYS_PATIENCE: Duration = Duration::from_secs(2);
 
 #[async_trait]
@@ -245,10 +249,10 @@ impl Accounts for JournaledStore {
         revoked_until: Timestamp,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
         self.restore_floor(&RevocationKey::of_user(realm, user)).await?;
-        let met = self.reconnects();
+        let before = self.reconnects();
         let changed = self.store.change_user(realm, user, change, now, revoked_until).await?;
         if let Some((_, revocations)) = &changed {
-            self.keep_recorded(met, revocations).await?;
+            self.keep_recorded(before, revocations).await?;
         }
         Ok(changed)
     }
@@ -261,10 +265,10 @@ impl Sessions for JournaledStore {
         session: NewSession,
         revoked_until: Timestamp,
     ) -> Result<Option<Vec<Revocation>>, StoreError> {
-        let met = self.reconnects();
+        let before = self.reconnects();
         let opened = self.store.open_session(session, revoked_until).await?;
         if let Some(revocations) = &opened {
-            self.keep_recorded(met, revocations).await?;
+            self.keep_recorded(before, revocations).await?;
         }
         Ok(opened)
     }
@@ -294,11 +298,11 @@ impl Sessions for JournaledStore {
         grace: Duration,
         revoked_until: Timestamp,
     ) -> Result<Rotation, StoreError> {
-        let met = self.reconnects();
+        let before = self.reconnects();
         let rotation =
             self.store.rotate(session, presented, successor, grace, revoked_until).await?;
         if let Rotation::Reused(revocations) = &rotation {
-            self.keep_recorded(met, revocations).await?;
+            self.keep_recorded(before, revocations).await?;
         }
         Ok(rotation)
     }
@@ -333,15 +337,15 @@ impl Revocations for JournaledStore {
         key: RevocationKey,
         now: Timestamp,
     ) -> Result<Option<u64>, StoreError> {
-        // What this node was told of stands, whatever the store may have lost since. (Of users and
-        // sites the list knows more than that they are there.)
+        // Revocations in the list hold even if the store has lost them. (Users and sites have
+        // floors, which `holds` does not look at.)
         if self.list.holds(&key, now) {
             return Ok(Some(0));
         }
         self.store.find_revocation(key, now).await
     }
 
-    /// A generation below one that was seen would sign tokens that are refused at once.
+    /// The higher of the store's and the journal's: tokens of a lower one would be refused at once.
     async fn site_generation(&self, issuer: &str) -> Result<u64, StoreError> {
         let stored = self.store.site_generation(issuer).await?;
         let known = self.journal.state().sites.get(issuer).copied().unwrap_or(0);
@@ -359,7 +363,7 @@ impl Revocations for JournaledStore {
 
 #[async_trait]
 impl SigningKeys for JournaledStore {
-    /// While the store is away, the keys that this node remembers.
+    /// While the store is away, the keys of the journal.
     async fn signing_keys(&self, issuer: &str) -> Result<Vec<StoredKey>, StoreError> {
         let asked = tokio::time::timeout(KEYS_PATIENCE, self.stored_keys(issuer)).await;
         match asked.unwrap_or(Err(StoreError::TimedOut(KEYS_PATIENCE))) {
@@ -400,7 +404,7 @@ impl Store for JournaledStore {
         self.store.purge(now).await
     }
 
-    /// The Redis tells by its heartbeat, which is a write.
+    /// The journal's; the heartbeat of the feed shows whether Redis takes writes.
     async fn writable(&self) -> Result<(), StoreError> {
         Ok(self.journal.writable()?)
     }

@@ -1,13 +1,13 @@
 //! The thread that writes the journal.
 //!
-//! Appends that wait together share one `fdatasync`. When more than half of the file is dead, the
-//! list is copied into a draft, a part at a time between appends, which go into both files
-//! meanwhile; then the draft takes the file's place. An entry is in the list before it is appended,
-//! so that a copy of the list has everything that was appended before it was begun.
+//! Queued appends share one `fdatasync`. When more than half of the file is dead, the list is
+//! copied into a draft, a part at a time between appends, which go into both files meanwhile; then
+//! the draft replaces the file. An entry is in the list before it is appended, so that a copy of
+//! the list has everything that was appended before the copy began.
 //!
-//! After a failure nobody knows what of the file is on the disk, and asking the kernel again proves
-//! nothing (an `fdatasync` that failed may succeed the next time without having written). So the
-//! file is given up, and made anew from the list before anything is acknowledged again.
+//! After a failure the content on the disk is unknown, and a second `fdatasync` proves nothing,
+//! since it may succeed without having written. So the file is given up, and made anew from the
+//! list before anything is acknowledged again.
 
 use std::convert::Infallible;
 use std::io;
@@ -27,30 +27,30 @@ use crate::journal::{JournalError, lock};
 use crate::revocation::{RevocationList, SHARDS};
 use crate::telemetry::{causes, metric};
 
-/// What the thread is asked.
+/// A job of the thread.
 #[derive(Debug)]
 pub(super) enum Job {
     /// Append these records, one frame.
     Append {
         records: Vec<u8>,
-        /// Told once they are on the disk; `None`: nobody waits for that.
+        /// Gets the outcome once they are on the disk; `None`: nothing waits for it.
         synced: Option<oneshot::Sender<Result<(), Arc<JournalError>>>>,
     },
-    /// Bring everything to the disk, let go of the file, and end: then this is dropped.
+    /// Sync the file, close it, and end: then the sender is dropped.
     Close(oneshot::Sender<Infallible>),
 }
 
-/// What the thread owns.
+/// The state of the thread.
 #[derive(Debug)]
 pub(super) struct JournalWriter {
     pub(super) path: PathBuf,
     pub(super) prefix: String,
     pub(super) list: Arc<RevocationList>,
     pub(super) state: Arc<Mutex<JournalState>>,
-    /// Why the latest write failed; whoever asks for one may have given up on it first.
+    /// The failure of the latest write; its caller may have given up before.
     pub(super) failure: Arc<Mutex<Option<Arc<JournalError>>>>,
     pub(super) journal: JournalFile,
-    /// Why the file is not to be trusted, and when it may be made anew.
+    /// The reason for which the file is not trusted, and the earliest instant to make it anew.
     pub(super) broken: Option<(Arc<JournalError>, Instant)>,
     pub(super) compaction: Option<Compaction>,
     pub(super) compact_after: Instant,
@@ -63,19 +63,19 @@ pub(super) struct Compaction {
     next: usize,
 }
 
-/// How many appends share a sync at most.
+/// The most appends that share a sync.
 const BATCH: usize = 256;
 
-/// Below this size a file is not worth being copied.
+/// A smaller file is not compacted.
 const SMALL: u64 = 1 << 20;
 
 /// Parts of the list copied between two batches.
 const PARTS_A_STEP: usize = 8;
 
-/// Between two attempts to make a broken journal anew.
+/// Pause between two attempts to make a broken journal anew.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Between two attempts to copy a sound one.
+/// Pause between two attempts to compact a sound one.
 const RETRY_COMPACTION: Duration = Duration::from_mins(1);
 
 /// Revocations of one frame.
@@ -85,7 +85,7 @@ const ENTRIES_A_FRAME: usize = LONGEST / REVOKED_BYTES / 32;
 const RECORDS_A_FRAME: usize = 64;
 
 impl JournalWriter {
-    /// Writes until the queue is closed, or the job says so.
+    /// Writes until the queue is closed, or a job closes the journal.
     pub(super) fn run(mut self, mut jobs: Receiver<Job>) {
         loop {
             let first = if self.compaction.is_some() {
@@ -119,7 +119,7 @@ impl JournalWriter {
         self.end();
     }
 
-    /// Appends what waits, then tells who waits.
+    /// Appends a batch, then answers its callers.
     fn serve(&mut self, batch: Vec<Job>) -> Option<oneshot::Sender<Infallible>> {
         if batch.is_empty() {
             return None;
@@ -137,7 +137,7 @@ impl JournalWriter {
         let outcome = self.write(&appends, !waiting.is_empty());
         *lock(&self.failure) = outcome.as_ref().err().cloned();
         for synced in waiting {
-            // Who asked may have given up.
+            // The caller may have given up.
             drop(synced.send(outcome.clone()));
         }
         closing
@@ -152,10 +152,10 @@ impl JournalWriter {
             if Instant::now() < *retry_at {
                 return Err(Arc::clone(error));
             }
-            // What is to be appended is in the list and the state already.
+            // The records are in the list and the state already.
             return self.make_anew();
         }
-        // Who has nothing to remember asks for the sync alone.
+        // An empty append asks for the sync alone.
         let appends = || appends.iter().filter(|records| !records.is_empty());
         let written = appends().try_for_each(|records| self.journal.append(records));
         let written = written.and_then(|()| if sync { self.journal.sync() } else { Ok(()) });
@@ -200,7 +200,7 @@ impl JournalWriter {
         error
     }
 
-    /// Copies a few parts of the list, where a copy is due or was begun.
+    /// Copies a few parts of the list, where a compaction is due or has begun.
     fn compact_some(&mut self) {
         if self.compaction.is_none()
             && self.is_mostly_dead()
@@ -260,18 +260,18 @@ impl Compaction {
             copy_part(&mut self.draft, list, number)?;
         }
         self.next += PARTS_A_STEP;
-        // A little at a time, so that the end of the copy has not all of it to wait for.
+        // A little at a time, so that the final sync has little to wait for.
         self.draft.sync()
     }
 }
 
-/// A new file of everything in the list and the state, in its place.
+/// Replaces the file by a new one with the list and the state.
 fn whole_copy(writer: &JournalWriter) -> Result<JournalFile, JournalError> {
     let draft = Draft::begin(&writer.path, &writer.prefix)?;
     fill(draft, &writer.path, &writer.list, &writer.state, Onto::Own)
 }
 
-/// Fills a draft with everything in the list and the state, and puts it in its place.
+/// Fills a draft with the list and the state, and renames it to its target.
 pub(super) fn fill(
     mut draft: Draft,
     path: &std::path::Path,

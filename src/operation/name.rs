@@ -95,8 +95,8 @@ impl<R: NameRule> Name<R> {
 }
 
 impl Email {
-    /// The domain of addresses that stand for social accounts without one; under `.local`, which
-    /// no mail server of the Internet serves (RFC 6762 §3).
+    /// The domain of placeholders for social accounts without an address; under `.local`, which no
+    /// mail server of the Internet serves (RFC 6762 §3).
     pub const STAND_IN_DOMAIN: &str = "social.local";
 
     /// The spellings under which an account may have the address, the likeliest first.
@@ -113,8 +113,8 @@ impl Email {
         spellings
     }
 
-    /// Whether it only stands for a social account without an address: nobody signs up with it,
-    /// no provider vouches for it, and nothing is mailed to it.
+    /// Whether it is a placeholder for a social account without an address: no sign-up and no
+    /// provider may have it, and nothing is mailed to it.
     #[must_use]
     pub fn is_stand_in(&self) -> bool {
         self.as_str().rsplit_once('@').is_some_and(|(_, domain)| domain == Self::STAND_IN_DOMAIN)

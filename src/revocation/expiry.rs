@@ -1,11 +1,11 @@
-//! When an entry need not be remembered any more, in four bytes.
+//! The expiry of an entry, in four bytes.
 
 use crate::clock::Timestamp;
 
 /// Whole seconds since the epoch, rounded up; good until the year 2106.
 ///
-/// An entry stands as long as its expiry is not below `Expiry::of(now)`: both are rounded up, so
-/// that it holds to the very millisecond it was asked for, and less than a second longer.
+/// An entry is active while its expiry is not below `Expiry::of(now)`: both are rounded up, so that
+/// it never expires early, and less than a second late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Expiry(u32);
 
@@ -21,12 +21,12 @@ impl Expiry {
         Timestamp::from_seconds(i64::from(self.0))
     }
 
-    /// As an entry keeps it.
+    /// The bytes in an entry.
     pub(super) const fn to_bytes(self) -> [u8; 4] {
         self.0.to_le_bytes()
     }
 
-    /// As an entry kept it.
+    /// Reads the bytes of an entry.
     pub(super) const fn from_bytes(bytes: [u8; 4]) -> Self {
         Self(u32::from_le_bytes(bytes))
     }

@@ -11,29 +11,29 @@ use crate::revocation::RevocationList;
 use crate::store::{FeedEvent, FeedInterruption};
 use crate::telemetry::metric;
 
-/// What the follower remembers between events.
+/// The state between events.
 #[derive(Debug, Default)]
 struct Follower {
     /// An interruption was logged and no contact came since.
     interrupted: bool,
     /// That the list is nearly full was logged.
     nearly_full: bool,
-    /// The part to purge next.
+    /// The shard to purge next.
     next_shard: u8,
 }
 
-/// How often parts are purged and gauges set.
+/// The interval of purges and of gauges.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Parts purged a tick: each has its turn every 64 s, and only one is locked at a time.
+/// Shards purged a tick: each has its turn every 64 s, and only one is locked at a time.
 const SHARDS_A_TICK: u8 = 4;
 
-/// How often streams are looked at whose tokens expire.
+/// The interval of sweeps for streams whose tokens have expired.
 const SWEEP: Duration = Duration::from_millis(200);
 
 impl RevocationList {
-    /// Takes in what the store tells, purges what has expired, and keeps the metrics, until
-    /// `guard` is signalled or the feed ends.
+    /// Takes in the feed, purges expired entries, and updates the metrics, until `guard` is
+    /// signalled or the feed ends.
     pub async fn run(&self, mut events: mpsc::Receiver<FeedEvent>, mut guard: Guard) {
         let mut follower = Follower::default();
         let mut ticks = tokio::time::interval(TICK);
@@ -64,7 +64,7 @@ impl Follower {
                 list.note_contact(asked_at);
                 if std::mem::take(&mut self.interrupted) {
                     list.note_interruption(None);
-                    // What was recorded meanwhile and has expired was not told.
+                    // Entries that were recorded and expired meanwhile were not sent.
                     if let Some(before) = before {
                         let since = now.wall.minus(now.boot.since(before));
                         list.streams.end_unknown(since, now.wall);

@@ -1,13 +1,14 @@
 //! The revocation list: exact, in memory, bounded in staleness.
 //!
-//! [`RevocationList::check`] is synchronous and asks no store. [`RevocationList::record`] is called after
-//! the store has acknowledged and before the client is answered, so that a revocation holds here
-//! from the answer on. [`RevocationList::run`] is fed by the store with what other nodes recorded.
+//! [`RevocationList::check`] is synchronous and asks no store. [`RevocationList::record`] is called
+//! after the store has acknowledged and before the client gets its answer, so that the revocation
+//! is effective here by then. [`RevocationList::run`] takes revocations of other nodes from the
+//! store's feed.
 //!
-//! The list is in 256 parts, each under a short lock of its own, never held over an `.await`.
-//! What does not fit under `capacity` is not taken in: from then on the list is incomplete, and
-//! [`Freshness::Stale`] until everything that was left out has expired. So a full list decides as
-//! `when_stale` says; it is never silently open.
+//! The list is in 256 shards, each under a short lock of its own, never held over an `.await`.
+//! Entries beyond `capacity` are left out: from then on the list is incomplete, and
+//! [`Freshness::Stale`] until they have expired. So a full list decides as `when_stale` says; it
+//! never lets a revoked token pass silently.
 
 mod expiry;
 mod feed;
@@ -34,11 +35,11 @@ use streams::Streams;
 
 pub use streams::{EndFlag, EndReason, StreamGuard, StreamOwner};
 
-/// What this node knows of revocations, and how fresh that knowledge is.
+/// The revocations that this node knows, and their freshness.
 #[derive(Debug)]
 pub struct RevocationList {
     shards: Box<[RwLock<Shard>; SHARDS]>,
-    /// Let a check skip what is empty.
+    /// Let a check skip an empty table.
     keys: AtomicUsize,
     floors: AtomicUsize,
     capacity: usize,
@@ -48,31 +49,31 @@ pub struct RevocationList {
     incomplete_until: AtomicU32,
     read: watch::Sender<bool>,
     streams: Streams,
-    /// Why there is no news, from an interruption of the feed to the next contact.
+    /// The cause of an interruption of the feed, until the next contact.
     interruption: Mutex<Option<FeedInterruption>>,
-    /// What is here was read from the node's own file, and stands for the store until that answers.
+    /// The list was read from the journal, and is used until the store answers.
     restored: AtomicBool,
 }
 
-/// How fresh the list is.
+/// The freshness of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// News within `max_staleness`.
+    /// Contact within `max_staleness`.
     Fresh,
-    /// None for longer, or entries were left out for want of room.
+    /// No contact for longer, or entries were left out for want of room.
     Stale {
-        /// How long ago the last news came.
+        /// The time since the last contact.
         age: Duration,
     },
     /// Never read completely since the start.
     Unread,
 }
 
-/// How many parts the list has.
+/// The number of shards of the list.
 pub const SHARDS: usize = 256;
 
 impl RevocationList {
-    /// Makes an empty, unread list that takes at most `capacity` entries from the store.
+    /// An empty, unread list that takes at most `capacity` entries from the store.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self {
@@ -89,7 +90,7 @@ impl RevocationList {
         }
     }
 
-    /// Says whether a token is revoked, and by what.
+    /// The kind of the revocation that refuses a token, if one does.
     #[must_use]
     pub fn check(&self, keys: &RevocationKeys, now: Timestamp) -> Option<RevokedBy> {
         let now = Expiry::of(now);
@@ -102,19 +103,19 @@ impl RevocationList {
         })
     }
 
-    /// Says whether a single token, session or signing key is revoked.
+    /// Whether a single token, session or signing key is revoked.
     #[must_use]
     pub fn holds(&self, key: &RevocationKey, now: Timestamp) -> bool {
         self.read_shard(key).holds(key, Expiry::of(now))
     }
 
-    /// Finds the floor of a user or a site, while it stands.
+    /// The active floor of a user or a site.
     #[must_use]
     pub fn floor(&self, key: &RevocationKey, now: Timestamp) -> Option<FeedEntry> {
         self.read_shard(key).floor(key, Expiry::of(now))
     }
 
-    /// Says how fresh the list is, by the clock that goes on while the process is stopped.
+    /// The freshness of the list, by the clock that goes on while the process is stopped.
     #[must_use]
     pub fn freshness(&self, now: BootTime, max_staleness: Duration) -> Freshness {
         let Some(contact) = self.last_contact() else {
@@ -133,7 +134,8 @@ impl RevocationList {
 
     /// Takes in revocations that the store has acknowledged to this node.
     ///
-    /// They are taken whatever the capacity: what was answered here holds here.
+    /// They are taken whatever the capacity: a revocation that was acknowledged here is effective
+    /// here.
     pub fn record(&self, revocations: &[Revocation]) {
         let entries: Vec<_> = revocations.iter().map(FeedEntry::from).collect();
         for entry in &entries {
@@ -145,7 +147,7 @@ impl RevocationList {
         self.streams.end_revoked(&entries);
     }
 
-    /// Takes in what the store tells, in order.
+    /// Takes in entries of the feed, in order.
     pub fn apply(&self, entries: &[FeedEntry]) {
         for entry in entries {
             self.apply_to(&mut self.write_shard(&entry.key), entry);
@@ -153,7 +155,7 @@ impl RevocationList {
         self.streams.end_revoked(entries);
     }
 
-    /// Registers a stream that goes on under a token: the guard ends when the stream must.
+    /// Registers a stream that goes on under a token; the guard tells when the stream must end.
     ///
     /// It has ended already where the token was revoked since it was checked.
     #[must_use]
@@ -165,7 +167,7 @@ impl RevocationList {
         guard
     }
 
-    /// Takes in what the store tells, in order; answers what of it was not known before.
+    /// Takes in entries of the feed, in order; returns those that were not known before.
     #[must_use]
     pub fn learn(&self, entries: &[FeedEntry]) -> Vec<FeedEntry> {
         let is_new = |entry: &&FeedEntry| {
@@ -181,8 +183,8 @@ impl RevocationList {
         learnt
     }
 
-    /// Takes what is here for what the store told before the process began: complete up to
-    /// `contact`, or up to an instant before this boot.
+    /// Marks the list as read from the journal: complete up to `contact`, or up to an instant
+    /// before this boot.
     pub fn restore(&self, contact: Option<BootTime>) {
         self.restored.store(true, Ordering::Release);
         if let Some(asked_at) = contact {
@@ -191,14 +193,14 @@ impl RevocationList {
         self.read.send_replace(true);
     }
 
-    /// The entries of one of the [`SHARDS`] parts, those included that expired but were not purged
-    /// yet; an expiry may be rounded up to the second.
+    /// The entries of one of the [`SHARDS`], including expired ones that were not purged yet; an
+    /// expiry may be rounded up to the second.
     #[must_use]
     pub fn part(&self, number: u8) -> Vec<FeedEntry> {
         self.shards.get(usize::from(number)).map(|shard| read(shard).entries()).unwrap_or_default()
     }
 
-    /// Whether nothing was left out for want of room.
+    /// Whether no entry was left out for want of room.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.incomplete_until.load(Ordering::Acquire) == 0
@@ -210,7 +212,7 @@ impl RevocationList {
         self.read.send_replace(true);
     }
 
-    /// Why there is no news, where the feed was interrupted and has not gone on since.
+    /// The cause of an interruption of the feed that lasts.
     #[must_use]
     pub fn interruption(&self) -> Option<FeedInterruption> {
         self.interruption.lock().ignore_poison().clone()
@@ -226,7 +228,7 @@ impl RevocationList {
         drop(self.read.subscribe().wait_for(|read| *read).await);
     }
 
-    /// The number of entries, those included that expired but were not purged yet.
+    /// The number of entries, including expired ones that were not purged yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.load(Ordering::Acquire) + self.floors.load(Ordering::Acquire)
@@ -245,7 +247,7 @@ impl RevocationList {
         heap + size_of::<[RwLock<Shard>; SHARDS]>()
     }
 
-    /// Drops the expired entries of one part; parts are numbered round and round.
+    /// Drops the expired entries of one shard.
     fn purge_shard(&self, number: u8, now: Timestamp) {
         let Some(shard) = self.shards.get(usize::from(number)) else { return };
         let now = Expiry::of(now);
@@ -297,7 +299,7 @@ impl RevocationList {
         }
     }
 
-    /// Ends the state of incompleteness when all that was left out has expired.
+    /// Marks the list complete again when all entries that were left out have expired.
     fn forget_left_out(&self, now: Timestamp) {
         let now = u32::from_le_bytes(Expiry::of(now).to_bytes());
         let ended =

@@ -1,4 +1,4 @@
-//! One of the list's parts: what is under one lock.
+//! One shard of the list, under one lock.
 
 use std::collections::HashMap;
 use std::mem::size_of;
@@ -22,7 +22,7 @@ struct Floor {
     expires: Expiry,
 }
 
-/// What a shard holds, or lost.
+/// Numbers of entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Count {
     /// Keys whose match alone refuses.
@@ -38,7 +38,7 @@ impl Shard {
         self.table.find(key).is_some_and(|expires| expires >= now)
     }
 
-    /// The floor of a key, while it stands; its expiry may be rounded up to the second.
+    /// The active floor of a key; its expiry may be rounded up to the second.
     #[inline]
     pub(super) fn floor(&self, key: &RevocationKey, now: Expiry) -> Option<FeedEntry> {
         let floor = self.floors.get(key).filter(|floor| floor.expires >= now)?;
@@ -75,7 +75,8 @@ impl Shard {
         entries
     }
 
-    /// Takes in an entry whose key is here: the later expiry and the higher floor count.
+    /// Merges an entry whose key exists: the later expiry and the higher floor count; `false` when
+    /// it does not exist.
     pub(super) fn extend(&mut self, entry: &FeedEntry) -> bool {
         let expires = Expiry::of(entry.expires_at);
         if entry.floor == 0 {
@@ -87,7 +88,7 @@ impl Shard {
         true
     }
 
-    /// Takes in an entry whose key is not here.
+    /// Inserts an entry whose key does not exist.
     pub(super) fn insert(&mut self, entry: &FeedEntry) {
         let expires = Expiry::of(entry.expires_at);
         if entry.floor == 0 {
@@ -97,12 +98,12 @@ impl Shard {
         }
     }
 
-    /// Whether there is anything to purge.
+    /// Whether an entry has expired.
     pub(super) fn has_expired(&self, now: Expiry) -> bool {
         self.table.has_expired(now) || self.floors.values().any(|floor| floor.expires < now)
     }
 
-    /// Drops what expired before `now`; answers how many.
+    /// Drops entries that expired before `now`; returns their number.
     pub(super) fn purge(&mut self, now: Expiry) -> Count {
         let before = self.floors.len();
         self.floors.retain(|_, floor| floor.expires >= now);
@@ -110,7 +111,7 @@ impl Shard {
         Count { keys: self.table.purge(now), floors: before - self.floors.len() }
     }
 
-    /// How much it holds.
+    /// The number of entries.
     pub(super) fn count(&self) -> Count {
         Count { keys: self.table.len(), floors: self.floors.len() }
     }

@@ -1,13 +1,13 @@
-//! Streams that go on under a token after their answer has begun: WebSockets, long bodies.
+//! Streams that go on under a token after their response has begun: WebSockets, long bodies.
 //!
 //! A stream is registered when it is known to last, so that a short exchange costs nothing here.
-//! Its [`StreamGuard`] says when it must end: a revocation covers it, whether or not its token has
-//! expired since, or its token expires. A revocation that is recorded before a guard is taken is
-//! found in the list, and one that is recorded after it finds the guard: none falls between.
+//! Its [`StreamGuard`] tells when it must end: its token was revoked, even after it expired, or
+//! expires. A revocation that is recorded before a guard is taken is found in the list, and one
+//! that is recorded after it finds the guard: none slips between.
 //!
-//! In eight parts, each under a short lock, never held over an `.await`. There is one sweep for
-//! all that expires, and no timer a stream. What ends early deregisters by being dropped, so that
-//! memory is bounded by what is open.
+//! The streams are in eight shards, each under a short lock, never held over an `.await`. One sweep
+//! ends those that expire, without a timer for each. A stream that ends early deregisters when its
+//! guard is dropped, so that memory is bounded by the open streams.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -29,28 +29,28 @@ use crate::token::RevocationKeys;
 /// The token that a stream goes on under, and how long it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamOwner {
-    /// What its token can be revoked by.
+    /// The keys by which its token can be revoked.
     pub keys: RevocationKeys,
     /// `iat` of its token.
     pub issued_at: Timestamp,
-    /// From when its token is not accepted any more.
+    /// The expiry of its token.
     pub expires_at: Timestamp,
     /// Whether the stream ends when its token expires.
     pub ends_with_token: bool,
 }
 
-/// Why a stream must end.
+/// The reason for which a stream must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
-    /// Its token, or what that belongs to, was revoked.
+    /// Its token, session, user, site or key was revoked.
     Revoked,
     /// Its token has expired.
     Expired,
-    /// Its token has expired, and a revocation may have come and gone while there was no news.
+    /// Its token has expired, and a revocation may have been recorded and expired without contact.
     Unknown,
 }
 
-/// A registered stream, which may go on until told to end; dropping it deregisters the stream.
+/// The guard of a registered stream; dropping it deregisters the stream.
 #[derive(Debug)]
 pub struct StreamGuard {
     shard: Arc<StreamShard>,
@@ -60,8 +60,8 @@ pub struct StreamGuard {
     end_flag: EndFlag,
 }
 
-/// A flag that says a stream must end, for code that cannot ask its guard: a connection whose
-/// client takes nothing, so that nobody comes to the stream.
+/// A flag that a stream must end, for code that cannot poll its guard: a connection whose client
+/// reads nothing, so that the stream is not polled.
 #[derive(Clone, Debug, Default)]
 pub struct EndFlag(Arc<AtomicBool>);
 
@@ -75,7 +75,7 @@ const SHARDS: usize = 8;
 
 #[derive(Debug, Default)]
 struct StreamShard {
-    /// Lets a revocation pass by what is empty.
+    /// Lets a revocation skip an empty shard.
     open: AtomicUsize,
     register: Mutex<Register>,
 }
@@ -86,20 +86,20 @@ struct Register {
     /// Every key of every stream, with the stream's number.
     keys: BTreeSet<(RevocationKey, u64)>,
     next: u64,
-    /// No stream ends with its token before; `None`: none does.
+    /// No stream ends with its token before this; `None`: none does.
     soonest: Option<Timestamp>,
 }
 
 #[derive(Debug)]
 struct Stream {
     owner: StreamOwner,
-    /// `None` once it was told to end.
+    /// `None` once it was used.
     notice: Option<oneshot::Sender<EndReason>>,
     end_flag: EndFlag,
 }
 
 impl EndReason {
-    /// As metrics and logs name it.
+    /// The name in metrics and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -134,7 +134,7 @@ impl StreamOwner {
         self.ends_with_token.then_some(self.expires_at)
     }
 
-    /// Whether a revocation of the token can have been made since `since` and have expired by
+    /// Whether a revocation of the token can have been recorded since `since` and have expired by
     /// `now`: it is remembered for as long as such a token lives, or until this one expires.
     fn may_have_missed(&self, since: Timestamp, now: Timestamp) -> bool {
         let life = self.expires_at.since(self.issued_at);
@@ -143,12 +143,12 @@ impl StreamOwner {
 }
 
 impl StreamGuard {
-    /// Whether the stream must end, and why.
+    /// Polls whether the stream must end, and for which reason.
     pub fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<EndReason> {
         if self.ended.is_none() {
             match Pin::new(&mut self.notice).poll(context) {
                 Poll::Pending => return Poll::Pending,
-                // The other half goes only with this guard, or when it says something.
+                // The sender is dropped only with this guard, or after it was used.
                 Poll::Ready(told) => self.ended = Some(told.unwrap_or(EndReason::Unknown)),
             }
         }
@@ -160,7 +160,7 @@ impl StreamGuard {
         poll_fn(|context| self.poll_ended(context)).await
     }
 
-    /// Says whether the stream must end already.
+    /// The reason for which the stream must end already.
     pub fn has_ended(&mut self) -> Option<EndReason> {
         if self.ended.is_none() {
             self.ended = self.notice.try_recv().ok();
@@ -168,13 +168,13 @@ impl StreamGuard {
         self.ended
     }
 
-    /// Says the same to others, once it was said that the stream must end.
+    /// The flag that is set when the stream must end.
     #[must_use]
     pub fn end_flag(&self) -> EndFlag {
         self.end_flag.clone()
     }
 
-    /// Ends it before it began.
+    /// Ends the stream before it begins.
     pub(super) fn refuse(&mut self, ended: EndReason) {
         self.ended = Some(ended);
     }
@@ -195,7 +195,7 @@ impl Drop for StreamGuard {
 }
 
 impl Streams {
-    /// Registers a stream. Whoever looks at the list after this call misses no revocation.
+    /// Registers a stream. A check of the list after this call misses no revocation.
     #[expect(clippy::indexing_slicing, reason = "a remainder by the length is an index")]
     pub(super) fn open(&self, owner: StreamOwner) -> StreamGuard {
         let shard = &self.shards[usize::from(owner.keys.token.0[0]) % SHARDS];
@@ -203,25 +203,25 @@ impl Streams {
         let end_flag = EndFlag::default();
         let stream = Stream { owner, notice: Some(sender), end_flag: end_flag.clone() };
         let number = shard.change(|register| register.add(stream));
-        // With the fence in `end_revoked`: of a stream that is registered here and a revocation
-        // that is recorded there at the same time, one at least sees the other.
+        // With the fence in `end_revoked`: of a stream that is registered and a revocation that is
+        // recorded at the same time, at least one sees the other.
         fence(Ordering::SeqCst);
         StreamGuard { shard: Arc::clone(shard), number, notice, ended: None, end_flag }
     }
 
-    /// Ends what was revoked. The list must have taken the entries in before.
+    /// Ends streams whose tokens were revoked. The list must have the entries already.
     pub(super) fn end_revoked(&self, entries: &[FeedEntry]) {
         fence(Ordering::SeqCst);
         self.end(EndReason::Revoked, |register| register.refused_by(entries));
     }
 
-    /// Ends what ends with a token that has expired.
+    /// Ends streams whose tokens have expired.
     pub(super) fn end_expired(&self, now: Timestamp) {
         self.end(EndReason::Expired, |register| register.expired(now));
     }
 
-    /// Ends what may have been revoked by something that expired while no news came, from `since`
-    /// until now. A token that has not expired is covered by what was read again.
+    /// Ends streams whose revocation may have expired without contact, from `since` until now. A
+    /// token that has not expired is covered by the entries that were read again.
     pub(super) fn end_unknown(&self, since: Timestamp, now: Timestamp) {
         self.end(EndReason::Unknown, |register| {
             let missed = |stream: &&mut Stream| stream.owner.may_have_missed(since, now);
@@ -250,7 +250,7 @@ impl Streams {
             let count = u64::try_from(chosen.len()).unwrap_or(u64::MAX);
             metrics::counter!(metric::STREAMS_ENDED, "reason" => ended.name()).increment(count);
             for notice in chosen {
-                // A stream that has just ended by itself does not listen any more.
+                // A stream that has just ended by itself has no receiver.
                 let _unheard = notice.send(ended);
             }
         }

@@ -19,7 +19,7 @@ use crate::revocation::expiry::Expiry;
 /// The set.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// The first [`WINDOW`] stand again after the last, so that a window never wraps.
+    /// The first [`WINDOW`] are repeated after the last, so that a window never wraps.
     tags: Box<[u8]>,
     #[expect(clippy::vec_box, reason = "chunks must not move when there are more")]
     chunks: Vec<Box<Chunk>>,
@@ -56,7 +56,7 @@ impl Table {
         self.entry(self.slot_of(key)?).map(Entry::expiry)
     }
 
-    /// Keeps the later expiry of a key that is here; `false` when it is not.
+    /// Keeps the later expiry of a key; `false` when it is not in the table.
     pub(super) fn extend(&mut self, key: &RevocationKey, expires: Expiry) -> bool {
         let Some(slot) = self.slot_of(key) else { return false };
         if let Some(entry) = self.entry_mut(slot) {
@@ -65,7 +65,7 @@ impl Table {
         true
     }
 
-    /// Adds a key that is not here.
+    /// Adds a key that is not in the table.
     pub(super) fn insert(&mut self, key: &RevocationKey, expires: Expiry) {
         let slots = self.slots();
         if (self.len + 1) * 50 > slots * 41 {
@@ -84,7 +84,7 @@ impl Table {
         self.taken().any(|entry| entry.expiry() < now)
     }
 
-    /// Drops what expired before `now`, and the room that it took; answers how many.
+    /// Drops entries that expired before `now`, and frees their room; returns their number.
     pub(super) fn purge(&mut self, now: Expiry) -> usize {
         let before = self.len;
         let live = self.taken().filter(|entry| entry.expiry() >= now).count();
@@ -92,7 +92,7 @@ impl Table {
         before - self.len
     }
 
-    /// Makes `least` slots, or a few more, and gives what is kept its places anew.
+    /// Makes `least` slots, or a few more, and inserts the kept entries again.
     fn rebuild(&mut self, least: usize, keep: impl Fn(&Entry) -> bool) {
         let kept: Vec<Entry> = self.taken().filter(|entry| keep(entry)).copied().collect();
         let chunks = least.div_ceil(CHUNK);
@@ -129,7 +129,7 @@ impl Table {
         pairs.filter(|(tag, _)| **tag != 0).map(|(_, entry)| entry)
     }
 
-    /// The slot of a key that is here.
+    /// The slot of a key in the table.
     #[inline]
     fn slot_of(&self, key: &RevocationKey) -> Option<usize> {
         let slots = self.slots();
@@ -151,7 +151,7 @@ impl Table {
         }
     }
 
-    /// The slot for a key that is not here; `None` where there are no slots.
+    /// The slot for a new key; `None` where there are no slots.
     fn free_slot(&self, key: &RevocationKey) -> Option<usize> {
         let slots = self.slots();
         let mut at = home_of(key, slots);
@@ -208,7 +208,7 @@ impl Window {
         (zero_bytes(self.0).trailing_zeros() / 8) as usize
     }
 
-    /// The places before `end` where `tag` may stand: every one where it does, and seldom one more.
+    /// The positions before `end` that may have `tag`: every one that has, and rarely one more.
     #[inline]
     fn positions_of(&self, tag: u8, end: usize) -> impl Iterator<Item = usize> {
         let mut marks = zero_bytes(self.0 ^ (u64::from(tag) * ONES));

@@ -20,7 +20,7 @@ const SLOW: Duration = Duration::from_millis(50);
 /// Less free space, in bytes, is worth a warning.
 const LITTLE: u64 = 64 << 20;
 
-/// Writes a file beside `file`, and reports the time of a sync and the free space.
+/// Writes a file into the folder of `file`, and reports the time of a sync and the free space.
 ///
 /// # Errors
 /// The system's own reason why nothing can be written there.

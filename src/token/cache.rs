@@ -1,9 +1,9 @@
-//! A cache of verified tokens: it saves the signature's check, and nothing else.
+//! A cache of verified tokens: it saves the check of the signature, and nothing else.
 //!
 //! It holds a fixed number of entries, found by a keyed hash of the whole token: the tokens
-//! themselves are not kept. An entry answers only while its token is in its time. It knows
-//! nothing of revocation, which is looked up for every request by whoever gets the answer.
-//! Tokens that were refused are not remembered: they would let anyone drive out the others.
+//! themselves are not stored. An entry is returned only within its token's validity. Revocation is
+//! not cached: callers check it at every request. Refused tokens are not cached: they would let
+//! anyone evict the others.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -27,11 +27,11 @@ pub(super) struct Cache {
     misses: Counter,
 }
 
-/// What stands for a token: a keyed hash of its text.
+/// A keyed hash of a token's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint(u128);
 
-/// A verified token, and when it holds.
+/// A verified token, and its validity.
 #[derive(Clone, Debug)]
 pub(super) struct CachedToken {
     pub(super) verified: Arc<Verified>,
@@ -62,16 +62,16 @@ impl Cache {
     /// Hashes a token under this cache's key.
     ///
     /// The hash is a GMAC with one nonce for all. Two tags under one nonce would reveal the hash
-    /// key to who sees them, but no tag ever leaves this process: what is used is that GHASH under
-    /// an unknown key is 2⁻¹²¹-almost-universal for texts of up to 2 KiB (one bit less for each
-    /// doubling). HMAC-SHA-256 takes ten times as long where a processor has no SHA instructions.
+    /// key to an observer, but no tag ever leaves this process. GHASH under an unknown key is
+    /// 2⁻¹²¹-almost-universal for texts of up to 2 KiB (one bit less for each doubling).
+    /// HMAC-SHA-256 takes ten times as long where a processor has no SHA instructions.
     pub(super) fn fingerprint(&self, token: &str) -> Option<Fingerprint> {
         let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
         let tag = self.key.seal_in_place_separate_tag(nonce, Aad::from(token), &mut []).ok()?;
         tag.as_ref().first_chunk().map(|bytes| Fingerprint(u128::from_le_bytes(*bytes)))
     }
 
-    /// The token's entry, when it holds one that is valid at `now`.
+    /// The cached token, if it is valid at `now`.
     pub(super) fn get(&self, fingerprint: Fingerprint, now: Timestamp) -> Option<Arc<Verified>> {
         let shard = self.shard(fingerprint)?;
         let found = lock(shard).get(fingerprint, now);
@@ -83,17 +83,17 @@ impl Cache {
         found
     }
 
-    /// Remembers a token that was verified at `now`.
+    /// Caches a token that was verified at `now`.
     pub(super) fn insert(&self, fingerprint: Fingerprint, entry: CachedToken, now: Timestamp) {
         if let Some(shard) = self.shard(fingerprint) {
             let displaced = lock(shard).insert(fingerprint, entry, now);
-            // Freed here, after the lock.
+            // Dropped here, after the lock.
             drop(displaced);
         }
     }
 
     fn shard(&self, fingerprint: Fingerprint) -> Option<&Mutex<CacheShard>> {
-        // The half that the index does not go by.
+        // The index uses the other half.
         let high = (fingerprint.0 >> 64) as usize;
         self.shards.get(high.checked_rem(self.shards.len())?)
     }
@@ -118,7 +118,7 @@ struct CacheShard {
 struct Slot {
     fingerprint: Fingerprint,
     entry: CachedToken,
-    /// Whether it was asked for since the hand last passed.
+    /// Whether it was read since the hand last passed.
     used: bool,
 }
 
@@ -136,7 +136,7 @@ impl CacheShard {
         })
     }
 
-    /// Returns what had to go.
+    /// Returns the slot that was replaced.
     fn insert(
         &mut self,
         fingerprint: Fingerprint,
@@ -159,8 +159,8 @@ impl CacheShard {
         Some(displaced)
     }
 
-    /// CLOCK: the next entry that nobody asked for since the hand last passed, or that is over.
-    /// After some steps the next one goes whatever it is, so that the lock is held briefly.
+    /// CLOCK: the next entry that was not read since the hand last passed, or has expired. After
+    /// some steps any entry is taken, so that the lock is held briefly.
     fn victim(&mut self, now: Timestamp) -> usize {
         for _ in 0..32 {
             self.hand = (self.hand + 1).checked_rem(self.slots.len()).unwrap_or(0);
@@ -173,7 +173,7 @@ impl CacheShard {
     }
 }
 
-/// Takes the low half of a fingerprint for its hash: it is one already, under a secret key.
+/// Uses the low half of a fingerprint as its hash: it is one already, under a secret key.
 #[derive(Debug, Default)]
 struct Identity(u64);
 
@@ -193,7 +193,7 @@ impl Hasher for Identity {
     }
 }
 
-/// A holder that panicked left at most one entry out, which is no harm.
+/// A thread that panicked with the lock left at most one entry out, which is harmless.
 fn lock(shard: &Mutex<CacheShard>) -> std::sync::MutexGuard<'_, CacheShard> {
     shard.lock().ignore_poison()
 }

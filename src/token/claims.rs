@@ -1,13 +1,13 @@
 //! Checks every claim for presence, type and value (RFC 7519 §4.1).
 //!
-//! Under the gateway's own keys every claim fits, or the token is refused. Under an operator's keys
-//! others sign as well: what is relied on must fit (issuer, audience, times, subject, use, and what
-//! `require` names), and a claim that only informs is left out where it does not. Left-out rights
-//! and names open nothing.
+//! Under the gateway's own keys every claim must be valid, or the token is refused. Under an
+//! operator's keys other issuers sign as well: claims that are relied on must be valid (issuer,
+//! audience, times, subject, use, and those that `require` names), and an invalid claim that only
+//! informs is left out. Left-out rights and names give no access.
 //!
-//! The types are checked here and not by a deserializer that takes a claim of another type for an
-//! absent one (CVE-2026-25537). A time is a finite number of seconds up to the year 9999, so that
-//! no arithmetic on it can wrap.
+//! The types are checked here and not by a deserializer, which may take a claim of another type for
+//! an absent one (CVE-2026-25537). A time is a finite number of seconds up to the year 9999, so
+//! that no arithmetic on it can wrap.
 
 use std::borrow::Cow;
 use std::slice;
@@ -19,7 +19,7 @@ use crate::operation::{Generations, Revocation, SessionName, TokenId};
 use crate::token::key::Origin;
 use crate::token::{LeftOut, TokenError, TokenPolicy};
 
-/// What a token may be used for (`token_use`).
+/// The use of a token (`token_use`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenUse {
     /// Presented with a request.
@@ -28,7 +28,7 @@ pub(super) enum TokenUse {
     Refresh,
 }
 
-/// Claims of which every one passed.
+/// Checked claims.
 #[derive(Debug)]
 pub(super) struct Claims {
     pub(super) subject: String,
@@ -38,16 +38,16 @@ pub(super) struct Claims {
     pub(super) generations: Generations,
     /// `iat`; without it `nbf`, and without that 1970.
     pub(super) issued_at: Timestamp,
-    /// From when on the token holds, the leeway taken off.
+    /// The begin of the token's validity, less the leeway.
     pub(super) valid_from: Timestamp,
     pub(super) expires_at: Timestamp,
     pub(super) email: Option<String>,
     pub(super) username: Option<String>,
     pub(super) roles: Vec<String>,
     pub(super) permissions: Vec<String>,
-    /// Whether it says all that the gateway's own tokens say.
+    /// Whether it has all claims of the gateway's own tokens.
     pub(super) is_own: bool,
-    /// What did not fit, and only informs.
+    /// Invalid claims that only inform.
     pub(super) left_out: Vec<LeftOut>,
 }
 
@@ -62,8 +62,8 @@ impl TokenUse {
 }
 
 impl Claims {
-    /// Checks the claims of a token that is to be used as `token_use`, but for its time. Those that
-    /// hold a control character and only inform are taken away.
+    /// Checks the claims of a token for a use, except its time. Removes claims that hold a control
+    /// character and only inform.
     ///
     /// # Errors
     /// Names the first claim that does not pass.
@@ -122,8 +122,8 @@ impl Claims {
         Ok(checked)
     }
 
-    /// Any claim can be sent as a header (`[site.X.identity] claims`), so none that is kept holds a
-    /// byte that ends one.
+    /// Removes claims with control characters: any claim can be sent as a header
+    /// (`[site.X.identity] claims`), which a control character could end.
     fn leave_out_control(
         &mut self,
         claims: &mut Map<String, Value>,
@@ -143,10 +143,10 @@ impl Claims {
         Ok(())
     }
 
-    /// Checks that the token has not ended.
+    /// Checks that the token has not expired.
     ///
     /// # Errors
-    /// Says how long ago it did.
+    /// With the time since its expiry.
     pub(super) fn check_end(&self, now: Timestamp) -> Result<(), TokenError> {
         if now >= self.expires_at {
             return Err(TokenError::Expired { ago: now.since(self.expires_at) });
@@ -154,7 +154,7 @@ impl Claims {
         Ok(())
     }
 
-    /// Checks that the token has begun: a token from the future is nobody's.
+    /// Checks that the token is valid already.
     ///
     /// # Errors
     /// When `iat` or `nbf` lie ahead, by more than the leeway.
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
         self.informing(claim, |value| text(value, origin))
     }
 
-    /// A list of texts; of other issuers a single one as well.
+    /// A list of strings; other issuers may write a single string.
     fn texts(&mut self, claim: &'static str) -> Result<Vec<String>, TokenError> {
         let items = match self.claims.get(claim) {
             None => &[],
@@ -218,7 +218,7 @@ impl<'a> Reader<'a> {
         Ok(texts)
     }
 
-    /// Notes what does not fit, which the gateway's own tokens never say.
+    /// Notes an invalid claim, which the gateway's own tokens never have.
     fn leave_out(&mut self, claim: &'static str, problem: &'static str) -> Result<(), TokenError> {
         if self.origin == Origin::Stored {
             return Err(TokenError::Claim { claim, problem });
@@ -254,7 +254,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Tokens under a key of the gateway's own have the claim; an operator's may lack it.
+    /// Requires a claim under a key of the gateway's own; under an operator's it may be absent.
     fn own<T>(&self, claim: &'static str, value: Option<T>) -> Result<Option<T>, TokenError> {
         if value.is_none() && self.origin == Origin::Stored {
             return Err(missing(claim));
@@ -262,7 +262,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// Whether the token says what it is for, and that it is for this.
+    /// Checks `token_use`; returns whether it is present.
     fn check_use(&mut self, wanted: TokenUse) -> Result<bool, TokenError> {
         match self.informing_text("token_use")? {
             Some(found) if found == wanted.name() => Ok(true),
@@ -297,7 +297,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What an operator wants of other issuers' tokens; the gateway's own say all there is.
+    /// Checks the claims that an operator requires of other issuers' tokens.
     fn check_required(&self, names: &[String]) -> Result<(), TokenError> {
         let is_absent = |name: &&String| self.claims.get(*name).is_none_or(Value::is_null);
         match names.iter().find(is_absent) {
@@ -330,7 +330,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A text that is neither empty nor holds a control character; of other issuers a number as well.
+/// A string that is neither empty nor holds a control character; other issuers may write a number.
 fn text(value: &Value, origin: Origin) -> Result<Cow<'_, str>, &'static str> {
     match value {
         Value::String(text) if text.is_empty() => Err("is empty"),

@@ -1,8 +1,8 @@
-//! Reasons for which a token is not accepted.
+//! Errors of the verification of tokens.
 
 use std::time::Duration;
 
-/// Why a token is not accepted; for the log and `explain`, never for the client.
+/// Reasons for which a token is not accepted; for the log and `explain`, never for the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Longer than `[limits] token_bytes`.
@@ -23,15 +23,15 @@ pub enum TokenError {
     /// `alg` is not the algorithm of the key.
     #[error("the token's algorithm is not that of its key")]
     Algorithm,
-    /// The signature does not hold.
+    /// The signature is invalid.
     #[error("the signature does not hold")]
     Signature,
-    /// A claim is missing, of another type, or not what this site wants.
+    /// A claim is missing, of another type, or of another value than this site requires.
     #[error("claim `{claim}` {problem}")]
     Claim {
         /// The claim.
         claim: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         problem: &'static str,
     },
     /// A claim that the site's `require` names is absent.
@@ -40,7 +40,7 @@ pub enum TokenError {
     /// Past `exp`.
     #[error("the token expired {ago:?} ago")]
     Expired {
-        /// How long ago.
+        /// The time since.
         ago: Duration,
     },
     /// Before `nbf`, or `iat` in the future.

@@ -1,8 +1,8 @@
 //! Splits a compact JWS (RFC 7515 §7.1), and reads its JOSE header before any key is touched.
 //!
-//! RFC 7515 §3.1, §4.1. A parameter that would change what is signed is refused, not ignored:
-//! `crit` and `b64` because the RFCs say so. A key comes from the ring alone (RFC 8725 §3.10): what
-//! other issuers say of theirs is not looked at, and the gateway itself says nothing of the kind.
+//! RFC 7515 §3.1, §4.1. A parameter that would change the signed content is refused, not ignored,
+//! as the RFCs demand of `crit` and `b64`. A key comes from the ring alone (RFC 8725 §3.10):
+//! parameters of other issuers that name keys are ignored, and the gateway's own tokens have none.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,7 +18,7 @@ pub(super) struct Compact<'a> {
     pub(super) algorithm: String,
     /// `kid`.
     pub(super) kid: Option<String>,
-    /// What the signature is over: header, dot, payload.
+    /// The signed message: header, dot, payload.
     pub(super) message: &'a str,
     /// The payload in base64url.
     pub(super) payload: &'a str,
@@ -27,7 +27,7 @@ pub(super) struct Compact<'a> {
 }
 
 impl<'a> Compact<'a> {
-    /// Takes `token` apart.
+    /// Splits a token into its parts.
     ///
     /// # Errors
     /// When it is not three parts, or its header is not acceptable.
@@ -87,7 +87,7 @@ fn check_type(header: &Map<String, Value>) -> Result<(), TokenError> {
     }
 }
 
-/// `application/` may stand before it (RFC 7515 §4.1.9).
+/// Whether a type is a JWT's; `application/` may precede it (RFC 7515 §4.1.9).
 fn is_jwt(kind: &str) -> bool {
     let short = match kind.split_once('/') {
         Some((tree, short)) if tree.eq_ignore_ascii_case("application") => short,

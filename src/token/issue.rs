@@ -14,7 +14,7 @@ use crate::token::key::{Key, random};
 use crate::token::material::library_algorithm;
 use crate::token::{KeyError, TokenPolicy};
 
-/// What an access token is to say.
+/// The content of an access token.
 #[derive(Clone, Copy, Debug)]
 pub struct Grant<'a> {
     /// `sub`.
@@ -33,7 +33,7 @@ pub struct Grant<'a> {
     pub permissions: &'a [String],
     /// The account's attributes, of which the site's tokens carry some.
     pub attributes: Option<&'a BTreeMap<String, Value>>,
-    /// When the token ends at the latest: with its session, or as an operator says.
+    /// The latest expiry: the end of the session, or an operator's limit.
     pub not_after: Option<Timestamp>,
 }
 
@@ -50,7 +50,7 @@ pub struct AccessToken {
     pub expires_at: Timestamp,
 }
 
-/// Claims as they are signed; what is `None` is left out.
+/// Claims as they are signed; `None` is left out.
 #[derive(Debug, Serialize)]
 pub(super) struct OwnClaims<'a> {
     iss: &'a str,
@@ -77,7 +77,7 @@ pub(super) struct OwnClaims<'a> {
     token_use: &'static str,
 }
 
-/// `aud`: one name alone is a string, as most readers expect (RFC 7519 §4.1.3).
+/// `aud`: a single name is a string, as most readers expect (RFC 7519 §4.1.3).
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Audience<'a> {
@@ -178,11 +178,11 @@ impl<'a> OwnClaims<'a> {
 /// The claim that holds an account's attributes.
 pub const ATTRIBUTES_CLAIM: &str = "attributes";
 
-/// The longest attribute, in bytes, that a token carries; it travels with every request.
+/// The longest attribute, in bytes, in a token, which is sent with every request.
 const LONGEST_ATTRIBUTE: usize = 256;
 
-/// The attributes that the site's tokens carry: short texts without control characters, which no
-/// token may hold.
+/// The attributes in the site's tokens: short strings without control characters, which no token
+/// may hold.
 fn carried<'a>(
     policy: &'a TokenPolicy,
     attributes: Option<&'a BTreeMap<String, Value>>,

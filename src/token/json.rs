@@ -1,8 +1,8 @@
 //! A strict reader of JSON objects: no member twice, few levels, nothing after the end.
 //!
-//! RFC 7515 §4 and RFC 7519 §4 let a reader refuse duplicate members; taking either of two is how
-//! two readers of one token come to see different claims. Names are compared as decoded, so that
-//! an escaped spelling is a duplicate too.
+//! RFC 7515 §4 and RFC 7519 §4 let a reader refuse duplicate members; otherwise two readers of one
+//! token could see different claims. Names are compared as decoded, so that an escaped spelling is
+//! a duplicate too.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// Levels of nesting; a claim as deep as this is no identity.
+/// The most levels of nesting, beyond any useful claim.
 const LEVELS: usize = 16;
 
 /// Reads a value that may nest `levels` deep.

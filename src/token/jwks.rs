@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::token::KeyRing;
 use crate::token::key::Key;
 
-/// Lists the public halves; a secret has none and is left out, and so is a revoked key.
+/// Lists the public halves, without revoked keys; a secret has none.
 pub(super) fn set(ring: &KeyRing) -> Value {
     let living = ring.keys.iter().filter(|key| !ring.is_revoked(key));
     let keys: Vec<Value> = living.filter_map(|key| public(key)).collect();

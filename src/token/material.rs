@@ -1,4 +1,4 @@
-//! Reads key material, and refuses what does not fit its algorithm.
+//! Key material, which is refused if it does not fit its algorithm.
 //!
 //! PEM: PKCS #8, PKCS #1 (RSA), SEC 1 (EC) for private keys, SPKI and PKCS #1 for public ones.
 
@@ -27,19 +27,19 @@ pub(super) struct Material {
     pub(super) public: Option<AlgorithmParameters>,
 }
 
-/// Why material is no key.
+/// Reasons for which material is no key.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MaterialError {
     /// A secret for an asymmetric algorithm, or a key pair for a symmetric one.
     #[error("{0}")]
     Kind(&'static str),
-    /// RFC 7518 §3.2.
+    /// Too short for the algorithm (RFC 7518 §3.2).
     #[error("the secret is shorter than {0} bytes")]
     Short(usize),
     /// All zeroes, or the like.
     #[error("the secret is one byte over and over")]
     Repeated,
-    /// Neither does the algorithm verify larger ones.
+    /// Too small to be safe, or too large to be verified.
     #[error("an RSA key has 2048 to 8192 bits, this one {0}")]
     RsaSize(usize),
     /// No block of the right label.
@@ -195,7 +195,7 @@ const fn signing_curve(algorithm: Algorithm) -> Option<&'static EcdsaSigningAlgo
     }
 }
 
-/// PKCS #8 as PEM: the one form in which the library takes it for RSA.
+/// PKCS #8 as PEM, the only form in which the library reads it for RSA.
 fn pem(der: &[u8]) -> Zeroizing<String> {
     let body = Zeroizing::new(STANDARD.encode(der));
     Zeroizing::new(format!(

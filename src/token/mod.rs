@@ -1,8 +1,8 @@
-//! Tokens of a site: issued, and verified against everything but revocation and rules.
+//! Tokens of a site: issue, and verification except for revocation and rules.
 //!
-//! [`SiteTokens`] is immutable but for its cache of verified tokens; a reload or a new key makes a
-//! new one. It reads no clock and asks no store. Revocation is looked up by the caller, every
-//! time, by the keys in [`Verified`]; the cache never skips it.
+//! [`SiteTokens`] is immutable except for its cache of verified tokens; a reload or a new key makes
+//! a new one. It reads no clock and asks no store. The caller checks revocation, every time, by the
+//! keys in [`Verified`]; the cache never skips it.
 //!
 //! RFC 7515, RFC 7519, RFC 8725; `security.md` 1.1 in tests.
 
@@ -52,15 +52,15 @@ pub struct SiteTokens {
     site: RevocationKey,
 }
 
-/// Makes aws-lc-rs the process's cryptography, for tokens and for TLS; calling again is no harm.
+/// Makes aws-lc-rs the process's cryptography, for tokens and for TLS; calling again is harmless.
 pub fn install_crypto() {
-    // An error says that one is installed already, which is what is wanted: there is no other.
+    // An error says that one is installed already; there is no other.
     let _tokens = aws_lc::DEFAULT_PROVIDER.install_default();
     let _tls = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
 impl SiteTokens {
-    /// Brings policy and keys together, and proves by signing and verifying that they work.
+    /// Joins policy and keys, and tests by signing and verifying that they work.
     ///
     /// # Errors
     /// When no key can sign with the policy's algorithm, or the self-test fails.
@@ -100,7 +100,7 @@ impl SiteTokens {
     /// Verifies an access token: form, header, signature, type, issuer, audience, time, subject.
     ///
     /// # Errors
-    /// Says which of these failed.
+    /// With the check that failed.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Verified>, TokenError> {
         self.check_length(token)?;
         let Some(cache) = &self.cache else {
@@ -118,9 +118,8 @@ impl SiteTokens {
         Ok(verified)
     }
 
-    /// Verifies an access token as [`SiteTokens::verify`] does, but takes one that has expired, by
-    /// any time: it tells whose it was and no more, and opens nothing by itself. Nothing of it is
-    /// remembered.
+    /// Verifies an access token as [`SiteTokens::verify`] does, but accepts an expired one: it
+    /// proves only whose it was, and gives no access. It is not cached.
     ///
     /// # Errors
     /// Says what failed.
@@ -129,8 +128,8 @@ impl SiteTokens {
         self.verify_ended(token, now)
     }
 
-    /// Verifies that a refresh token has the site's form and, where that is a JWT, that it is
-    /// genuine, of this site and in its time. Whether the store knows it is another question.
+    /// Verifies that a refresh token has the site's form and, as a JWT, that it is genuine, of this
+    /// site and valid now. The store decides whether it is known.
     ///
     /// # Errors
     /// Says what failed.
@@ -170,13 +169,13 @@ impl SiteTokens {
     pub fn check_rights(&self, grant: Grant<'_>, now: Timestamp) -> Result<(), KeyError> {
         let rights = grant.roles.iter().chain(grant.permissions);
         let length: usize = rights.map(|right| right.len() + "\"\",".len()).sum();
-        // A signature only measures what may be too long: an import asks for each of its lines.
+        // Signing is needed only near the limit: an import checks each of its lines.
         if length <= self.policy.token_bytes / 4 {
             return Ok(());
         }
         match self.issue_access(grant, now) {
             Err(error @ KeyError::TooLong { .. }) => Err(error),
-            // Whether the site can sign at all is not asked.
+            // Other failures to sign do not matter here.
             Ok(_) | Err(_) => Ok(()),
         }
     }
@@ -204,20 +203,20 @@ impl SiteTokens {
         Ok(Some(token))
     }
 
-    /// The key that signs: what is revoked with it is all that is issued.
+    /// The revocation key of the signing key.
     #[must_use]
     pub fn signing_key(&self) -> Option<RevocationKey> {
         let signer = self.signer.as_deref()?;
         Some(RevocationKey::of_key(&self.policy.issuer, &signer.kid))
     }
 
-    /// Whether the keys are those that the store keeps: others may be added at any time.
+    /// Whether the keys are in the store, where others may be added at any time.
     #[must_use]
     pub fn keys_are_stored(&self) -> bool {
         self.ring.origin == Origin::Stored
     }
 
-    /// The same tokens, of which none is issued.
+    /// The same tokens, without a signer.
     #[must_use]
     pub fn not_issuing(self) -> Self {
         Self { signer: None, ..self }
@@ -238,8 +237,8 @@ impl SiteTokens {
         if text.len() > limit { Err(TokenError::TooLong { limit }) } else { Ok(()) }
     }
 
-    /// Signs a token of nobody and verifies it: a library without its backend, or a key that
-    /// signs what it does not verify, shows at start and not at the first login.
+    /// Signs a test token and verifies it, so that a library without its backend, or a key pair
+    /// whose halves do not match, shows at start and not at the first login.
     fn prove(&self) -> Result<(), KeyError> {
         let now = Timestamp::from_seconds(1_000_000_000);
         let grant = Grant {

@@ -5,26 +5,26 @@ use std::time::Duration;
 use crate::config::Algorithm;
 use crate::token::RefreshFormat;
 
-/// What a site's tokens say and how long they live.
+/// The claims and lifetimes of a site's tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenPolicy {
     /// `iss`.
     pub issuer: String,
-    /// `aud`: what is issued; a token needs one of them. Defaults to the issuer alone.
+    /// `aud` of issued tokens; a token needs one of them. Defaults to the issuer alone.
     pub audience: Vec<String>,
     /// The realm whose users the subjects are.
     pub realm: String,
-    /// What new tokens are signed with.
+    /// The algorithm of new tokens.
     pub algorithm: Algorithm,
     /// Lifetime of an access token.
     pub access_ttl: Duration,
     /// Lifetime of a refresh token from each rotation; `None`: the contract has none.
     pub refresh_ttl: Option<Duration>,
-    /// How a refresh token looks.
+    /// The form of refresh tokens.
     pub refresh_format: RefreshFormat,
-    /// The longest a session lasts, whatever is refreshed.
+    /// The longest life of a session, whatever is refreshed.
     pub session_ttl: Duration,
-    /// How long the parent of the newest refresh token gets the same successor again.
+    /// The time within which the parent of the newest refresh token gets the same successor again.
     pub refresh_grace: Duration,
     /// Names of the text attributes that access tokens carry.
     pub attributes: Vec<String>,
@@ -32,13 +32,13 @@ pub struct TokenPolicy {
     pub leeway: Duration,
     /// Verified tokens remembered; 0 = none.
     pub verify_cache: usize,
-    /// What a token under an operator's key must say.
+    /// The requirements on tokens under an operator's key.
     pub foreign: ForeignClaims,
-    /// Longest token looked at, in bytes (`[limits] token_bytes`).
+    /// The longest token that is read, in bytes (`[limits] token_bytes`).
     pub token_bytes: usize,
 }
 
-/// What a token under an operator's key must say besides issuer and subject.
+/// The requirements on a token under an operator's key, besides issuer and subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForeignClaims {
     /// Any audience passes, or none.

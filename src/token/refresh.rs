@@ -1,8 +1,8 @@
 //! Refresh tokens: their three forms, the hash that the store keeps, and the sealed successor.
 //!
-//! Within the grace the parent of the newest refresh token gets that same token again. The store
-//! keeps it sealed under a key derived from the parent, which the store does not know either: a
-//! dump of the store reveals none.
+//! Within the grace the parent of the newest refresh token gets the newest again. The store has it
+//! sealed under a key derived from the parent, which the store does not know either: a dump of the
+//! store reveals no token.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::{digest, hkdf};
@@ -17,7 +17,7 @@ use crate::secret::Secret;
 use crate::token::key::random;
 use crate::token::{KeyError, TokenError, header};
 
-/// How a refresh token looks.
+/// The form of a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshFormat {
     /// 256 random bits in base64url.
@@ -31,11 +31,11 @@ pub enum RefreshFormat {
 /// A refresh token just made.
 #[derive(Clone, Debug)]
 pub struct RefreshToken {
-    /// What the client gets.
+    /// The token, for the client.
     pub text: Secret<String>,
-    /// What the store gets.
+    /// Its hash, for the store.
     pub hash: RefreshHash,
-    /// When it ends.
+    /// Its expiry.
     pub expires_at: Timestamp,
 }
 
@@ -69,8 +69,8 @@ impl RefreshToken {
         Ok([nonce.as_slice(), sealed.as_slice()].concat())
     }
 
-    /// Opens what [`RefreshToken::seal`] sealed; `None` when `parent` is not the token that it was
-    /// sealed under, or the bytes were changed.
+    /// Opens a sealed token; `None` when `parent` is not the token that it was sealed under, or the
+    /// bytes were changed.
     #[must_use]
     pub fn unseal(sealed: &[u8], parent: &Secret<String>) -> Option<Secret<String>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>()?;

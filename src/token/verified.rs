@@ -10,47 +10,47 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::operation::{Generations, Principal, RevocationKey, SessionId};
 
-/// A token that is genuine, of this site, and in its time.
+/// A token that is genuine, of this site, and valid now.
 #[derive(Debug)]
 pub struct Verified {
-    /// Who it speaks for.
+    /// The identity that it proves.
     pub principal: Principal,
     /// The keys by which revocation is looked up.
     pub revocation: RevocationKeys,
-    /// Whether the gateway made it, and nobody else who has the key.
+    /// Whether the gateway issued it, and not another holder of the key.
     pub is_own: bool,
-    /// What of another issuer's claims was left out.
+    /// The claims of another issuer that were left out.
     pub left_out: Vec<LeftOut>,
-    /// Whether it was shown before, while it was remembered.
+    /// Whether it was presented before, since it was cached.
     pub(super) was_shown: AtomicBool,
-    /// What backends are told of whom it speaks for, once that was asked for.
+    /// The identity headers, once they were made.
     pub(super) identity: OnceLock<IdentityHeaders>,
 }
 
-/// Headers by which a backend is told who asks.
+/// Headers that give a backend the identity of a request.
 pub type IdentityHeaders = Vec<(HeaderName, HeaderValue)>;
 
-/// A claim, or an item of its list, that did not fit and was left out.
+/// A claim, or an item of its list, that was invalid and left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     /// The claim; a name of the issuer's own choice.
     pub claim: String,
-    /// Why.
+    /// The fault.
     pub problem: &'static str,
 }
 
-/// Everything that a revocation of a token can go by.
+/// The keys by which a token can be revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RevocationKeys {
-    /// Of the token.
+    /// The key of the token.
     pub token: RevocationKey,
-    /// Of its session.
+    /// The key of its session.
     pub session: Option<RevocationKey>,
-    /// Of its user.
+    /// The key of its user.
     pub user: Option<RevocationKey>,
-    /// Of its site.
+    /// The key of its site.
     pub site: RevocationKey,
-    /// Of the key that signed it.
+    /// The key of the signing key.
     pub key: RevocationKey,
     /// The generations it was made under.
     pub generations: Generations,
@@ -59,15 +59,15 @@ pub struct RevocationKeys {
 /// One of the keys by which a token can be revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revocable {
-    /// What the key is of.
+    /// The kind of the key.
     pub by: RevokedBy,
     /// The key.
     pub key: RevocationKey,
-    /// The token's generation, where a revocation is of all generations below a floor.
+    /// The token's generation, where a revocation has a floor.
     pub generation: Option<u64>,
 }
 
-/// By what a token is revoked.
+/// The kind of a revocation that refuses a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevokedBy {
     /// The token itself.
@@ -83,8 +83,8 @@ pub enum RevokedBy {
 }
 
 impl Verified {
-    /// What backends are told of whom it speaks for, by `make` where nobody asked before: a token
-    /// belongs to one site as it is configured, which says it always alike.
+    /// The identity headers, which `make` makes the first time: a token belongs to one site as it
+    /// is configured, whose headers are always the same.
     pub(crate) fn identity(
         &self,
         make: impl FnOnce(&Principal) -> IdentityHeaders,
@@ -92,10 +92,10 @@ impl Verified {
         self.identity.get_or_init(|| make(&self.principal))
     }
 
-    /// The session of an own token and the instant at which it was made, to the millisecond, where
-    /// it is shown for the first time while it is remembered.
+    /// The session of an own token and the instant of its issue, to the millisecond, where it is
+    /// presented for the first time since it was cached.
     pub(crate) fn shown_first(&self) -> Option<(SessionId, Timestamp)> {
-        // Read first: a write by every request would have processors wait for each other.
+        // Read first: a write at every request would make processors wait for each other.
         if self.was_shown.load(Ordering::Relaxed) || self.was_shown.swap(true, Ordering::Relaxed) {
             return None;
         }
@@ -109,7 +109,7 @@ impl Verified {
 }
 
 impl RevocationKeys {
-    /// Every key, in the order in which they are named as the reason.
+    /// Every key, in the order in which they are reported as the reason.
     pub fn all(&self) -> impl Iterator<Item = Revocable> {
         let Generations { user, site } = self.generations;
         [
@@ -123,7 +123,8 @@ impl RevocationKeys {
         .filter_map(|(by, key, generation)| Some(Revocable { by, key: key?, generation }))
     }
 
-    /// By what the token is refused; `floor` finds the floor of a revocation that stands.
+    /// The kind of the revocation that refuses the token; `floor` finds the floor of an active
+    /// revocation.
     pub fn refused_by(&self, floor: impl Fn(&Revocable) -> Option<u64>) -> Option<RevokedBy> {
         let refused = |revocable: &Revocable| {
             floor(revocable).is_some_and(|floor| revocable.is_refused_at(floor))
@@ -133,8 +134,8 @@ impl RevocationKeys {
 }
 
 impl Revocable {
-    /// Whether a revocation of this key refuses the token: whatever its floor where nothing has
-    /// generations, and else with a floor above the token's generation.
+    /// Whether a revocation of this key refuses the token: always without generations, else with a
+    /// floor above the token's generation.
     #[must_use]
     pub fn is_refused_at(&self, floor: u64) -> bool {
         self.generation.is_none_or(|generation| generation < floor)

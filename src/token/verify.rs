@@ -1,8 +1,7 @@
 //! Verifies a token, from its bytes to its claims (RFC 7519 §7.2, RFC 8725).
 //!
-//! The token is taken apart and its header read before any key is touched; then the key is
-//! picked, the signature checked over the bytes as presented, and only then are the claims looked
-//! at.
+//! The token is split and its header read before any key is used; then the key is picked and the
+//! signature checked over the bytes as presented, and only then are the claims read.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -21,7 +20,7 @@ use crate::token::material::library_algorithm;
 use crate::token::{RevocationKeys, SiteTokens, TokenError, Verified, header, json};
 
 impl SiteTokens {
-    /// Verifies an access token, whatever the cache holds.
+    /// Verifies an access token without the cache.
     ///
     /// # Errors
     /// Says what failed.
@@ -43,7 +42,7 @@ impl SiteTokens {
         Ok(CachedToken { verified, valid_from, expires_at })
     }
 
-    /// Verifies an access token that may have ended, however long ago.
+    /// Verifies an access token that may have expired.
     ///
     /// # Errors
     /// Says what failed.
@@ -60,7 +59,7 @@ impl SiteTokens {
     /// Says what failed.
     pub(super) fn verify_refresh_jwt(&self, token: &str, now: Timestamp) -> Result<(), TokenError> {
         let (key, payload) = self.verify_signature(token)?;
-        // The store knows its refresh tokens by hash; but all that a revoked key signed is refused.
+        // The store knows its refresh tokens by hash, but a revoked key's tokens are refused.
         if self.ring.is_revoked(key) {
             return Err(TokenError::UnknownKey);
         }
@@ -69,7 +68,7 @@ impl SiteTokens {
         claims.check_begin(now)
     }
 
-    /// Finds the key whose signature it is; returns the payload, decoded but not looked at.
+    /// Finds the key whose signature it is; returns the payload, decoded but not read.
     ///
     /// # Errors
     /// Says what failed.
@@ -94,7 +93,7 @@ impl SiteTokens {
         Err(TokenError::Signature)
     }
 
-    /// Reads the claims and checks them for one use, but for their time.
+    /// Reads the claims and checks them for one use, except their time.
     ///
     /// # Errors
     /// Names the first that does not pass.
@@ -157,8 +156,8 @@ impl SiteTokens {
     }
 }
 
-/// Names a token that has no `jti`: SHA-256 over its decoded claims, in hex. The signature is not
-/// part of it, because an ECDSA signature has a second form that holds as well.
+/// The id of a token without `jti`: SHA-256 over its decoded claims, in hex. The signature is not
+/// part of it, because an ECDSA signature has a second valid form.
 fn id_of(payload: &[u8]) -> TokenId {
     let hash = digest::digest(&digest::SHA256, payload);
     TokenId(hex(hash.as_ref()))

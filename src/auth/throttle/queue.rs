@@ -41,7 +41,7 @@ struct Queue {
 pub(super) struct OpenAttempt<'a> {
     queues: &'a Queues,
     key: String,
-    /// How many had ended when it began.
+    /// The number of attempts that had ended when it began.
     ended_before: u64,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Waiting {
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// How many may wait for one count.
+/// The most attempts that wait for one count.
 const MOST_WAITING: usize = 512;
 
 /// The fewest queues that are worth a sweep.
@@ -82,8 +82,8 @@ impl Queues {
 }
 
 impl OpenAttempt<'_> {
-    /// Closes an attempt that was refused, and queues it; `None` where there is nothing to wait for,
-    /// or too many wait.
+    /// Closes an attempt that was refused, and queues it; `None` where there is nothing to wait
+    /// for, or too many wait.
     pub(super) fn wait(self) -> Option<Waiting> {
         let (queues, key, ended_before) = (self.queues, self.key.clone(), self.ended_before);
         drop(self);

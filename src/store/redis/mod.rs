@@ -45,7 +45,7 @@ pub struct RedisOptions {
     pub password: Secret<String>,
     /// The sentinels' password; empty for none.
     pub sentinel_password: Secret<String>,
-    /// A file of CA certificates to trust beside the machine's own.
+    /// A file of CA certificates to trust in addition to the system's.
     pub ca: Option<PathBuf>,
     /// A file of this gateway's certificate, where servers ask for one; with `key`.
     pub cert: Option<PathBuf>,

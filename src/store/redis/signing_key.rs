@@ -59,7 +59,7 @@ impl RedisStore {
         Ok(keys)
     }
 
-    /// Adds a key beside any others, unless one has its `kid`.
+    /// Adds a key to any others, unless one has its `kid`.
     pub(super) async fn put_key_of_site(
         &self,
         issuer: &str,

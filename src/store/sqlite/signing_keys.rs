@@ -48,7 +48,7 @@ pub(super) fn add_first(
     list(connection, issuer)
 }
 
-/// Adds a key beside any others.
+/// Adds a key to any others.
 pub(super) fn put(
     connection: &Connection,
     issuer: &str,

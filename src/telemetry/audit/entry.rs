@@ -27,7 +27,7 @@ pub enum Event {
     PasswordReset,
     /// An address was to be proven by a mailed code.
     EmailVerification,
-    /// A provider proved an account's address, which nobody had proven before.
+    /// A provider proved an account's address, which was not proven before.
     SocialJoin,
     /// A refresh token was used again: its session was ended.
     RefreshReused,

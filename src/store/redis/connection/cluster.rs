@@ -1,10 +1,9 @@
-//! A cluster: each question goes to the node that has its key's slot.
+//! A cluster: each call goes to the node that has its key's slot.
 //!
-//! Not redis-rs's cluster connection: it repeats by rules of its own, knows nothing of an
-//! operation's deadline, and its connections cannot be lent to the feed. Here every node has a
-//! [`Link`]; what a node says of its slots (MOVED, ASK, TRYAGAIN) is followed until the operation's
-//! deadline, and the map of slots is read again where it may be wrong: after a redirection, and
-//! when a node refuses connections or was silent.
+//! redis-rs's cluster connection retries by rules of its own, knows no operation's deadline, and
+//! cannot lend its connections to the feed. Here every node has a [`Link`]; redirections (MOVED,
+//! ASK, TRYAGAIN) are followed until the operation's deadline, and the map of slots is read again
+//! where it may be wrong: after a redirection, and when a node refuses connections or was silent.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,11 +23,11 @@ use crate::store::redis::connection::dialer::Dialer;
 use crate::store::redis::connection::link::{Link, is_broken, is_demoted};
 use crate::store::redis::connection::slot_map::{SlotMap, read_redirection, slot_of};
 
-/// Most nodes that one question is put to.
+/// The most nodes that one call is sent to.
 const MOST_HOPS: usize = 16;
 
-/// Before a question is put again that a node could not answer just now: about doubled from the
-/// first to the last. A slot whose keys are half moved answers no question about several of them.
+/// Back-off of a call that a node cannot serve just now: a slot whose keys are half moved serves no
+/// call on several of them.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -41,7 +40,7 @@ pub(in crate::store::redis) struct Cluster {
     silence: Duration,
     /// Held over no wait.
     nodes: Mutex<Nodes>,
-    /// Held while the map is read, so that those who need it share one reading.
+    /// Held while the map is read, so that all callers share one reading.
     reading: tokio::sync::Mutex<()>,
 }
 
@@ -51,11 +50,11 @@ struct Nodes {
     map: SlotMap,
     /// Counts readings of the map.
     edition: u64,
-    /// Something says that the map is wrong.
+    /// The map may be wrong.
     is_doubtful: bool,
 }
 
-/// A node as one question is put to it.
+/// The node of one call.
 struct Node {
     server: HostPort,
     link: Arc<Link>,
@@ -63,17 +62,17 @@ struct Node {
     edition: u64,
 }
 
-/// What to do with an error.
+/// The action after an error.
 enum Next {
     /// The slot is there now.
     Moved(HostPort),
-    /// The slot is on its way there; this one question goes there.
+    /// The slot is being moved there; this one call goes there.
     Ask(HostPort),
     /// Not now.
     Later,
     /// The node is away or takes no writes: another may have its slots.
     Elsewhere,
-    /// It is the answer.
+    /// The error is returned.
     Answer,
 }
 
@@ -99,7 +98,7 @@ impl Cluster {
         Self::new(self.dialer.clone(), self.seeds.clone(), self.home.clone(), self.silence)
     }
 
-    /// Asks the node that has the slot of the question's key.
+    /// Sends a call to the node that has the slot of its key.
     pub(in crate::store::redis) async fn ask<T: FromRedisValue>(
         &self,
         call: Call<'_>,
@@ -116,7 +115,7 @@ impl Cluster {
             };
             next_call = call;
             let next = next(&error, &node.server);
-            // What is put off ends with the operation's deadline.
+            // Retries end with the operation's deadline.
             hops += usize::from(!matches!(next, Next::Later));
             match next {
                 _ if hops > MOST_HOPS => return Err(error),
@@ -155,7 +154,8 @@ impl Cluster {
         Ok(self.owner(slot_of(key)).await?.link)
     }
 
-    /// The nodes that have slots, and how many slots nobody has, by a map that was just read.
+    /// The nodes that have slots, and the number of slots without a node, by a map that was just
+    /// read.
     pub(in crate::store::redis) async fn masters(
         &self,
     ) -> Result<(Vec<(HostPort, Arc<Link>)>, u16), RedisError> {
@@ -172,7 +172,7 @@ impl Cluster {
         Ok((masters.collect::<Result<_, RedisError>>()?, orphans))
     }
 
-    /// Lets go of connections that were silent for long; their slots may be elsewhere by now.
+    /// Drops connections that were silent for long; their slots may be elsewhere by now.
     pub(in crate::store::redis) fn drop_if_silent(&self) {
         let mut nodes = self.nodes();
         // All of them: the first that was silent need not be the only one.
@@ -180,7 +180,7 @@ impl Cluster {
         nodes.is_doubtful = nodes.is_doubtful || silent > 0;
     }
 
-    /// Reads the map of slots again before the next question.
+    /// Reads the map of slots again before the next call.
     pub(in crate::store::redis) fn reconnect(&self) {
         self.nodes().is_doubtful = true;
     }
@@ -207,7 +207,7 @@ impl Cluster {
                 Ok(Node { server, link, edition })
             }
             None => {
-                // So that the next question reads it again.
+                // So that the next call reads it again.
                 self.nodes().is_doubtful = true;
                 let words = format!("slot {slot}");
                 Err((ErrorKind::ClusterConnectionNotFound, "no node of the cluster has", words)
@@ -230,14 +230,14 @@ impl Cluster {
         Ok(Arc::clone(self.nodes().links.entry(server.clone()).or_insert(link)))
     }
 
-    /// One slot that moved is one of many, mostly: the map is read again with the next question.
+    /// Notes a moved slot; others mostly move with it, so that the next call reads the map again.
     fn note_move(&self, slot: u16, server: &HostPort) {
         let mut nodes = self.nodes();
         nodes.map.note(slot, server.clone());
         nodes.is_doubtful = true;
     }
 
-    /// Reads the map, unless another did since the edition that was found wanting.
+    /// Reads the map, unless another caller did since the edition `wanting`.
     async fn read_map(&self, wanting: u64) -> Result<(), RedisError> {
         let _reading = self.reading.lock().await;
         if self.nodes().edition != wanting {
@@ -254,8 +254,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Asks all nodes at once and takes the first map of one that sees the cluster whole; else,
-    /// once all have answered or half the patience is over, any.
+    /// Asks all nodes at once, and takes the first map of a node that sees the cluster whole; else
+    /// any map, once all have answered or half the patience is over.
     async fn ask_for_map(&self) -> Result<SlotMap, RedisError> {
         let known: Vec<HostPort> = {
             let nodes = self.nodes();
@@ -289,7 +289,7 @@ impl Cluster {
         })
     }
 
-    /// The map as a node has it, and whether that node sees a cluster that works.
+    /// The map of a node, and whether that node sees a working cluster.
     async fn ask_node_for_map(&self, server: &HostPort) -> Result<(SlotMap, bool), RedisError> {
         let link = self.link(server)?;
         let mut slots = redis::cmd("CLUSTER");
@@ -304,7 +304,7 @@ impl Cluster {
         }
         let mut info = redis::cmd("CLUSTER");
         info.arg("INFO");
-        // A user that may not ask for it gets the map all the same.
+        // A user without the right to ask uses the map all the same.
         let state = link.ask::<String>(Call::command(&info)).await;
         Ok((map, state.map_or(true, |text| text.contains("cluster_state:ok"))))
     }

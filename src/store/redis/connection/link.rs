@@ -1,10 +1,10 @@
-//! The connection to one server that all commands share, made anew whenever it is in doubt.
+//! The shared connection to one server, which is replaced when it may be broken.
 //!
-//! Not redis-rs's connection manager: that hands a failed command's error on and reconnects behind
-//! it, and knows nothing of a server that is stopped or unreachable without a word (redis-rs#392,
-//! #1223, #1442). Here a connection that failed is dropped at once, and one that is silent past an
-//! operation's deadline as well; the next command connects afresh, and those that wait share one
-//! attempt. An attempt that failed is its answer to those that come in the pause after it.
+//! redis-rs's connection manager returns a failed command's error and reconnects behind it, and
+//! does not detect a server that is stopped or unreachable (redis-rs#392, #1223, #1442). Here a
+//! connection that failed is dropped at once, and one that is silent past an operation's deadline
+//! as well; the next command connects again, and concurrent ones share the attempt. The error of a
+//! failed attempt is returned to commands within the pause after it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -24,7 +24,7 @@ use crate::store::redis::connection::dialer::{Dial, Dialing};
 
 type Attempt = Shared<Dialing>;
 
-/// After a failed attempt, none is made for so long: doubled from the first to the last, about.
+/// Back-off after a failed attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -34,16 +34,16 @@ pub(in crate::store::redis) struct Link {
     /// The runtime that connections are served on, whichever worker asks first: one that is busy
     /// would keep all others waiting.
     home: Handle,
-    /// How long a connection may be silent while an answer is due.
+    /// The longest that a connection may be silent while a reply is due.
     silence: Duration,
-    /// Guards which attempt is current; held over no wait.
+    /// Guards the current attempt; held over no wait.
     slot: Mutex<Slot>,
 }
 
 struct Slot {
-    /// Counts attempts, so that only the connection that failed is dropped.
+    /// Counts attempts, so that only the failed connection is dropped.
     epoch: u64,
-    /// What [`Dial::turn`] was.
+    /// [`Dial::turn`] at the current attempt.
     turn: u64,
     current: Option<Current>,
     failed: Option<Failed>,
@@ -52,13 +52,13 @@ struct Slot {
 struct Current {
     attempt: Attempt,
     begun: Instant,
-    /// Questions without an answer.
+    /// Calls without a reply.
     due: usize,
-    /// Since when nothing was heard while an answer was due; `None` while none is.
+    /// The begin of silence while a reply is due; `None` while none is.
     silent_since: Option<Instant>,
 }
 
-/// An attempt that failed, and how long its answer holds.
+/// A failed attempt, and the pause after it.
 struct Failed {
     error: RedisError,
     at: Instant,
@@ -73,15 +73,15 @@ impl fmt::Debug for Link {
     }
 }
 
-/// A connection as one command borrows it.
+/// The connection of one call.
 struct Lease {
     connection: MultiplexedConnection,
     epoch: u64,
-    /// It was made for an earlier command, and may have died unnoticed since.
+    /// It was made for an earlier call, and may be dead.
     used: bool,
 }
 
-/// A question without an answer yet, or one that was given up.
+/// A call without a reply; dropped, it was answered or given up.
 struct Due<'a> {
     link: &'a Link,
     epoch: u64,
@@ -103,7 +103,7 @@ impl Link {
         Self::new(Arc::clone(&self.dial), self.home.clone(), self.silence)
     }
 
-    /// Makes a connection of its own for a caller that blocks on it.
+    /// Makes a separate connection, for a caller that blocks on it.
     pub(in crate::store::redis) fn connect(&self) -> Dialing {
         let mut attempt = JoinSet::new();
         attempt.spawn_on(Arc::clone(&self.dial).dial(), &self.home);
@@ -116,12 +116,12 @@ impl Link {
         .boxed()
     }
 
-    /// Asks, and asks once more where a connection from before turns out to be dead, or its server
-    /// to be no master any more.
+    /// Sends a call, and once more where the connection is dead, or its server no longer the
+    /// master.
     ///
-    /// The second time is safe although the first may have happened: a step that is repeated leaves
-    /// the same behind (the scripts say how), but for a number that nobody gets, and a guess at a
-    /// code that counts twice.
+    /// The second time is safe although the first may have happened: a repeated step has the same
+    /// effect (the scripts say how), except for an unused account number, and a guess at a code
+    /// that counts twice.
     pub(in crate::store::redis) async fn ask<T: FromRedisValue>(
         &self,
         call: Call<'_>,
@@ -136,11 +136,10 @@ impl Link {
         }
     }
 
-    /// Lets go of a connection that an operation's deadline ran out on, if it was silent for long;
-    /// whether it did.
+    /// Drops a connection after a deadline, if it was silent for long; returns whether it did.
     ///
-    /// One that is slow stays, or slow answers would cost a new connection each. What others still
-    /// await goes on, under their own deadlines.
+    /// A slow one stays, or each slow reply would cost a new connection. Other calls on it go on,
+    /// under their own deadlines.
     pub(in crate::store::redis) fn drop_if_silent(&self) -> bool {
         let mut slot = self.slot();
         let silent_since = slot.current.as_ref().and_then(|current| current.silent_since);
@@ -151,8 +150,8 @@ impl Link {
         is_silent
     }
 
-    /// Connects anew for the next question, at once: where it led before may be another server by
-    /// now, and one that was away is there. What is still awaited goes on.
+    /// Connects again for the next call, without a pause: the address may lead to another server by
+    /// now, or a server may be back. Calls under way go on.
     pub(in crate::store::redis) fn reconnect(&self) {
         let mut slot = self.slot();
         (slot.current, slot.failed) = (None, None);
@@ -166,7 +165,7 @@ impl Link {
         let due = Due::note(self, lease.epoch);
         let answer = call.ask(&mut lease.connection).await;
         match &answer {
-            // Its name may lead to another server by now.
+            // Its address may lead to another server by now.
             Err(error) if is_broken(error) || is_demoted(error) => {
                 self.drop_connection(lease.epoch);
             }
@@ -232,7 +231,7 @@ impl Link {
 
     fn note_failure(&self, epoch: u64, error: &RedisError) {
         let mut slot = self.slot();
-        // All who waited for it come here: the first one notes it.
+        // All callers of the attempt come here: the first one notes it.
         if slot.epoch == epoch && slot.current.take().is_some() {
             let first = Backoff::between(FIRST_PAUSE, LAST_PAUSE);
             let mut next_pause = slot.failed.as_ref().map_or(first, |failed| failed.next_pause);
@@ -287,12 +286,12 @@ impl Link {
     }
 }
 
-/// Whether the connection is of no more use.
+/// Whether the connection is unusable.
 pub(in crate::store::redis) fn is_broken(error: &RedisError) -> bool {
     error.is_io_error() || error.is_unrecoverable_error()
 }
 
-/// Whether the server says that it is not the one that takes writes, or not yet.
+/// Whether the server does not take writes, or not yet.
 pub(in crate::store::redis) fn is_demoted(error: &RedisError) -> bool {
     let ErrorKind::Server(kind) = error.kind() else { return false };
     matches!(

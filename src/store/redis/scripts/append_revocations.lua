@@ -1,11 +1,11 @@
 -- Records revocations: the set, the log and the sites' generations, in one step.
 -- KEYS: set, floors, sequence, log, generation of the store, sites.
--- ARGV: length of the log; '1' where what a node knows is put back, to the second; until when, at
--- least, what is not here is remembered, or ''; then for each: key, floor, expiry, issuer of a site
--- or ''.
--- Answers how many changed anything: the set keeps the highest floor and the latest expiry of a
--- key, and what it has already is not logged again, so that a repeat, and several nodes that put
--- the same back at once, tell followers nothing new.
+-- ARGV: length of the log; '1' for a refill, whose expiries are rounded up to the second; the least
+-- expiry of entries that are not here, or ''; then for each: key, floor, expiry, issuer of a site or
+-- ''.
+-- Returns how many changed anything: the set keeps the highest floor and the latest expiry of a key,
+-- and an entry that it has already is not logged again, so that repeats, and several nodes that
+-- refill at once, add nothing to the log.
 if redis.call('EXISTS', KEYS[3]) == 0 and redis.call('EXISTS', KEYS[4]) == 1 then
   -- The counter was lost alone: the log begins anew, and followers see another store.
   redis.call('DEL', KEYS[4], KEYS[5])
@@ -32,7 +32,7 @@ for i = 4, #ARGV, 4 do
   if changed and held and ARGV[2] == '1' then
     changed = second(held) < second(expires)
   end
-  -- Nothing moves in the set that the log does not tell: a snapshot goes by ranks.
+  -- Every change of the set is in the log: a snapshot reads by ranks.
   if changed then
     redis.call('ZADD', KEYS[1], expires, key)
   end
@@ -50,8 +50,8 @@ for i = 4, #ARGV, 4 do
   end
 end
 if new == 0 then
-  -- A write all the same: WAIT counts the replicas that have what its own connection wrote last
-  -- (from Redis 7.2 on), and what is repeated may have been written by another.
+  -- A write all the same: WAIT counts the replicas that have the last write of its own connection
+  -- (from Redis 7.2 on), and a repeated entry may have been written by another connection.
   redis.call('INCRBY', KEYS[3], 0)
 end
 return new

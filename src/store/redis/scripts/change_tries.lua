@@ -1,7 +1,7 @@
 -- Takes a try from each count of a subject, or from none; or gives one back to each.
 -- KEYS: counts. ARGV: 'take' or 'back'; now (µs); then for each: name; 'window' or 'rate'; how many
 -- at once; window, or interval of the rate (µs).
--- Answers how long to wait (µs), 0 where the tries were taken; and how many are left ('' for rates).
+-- Returns how long to wait (µs), 0 where the tries were taken; and how many are left ('' for rates).
 local now = tonumber(ARGV[2])
 local wait, left, latest = 0, '', 0
 local set, gone = {}, {}
@@ -33,7 +33,7 @@ for i = 3, #ARGV, 4 do
   elseif ARGV[1] == 'back' then
     if ends - span > now then keep(name, 0, ends - span) else gone[#gone + 1] = name end
   else
-    -- As the budget is whole again no later than a whole burst from now.
+    -- The budget is full again no later than a whole burst from now.
     ends = math.min(math.max(ends, now), now + span * most) + span
     wait = math.max(wait, ends - now - span * most)
     keep(name, 0, ends)
@@ -51,7 +51,7 @@ if #set > 0 then
   if redis.call('PTTL', KEYS[1]) < kept then
     redis.call('PEXPIRE', KEYS[1], string.format('%.0f', kept))
   end
-  -- What has ended goes now and then: an account can be tried from any number of networks.
+  -- Expired counts are deleted now and then: an account can be tried from any number of networks.
   if redis.call('HLEN', KEYS[1]) % 256 == 0 then
     local all = redis.call('HGETALL', KEYS[1])
     for i = 1, #all, 2 do

@@ -1,11 +1,11 @@
--- Changes an account as it was read, or says that it is not as it was read.
--- KEYS: user, its sessions. ARGV: version as read, '' where there is none; 'keep' or 'remove'; '1' to end the sessions;
--- field, value, …
+-- Changes an account, unless it has changed since it was read.
+-- KEYS: user, its sessions. ARGV: version as read, '' where there is none; 'keep' or 'remove'; '1' to
+-- end the sessions; field, value, …
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'none' then
   return 'absent'
 end
--- A record that is damaged may have no version; what is removed need not even be a record.
+-- A damaged record may have no version, and a key to be removed may have another type.
 if kind == 'hash' and (redis.call('HGET', KEYS[1], 'version') or '') ~= ARGV[1] then
   return 'changed'
 end

@@ -1,6 +1,6 @@
 -- Claims a name (email address or user name) for an account that is about to be made.
 -- KEYS: index of the name. ARGV: number of the account; the dangling claim that may be replaced.
--- Answers {1, claimed at} or {0, who holds it, now}.
+-- Returns {1, claimed at} or {0, its claim, now}.
 local clock = redis.call('TIME')
 local now = string.format('%d', clock[1] * 1000 + math.floor(clock[2] / 1000))
 local held = redis.call('GET', KEYS[1])

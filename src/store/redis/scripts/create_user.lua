@@ -1,5 +1,5 @@
 -- Makes an account whose names are claimed, unless the claims may have been taken over since.
--- KEYS: user. ARGV: latest instant at which the claims surely stand; field, value, …
+-- KEYS: user. ARGV: latest instant at which the claims are surely valid; field, value, …
 local clock = redis.call('TIME')
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return 1

@@ -1,6 +1,7 @@
--- Queues a mail, and keeps the code that stands in it beside older ones of its address; or an event.
--- KEYS: mails (events), due, ends, attempts; the codes of the address, if there is one in it.
--- ARGV: id; mail; due; end; how many may wait; for a code: its record; how long it is kept (ms). Answers 0 where the queue is full: then nothing has changed.
+-- Queues a mail, and stores its code with older ones of the address; or queues an event.
+-- KEYS: mails (events), due, ends, attempts; for a code: the codes of the address.
+-- ARGV: id; mail; due; expiry; how many may wait; for a code: its record; time to live (ms).
+-- Returns 0 where the queue is full: then nothing has changed.
 local id = ARGV[1]
 -- A repeat of this very step, whose answer was lost: the code may have been guessed at, and the mail
 -- sent, meanwhile.

@@ -1,4 +1,4 @@
--- Deletes a session that has expired, or answers when it will.
+-- Deletes a session that has expired, or returns its expiry.
 -- KEYS: sessions of the user. ARGV: sid; now.
 local text = redis.call('HGET', KEYS[1], ARGV[1])
 if not text then

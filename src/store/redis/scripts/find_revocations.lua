@@ -1,5 +1,5 @@
 -- Looks revocations up. KEYS: set, floors. ARGV: key, …
--- Answers expiry ('' where there is none) and floor of each.
+-- Returns expiry ('' where there is none) and floor of each.
 local found = {}
 for _, key in ipairs(ARGV) do
   found[#found + 1] = redis.call('ZSCORE', KEYS[1], key) or ''

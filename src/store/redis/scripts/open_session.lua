@@ -1,4 +1,4 @@
--- Opens a session for an account that is as the login found it.
+-- Opens a session for an account that is unchanged since the login read it.
 -- KEYS: user, its sessions. ARGV: sid; record; generation at the login; floor that is recorded;
 -- now; '1' to replace the issuer's other sessions; issuer; '1' where no change is in progress; the
 -- others that are revoked already, …
@@ -6,9 +6,9 @@ local account = redis.call('HMGET', KEYS[1], 'enabled', 'generation')
 if account[1] ~= '1' then
   return 'refused'
 end
--- A floor above the generation is a change that was cut short after its revocation, or that a
--- fail-over has lost: the generation follows, or every new token of the account would be refused,
--- and the sessions end, for the change may have ended them.
+-- A floor above the generation belongs to a change that was cut short after its revocation, or that a
+-- fail-over has lost: the generation rises to it, or every new token of the account would be refused,
+-- and the sessions end, since the change may have ended them.
 if tonumber(account[2]) < tonumber(ARGV[4]) then
   if ARGV[8] ~= '1' then
     return 'behind'

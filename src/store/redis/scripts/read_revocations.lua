@@ -1,11 +1,11 @@
--- Reads a part of the set, what expires last first. KEYS: set, floors, sequence. ARGV: how many come
--- before; how many at most.
--- Answers the newest number; the keys in a row; how many of them expire within one second, and
--- its end, by turns; the floor of each key, or none at all where no key has one.
+-- Reads a page of the set, the latest expiry first. KEYS: set, floors, sequence. ARGV: offset; how
+-- many at most.
+-- Returns the newest number; the concatenated keys; pairs of a count and the end of the second in
+-- which as many expire; the floor of each key, or none at all where no key has one.
 --
--- By ranks from the end, for there nothing is missed: what is purged is behind everything that
--- stands, and what is recorded meanwhile comes before, or is told by the log. Asking for each score
--- would take half the time: a server writes them as decimal fractions.
+-- By ranks from the end, so that no active entry is missed: purged entries come after all active
+-- ones, and entries that are recorded meanwhile come before, or are in the log. Asking for each score
+-- would take half the time, since a server writes them as decimal fractions.
 local from, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 local last = from + most - 1
 local keys = redis.call('ZRANGE', KEYS[1], from, last, 'REV')
@@ -13,7 +13,7 @@ local runs = {}
 local at = 0
 while at < #keys do
   if #runs > 64 then
-    -- Few expire together: then all at once is faster.
+    -- Few expire together: then reading all scores at once is faster.
     local each = redis.call('ZRANGE', KEYS[1], from + at, last, 'REV', 'WITHSCORES')
     for i = 2, #each, 2 do
       runs[#runs + 1] = 1

@@ -1,4 +1,4 @@
--- Exchanges a refresh token, which the session surely had once, for its successor.
+-- Exchanges a refresh token, which is known to be of the session, for its successor.
 -- KEYS: user, its sessions. ARGV: sid; presented; successor; sealed successor; now; expiry;
 -- grace; floor that is recorded for the user; '1' where no change is in progress.
 local text = redis.call('HGET', KEYS[2], ARGV[1])
@@ -10,7 +10,7 @@ local now = tonumber(ARGV[5])
 if tonumber(session.expires_at) <= now then
   return { 'refused', '' }
 end
--- As in open_session: the generation follows the floor, and the sessions end.
+-- As in open_session: the generation rises to the floor, and the sessions end.
 local generation = redis.call('HGET', KEYS[1], 'generation')
 if generation and tonumber(generation) < tonumber(ARGV[8]) then
   if ARGV[9] ~= '1' then

@@ -1,6 +1,6 @@
--- Takes mails that are due, longest due first, and lets them fall due again later.
--- KEYS: mails, due, ends, attempts. ARGV: now; when they fall due again; how many at most.
--- Answers id, mail, how often it was taken before, and end of each.
+-- Takes mails that are due, longest due first, and makes them due again later.
+-- KEYS: mails, due, ends, attempts. ARGV: now; when they are due again; how many at most.
+-- Returns id, mail, number of earlier takes, and expiry of each.
 local now = tonumber(ARGV[1])
 local taken = {}
 local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, ARGV[3])
@@ -12,7 +12,7 @@ for _, id in ipairs(due) do
     redis.call('ZADD', KEYS[2], ARGV[2], id)
     taken[#taken + 1] = { id, mail, attempts, string.format('%d', ends) }
   else
-    -- Expired, or damaged by hand: it must not hold up the rest.
+    -- Expired, or damaged by hand: it must not hold up others.
     redis.call('HDEL', KEYS[1], id)
     redis.call('ZREM', KEYS[2], id)
     redis.call('ZREM', KEYS[3], id)
