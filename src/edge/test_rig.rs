@@ -290,7 +290,7 @@ async fn handle(
             let plain = Plan::plain(&upstream, target, &reserved, connection.peer.ip(), &limits);
             let plan = Plan { identity: &identity, ..plain };
             match forward(&mut parts, body, &plan, &mut Sent::new()).await {
-                Ok(forwarded) => forwarded.response,
+                Ok((response, _)) => response,
                 Err(failed) => {
                     let reply = render(&failed.rejection);
                     match failed.body {

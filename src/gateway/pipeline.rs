@@ -146,9 +146,8 @@ impl<'a> RequestScope<'a> {
         };
         record.upstream = Some(Arc::clone(&route.upstream));
         match forward(parts, whole, &plan, &mut record.sent).await {
-            Ok(forwarded) => {
-                record.upstream_time = Some(forwarded.upstream_time);
-                let mut response = forwarded.response;
+            Ok((mut response, upstream_time)) => {
+                record.upstream_time = Some(upstream_time);
                 let redirects = Redirects {
                     client: self.context.authority(),
                     upstream: route.upstream.target(),

@@ -34,7 +34,6 @@ pub struct ReplyBody {
 
 #[derive(Debug)]
 enum Content {
-    Empty,
     Full(Bytes),
     Stream(Box<AnswerBody>),
     /// The connection becomes a tunnel, which takes the request.
@@ -52,11 +51,15 @@ enum RestSource {
     Forwarded(Arc<Upload>),
 }
 
+impl Content {
+    const EMPTY: Self = Self::Full(Bytes::new());
+}
+
 impl ReplyBody {
     /// A body without bytes.
     #[must_use]
     pub const fn empty() -> Self {
-        Self::of(Content::Empty)
+        Self::full(Bytes::new())
     }
 
     /// A body that is known whole.
@@ -81,7 +84,7 @@ impl ReplyBody {
 
     /// Attaches the request that is answered.
     pub(crate) fn attach(&mut self, open: Box<OpenRequest>) {
-        match std::mem::replace(&mut self.content, Content::Empty) {
+        match std::mem::replace(&mut self.content, Content::EMPTY) {
             // If nobody takes it the tunnel was never opened, and is logged so.
             Content::Switching(tunnel) => drop(tunnel.send(open)),
             content => {
@@ -107,7 +110,7 @@ impl ReplyBody {
     pub(crate) const fn streaming(&mut self) -> Option<&mut AnswerBody> {
         match &mut self.content {
             Content::Stream(answer) => Some(answer),
-            Content::Empty | Content::Full(_) | Content::Switching(_) => None,
+            Content::Full(_) | Content::Switching(_) => None,
         }
     }
 
@@ -116,7 +119,7 @@ impl ReplyBody {
     pub fn end_flag(&self) -> Option<EndFlag> {
         match &self.content {
             Content::Stream(answer) => answer.end_flag(),
-            Content::Empty | Content::Full(_) | Content::Switching(_) => None,
+            Content::Full(_) | Content::Switching(_) => None,
         }
     }
 
@@ -129,7 +132,7 @@ impl ReplyBody {
     #[must_use]
     pub fn finish(&mut self) -> Option<Rest> {
         // The upstream connection goes first: it returns the request body that it was sending.
-        self.content = Content::Empty;
+        self.content = Content::EMPTY;
         self.rest.take()
     }
 }
@@ -173,12 +176,9 @@ impl Body for ReplyBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let data = match &mut self.content {
-            Content::Empty | Content::Switching(_) => None,
-            Content::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                self.content = Content::Empty;
-                Some(Ok(bytes))
-            }
+            Content::Switching(_) => None,
+            Content::Full(bytes) if bytes.is_empty() => None,
+            Content::Full(bytes) => Some(Ok(std::mem::take(bytes))),
             Content::Stream(answer) => ready!(answer.poll_data(context)),
         };
         match (&data, &mut self.open) {
@@ -193,7 +193,7 @@ impl Body for ReplyBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Content::Empty | Content::Switching(_) => true,
+            Content::Switching(_) => true,
             Content::Full(bytes) => bytes.is_empty(),
             Content::Stream(answer) => answer.is_over(),
         }
@@ -201,7 +201,7 @@ impl Body for ReplyBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Empty | Content::Switching(_) => SizeHint::with_exact(0),
+            Content::Switching(_) => SizeHint::with_exact(0),
             Content::Full(bytes) => {
                 SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
             }

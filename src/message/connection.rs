@@ -1,7 +1,6 @@
 //! A client's connection, as far as its requests depend on it.
 
 use std::any::Any;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -33,16 +32,10 @@ pub struct FragmentSeen;
 /// Lets a tunnel outlive its HTTP connection until the gateway stops.
 ///
 /// The edge adds it, as an extension, to requests that ask for an upgrade.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Lifeline {
     /// Signals the stop, and makes the drain wait.
     pub guard: Guard,
     /// The connection's permit among `max_connections`.
     pub hold: Arc<dyn Any + Send + Sync>,
-}
-
-impl fmt::Debug for Lifeline {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Lifeline").field("guard", &self.guard).finish_non_exhaustive()
-    }
 }

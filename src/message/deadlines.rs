@@ -23,13 +23,16 @@ pub(crate) struct BodyDeadlines {
 }
 
 /// The way in which a body is too slow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TooSlow {
     /// Nothing came for `limits.body_idle_timeout`.
+    #[error("no part of the body came for limits.body_idle_timeout")]
     Idle,
     /// The client waits for a `100 Continue`, which hyper does not send over HTTP/2.
+    #[error("the client waits for 100 Continue, which HTTP/2 is not sent")]
     HeldBack,
     /// Less than `limits.body_rate` came, averaged over [`WINDOW`].
+    #[error("the body came slower than limits.body_rate")]
     Trickle,
 }
 

@@ -5,7 +5,6 @@
 //! trailer to the other (RFC 9112 §7.1.2), and the bytes are not ours to see; so trailers of
 //! HTTP/1.1 are noted, and their connection carries no other request.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,13 +44,16 @@ pub enum Expectation {
 pub struct TrailersSeen(Arc<AtomicBool>);
 
 /// A fault of a request body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyFault {
     /// It is over the route's `body`, or over `limits.body`.
+    #[error("the body is over `body` of its route, or without it limits.body")]
     TooLarge,
     /// It comes too slowly.
+    #[error("{0}")]
     Slow(TooSlow),
     /// The client broke it off, or framed it wrongly.
+    #[error("the client broke its body off: {0}")]
     Client(String),
 }
 
@@ -120,38 +122,15 @@ impl TrailersSeen {
 impl BodyFault {
     /// The refusal that the client is given.
     pub(crate) fn rejection(self) -> Rejection {
-        match self {
-            Self::TooLarge => {
-                let reason = "the body is over `body` of its route, or without it limits.body";
-                Rejection::new(ErrorCode::PayloadTooLarge, reason)
-            }
-            Self::Slow(TooSlow::Idle) => {
-                let reason = "no part of the body came for limits.body_idle_timeout";
-                Rejection::new(ErrorCode::RequestTimeout, reason)
-            }
-            Self::Slow(TooSlow::HeldBack) => {
-                let reason = "the client waits for 100 Continue, which HTTP/2 is not sent";
-                Rejection::new(ErrorCode::ExpectationFailed, reason)
-            }
-            Self::Slow(TooSlow::Trickle) => {
-                let reason = "the body came slower than limits.body_rate";
-                Rejection::new(ErrorCode::RequestTimeout, reason)
-            }
-            Self::Client(error) => {
-                let reason = format!("the client broke its body off: {error}");
-                Rejection::new(ErrorCode::BadRequest, reason)
-            }
-        }
+        let code = match self {
+            Self::TooLarge => ErrorCode::PayloadTooLarge,
+            Self::Slow(TooSlow::Idle | TooSlow::Trickle) => ErrorCode::RequestTimeout,
+            Self::Slow(TooSlow::HeldBack) => ErrorCode::ExpectationFailed,
+            Self::Client(_) => ErrorCode::BadRequest,
+        };
+        Rejection::new(code, self.to_string())
     }
 }
-
-impl fmt::Display for BodyFault {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.clone().rejection().reason)
-    }
-}
-
-impl std::error::Error for BodyFault {}
 
 /// Reads an endpoint's body whole, up to `limits.auth_body`.
 ///

@@ -11,6 +11,7 @@ use crate::telemetry::metric;
 
 /// Counts of one endpoint's or route's answers. Labels are only made for a new status and reason:
 /// the metrics macros allocate on every call.
+#[derive(Debug)]
 pub(crate) struct Meter {
     site: Arc<str>,
     route: Arc<str>,
@@ -19,7 +20,7 @@ pub(crate) struct Meter {
 }
 
 /// A status and the reason for it.
-#[derive(PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 struct Outcome(u16, &'static str);
 
 impl Hash for Outcome {
@@ -96,15 +97,5 @@ impl Meter {
             )
         };
         self.requests.entry(Outcome(status, reason)).or_insert_with(register).increment(1);
-    }
-}
-
-impl std::fmt::Debug for Meter {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Meter")
-            .field("site", &self.site)
-            .field("route", &self.route)
-            .finish_non_exhaustive()
     }
 }

@@ -24,15 +24,6 @@ use crate::message::request_body::{BodyFault, RequestBody, read_whole};
 use crate::operation::Rejection;
 use crate::revocation::StreamGuard;
 
-/// An upstream's answer, and the time that it took.
-#[derive(Debug)]
-pub(crate) struct Forwarded {
-    /// The answer, its body streaming.
-    pub(crate) response: Response<ReplyBody>,
-    /// From the first byte sent to the response head.
-    pub(crate) upstream_time: Duration,
-}
-
 /// A request that was not answered, and the rest of its body.
 #[derive(Debug)]
 pub(crate) struct Unforwarded {
@@ -52,7 +43,8 @@ struct Admitted {
     stream: Option<OwnedSemaphorePermit>,
 }
 
-/// Forwards a request; a WebSocket upgrade is tunnelled once the upstream has said 101.
+/// Forwards a request; a WebSocket upgrade is tunnelled once the upstream has said 101. Answers the
+/// response, its body streaming, and the time to its head.
 ///
 /// # Errors
 /// 413 and 408 for the client's body, 502 and 504 for the upstream, 503 when it is full.
@@ -61,7 +53,7 @@ pub(crate) async fn forward(
     body: RequestBody,
     plan: &Plan<'_>,
     record: &mut Sent,
-) -> Result<Forwarded, Unforwarded> {
+) -> Result<(Response<ReplyBody>, Duration), Unforwarded> {
     let upstream = plan.upstream;
     let handshake = Handshake::of(parts, &body);
     let admitted = admit(parts, body, plan, handshake.is_some(), record).await?;
@@ -92,7 +84,7 @@ pub(crate) async fn forward(
         Err(failure) => Err(failure),
     };
     match answered {
-        Ok(response) => Ok(Forwarded { response, upstream_time }),
+        Ok(response) => Ok((response, upstream_time)),
         Err(failure) => Err(unforwarded(upstream, failure, upload)),
     }
 }
