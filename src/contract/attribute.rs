@@ -1,4 +1,4 @@
-//! `[attributes]`: what a user has under a contract beyond email, name and password.
+//! `[attributes]`: a contract's fields of a user besides email, name and password.
 
 use toml::Spanned;
 

@@ -34,7 +34,7 @@ pub(super) fn compile(text: &str, path: &Path) -> Result<Contract, Faults> {
     report.finish(contract, &Source { path: path.to_owned(), text: text.into() })
 }
 
-/// Refuses what JSON has no form for.
+/// Refuses values that JSON has no form for.
 fn check_values(node: &Node, report: &mut Report) {
     let is_usable = match &node.value {
         NodeValue::Text(_) | NodeValue::Boolean(_) => true,

@@ -32,18 +32,18 @@ pub(super) struct Cookie {
 pub(super) enum CookieChange {
     /// Sets it to a value.
     Set(Cookie, Text),
-    /// Takes it away.
+    /// Clears it.
     Clear(Cookie),
 }
 
 /// The attributes, which follow the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum CookieAttribute {
-    /// As the file has it.
+    /// As in the file.
     Fixed(String),
-    /// `Max-Age=…`, which gives way when the cookie is cleared.
+    /// `Max-Age=…`; left out when the cookie is cleared.
     MaxAge(String),
-    /// `Domain=…`, beside which a cookie without one may stand.
+    /// `Domain=…`; a browser may hold a second cookie without it.
     Domain(String),
     /// `SameSite` as the site's configuration says.
     SiteSameSite(String),
@@ -91,7 +91,7 @@ impl Cookie {
         cookies
     }
 
-    /// The cookie of a name; a fault where there is none.
+    /// The cookie of a name; a fault if there is none.
     pub(super) fn find(
         cookies: &[Self],
         name: &str,
@@ -128,9 +128,9 @@ impl Cookie {
         values
     }
 
-    /// The headers that take it away, and its twin without `Domain` where it has one.
+    /// The headers that clear it, and its twin without `Domain` if it has one.
     pub(super) fn cleared(&self, same_site: SameSite) -> impl Iterator<Item = HeaderValue> {
-        // Its own `Max-Age` would win, standing later (RFC 6265 §5.3).
+        // Its own `Max-Age` comes later and would win (RFC 6265 §5.3).
         let own = self.header("; Max-Age=0", same_site, Does::Clear);
         own.into_iter().chain(self.twin_cleared(same_site))
     }

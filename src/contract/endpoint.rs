@@ -1,4 +1,4 @@
-//! One endpoint of a contract: what it takes, what it runs, what it answers.
+//! One endpoint of a contract: its inputs, its operation, its answers.
 
 use http::{HeaderName, Method, StatusCode, header};
 use toml::Spanned;
@@ -80,7 +80,7 @@ impl Endpoint {
         self.inputs.iter().any(|rule| rule.target == Target::Input(Input::AccessToken))
     }
 
-    /// Whether a request to it may rest on a cookie, which a browser sends of its own accord.
+    /// Whether a request may be authenticated by a cookie, which a browser sends by itself.
     #[must_use]
     pub const fn reads_cookie(&self) -> bool {
         !self.reads.is_empty()

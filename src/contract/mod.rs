@@ -83,7 +83,7 @@ pub struct ReplyContext<'a> {
 }
 
 impl ReplyContext<'_> {
-    /// Stands in where nothing is asked of it.
+    /// A placeholder, for encoding without a request.
     const fn unknown() -> Self {
         let now = Timestamp::from_millis(0);
         Self { now, request_id: "", host: "", same_site: SameSite::Lax }
@@ -91,7 +91,7 @@ impl ReplyContext<'_> {
 }
 
 impl Contract {
-    /// Loads a contract that is compiled in; `None` where there is none of that name.
+    /// Loads a contract that is compiled in; `None` if none has that name.
     ///
     /// # Errors
     /// Every fault of the file, each with its place.
@@ -136,7 +136,7 @@ impl Contract {
         compile::compile(text, path)
     }
 
-    /// Takes the endpoints away: what is left says how a site refuses that serves none.
+    /// Removes the endpoints; the rest is for a site that serves none, and still refuses.
     #[must_use]
     pub fn without_endpoints(self) -> Self {
         Self { name: "none".to_owned(), endpoints: Vec::new(), cookies: Vec::new(), ..self }

@@ -41,7 +41,7 @@ impl RequestIdForm {
         form
     }
 
-    /// Makes an id.
+    /// A new id.
     pub(super) fn make(&self, random: [u8; 16]) -> String {
         // Exactly as long as it will be: as a header it keeps its memory.
         let mut id =

@@ -25,9 +25,9 @@ pub(crate) struct ErrorAnswer {
     pub(crate) status: StatusCode,
     /// `{message}`, unless the input at fault has its own.
     pub(crate) message: Option<Text>,
-    /// The body, where an input is at fault.
+    /// The body, if an input is at fault.
     pub(crate) body: Template,
-    /// The body where none is: most of it stands as JSON already, because most refusals are such.
+    /// The body of other refusals: most of it is JSON already, because most refusals are such.
     pub(crate) faultless: Template,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct ErrorEnvelope<'c> {
     pub(crate) vocabulary: &'c Vocabulary,
 }
 
-/// `[problems]`: what is wrong with an input, in the contract's words.
+/// `[problems]`: the contract's words for faults of an input.
 #[derive(Clone, Debug)]
 pub(crate) struct ProblemWords {
     missing: String,
@@ -156,7 +156,7 @@ impl<'n> ErrorEntry<'n> {
 }
 
 impl ProblemWords {
-    /// Reads the section; what is not in it is said in English.
+    /// Reads the section; missing texts are in English.
     pub(crate) fn read(section: Option<NodeTable<'_>>, report: &mut Report) -> Self {
         let mut words = Self {
             missing: "is required".to_owned(),

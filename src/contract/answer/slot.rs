@@ -116,7 +116,7 @@ impl Slot {
         SLOTS.iter().filter(move |(_, slot)| slot.has_value(place)).map(|(name, _)| *name)
     }
 
-    /// Whether it can stand in a place.
+    /// Whether it has a value in a place.
     pub(crate) const fn has_value(&self, place: Place) -> bool {
         match self {
             Self::Null | Self::Now | Self::RequestId | Self::Status | Self::StatusText => true,

@@ -98,14 +98,14 @@ impl InputSummary {
     }
 }
 
-/// The required inputs, and the first of those that say who.
+/// The required inputs, and the first of those that identify the account.
 pub(super) fn needed(endpoint: &Endpoint) -> impl Iterator<Item = &InputRule> {
     let who = who(endpoint);
     let is_who = move |rule: &InputRule| who.is_some_and(|who| who.target == rule.target);
     endpoint.inputs.iter().filter(move |rule| rule.required || is_who(rule))
 }
 
-/// The input that says who, where one of several will do.
+/// The input that identifies the account, if one of several is enough.
 pub(super) fn who(endpoint: &Endpoint) -> Option<&InputRule> {
     let mut choices = endpoint.inputs.iter().filter(|rule| rule.is_one_of(endpoint.operation()));
     let required = choices.clone().find(|rule| rule.required);

@@ -90,7 +90,7 @@ pub(super) fn outcome(
     }
 }
 
-/// A refusal of a kind, with what that kind brings along.
+/// A refusal of a kind, with that kind's details.
 pub(super) fn rejection(endpoint: Option<&Endpoint>, kind: ErrorCode) -> Rejection {
     let problem = (kind == ErrorCode::InvalidInput).then(|| Box::new(missing_input(endpoint)));
     let methods = endpoint.map_or("POST", |endpoint| endpoint.method().as_str());
@@ -102,7 +102,7 @@ pub(super) fn rejection(endpoint: Option<&Endpoint>, kind: ErrorCode) -> Rejecti
     }
 }
 
-/// The kinds of error of endpoints that rest on a cookie.
+/// The kinds of error of endpoints that read a cookie.
 pub(super) const KINDS_OF_COOKIES: [ErrorCode; 2] =
     [ErrorCode::RefreshMissing, ErrorCode::DuplicateCookie];
 

@@ -50,7 +50,7 @@ impl Body {
         accept: &[Accept],
         places: &[&str],
     ) -> Result<Self, Rejection> {
-        // Some editors and libraries begin a text so; it says nothing (RFC 8259 §8.1).
+        // Some editors and libraries begin a text with a byte order mark (RFC 8259 §8.1).
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         if bytes.trim_ascii().is_empty() {
             return Ok(Self::default());
@@ -60,7 +60,7 @@ impl Body {
         let takes = |form| accept.contains(&form);
         let looks_like_json = bytes.trim_ascii_start().first() == Some(&b'{');
         match media_type(headers)?.as_deref() {
-            // A client that names no type means what its body looks like.
+            // Without a media type the body's first byte decides.
             None if takes(Accept::Form) && !looks_like_json => form(bytes),
             None if takes(Accept::Json) || takes(Accept::JsonInForm) => json(bytes),
             Some(name) if is_json(name) && (takes(Accept::Json) || takes(Accept::JsonInForm)) => {

@@ -8,13 +8,13 @@ use crate::operation::ProblemKind;
 /// Limits of one input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Constraint {
-    /// Characters at least.
+    /// Least number of characters.
     min: Option<usize>,
-    /// Characters at most.
+    /// Most characters.
     pub(crate) max: Option<usize>,
     /// Base64 (RFC 4648 §4) of so many bytes at most.
     pub(crate) base64_max: Option<usize>,
-    /// The only texts that are taken; empty: any.
+    /// The accepted texts; empty: any.
     pub(crate) one_of: Vec<String>,
 }
 
@@ -56,7 +56,7 @@ impl Constraint {
         Ok(())
     }
 
-    /// A text that is taken: the proposed one, made to fit.
+    /// An accepted text: the proposed one, made to fit.
     pub(crate) fn sample(&self, proposed: &str) -> String {
         if let Some(first) = self.one_of.first() {
             let known = self.one_of.iter().find(|own| *own == proposed);
@@ -94,7 +94,7 @@ fn decoded_length(text: &str) -> Option<usize> {
     (is_whole && rest != 1).then_some(digits / 4 * 3 + rest.saturating_sub(1))
 }
 
-/// The media type of a `data:` URL; it is given back as it came.
+/// The media type of a `data:` URL; it is answered as it came.
 fn is_media_type(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/+-._;=".contains(&byte);
     text.len() <= 128 && text.bytes().all(is_plain)

@@ -125,7 +125,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// An input that is not there.
+/// A missing input.
 fn absent(rule: &InputRule) -> Rejection {
     let in_cookies = rule.sources.iter().all(|source| source.as_cookie().is_some());
     if rule.target == Target::Input(Input::RefreshToken) && in_cookies {
@@ -134,7 +134,7 @@ fn absent(rule: &InputRule) -> Rejection {
     invalid_input(rule, ProblemKind::Missing)
 }
 
-/// An input whose text does not do.
+/// An input with malformed text.
 fn malformed_input(rule: &InputRule, kind: ProblemKind) -> Rejection {
     match rule.malformed {
         Some(code) if kind == ProblemKind::Malformed => {

@@ -1,7 +1,7 @@
-//! Reads the members of a JSON object that an endpoint maps, and skips all else unkept.
+//! Reads the members of a JSON object that an endpoint maps, and skips all others.
 //!
 //! A tree of everything sent would let eight megabytes of small values become hundreds in memory
-//! before anybody has proven who they are.
+//! before the client is authenticated.
 
 use std::fmt;
 

@@ -47,7 +47,7 @@ pub(crate) enum Target {
     Input(Input),
     /// An attribute of the account.
     Attribute(String),
-    /// Nothing: it is only checked.
+    /// None: it is only checked.
     Check,
 }
 
@@ -188,8 +188,8 @@ impl InputRule {
         }
     }
 
-    /// The text without what people and keyboards put around it: blanks around a name, and
-    /// between the digits of a code whatever groups them; wide digits are digits.
+    /// The normalized text, as people and keyboards type it: without blanks around a name, or
+    /// separators between the digits of a code; wide digits are digits.
     pub(crate) fn as_meant<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match self.target {
             Target::Input(Input::Email | Input::Username | Input::Identifier) => {
@@ -236,7 +236,7 @@ fn digit_of_code(c: char) -> Option<char> {
 /// The names that [`crate::operation::LogoutScope`] distinguishes.
 const SCOPES: [&str; 3] = ["session", "refresh_tokens", "global"];
 
-/// The inputs that an operation does without, unless the contract asks for them.
+/// The optional inputs of an operation, unless the contract requires them.
 const NEEDED_IF_MAPPED: [Input; 2] = [Input::PreviousAccessToken, Input::NewPassword];
 
 fn read_malformed(section: &mut NodeTable<'_>, report: &mut Report) -> Option<ErrorCode> {
