@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::operation::precis;
 
@@ -33,8 +33,8 @@ pub enum IdentityError {
 }
 
 /// A name as it is kept and compared, and as it was typed where that differs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
+#[derive(Clone, Debug, Serialize)]
+#[serde(into = "String")]
 pub struct Name<R: NameRule> {
     text: String,
     /// Lower-cased: so names were kept before they were folded.
@@ -215,9 +215,10 @@ impl<R: NameRule> Hash for Name<R> {
     }
 }
 
-impl<R: NameRule> From<String> for Name<R> {
-    fn from(text: String) -> Self {
-        Self::stored(text)
+// Not by `From<String>`: clap would take that before `FromStr`, and no argument would be checked.
+impl<'de, R: NameRule> Deserialize<'de> for Name<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::stored)
     }
 }
 
