@@ -3,6 +3,7 @@
 //! The command line builds the same parts with the same functions, so that what a verb says of a
 //! site is what the running gateway does.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,12 +33,16 @@ use crate::token::{ForeignClaims, KeyRing, TokenPolicy};
 /// Every fault, each with its place.
 pub fn contracts(config: &Config) -> Result<Vec<Arc<Contract>>, Faults> {
     let mut faults = Vec::new();
-    let mut contracts = Vec::new();
+    let mut contracts: Vec<Arc<Contract>> = Vec::new();
+    // Sites share the contracts that they have in common.
+    let mut loaded: HashMap<&ContractName, Arc<Contract>> = HashMap::new();
     for site in &config.sites {
-        match load_contract(config, site) {
+        let known = loaded.get(&site.contract).map(Arc::clone);
+        match known.map_or_else(|| load_contract(config, site).map(Arc::new), Ok) {
             Ok(contract) => {
                 faults.extend(foreign_attributes(config, site, &contract));
-                contracts.push(Arc::new(contract));
+                loaded.insert(&site.contract, Arc::clone(&contract));
+                contracts.push(contract);
             }
             Err(found) => faults.extend(found.0.into_iter().map(|found| match found.source {
                 // The file itself is not there: the place is where it is named.

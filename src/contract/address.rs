@@ -48,7 +48,7 @@ impl Address {
     pub(super) fn check_claims(addresses: &[&Self], report: &mut Report) {
         for (index, address) in addresses.iter().enumerate() {
             for earlier in addresses.iter().take(index) {
-                if !address.path.has_shape_of(&earlier.path) {
+                if address.path.shape() != earlier.path.shape() {
                     continue;
                 }
                 let path = address.path.as_str();

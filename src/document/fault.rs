@@ -50,14 +50,9 @@ impl Source {
     /// The place of a span.
     #[must_use]
     pub fn spot(&self, span: Range<usize>) -> Spot {
-        Spot::of(&self.text, span)
-    }
-}
-
-impl Spot {
-    pub(crate) fn of(text: &str, span: Range<usize>) -> Self {
-        let line = 1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count();
-        Self { span, line }
+        let before = self.text.bytes().take(span.start);
+        let line = 1 + before.filter(|byte| *byte == b'\n').count();
+        Spot { span, line }
     }
 }
 

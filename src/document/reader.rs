@@ -19,6 +19,8 @@ use crate::document::{Expected, Fault, Faults, Source, Spot, Table, redact};
 /// One file being read.
 pub(crate) struct Reader<'t> {
     text: &'t str,
+    /// The first byte of each line.
+    lines: Vec<usize>,
     path: &'t Path,
     environment: &'t BTreeMap<String, String>,
     overrides: Overrides<'t>,
@@ -51,7 +53,9 @@ impl<'t> Reader<'t> {
             broken.push(lines_of(text, &span));
         }
         let overrides = Overrides::collect(environment);
-        Self { text, path, environment, overrides, tree, broken, state: RefCell::new(state) }
+        let lines = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let state = RefCell::new(state);
+        Self { text, lines, path, environment, overrides, tree, broken, state }
     }
 
     /// The whole file.
@@ -61,7 +65,8 @@ impl<'t> Reader<'t> {
 
     /// The place of a span.
     pub(crate) fn spot(&self, span: Range<usize>) -> Spot {
-        Spot::of(self.text, span)
+        let line = self.lines.partition_point(|first| *first <= span.start);
+        Spot { span, line }
     }
 
     /// Resolves a relative path: it starts from the file's folder.

@@ -20,14 +20,21 @@ pub(crate) fn redact(text: &str) -> String {
 
 /// Replaces the bytes of the spans by `*`, line ends excepted.
 pub(crate) fn blank(text: &str, spans: &[Range<usize>]) -> String {
-    let hidden = |at: usize| spans.iter().any(|span| span.contains(&at));
-    text.char_indices()
-        .map(|(at, character)| match character {
-            '\n' | '\r' => character.to_string(),
-            _ if hidden(at) => "*".repeat(character.len_utf8()),
-            _ => character.to_string(),
-        })
-        .collect()
+    let mut spans: Vec<&Range<usize>> = spans.iter().collect();
+    spans.sort_unstable_by_key(|span| span.start);
+    let (mut spans, mut hidden_to) = (spans.into_iter().peekable(), 0);
+    let mut blanked = String::with_capacity(text.len());
+    for (at, character) in text.char_indices() {
+        while let Some(span) = spans.next_if(|span| span.start <= at) {
+            hidden_to = hidden_to.max(span.end);
+        }
+        if at < hidden_to && !matches!(character, '\n' | '\r') {
+            blanked.extend(std::iter::repeat_n('*', character.len_utf8()));
+        } else {
+            blanked.push(character);
+        }
+    }
+    blanked
 }
 
 /// Whether a key of this name, perhaps misspelt, holds a secret.

@@ -124,14 +124,13 @@ impl RouteConfig {
         path.is_some().then_some(route)
     }
 
-    /// Whether two routes cover the same path and method, so that neither is more exact.
-    pub(crate) fn is_equal(&self, other: &Self) -> bool {
-        let share_methods = match (self.methods.is_empty(), other.methods.is_empty()) {
+    /// Whether two routes cover a method both.
+    pub(crate) fn shares_methods(&self, other: &Self) -> bool {
+        match (self.methods.is_empty(), other.methods.is_empty()) {
             (true, true) => true,
             (false, false) => self.methods.iter().any(|method| other.methods.contains(method)),
             _ => false,
-        };
-        share_methods && self.path.has_shape_of(&other.path)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `[site."HOST"]`: a host with its contract, its tokens and its routes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use crate::config::{CorsConfig, HostPattern, IdentityConfig, RouteConfig, SameSite, TokensConfig};
@@ -37,7 +37,7 @@ pub struct SiteConfig {
 }
 
 /// `contract = "…"`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ContractName {
     /// No endpoints; refusals as `standard`.
     None,
@@ -158,14 +158,18 @@ fn realm(text: &str) -> Result<String, Expected> {
 
 fn routes(item: &Item<'_>, upstreams: &BTreeSet<String>) -> Option<Vec<RouteConfig>> {
     let mut routes: Vec<RouteConfig> = Vec::new();
+    let mut by_shape: HashMap<String, Vec<usize>> = HashMap::new();
     for item in item.items()? {
         let Some(route) = RouteConfig::read(&item, upstreams) else { continue };
-        if let Some(other) = routes.iter().find(|other| other.is_equal(&route)) {
+        let alike = by_shape.entry(route.path.shape()).or_default();
+        let mut others = alike.iter().filter_map(|index| routes.get(*index));
+        if let Some(other) = others.find(|other| other.shares_methods(&route)) {
             item.fault(
                 format!("route `{}` stands here twice", route.path.as_str()),
                 format!("line {} matches the same requests", other.spot.line),
             );
         }
+        alike.push(routes.len());
         routes.push(route);
     }
     Some(routes)
