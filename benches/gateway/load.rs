@@ -24,6 +24,7 @@ const STREAMS: usize = 16;
 pub(crate) struct Load<'a> {
     target: &'a Target,
     clients: Vec<Sender>,
+    _idle: Vec<Sender>,
     /// Where in the list of tokens the next round begins.
     token: usize,
 }
@@ -52,7 +53,14 @@ impl<'a> Load<'a> {
             let sharing = if target.http2 { STREAMS } else { 1 };
             clients.extend(std::iter::repeat_n(sender, sharing));
         }
-        Self { target, clients, token: 0 }
+        let mut idle = Vec::new();
+        while idle.len() < target.idle {
+            let sender = connect(target).await;
+            // Before its first request a connection is not idle but slow.
+            send(target, sender.clone(), 0, 1).await;
+            idle.push(sender);
+        }
+        Self { target, clients, _idle: idle, token: 0 }
     }
 
     /// Sends a round's requests.

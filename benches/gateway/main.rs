@@ -9,6 +9,8 @@
 //! The floor is the least that could do the job: hyper, rustls, one HMAC verification, a look-up
 //! in a set, a pooled forward, and none of the features. Its refusal looks at one header. Both are
 //! built by one profile.
+//!
+//! `cargo bench --bench gateway -- growth` shows what a request costs as there is more of everything.
 
 #![expect(
     clippy::unwrap_used,
@@ -20,6 +22,7 @@
 )]
 
 mod backend;
+mod growth;
 mod helper_process;
 mod load;
 mod minimal_proxy;
@@ -42,14 +45,14 @@ fn main() {
     match arguments.get(1).map(String::as_str) {
         Some("serve-backend") => backend::serve(),
         Some("serve-floor") => minimal_proxy::serve(&arguments[2..]),
-        _ => bench(),
+        Some("growth") => bench(&Targets::growth()),
+        _ => bench(&Targets::start()),
     }
 }
 
-fn bench() {
+fn bench(targets: &Targets) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let targets = Targets::start().await;
         let rows = measure(&targets.list).await;
         print(&targets.list, &rows);
     });
@@ -86,7 +89,7 @@ fn print(targets: &[Target], rows: &[Vec<Measured>]) {
     println!("{ROUNDS} rounds of {REQUESTS} requests, {CLIENTS} clients; medians (quartiles)");
     println!(
         "{:<34}{:>8}{:>18}{:>9}{:>9}{:>8}{:>9}",
-        "target", "cpu µs", "", "p50 µs", "p99 µs", "req/s", "× floor"
+        "target", "cpu µs", "", "p50 µs", "p99 µs", "req/s", "ratio"
     );
     let mut floor: Option<&[Measured]> = None;
     for (target, row) in targets.iter().zip(rows) {

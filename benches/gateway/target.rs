@@ -30,20 +30,24 @@ pub(crate) struct Target {
     pub tokens: Vec<HeaderValue>,
     /// The status of every answer.
     pub status: u16,
+    /// Connections that are open besides, and idle.
+    pub idle: usize,
 }
 
 /// All rows, and the folder that they live in.
 pub(crate) struct Targets {
     pub list: Vec<Target>,
-    _folder: TempDir,
+    pub(super) _folder: TempDir,
+    pub(super) _backend: Option<Process>,
 }
 
 const MANY: usize = 10_000;
-const SECRET: &str = "0123456789abcdefGHIJKLMNOPQRSTUV-bench-only-not-a-secret-0123456789";
+pub(crate) const SECRET: &str =
+    "0123456789abcdefGHIJKLMNOPQRSTUV-bench-only-not-a-secret-0123456789";
 
 impl Targets {
     /// Starts every process.
-    pub(crate) async fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let backend = Rc::new(Process::helper(&["serve-backend"]));
         let config = |name: &str, contract: &str, keys: &str, more: &str| {
@@ -93,6 +97,7 @@ impl Targets {
             http2: false,
             tokens: tokens.iter().map(|token| format!("Bearer {token}").parse().unwrap()).collect(),
             status,
+            idle: 0,
         };
         let many_streams = |row: Target| Target { tls: http2.clone(), http2: true, ..row };
         let as_floor = |row: Target| Target { is_floor: true, ..row };
@@ -111,7 +116,7 @@ impl Targets {
             row("munjigi, no token: refused", &es256_gateway, &[], 401),
             row("munjigi, ES256, revoked: refused", &es256_gateway, &revoked, 401),
         ];
-        Self { list, _folder: folder }
+        Self { list, _folder: folder, _backend: None }
     }
 }
 
@@ -138,7 +143,8 @@ fn token(config: &Path) -> String {
     munjigi(config, &["token", "issue", "--user", "bench@example.com"], "")
 }
 
-fn munjigi(config: &Path, arguments: &[&str], input: &str) -> String {
+/// Runs a verb of the gateway.
+pub(crate) fn munjigi(config: &Path, arguments: &[&str], input: &str) -> String {
     use std::io::Write;
     let mut child = Command::new(env!("CARGO_BIN_EXE_munjigi"))
         .arg("--config")
@@ -154,7 +160,8 @@ fn munjigi(config: &Path, arguments: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-fn client_config(ca: &Path, protocol: &[u8]) -> Arc<ClientConfig> {
+/// What a client of one protocol trusts.
+pub(crate) fn client_config(ca: &Path, protocol: &[u8]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
