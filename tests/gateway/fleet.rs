@@ -177,7 +177,9 @@ async fn rights_taken_away_end_access_tokens_but_not_the_session() {
     let reply = request("POST", "/auth/login").json(ACCOUNT).send(&mut client).await.json();
     let access = reply["access_token"].as_str().unwrap().to_owned();
 
-    assert!(gateway.munjigi(&["user", "rights", "you@example.com"]).await.status.success());
+    assert!(
+        gateway.munjigi(&["user", "rights", "you@example.com", "--none"]).await.status.success()
+    );
     refused(&mut client, &access).await;
 
     let body = json!({ "refresh_token": reply["refresh_token"] }).to_string();

@@ -21,6 +21,7 @@ mod backends;
 mod browser;
 mod capacity;
 mod cli;
+mod cli_accounts;
 mod codes;
 mod contract_verbs;
 mod corrupt_records;

@@ -51,10 +51,8 @@ pub(crate) enum UserVerb {
     /// Shut an account out; all its sessions end
     #[command(after_help = "Example:\n  munjigi user disable you@example.com")]
     Disable(ChangeArgs),
-    /// Set an account's roles and permissions; taking one away ends its access tokens
-    #[command(
-        after_help = "Example:\n  munjigi user rights you@example.com --role editor --permission SMS"
-    )]
+    /// Set an account's roles and permissions, or show them; taking one away ends its access tokens
+    #[command(after_help = RIGHTS)]
     Rights(RightsArgs),
     /// Remove an account; all its sessions end
     #[command(after_help = "Example:\n  munjigi user remove you@example.com")]
@@ -99,10 +97,10 @@ pub(crate) struct AddArgs {
     #[arg(long)]
     username: Option<Username>,
     /// Role; may be given again
-    #[arg(long = "role")]
+    #[arg(long = "role", value_name = "NAME", value_parser = rights::one_name)]
     roles: Vec<String>,
     /// Permission; may be given again
-    #[arg(long = "permission")]
+    #[arg(long = "permission", value_name = "NAME", value_parser = rights::one_name)]
     permissions: Vec<String>,
     #[command(flatten)]
     password: PasswordArgs,
@@ -125,11 +123,14 @@ pub(crate) struct RightsArgs {
     #[command(flatten)]
     change: ChangeArgs,
     /// Role from now on; may be given again
-    #[arg(long = "role")]
+    #[arg(long = "role", value_name = "NAME", value_parser = rights::one_name)]
     roles: Vec<String>,
     /// Permission from now on; may be given again
-    #[arg(long = "permission")]
+    #[arg(long = "permission", value_name = "NAME", value_parser = rights::one_name)]
     permissions: Vec<String>,
+    /// Take all roles and permissions away
+    #[arg(long, conflicts_with_all = ["roles", "permissions"])]
+    none: bool,
 }
 
 pub(crate) async fn user(verb: UserVerb, context: &Context) -> anyhow::Result<()> {
@@ -168,11 +169,7 @@ pub(crate) async fn user(verb: UserVerb, context: &Context) -> anyhow::Result<()
         UserVerb::Disable(args) => {
             change(args, UserChange::SetEnabled(false), context, &opened).await
         }
-        UserVerb::Rights(args) => {
-            let (roles, permissions) = (args.roles, args.permissions);
-            let rights = UserChange::SetRights { roles, permissions };
-            change(args.change, rights, context, &opened).await
-        }
+        UserVerb::Rights(args) => rights(args, context, &opened).await,
         UserVerb::Remove(args) => change(args, UserChange::Remove, context, &opened).await,
         UserVerb::Import(args) => import::import(args, context, &opened).await,
         UserVerb::Export(args) => export::export(args, &opened).await,
@@ -251,6 +248,20 @@ impl UnreadableAccounts {
     }
 }
 
+/// Sets the rights that are named; without any named, shows those that the account has.
+async fn rights(args: RightsArgs, context: &Context, opened: &Opened) -> anyhow::Result<()> {
+    let RightsArgs { change: ChangeArgs { who, why }, roles, permissions, none } = args;
+    if none || !roles.is_empty() || !permissions.is_empty() {
+        let rights = UserChange::SetRights { roles, permissions };
+        return change(ChangeArgs { who, why }, rights, context, opened).await;
+    }
+    if why.reason.is_some() {
+        bail!("--reason is for a change: name --role, --permission or --none");
+    }
+    let user = opened.user(&who.realm.realm, &who.user).await?;
+    context.output.data(&Shown::from(&user), Shown::text)
+}
+
 /// Forgets the failed tries of an account.
 async fn unlock(who: &WhoArgs, opened: &Opened) -> anyhow::Result<User> {
     let user = opened.user(&who.realm.realm, &who.user).await?;
@@ -319,3 +330,10 @@ Examples:
   munjigi user add --email you@example.com
   munjigi user add --username robot --role admin --permission SMS
   munjigi user add --email you@example.com --password-stdin < password.txt";
+const RIGHTS: &str = "\
+What is named replaces all roles and permissions that the account had.
+
+Examples:
+  munjigi user rights you@example.com                                    show them
+  munjigi user rights you@example.com --role editor --permission SMS
+  munjigi user rights you@example.com --none --reason \"left the team\"";

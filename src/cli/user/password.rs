@@ -1,6 +1,6 @@
 //! The password of an account: asked for on the terminal, or read from standard input.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Stdin};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
@@ -22,15 +22,28 @@ impl PasswordArgs {
         if !self.password_stdin && !stdin.is_terminal() {
             bail!("no terminal to ask for the password on; use --password-stdin");
         }
-        let text = if self.password_stdin { first_line(&mut stdin.lock())? } else { ask(&stdin)? };
+        let text =
+            if self.password_stdin { first_line(&mut stdin.lock())? } else { ask_twice(&stdin)? };
+        if text.is_empty() {
+            bail!("no password was given");
+        }
         Ok(Password { text: Secret::new(text), may_be_hashed: false })
     }
 }
 
+/// Asks for a password that is to be set: a slip in what nobody sees would lock its owner out.
+fn ask_twice(stdin: &Stdin) -> anyhow::Result<String> {
+    let password = ask("Password: ", stdin)?;
+    if !password.is_empty() && ask("The same again: ", stdin)? != password {
+        bail!("the two passwords differ; nothing is changed");
+    }
+    Ok(password)
+}
+
 /// Asks on the terminal, without showing what is typed.
-fn ask(stdin: &std::io::Stdin) -> anyhow::Result<String> {
+fn ask(prompt: &str, stdin: &Stdin) -> anyhow::Result<String> {
     use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-    eprint("Password: ")?;
+    eprint(prompt)?;
     let before = tcgetattr(stdin)?;
     let mut quiet = before.clone();
     quiet.local_modes.remove(LocalModes::ECHO);
@@ -51,11 +64,7 @@ fn eprint(text: &str) -> anyhow::Result<()> {
 fn first_line(input: &mut impl BufRead) -> anyhow::Result<String> {
     let mut line = String::new();
     input.read_line(&mut line).context("the password cannot be read")?;
-    let password = line.trim_end_matches(['\r', '\n']).to_owned();
-    if password.is_empty() {
-        bail!("no password was given");
-    }
-    Ok(password)
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Makes the verifier under the configuration's own parameters and limits.

@@ -1,7 +1,17 @@
-//! Roles and permissions that a change adds and removes, in words for the audit trail.
+//! Roles and permissions: how one is typed, and a change of them in words for the audit trail.
 
 /// Roles and permissions.
 type Rights<'a> = (&'a [String], &'a [String]);
+
+/// The name of one role or permission. A list is refused, which would be one name that no route
+/// asks for.
+pub(super) fn one_name(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() || text.contains(|c: char| c == ',' || c.is_whitespace()) {
+        return Err("expected one name, without commas and blanks; \
+                    for several give the option again: --role editor --role admin");
+    }
+    Ok(text.to_owned())
+}
 
 /// Added (`+`) and removed (`-`) rights; `None` without any.
 pub(super) fn difference(before: Rights<'_>, after: Rights<'_>) -> Option<String> {
