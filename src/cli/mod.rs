@@ -5,10 +5,12 @@
 
 mod audit_trail;
 mod check;
+mod completions;
 mod context;
 mod contract;
 mod dev;
 mod explain;
+mod man;
 mod output;
 mod progress;
 mod revoke;
@@ -17,6 +19,7 @@ mod session;
 mod store;
 mod token;
 mod user;
+mod version;
 mod why;
 
 use std::path::PathBuf;
@@ -85,6 +88,15 @@ enum Verb {
     /// Copy the store to another, save it in a file, or look it over
     #[command(subcommand, after_help = STORE)]
     Store(store::StoreVerb),
+    /// Print a script with which a shell completes verbs and options
+    #[command(after_help = COMPLETIONS)]
+    Completions(completions::CompletionsArgs),
+    /// Write a manual page for each verb
+    #[command(after_help = MAN)]
+    Man(man::ManArgs),
+    /// Print the version
+    #[command(after_help = "Example:\n  munjigi version --json")]
+    Version,
 }
 
 /// Runs the command line of this process.
@@ -122,6 +134,9 @@ async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<()> {
         Verb::Session(verb) => Box::pin(session::session(verb, context)).await,
         Verb::Revoke(verb) => Box::pin(revoke::revoke(verb, context)).await,
         Verb::Store(verb) => Box::pin(store::store(verb, context)).await,
+        Verb::Completions(args) => completions::completions(&args, context),
+        Verb::Man(args) => man::man(&args, context),
+        Verb::Version => version::version(context),
     }
 }
 
@@ -193,6 +208,14 @@ Examples:
   munjigi store backup /var/backups/munjigi.db
   munjigi store check
   munjigi store copy --from sqlite:munjigi.db --to redis://10.0.0.5:6379";
+const COMPLETIONS: &str = "\
+Examples:
+  munjigi completions bash > /etc/bash_completion.d/munjigi
+  munjigi completions zsh > ~/.zfunc/_munjigi
+  munjigi completions fish > ~/.config/fish/completions/munjigi.fish";
+const MAN: &str = "\
+Example:
+  munjigi man /usr/local/share/man/man1 && man munjigi-user-add";
 const REVOKE: &str = "\
 Works beside running gateways, which refuse what is revoked within the propagation time. Each is
 told in their audit trail ([log] audit) with its reason and who typed it.

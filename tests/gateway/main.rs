@@ -22,6 +22,7 @@ mod browser;
 mod capacity;
 mod cli;
 mod cli_accounts;
+mod cli_pages;
 mod codes;
 mod contract_verbs;
 mod corrupt_records;
