@@ -29,7 +29,7 @@ struct Report {
     routes: usize,
     contracts: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    cautions: Vec<String>,
+    warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<SetupReport>,
 }
@@ -63,7 +63,7 @@ pub(crate) async fn check(args: CheckArgs, context: &Context) -> anyhow::Result<
         file: file.display().to_string(),
         sites: config.sites.len(),
         routes: config.sites.iter().map(|site| site.routes.len()).sum(),
-        cautions: warnings(&config, &contracts),
+        warnings: warnings(&config, &contracts),
         contracts: names,
         store,
     };
@@ -78,11 +78,11 @@ fn in_words(report: &Report) -> String {
         count(report.routes, "route"),
         report.contracts.join(", ")
     )];
-    let mut cautions: Vec<&String> = report.cautions.iter().collect();
+    let mut warnings: Vec<&String> = report.warnings.iter().collect();
     if let Some(found) = &report.store {
-        cautions.extend(&found.warnings);
+        warnings.extend(&found.warnings);
         lines.extend(found.facts.iter().map(|fact| format!("✓ {}  {}", fact.about, fact.found)));
     }
-    lines.extend(cautions.iter().map(|caution| format!("! {caution}")));
+    lines.extend(warnings.iter().map(|warning| format!("! {warning}")));
     lines.join("\n")
 }

@@ -117,7 +117,7 @@ async fn deliver(store: &dyn Store, outbox: &Outbox, mail: &QueuedMail) -> Optio
         Delivery::Sent | Delivery::Decoy | Delivery::GivenUp => None,
     };
     let until = pause.map(|pause| Now::read().wall.plus(pause));
-    if let Err(error) = tell(store, mail.id, until, outbox.timeout()).await {
+    if let Err(error) = note_outcome(store, mail.id, until, outbox.timeout()).await {
         let error = causes(&error);
         tracing::error!(id = %mail.id, error, "the store was not told of a mail: it may come twice");
     }
@@ -164,7 +164,7 @@ async fn send(outbox: &Outbox, mail: &QueuedMail) -> Delivery {
 }
 
 /// Deletes or postpones a mail; retries while the store is away, since otherwise it is sent twice.
-async fn tell(
+async fn note_outcome(
     store: &dyn Store,
     id: Uuid,
     until: Option<Timestamp>,

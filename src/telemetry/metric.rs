@@ -50,7 +50,7 @@ metrics! {
     HEADS_REFUSED "munjigi_heads_refused_total" Counter Count "Heads of HTTP/1.1 that were refused before they were a request, by reason: malformed (400), oversized (431, 414)."
     TOKEN_CACHE "munjigi_token_cache_total" Counter Count "Look-ups in the cache of verified tokens, by result."
     LOGINS "munjigi_logins_total" Counter Count "Logins, by site and result."
-    THROTTLED "munjigi_throttled_total" Counter Count "Tries turned away unjudged, by kind: too many of an address, of an account and address, wrong codes, or mails."
+    THROTTLED "munjigi_throttled_total" Counter Count "Tries refused before they were checked, by kind: too many of an address, of an account and address, wrong codes, or mails."
     SOCIAL "munjigi_social_questions_total" Counter Count "Questions about a social provider's token, by provider and result."
     PASSWORD_WAITING "munjigi_password_waiting" Gauge Count "Password hashes waiting for a place."
     PASSWORD_RUNNING "munjigi_password_running" Gauge Count "Password hashes being computed."

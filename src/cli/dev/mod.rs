@@ -74,12 +74,12 @@ pub(crate) async fn dev(args: DevArgs, context: &Context) -> anyhow::Result<()> 
     }
     let certificate = dev_certificate::ensure(Path::new("certs/dev"), context.now.wall)?;
 
-    let beside = Drain::new();
+    let background = Drain::new();
     let edited = if args.memory { None } else { file.edited(&args)? };
     let (mut settings, config) = match edited {
         Some(config) => {
             if let Some(port) = whoami_port(&config) {
-                start_whoami(port, &beside).await?;
+                start_whoami(port, &background).await?;
             }
             (Settings::of(&config), config)
         }
@@ -87,7 +87,7 @@ pub(crate) async fn dev(args: DevArgs, context: &Context) -> anyhow::Result<()> 
             let built_in_upstream = args.to.is_none();
             let upstream = match args.to {
                 Some(url) => url.to_string(),
-                None => start_whoami(0, &beside).await?,
+                None => start_whoami(0, &background).await?,
             };
             let settings = Settings {
                 listen: free_address(args.port)?,
@@ -123,16 +123,16 @@ pub(crate) async fn dev(args: DevArgs, context: &Context) -> anyhow::Result<()> 
     context.output.line(&banner.text(&app).await?)?;
     run::serve(app, signals, &file.path).await;
     // The backend outlives the gateway, so that requests in flight are answered.
-    beside.finish(Duration::from_secs(1)).await;
+    background.finish(Duration::from_secs(1)).await;
     Ok(())
 }
 
 /// Starts the built-in backend on a port of loopback, 0 for a free one; answers its URL.
-async fn start_whoami(port: u16, beside: &Drain) -> anyhow::Result<String> {
+async fn start_whoami(port: u16, background: &Drain) -> anyhow::Result<String> {
     let whoami = Whoami::bind(port).await.context("the built-in backend cannot listen")?;
     let url = format!("http://{}", whoami.address()?);
     // It ends with the drain whose guard it holds.
-    drop(tokio::spawn(whoami.serve(beside.guard())));
+    drop(tokio::spawn(whoami.serve(background.guard())));
     Ok(url)
 }
 

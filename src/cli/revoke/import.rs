@@ -21,7 +21,7 @@ use crate::operation::{Revocation, Revoked, TokenId};
 use crate::store::Store;
 use crate::telemetry::audit::Entry;
 
-use super::told;
+use super::audit_entry;
 
 pub(super) const HELP: &str = "\
 One token id (`jti`) a line; empty lines and lines that begin with `#` are skipped, and one that is
@@ -99,7 +99,7 @@ pub(super) async fn import(
     }
     let mut ids = Ids::open(&args.file)?;
     let store = opened.store.as_ref();
-    let entry = Entry { name: Some(issuer.clone()), ..told("tokens", args.why) };
+    let entry = Entry { name: Some(issuer.clone()), ..audit_entry("tokens", args.why) };
     audit_trail::record(store, Entry { detail: Some(BEGUN.to_owned()), ..entry.clone() }).await;
     let progress = Progress::of_bytes(ids.length)?;
     let mut writing = Writing::new(store);

@@ -15,7 +15,7 @@ use crate::cli::why::Why;
 use crate::operation::RevocationKey;
 use crate::telemetry::audit::Entry;
 
-use super::told;
+use super::audit_entry;
 
 pub(super) const HELP: &str = "\
 Everything that the key signed, or will sign, is refused from then on and for good, at every gateway.
@@ -73,7 +73,7 @@ pub(super) async fn key(args: KeyArgs, context: &Context, opened: &Opened) -> an
     let entry = Entry {
         site: Some(config.host.to_string()),
         name: Some(args.kid.clone()),
-        ..told("key", args.why)
+        ..audit_entry("key", args.why)
     };
     audit_trail::record(store, entry).await;
     // Makes the new one, unless a running gateway was quicker.

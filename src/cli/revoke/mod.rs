@@ -112,7 +112,7 @@ async fn token(
                 let entry = Entry {
                     site: Some(config.host.to_string()),
                     name: Some(principal.token.to_string()),
-                    ..told("token", args.why)
+                    ..audit_entry("token", args.why)
                 };
                 audit_trail::record(opened.store.as_ref(), entry).await;
                 return Ok(RevocationReport {
@@ -153,7 +153,7 @@ async fn session(args: SessionArgs, opened: &Opened) -> anyhow::Result<Revocatio
         None => opened.store.revoke(&revocations).await?,
     }
     let name = own.map_or(args.session, |session| session.to_string());
-    let entry = Entry { name: Some(name.clone()), ..told("session", args.why) };
+    let entry = Entry { name: Some(name.clone()), ..audit_entry("session", args.why) };
     audit_trail::record(opened.store.as_ref(), entry).await;
     Ok(RevocationReport { revoked: "session", name })
 }
@@ -176,13 +176,13 @@ async fn user(args: UserArgs, opened: &Opened) -> anyhow::Result<RevocationRepor
     let entry = Entry {
         realm: Some(args.realm),
         user: Some(user.id.to_string()),
-        ..told("user", args.why)
+        ..audit_entry("user", args.why)
     };
     audit_trail::record(opened.store.as_ref(), entry).await;
     Ok(RevocationReport { revoked: "user", name: args.user })
 }
 
 /// The audit event of a revocation.
-fn told(kind: &'static str, why: Why) -> Entry {
+fn audit_entry(kind: &'static str, why: Why) -> Entry {
     Entry { kind: Some(kind.into()), reason: why.reason, ..Entry::of(Event::Revocation) }
 }

@@ -11,7 +11,7 @@ use crate::cli::progress::Progress;
 use crate::cli::why::Why;
 use crate::telemetry::audit::Entry;
 
-use super::told;
+use super::audit_entry;
 
 pub(super) const HELP: &str = "\
 All access tokens of the site are refused at once, and all its sessions end: everybody logs in anew.
@@ -45,7 +45,7 @@ pub(super) async fn site(args: SiteArgs, context: &Context, opened: &Opened) -> 
     let policy = site.auth.tokens.policy();
     let times = (opened.now, opened.revoked_until);
     let host = || Some(config.host.to_string());
-    let entry = Entry { site: host(), name: host(), ..told("site", args.why) };
+    let entry = Entry { site: host(), name: host(), ..audit_entry("site", args.why) };
     audit_trail::record(store, Entry { detail: Some(BEGUN.to_owned()), ..entry.clone() }).await;
     let progress = Progress::of_count(None, "sessions ended")?;
     let ended = end_site::end_site(store, policy, times, |ended| progress.at(ended)).await;

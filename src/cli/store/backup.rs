@@ -76,7 +76,7 @@ pub(super) async fn backup(args: BackupArgs, context: &Context) -> anyhow::Resul
         reason: args.why.reason,
         ..Entry::of(Event::StoreBackup)
     };
-    trail::tell(&from, entry).await;
+    trail::record(&from, entry).await;
     let done = BackupReport { file: shown(&args.file), bytes, saved: Counts::of(&saved) };
     context.output.data(&done, |done| {
         format!("{}\n✓ {}, {} bytes", Counts::text(&saved), done.file, done.bytes)

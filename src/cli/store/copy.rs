@@ -69,8 +69,8 @@ pub(super) async fn copy(args: CopyArgs, context: &Context) -> anyhow::Result<()
         reason: args.why.reason,
         ..Entry::of(Event::StoreCopy)
     };
-    trail::tell(&from, entry.clone()).await;
-    trail::tell(&to, entry).await;
+    trail::record(&from, entry.clone()).await;
+    trail::record(&to, entry).await;
     let done = CopyReport { from: source, to: target, copied: Counts::of(&copied) };
     context.output.data(&done, |done| {
         format!(

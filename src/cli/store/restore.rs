@@ -64,7 +64,7 @@ pub(super) async fn restore(args: RestoreArgs, context: &Context) -> anyhow::Res
         reason: args.why.reason,
         ..Entry::of(Event::StoreRestore)
     };
-    trail::tell(&to, entry).await;
+    trail::record(&to, entry).await;
     let done = RestoreReport {
         from: shown(&args.file),
         to: name,

@@ -13,7 +13,7 @@ use crate::telemetry::audit::Entry;
 use crate::telemetry::{audit, causes};
 
 /// Records an operation on a store in its audit trail.
-pub(super) async fn tell(store: &StoreConfig, entry: Entry) {
+pub(super) async fn record(store: &StoreConfig, entry: Entry) {
     audit::record(entry);
     match open_as_it_is(store).await {
         Ok(store) => audit_trail::record_held(store.as_ref()).await,

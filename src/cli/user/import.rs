@@ -84,7 +84,8 @@ pub(super) async fn import(
     let progress = Progress::of_bytes(rows.length)?;
     let store = opened.store.as_ref();
     if !args.dry_run {
-        audit_trail::record(store, Entry { detail: Some(BEGUN.to_owned()), ..told(&args) }).await;
+        audit_trail::record(store, Entry { detail: Some(BEGUN.to_owned()), ..audit_entry(&args) })
+            .await;
     }
     let mut summary = Summary { dry_run: args.dry_run, ..Summary::default() };
     let outcome = settle_all(rows, &args, (context.now.wall, opened), &progress, &mut summary);
@@ -96,7 +97,7 @@ pub(super) async fn import(
         let entry = Entry {
             count: Some(imported),
             detail: Some(format!("{skipped} skipped, {failed} failed{cut_short}")),
-            ..told(&args)
+            ..audit_entry(&args)
         };
         audit_trail::record(store, entry).await;
     }
@@ -145,7 +146,7 @@ async fn settle_all(
 }
 
 /// The audit event of an import.
-fn told(args: &ImportArgs) -> Entry {
+fn audit_entry(args: &ImportArgs) -> Entry {
     Entry {
         realm: Some(args.realm.realm.clone()),
         name: Some(args.file.display().to_string()),

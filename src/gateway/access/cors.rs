@@ -157,8 +157,8 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
         name.as_str().starts_with("access-control-")
             && *name != header::ACCESS_CONTROL_EXPOSE_HEADERS
     };
-    let doomed: Vec<HeaderName> = headers.keys().filter(is_cors).cloned().collect();
-    for name in doomed {
+    let to_remove: Vec<HeaderName> = headers.keys().filter(is_cors).cloned().collect();
+    for name in to_remove {
         headers.remove(name);
     }
 }

@@ -71,7 +71,7 @@ impl Health {
     }
 
     /// Notes that a write was not done in time: it may be slow, or the disk may hang.
-    pub(super) fn doubt(&self, error: StoreError) {
+    pub(super) fn suspect(&self, error: StoreError) {
         let mut state = self.state();
         state.is_proven = false;
         state.failure.get_or_insert_with(|| Arc::new(error));
@@ -115,7 +115,7 @@ mod tests {
         health.note(Ok(()));
         assert!(matches!(at(5000), Verdict::Sound));
         health.note(Err(&Arc::new(StoreError::Full)));
-        health.doubt(StoreError::Taken);
+        health.suspect(StoreError::Taken);
         assert!(matches!(at(5000), Verdict::ToBeTried));
         for now in [5000, 5999] {
             let verdict = at(now);
@@ -127,7 +127,7 @@ mod tests {
         assert!(matches!(at(6000), Verdict::ToBeTried));
         health.note(Ok(()));
         assert!(matches!(at(6000), Verdict::Sound));
-        health.doubt(StoreError::Taken);
+        health.suspect(StoreError::Taken);
         assert!(matches!(at(6001), Verdict::Failing(_)), "it was tried at 6000");
         assert!(matches!(at(7000), Verdict::ToBeTried));
     }

@@ -64,7 +64,7 @@ impl Writer {
         }))?;
         let outcome = workers::answer(receiver, deadline).await;
         if let Err(StoreError::TimedOut(_)) = outcome {
-            self.health.doubt(StoreError::TimedOut(deadline));
+            self.health.suspect(StoreError::TimedOut(deadline));
         }
         outcome
     }
