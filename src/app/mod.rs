@@ -70,8 +70,10 @@ pub struct App {
     /// the audit trail of verbs, purging.
     background: Drain,
     tasks: Vec<JoinHandle<()>>,
-    /// Of connections; tunnels outlive the listeners, and end in the drain.
+    /// Of connections.
     workers: Workers,
+    /// Of the workers' threads: they end when nothing of a connection is left, or its grace is over.
+    worker_drain: Drain,
 }
 
 /// An error of starting a gateway, or of applying a new configuration.
@@ -139,7 +141,9 @@ impl App {
         let ended = end_site::after_restore(store.as_ref(), &snapshot, now).await;
         ended.map_err(|source| AssembleError::Store { store: store.describe(), source })?;
         let server_config = server_config(&config)?;
-        let workers = Workers::start(config.server.workers).map_err(AppError::Workers)?;
+        let worker_drain = Drain::new();
+        let workers = Workers::start(config.server.workers, &worker_drain);
+        let workers = workers.map_err(AppError::Workers)?;
 
         let (drain, background) = (Drain::new(), Drain::new());
         let access_log = match access_log {
@@ -177,6 +181,7 @@ impl App {
             background,
             tasks,
             workers,
+            worker_drain,
         };
         app.listen(&config, metrics)?;
         Ok(app)
@@ -229,10 +234,10 @@ impl App {
 
     /// Stops accepting, lets requests in flight end within the grace, and ends background tasks.
     pub async fn stop(self) -> Drained {
-        let Self { drain, background, tasks, gateway, journaled, workers, .. } = self;
+        let Self { drain, background, tasks, gateway, journaled, worker_drain, .. } = self;
         let grace = gateway.snapshot.load().config.server.shutdown_grace;
         let drained = drain.finish(grace).await;
-        drop(workers);
+        worker_drain.finish(BACKGROUND_GRACE).await;
         background.finish(BACKGROUND_GRACE).await;
         let deadline = Instant::now() + BACKGROUND_GRACE;
         for mut task in tasks {

@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 
-/// The workers of a listener; those that were started end when the last clone is dropped.
+use crate::drain::{Drain, Guard};
+
+/// The workers of a listener.
 #[derive(Clone, Debug)]
 pub struct Workers(Arc<[Worker]>);
 
@@ -21,8 +23,6 @@ pub struct Workers(Arc<[Worker]>);
 pub(super) struct Worker {
     runtime: Handle,
     connections: Arc<AtomicUsize>,
-    /// Dropped, it ends the thread.
-    _thread: Option<oneshot::Sender<()>>,
 }
 
 /// A connection's place: one of `max_connections`, and one on its worker. A tunnel holds it on.
@@ -33,13 +33,15 @@ pub(super) struct Place {
 }
 
 impl Workers {
-    /// Starts `count` threads; 0: one per core.
+    /// Starts `count` threads; 0: one per core. They end with the drain, which waits until all that was
+    /// on them is dropped.
     ///
     /// # Errors
     /// When the system gives no thread or no descriptor for its events.
-    pub fn start(count: usize) -> io::Result<Self> {
+    pub fn start(count: usize, drain: &Drain) -> io::Result<Self> {
         let count = if count == 0 { thread::available_parallelism()?.get() } else { count };
-        (0..count).map(Worker::start).collect::<io::Result<_>>().map(Self)
+        let workers = (0..count).map(|index| Worker::start(index, drain.guard()));
+        workers.collect::<io::Result<_>>().map(Self)
     }
 
     /// The runtime of the caller alone.
@@ -49,7 +51,7 @@ impl Workers {
     #[must_use]
     pub fn here() -> Self {
         let runtime = Handle::current();
-        Self(Arc::new([Worker { runtime, connections: Arc::default(), _thread: None }]))
+        Self(Arc::new([Worker { runtime, connections: Arc::default() }]))
     }
 
     /// The worker that has the fewest connections.
@@ -59,17 +61,16 @@ impl Workers {
 }
 
 impl Worker {
-    fn start(index: usize) -> io::Result<Self> {
+    fn start(index: usize, mut guard: Guard) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
-        let (sender, stop) = oneshot::channel::<()>();
         thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-            // An error says that the sender is gone: that is the signal.
-            drop(runtime.block_on(stop));
+            runtime.block_on(guard.signalled());
             // A password that is being hashed is not waited for.
             runtime.shutdown_background();
+            drop(guard);
         })?;
-        Ok(Self { runtime: handle, connections: Arc::default(), _thread: Some(sender) })
+        Ok(Self { runtime: handle, connections: Arc::default() })
     }
 
     /// Its runtime.
@@ -108,6 +109,7 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::Workers;
+    use crate::drain::{Drain, Drained};
 
     const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -128,7 +130,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_worker_that_is_busy_keeps_the_connections_of_others_waiting_for_nothing() {
-        let workers = Workers::start(2).unwrap();
+        let drain = Drain::new();
+        let workers = Workers::start(2, &drain).unwrap();
         let mut tasks = JoinSet::new();
         let (release, busy) = mpsc::channel::<()>();
         let (seen, threads) = mpsc::channel();
@@ -151,11 +154,12 @@ mod tests {
 
     #[tokio::test]
     async fn connections_end_with_their_workers() {
-        let workers = Workers::start(1).unwrap();
+        let drain = Drain::new();
+        let workers = Workers::start(1, &drain).unwrap();
         let mut tasks = JoinSet::new();
         spawn(&workers, &mut tasks, pending());
 
-        drop(workers);
+        assert_eq!(drain.finish(DEADLINE).await, Drained::Complete);
 
         let end = tokio::time::timeout(DEADLINE, tasks.join_next()).await.unwrap();
         assert!(end.unwrap().unwrap_err().is_cancelled());
