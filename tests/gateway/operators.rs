@@ -110,7 +110,7 @@ async fn what_a_terminal_would_obey_is_written_out() {
     let gateway = Gateway::start(Setup::default()).await;
     let evil = "a\u{9b}31m\u{202e}b";
     gateway
-        .add_user(&["--email", "ann@a.kr", "--role", &format!("{evil}\u{1b}[2J\nx")], PASSWORD)
+        .add_user(&["--email", "ann@a.kr", "--role", &format!("{evil}\u{1b}[2Jx")], PASSWORD)
         .await;
     let mut client = gateway.client(Version::H1).await;
     let body = json!({ "email": "ann@a.kr", "password": PASSWORD }).to_string();
