@@ -67,6 +67,12 @@ impl Context {
         })
     }
 
+    /// The configuration file to be made: the one named, else the first of the usual two.
+    pub(crate) fn new_file(&self) -> PathBuf {
+        let [usual, _] = config::default_paths();
+        self.file.clone().unwrap_or(usual)
+    }
+
     /// Whether there is a configuration file, or one was named.
     pub(crate) fn has_file(&self) -> bool {
         self.file.is_some() || config::find().is_some()

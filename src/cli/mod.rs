@@ -6,11 +6,14 @@
 mod audit_trail;
 mod check;
 mod completions;
+mod config;
 mod context;
 mod contract;
 mod dev;
 mod explain;
+mod init;
 mod man;
+mod new_file;
 mod output;
 mod progress;
 mod revoke;
@@ -40,7 +43,7 @@ use output::Output;
 /// Munjigi (문지기, "gatekeeper"): TLS, accounts, tokens and enforced revocation in one binary.
 ///
 /// Try it: `munjigi dev` runs everything on this machine, with lines to paste.
-/// Use it: write a munjigi.toml, `munjigi check` it, then `munjigi run`.
+/// Use it: write a munjigi.toml (`munjigi init`), `munjigi check` it, then `munjigi run`.
 #[derive(Debug, Parser)]
 #[command(name = "munjigi", version, max_term_width = 100, arg_required_else_help = true)]
 struct Cli {
@@ -61,12 +64,18 @@ enum Verb {
     /// Run a gateway to try things with: own CA, own store, a backend that shows what it gets
     #[command(after_help = DEV)]
     Dev(dev::DevArgs),
+    /// Write a first munjigi.toml, for one site and its backend
+    #[command(after_help = INIT)]
+    Init(init::InitArgs),
     /// Run the gateway
     #[command(after_help = RUN)]
     Run(run::RunArgs),
     /// Check the configuration and say everything that is wrong with it, at once
     #[command(after_help = CHECK)]
     Check(check::CheckArgs),
+    /// Show every key of a configuration
+    #[command(subcommand, after_help = "Example:\n  munjigi config reference")]
+    Config(config::ConfigVerb),
     /// Say what the gateway would do with a request, and why
     #[command(after_help = EXPLAIN)]
     Explain(explain::ExplainArgs),
@@ -125,8 +134,10 @@ fn runtime() -> anyhow::Result<Runtime> {
 async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<()> {
     match verb {
         Verb::Dev(args) => Box::pin(dev::dev(args, context)).await,
+        Verb::Init(args) => init::init(&args, context),
         Verb::Run(args) => Box::pin(run::run(args, context)).await,
         Verb::Check(args) => Box::pin(check::check(args, context)).await,
+        Verb::Config(verb) => config::config(&verb, context),
         Verb::Explain(args) => Box::pin(explain::explain(args, context)).await,
         Verb::Contract(verb) => contract::contract(verb, context),
         Verb::User(verb) => Box::pin(user::user(verb, context)).await,
@@ -160,6 +171,13 @@ Examples:
   munjigi dev --to http://127.0.0.1:3000   your own application behind it
   munjigi dev --origin http://localhost:5173   a front end with its own server
   munjigi dev --fresh --contract zdm       from nothing, with another auth API";
+const INIT: &str = "\
+Writes munjigi.toml into this folder, or the file that --config names, readable for its owner alone.
+A file that is there already stays as it is.
+
+Examples:
+  munjigi init --site api.example.com --upstream http://127.0.0.1:3000 && munjigi check
+  munjigi init --config /etc/munjigi/munjigi.toml --site '*' --upstream http://10.0.0.7:8080";
 const RUN: &str = "\
 SIGHUP reads the configuration again, whole or not at all. SIGTERM drains for `shutdown_grace` and
 ends; a second one ends at once. A variable MUNJIGI_SECTION__KEY wins over the file.

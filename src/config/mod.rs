@@ -82,6 +82,9 @@ pub struct Config {
     pub source: Source,
 }
 
+/// Every key with its default and its meaning, each commented out.
+pub const REFERENCE: &str = include_str!("../../config/munjigi.toml");
+
 /// The paths where a configuration is looked for when none is named, in this order.
 #[must_use]
 pub fn default_paths() -> [PathBuf; 2] {

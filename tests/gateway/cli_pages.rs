@@ -1,6 +1,7 @@
-//! The command line about itself: its version, completions and manual pages.
+//! What the command line needs no gateway for: its version, completions, pages, a first configuration.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -94,4 +95,77 @@ async fn each_verb_has_a_manual_page() {
     std::fs::write(&file, "").unwrap();
     let refused = munjigi(&file, &["man", file.to_str().unwrap()], "").await;
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn config_reference_is_the_file_of_every_key() {
+    let reference = printed(&["config", "reference"]).await;
+    assert_eq!(reference, include_str!("../../config/munjigi.toml"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_writes_a_configuration_that_is_good_and_private() {
+    for (site, upstream) in [
+        ("API.example.com", "http://127.0.0.1:3000"),
+        ("*", "https://backend.example"),
+        ("*.example.com", "http://[::1]:8080/"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("munjigi.toml");
+        let words = ["init", "--site", site, "--upstream", upstream];
+
+        let made = munjigi(&file, &words, "").await;
+        assert!(made.status.success(), "{made:?}");
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let checked = munjigi(&file, &["check", "--deep"], "").await;
+        assert!(checked.status.success(), "{checked:?}");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(&format!("[site.\"{}\"]", site.to_lowercase())), "{text}");
+        assert!(text.contains(upstream.trim_end_matches('/')), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_init_proposes_in_comments_is_good_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("munjigi.toml");
+    let words = ["init", "--site", "localhost", "--upstream", "http://127.0.0.1:3000"];
+    munjigi(&file, &words, "").await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    // `#key` is a setting, `# word` a sentence.
+    let in_force: Vec<&str> = text
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
+        .collect();
+    std::fs::write(&file, in_force.join("\n")).unwrap();
+
+    let checked = munjigi(&file, &["check"], "").await;
+
+    // Its certificate is not there: nothing else is at fault.
+    let said = String::from_utf8(checked.stderr).unwrap();
+    assert_eq!(said.matches("munjigi.toml:").count(), 1, "{said}");
+    assert!(said.contains("certs/site.pem"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_leaves_what_is_there_and_refuses_what_is_no_site() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("munjigi.toml");
+    let init = async |site, upstream| {
+        let output = munjigi(&file, &["init", "--site", site, "--upstream", upstream], "").await;
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+
+    let (code, said) = init("https://a.example", "http://127.0.0.1:3000").await;
+    assert!(code == Some(2) && said.contains("without https://"), "{said}");
+    let (code, said) = init("a.example", "127.0.0.1:3000").await;
+    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+
+    std::fs::write(&file, "mine").unwrap();
+    let (code, said) = init("a.example", "http://127.0.0.1:3000").await;
+    assert!(code == Some(1) && said.contains("is there already"), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

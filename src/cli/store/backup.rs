@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::app::stores;
 use crate::cli::context::Context;
+use crate::cli::new_file::NewFile;
 use crate::cli::progress::Progress;
 use crate::cli::why::Why;
 use crate::clock::Timestamp;
@@ -16,7 +17,6 @@ use crate::config::{StoreConfig, StoreUrl};
 use crate::store::{Record, SqliteStore, Tally};
 use crate::telemetry::audit::{Entry, Event};
 
-use super::new_file::NewFile;
 use super::{
     Counts, StoreInspection, check_is_there, configured, end_well, inspected, pump, shown, trail,
 };

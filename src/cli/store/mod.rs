@@ -4,7 +4,6 @@ mod backup;
 mod check;
 mod copy;
 mod names;
-mod new_file;
 mod restore;
 mod trail;
 

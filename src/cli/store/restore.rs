@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::context::Context;
+use crate::cli::new_file::NewFile;
 use crate::cli::why::Why;
 use crate::config::{StoreConfig, StoreUrl};
 use crate::store::{SqliteStore, Tally};
@@ -15,7 +16,6 @@ use crate::telemetry::audit::{Entry, Event};
 use crate::telemetry::{causes, escaped};
 
 use super::backup::mark;
-use super::new_file::NewFile;
 use super::{Counts, StoreInspection, check_is_there, configured, copy, inspected, shown, trail};
 
 pub(super) const HELP: &str = "\

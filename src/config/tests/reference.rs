@@ -6,12 +6,11 @@ use std::path::Path;
 use crate::config::tests::{SECRET, read};
 use crate::config::{
     CorsConfig, IdentityConfig, LimitsConfig, LogConfig, LoginConfig, MailConfig, PasswordConfig,
-    ProviderConfig, RevocationConfig, RouteAuth, RouteConfig, ServerConfig, SignupConfig,
-    SocialConfig, StoreConfig, StoreUrl, TlsConfig, TokensConfig, UiConfig, UpstreamConfig, parse,
+    ProviderConfig, REFERENCE, RevocationConfig, RouteAuth, RouteConfig, ServerConfig,
+    SignupConfig, SocialConfig, StoreConfig, StoreUrl, TlsConfig, TokensConfig, UiConfig,
+    UpstreamConfig, parse,
 };
 use crate::document::Reader;
-
-const REFERENCE: &str = include_str!("../../../config/munjigi.toml");
 
 /// The reference with its settings in force: `#key` is a setting, `# word` a sentence.
 fn in_force() -> String {
