@@ -4,6 +4,7 @@
 //! site is what the running gateway does.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,11 +38,14 @@ pub fn contracts(config: &Config) -> Result<Vec<Arc<Contract>>, Faults> {
     // Sites share the contracts that they have in common.
     let mut loaded: HashMap<&ContractName, Arc<Contract>> = HashMap::new();
     for site in &config.sites {
-        let known = loaded.get(&site.contract).map(Arc::clone);
-        match known.map_or_else(|| load_contract(config, site).map(Arc::new), Ok) {
+        let contract = match loaded.entry(&site.contract) {
+            Entry::Occupied(known) => Ok(Arc::clone(known.get())),
+            Entry::Vacant(unknown) => load_contract(config, site)
+                .map(|contract| Arc::clone(unknown.insert(Arc::new(contract)))),
+        };
+        match contract {
             Ok(contract) => {
                 faults.extend(foreign_attributes(config, site, &contract));
-                loaded.insert(&site.contract, Arc::clone(&contract));
                 contracts.push(contract);
             }
             Err(found) => faults.extend(found.0.into_iter().map(|found| match found.source {
