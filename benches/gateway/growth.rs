@@ -13,7 +13,7 @@ use super::process::Process;
 use super::target::{SECRET, Target, Targets, client_config, munjigi};
 
 /// One gateway's work.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct Work {
     routes: usize,
     sites: usize,
@@ -35,26 +35,32 @@ impl Targets {
         let backend = Process::helper(&["serve-backend"]);
         let upstream = format!("http://{}", backend.address);
         let rows = [
-            ("1 route", LEAST, true),
-            ("100 routes", Work { routes: 100, ..LEAST }, false),
-            ("10,000 routes", Work { routes: 10_000, ..LEAST }, false),
-            ("1 site", LEAST, true),
-            ("100 sites", Work { sites: 100, ..LEAST }, false),
-            ("10,000 sites", Work { sites: 10_000, ..LEAST }, false),
-            ("none revoked", LEAST, true),
-            ("1,000,000 revoked", Work { revoked: 1_000_000, ..LEAST }, false),
-            ("64 connections", LEAST, true),
-            ("10,000 connections", Work { idle: 9_936, ..LEAST }, false),
-            ("1 identity header", LEAST, true),
-            ("32 identity headers", Work { headers: CLAIMS, ..LEAST }, false),
+            ("1 route", LEAST),
+            ("100 routes", Work { routes: 100, ..LEAST }),
+            ("10,000 routes", Work { routes: 10_000, ..LEAST }),
+            ("1 site", LEAST),
+            ("100 sites", Work { sites: 100, ..LEAST }),
+            ("10,000 sites", Work { sites: 10_000, ..LEAST }),
+            ("none revoked", LEAST),
+            ("1,000,000 revoked", Work { revoked: 1_000_000, ..LEAST }),
+            ("64 connections", LEAST),
+            ("10,000 connections", Work { idle: 9_936, ..LEAST }),
+            ("1 identity header", LEAST),
+            ("32 identity headers", Work { headers: CLAIMS, ..LEAST }),
         ];
         let token = format!("Bearer {}", token()).parse().unwrap();
         let tokens = [token];
-        let target = |(name, work, is_floor): (&'static str, Work, bool)| {
-            let process = Rc::new(gateway(&folder, name, work, &upstream));
+        let least = Rc::new(gateway(&folder, "least", LEAST, &upstream));
+        let target = |(name, work): (&'static str, Work)| {
+            let is_least = work == LEAST;
+            let process = if is_least {
+                Rc::clone(&least)
+            } else {
+                Rc::new(gateway(&folder, name, work, &upstream))
+            };
             Target {
                 name,
-                is_floor,
+                is_floor: is_least,
                 address: process.address,
                 process,
                 tls: Some(client_config(&folder.path().join("certs/dev/ca.pem"), b"http/1.1")),

@@ -100,7 +100,7 @@ async fn answer(
     floor: Rc<Floor>,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    let Some(target) = floor.verify(&request) else { return Ok(status(StatusCode::UNAUTHORIZED)) };
+    let Some(subject) = floor.verify(&request) else { return Ok(status(StatusCode::UNAUTHORIZED)) };
     *request.version_mut() = http::Version::HTTP_11;
     if let Some(authority) = request.uri().authority() {
         let host = authority.as_str().parse().unwrap();
@@ -108,7 +108,7 @@ async fn answer(
     }
     let headers = request.headers_mut();
     headers.remove("authorization");
-    headers.insert("x-user-id", target.parse().unwrap());
+    headers.insert("x-user-id", subject.parse().unwrap());
     let Some(mut sender) = floor.sender().await else { return Ok(status(StatusCode::BAD_GATEWAY)) };
     let Ok(response) = sender.send_request(request).await else {
         return Ok(status(StatusCode::BAD_GATEWAY));
