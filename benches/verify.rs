@@ -67,6 +67,7 @@ fn tokens(key: &StoredKey, verify_cache: usize) -> SiteTokens {
         verify_cache,
         foreign: ForeignClaims::default(),
         token_bytes: 8192,
+        issued_bytes: 8192,
     };
     let ring = KeyRing::from_stored(std::slice::from_ref(key)).expect("a key ring");
     SiteTokens::new(policy, ring).expect("a site's tokens")

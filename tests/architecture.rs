@@ -37,7 +37,7 @@ const ORDER: [&str; 26] = [
 ];
 
 /// The rooms of `src/gateway/`: each may use its own row and those above it.
-const GATEWAY_ROOMS: [&[&str]; 17] = [
+const GATEWAY_ROOMS: [&[&str]; 20] = [
     &["text"],
     &["request"],
     &["headers"],
@@ -51,8 +51,11 @@ const GATEWAY_ROOMS: [&[&str]; 17] = [
     &["proxy"],
     &["site"],
     &["snapshot"],
+    &["renewal"],
     &["scope"],
+    &["credentials"],
     &["endpoint"],
+    &["hosted"],
     &["pipeline"],
     &["in_the_clear", "explain"],
 ];

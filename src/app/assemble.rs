@@ -20,6 +20,7 @@ use crate::config::{
     Audience, Config, ContractName, Faults, HostPattern, SiteConfig, StoreConfig, StoreUrl,
 };
 use crate::contract::Contract;
+use crate::gateway::headers::session_cookies::SessionCookies;
 use crate::gateway::snapshot::SiteParts;
 use crate::mail::{Outbox, Templates};
 use crate::own_keys::OwnKeys;
@@ -188,6 +189,7 @@ fn policy(config: &Config, site: &SiteConfig, contract: &Contract) -> TokenPolic
         any_audience: settings.audience == Audience::Any,
         required: settings.require.clone(),
     };
+    let token_bytes = usize::try_from(config.limits.token_bytes.0).unwrap_or(usize::MAX);
     TokenPolicy {
         issuer,
         audience,
@@ -202,7 +204,12 @@ fn policy(config: &Config, site: &SiteConfig, contract: &Contract) -> TokenPolic
         leeway: settings.leeway,
         verify_cache: settings.verify_cache,
         foreign,
-        token_bytes: usize::try_from(config.limits.token_bytes.0).unwrap_or(usize::MAX),
+        token_bytes,
+        issued_bytes: if site.takes_tokens_from(|sources| sources.cookie) {
+            token_bytes.min(SessionCookies::MOST_BYTES)
+        } else {
+            token_bytes
+        },
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct AccessTokenCheck<'a> {
     seen: &'a SeenSessions,
     /// Whether an own token that has merely expired passes.
     takes_expired: bool,
+    /// Whether the client presented the token, and so has it.
+    is_presented: bool,
 }
 
 /// The outcome of a check, for a token whose signature and claims hold.
@@ -60,6 +62,7 @@ impl AuthSite {
             when_stale: when_stale.unwrap_or(self.settings.when_stale),
             seen: &self.settings.seen,
             takes_expired: false,
+            is_presented: true,
         }
     }
 }
@@ -68,6 +71,17 @@ impl AccessTokenCheck<'_> {
     /// Adapts the check to an operation: a log-out takes a token that has expired as well.
     pub(crate) fn for_operation(self, operation: Operation) -> Self {
         Self { takes_expired: operation == Operation::Logout, ..self }
+    }
+
+    /// Adapts the check to a ticket, which lives on for a moment when its token has expired.
+    pub(crate) fn for_ticket(self) -> Self {
+        Self { takes_expired: true, ..self }
+    }
+
+    /// Adapts the check to a token that was just issued, whose client may never receive it: seeing
+    /// it here does not prove that its refresh token arrived.
+    pub(crate) fn for_renewal(self) -> Self {
+        Self { is_presented: false, ..self }
     }
 
     /// Decides by signature, claims and the list, without the store.
@@ -79,7 +93,9 @@ impl AccessTokenCheck<'_> {
         let verified = verified.map_err(|error| {
             self.unknown_key_while_stale(&error, now).unwrap_or_else(|| invalid(&error))
         })?;
-        if let Some((session, made_at)) = verified.shown_first() {
+        if self.is_presented
+            && let Some((session, made_at)) = verified.shown_first()
+        {
             self.seen.note(session, made_at);
         }
         let Some(revocations) = self.revocations else {
@@ -127,6 +143,15 @@ impl AccessTokenCheck<'_> {
 }
 
 impl TokenStatus {
+    /// The token.
+    pub(crate) fn verified(&self) -> &Verified {
+        match self {
+            Self::Accepted(verified)
+            | Self::AcceptedStale(verified)
+            | Self::NeedsStoreLookup(verified) => verified,
+        }
+    }
+
     /// Asks the store where the token needs a lookup; returns at once otherwise.
     ///
     /// # Errors

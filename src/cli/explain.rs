@@ -78,6 +78,7 @@ fn text(explanation: &Explanation) -> String {
         Some(ExplainedTarget::Endpoint { contract, path, operation, .. }) => {
             row("endpoint", &format!("{path} of contract {contract}: {operation}"));
         }
+        Some(ExplainedTarget::Hosted { path }) => row("endpoint", path),
         Some(ExplainedTarget::Keys) => row("endpoint", "the public keys"),
         Some(ExplainedTarget::Route { path, file, line, rule, upstream }) => {
             row("route", &format!("{path} ({file}:{line})"));

@@ -34,6 +34,7 @@ pub use sections::site::{ContractName, SignupConfig, SiteConfig};
 pub use sections::social::{ProviderConfig, SocialConfig, SocialJoin};
 pub use sections::store::{StoreConfig, StoreUrl};
 pub use sections::tls::{CertConfig, TlsConfig, TlsVersion};
+pub use sections::token_from::TokenSources;
 pub use sections::tokens::{Audience, TokensConfig};
 pub use sections::ui::UiConfig;
 pub use sections::upstream::{UpstreamConfig, UpstreamRef, UpstreamUrl};

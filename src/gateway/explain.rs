@@ -60,6 +60,11 @@ pub enum ExplainedTarget {
     },
     /// The public keys.
     Keys,
+    /// A path of the gateway's own.
+    Hosted {
+        /// Its path.
+        path: String,
+    },
     /// A route.
     Route {
         /// Its path.
@@ -163,6 +168,11 @@ impl Explainer<'_> {
             Destination::Jwks(_) => {
                 explanation.target = Some(ExplainedTarget::Keys);
                 Ok("the gateway answers with the site's public keys".to_owned())
+            }
+            Destination::Hosted(path, _) => {
+                let path = format!("{}{}", self.site.hosted_prefix, path.suffix());
+                explanation.target = Some(ExplainedTarget::Hosted { path });
+                Ok("the gateway answers itself".to_owned())
             }
             Destination::Endpoint(endpoint, _) => {
                 explanation.target = Some(ExplainedTarget::Endpoint {

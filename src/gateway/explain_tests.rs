@@ -116,6 +116,7 @@ fn tokens(issuer: &str) -> SiteTokens {
         verify_cache: 16,
         foreign: ForeignClaims::default(),
         token_bytes: 8192,
+        issued_bytes: 8192,
     };
     let key = StoredKey::generate(Algorithm::Es256, START).unwrap();
     SiteTokens::new(policy, KeyRing::from_stored(&[key]).unwrap()).unwrap()

@@ -15,6 +15,7 @@ pub(crate) fn route(path: &str, methods: &[Method]) -> RouteConfig {
         path: path.parse().unwrap(),
         methods: methods.to_vec(),
         auth: RouteAuth::Required,
+        token_from: None,
         roles: Vec::new(),
         permissions: Vec::new(),
         claims: BTreeMap::new(),

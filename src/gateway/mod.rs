@@ -6,16 +6,19 @@
 
 pub(crate) mod access;
 mod context;
+mod credentials;
 mod endpoint;
 pub mod explain;
 #[cfg(test)]
 mod fixtures;
-pub(crate) mod headers;
+pub mod headers;
+mod hosted;
 mod in_the_clear;
 pub mod log;
 pub mod open_request;
 mod pipeline;
 pub mod proxy;
+mod renewal;
 pub mod reply_body;
 pub mod request;
 mod scope;
@@ -46,6 +49,7 @@ use headers::forwarded::REQUEST_ID;
 use log::meter::Meter;
 use log::writer::AccessLog;
 use open_request::OpenRequest;
+use renewal::Renewals;
 use reply_body::ReplyBody;
 use request::client_address::Client;
 use scope::RequestScope;
@@ -62,6 +66,7 @@ pub struct Gateway {
     /// One line a request.
     pub access_log: AccessLog,
     ids: RequestIds,
+    renewals: Renewals,
     /// Counts requests for hosts that no site is for.
     unknown_host_meter: Arc<Meter>,
 }
@@ -83,7 +88,8 @@ impl Gateway {
     pub fn new(snapshot: Snapshot, auth: Auth, access_log: AccessLog) -> Self {
         let snapshot = ArcSwap::from_pointee(snapshot);
         let unknown_host_meter = Meter::new(&Arc::from(""), "");
-        Self { snapshot, auth, access_log, ids: RequestIds::new(), unknown_host_meter }
+        let (ids, renewals) = (RequestIds::new(), Renewals::default());
+        Self { snapshot, auth, access_log, ids, renewals, unknown_host_meter }
     }
 
     /// Answers a request.
@@ -134,6 +140,9 @@ impl Gateway {
         };
         if let Some(body) = body {
             response = reply_body::settle(response, body, context.version);
+        }
+        if let (Some(site), Some(change)) = (site, &record.session) {
+            site.session_cookies.write(change, now.wall, response.headers_mut());
         }
         if let Some(marks) = marks {
             marks.write(response.headers_mut());

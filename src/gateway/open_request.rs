@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::{StatusCode, Version};
 
 use crate::gateway::context::{Context, Who};
+use crate::gateway::headers::session_cookies::SessionChange;
 use crate::gateway::log::line::{AccessEntry, Ending};
 use crate::gateway::log::meter::Meter;
 use crate::gateway::upstream::Upstream;
@@ -49,6 +50,8 @@ pub(crate) struct RequestRecord {
     pub(crate) upstream_time: Option<Duration>,
     /// Time that verifying the token took.
     pub(crate) verify_time: Option<Duration>,
+    /// The change of the browser's session cookies that the answer makes.
+    pub(crate) session: Option<SessionChange>,
     /// Decision made although revocation was stale.
     pub(crate) stale: Option<&'static str>,
 }
@@ -155,6 +158,7 @@ impl RequestRecord {
             sent: Sent::new(),
             upstream_time: None,
             verify_time: None,
+            session: None,
             stale: None,
         }
     }

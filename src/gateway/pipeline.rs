@@ -4,20 +4,25 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use crate::config::RouteAuth;
 use crate::contract::Endpoint;
 use crate::gateway::access::authenticate::presents_token;
 use crate::gateway::access::authorize::authorize;
 use crate::gateway::access::cors;
+use crate::gateway::access::token_source::{self, SUBPROTOCOL};
+use crate::gateway::context::Who;
+use crate::gateway::credentials::TokenRule;
 use crate::gateway::endpoint::serve;
 use crate::gateway::headers::redirects::Redirects;
+use crate::gateway::hosted::session_api;
 use crate::gateway::open_request::RequestRecord;
 use crate::gateway::proxy::forward::forward;
 use crate::gateway::proxy::plan::Plan;
 use crate::gateway::reply;
 use crate::gateway::reply_body::ReplyBody;
+use crate::gateway::request::hosted_path::HostedPath;
 use crate::gateway::scope::RequestScope;
 use crate::gateway::site::{Destination, Route};
 use crate::message::request_body::RequestBody;
@@ -61,6 +66,11 @@ impl<'a> RequestScope<'a> {
                 record.meter = Arc::clone(meter);
                 Ok(reply(self.site.jwks(), method))
             }
+            Destination::Hosted(path, meter) => {
+                record.meter = Arc::clone(meter);
+                let serving = self.serve_hosted(path, parts, body, record);
+                Ok(reply(Box::pin(serving).await?, method))
+            }
             Destination::Endpoint(endpoint, meter) => {
                 record.meter = Arc::clone(meter);
                 // Boxed, so that the future of a forwarded request holds no room for it.
@@ -73,15 +83,32 @@ impl<'a> RequestScope<'a> {
             Destination::Route(route) => {
                 record.meter = Arc::clone(&route.meter);
                 let rules = &route.config;
-                let token_check = self.token_check(rules.when_stale);
-                let verified =
-                    self.authenticate(&parts.headers, rules.auth, token_check, record).await?;
+                let check = self.token_check(rules.when_stale);
+                let rule = TokenRule { auth: rules.auth, sources: &route.sources, check };
+                let verified = self.authenticate(&parts.headers, rule, record).await?;
                 let verified = verified.as_deref();
                 authorize(rules, verified.map(|verified| &verified.principal))?;
-                let plan = self.plan(route, &path, verified, &parts.headers)?;
+                let mut plan = self.plan(route, &path, verified, &parts.headers)?;
+                if route.sources.has_others() {
+                    self.hide_tokens(route, &mut plan, &parts.headers, record)?;
+                }
                 // Boxed, so that the future of a refused request holds no room for it.
                 Ok(Box::pin(self.proxy(route, plan, parts, body, record)).await?)
             }
+        }
+    }
+
+    /// Answers a request for one of the gateway's own paths.
+    async fn serve_hosted(
+        self,
+        path: HostedPath,
+        parts: &Parts,
+        body: &mut Option<RequestBody>,
+        record: &mut RequestRecord,
+    ) -> Result<Response<Bytes>, Rejection> {
+        match path {
+            HostedPath::Refresh => session_api::refresh(self, parts, record).await,
+            HostedPath::Ticket => session_api::make_ticket(self, parts, body, record).await,
         }
     }
 
@@ -118,6 +145,8 @@ impl<'a> RequestScope<'a> {
             identity: verified.map(|verified| self.site.identity_of(verified)).unwrap_or_default(),
             reserved: &route.reserved,
             cookie_names: &self.site.cookie_names,
+            hides_subprotocol: false,
+            authorization: None,
             prefix: rules.strip_prefix.as_deref(),
             set_headers: &rules.set_headers,
             forward_authorization: others_credentials
@@ -130,6 +159,26 @@ impl<'a> RequestScope<'a> {
             limits: &self.snapshot.config.limits,
             watch: verified.and_then(|verified| self.watch(verified)),
         })
+    }
+
+    /// Removes from a plan the tokens that stand elsewhere than in `Authorization`; a backend that
+    /// is to get the token gets it there.
+    fn hide_tokens(
+        self,
+        route: &Route,
+        plan: &mut Plan<'_>,
+        headers: &HeaderMap,
+        record: &RequestRecord,
+    ) -> Result<(), Rejection> {
+        plan.hides_subprotocol = token_source::offers_token(&route.sources, headers);
+        if let Some(name) = &route.sources.query {
+            plan.target = token_source::without_parameter(plan.target.clone(), name)
+                .map_err(|error| Rejection::new(ErrorCode::BadRequest, error.to_string()))?;
+        }
+        if plan.forward_authorization && matches!(record.who, Who::Bearer(_)) {
+            plan.authorization = self.authorization(headers, &route.sources, record)?;
+        }
+        Ok(())
     }
 
     /// Forwards a request, and passes the upstream's answer on.
@@ -155,6 +204,18 @@ impl<'a> RequestScope<'a> {
                     rewrite_paths: route.config.rewrite_paths,
                 };
                 redirects.rewrite(response.headers_mut());
+                if let Some(name) = &route.sources.query
+                    && token_source::has_parameter(&self.context.target, name)
+                {
+                    // The address has the ticket: it goes to nobody (Referrer Policy §3).
+                    let no_referrer = HeaderValue::from_static("no-referrer");
+                    response.headers_mut().insert(header::REFERRER_POLICY, no_referrer);
+                }
+                if plan.hides_subprotocol && response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    // A browser takes no answer without one of the subprotocols that it offered.
+                    let chosen = response.headers_mut().entry(SUBPROTOCOL);
+                    chosen.or_insert(token_source::BEARER);
+                }
                 if self.site.cors.is_some() {
                     cors::strip(response.headers_mut());
                 }

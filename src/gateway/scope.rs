@@ -1,20 +1,15 @@
 //! A request at its site, with all that its answer may depend on.
 
-use std::sync::Arc;
-use std::time::Instant;
-
-use http::HeaderMap;
+use http::{HeaderMap, header};
 
 use crate::auth::access_token::AccessTokenCheck;
-use crate::config::{RouteAuth, WhenStale};
+use crate::config::WhenStale;
 use crate::gateway::Gateway;
-use crate::gateway::access::authenticate::authenticate;
 use crate::gateway::access::registrar::Registrar;
-use crate::gateway::context::{Context, Who};
-use crate::gateway::open_request::RequestRecord;
+use crate::gateway::context::Context;
 use crate::gateway::site::Site;
 use crate::gateway::snapshot::Snapshot;
-use crate::operation::Rejection;
+use crate::operation::Caller;
 use crate::token::Verified;
 
 /// A request at its site.
@@ -31,31 +26,9 @@ pub(crate) struct RequestScope<'a> {
 }
 
 impl<'a> RequestScope<'a> {
-    /// Authenticates the bearer, and records the principal.
-    ///
-    /// # Errors
-    /// As [`authenticate`], and 503 when the store was asked and did not answer.
-    pub(crate) async fn authenticate(
-        self,
-        headers: &HeaderMap,
-        auth: RouteAuth,
-        token_check: AccessTokenCheck<'_>,
-        record: &mut RequestRecord,
-    ) -> Result<Option<Arc<Verified>>, Rejection> {
-        if auth == RouteAuth::None {
-            return Ok(None);
-        }
-        let started = Instant::now();
-        let now = self.context.now;
-        let bare_tokens = self.site.contract.tokens().bare_tokens;
-        let Some(status) = authenticate(headers, auth, bare_tokens, &token_check, now)? else {
-            return Ok(None);
-        };
-        record.stale = status.stale_action();
-        let verified = status.resolve(&*self.gateway.auth.store, now.wall).await?;
-        record.verify_time = Some(started.elapsed());
-        record.who = Who::Bearer(Arc::clone(&verified));
-        Ok(Some(verified))
+    /// The client, as operations know it.
+    pub(crate) fn caller(self, headers: &HeaderMap) -> Caller {
+        Caller { address: self.context.client.address, agent: agent(headers) }
     }
 
     /// The checks of the request's token.
@@ -70,5 +43,32 @@ impl<'a> RequestScope<'a> {
     {
         let close = self.snapshot.config.revocation.close_streams;
         Registrar::of(verified, &self.gateway.auth.revocations, close, self.context.now.wall)
+    }
+}
+
+/// Longest `User-Agent` that a session remembers, in bytes.
+const AGENT_BYTES: usize = 256;
+
+fn agent(headers: &HeaderMap) -> Option<String> {
+    let text = String::from_utf8_lossy(headers.get(header::USER_AGENT)?.as_bytes());
+    let end = text.floor_char_boundary(AGENT_BYTES);
+    text.get(..end).map(ToOwned::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+
+    use super::agent;
+
+    #[test]
+    fn a_user_agent_is_cut_between_characters() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(agent(&headers), None);
+
+        let text = format!("{}가나", "a".repeat(254));
+        headers.insert("user-agent", HeaderValue::from_bytes(text.as_bytes()).unwrap());
+
+        assert_eq!(agent(&headers), Some("a".repeat(254)));
     }
 }

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, header};
 
 use crate::auth::AuthSite;
-use crate::config::{RouteConfig, SameSite};
+use crate::config::{RouteConfig, SameSite, TokenSources};
 use crate::contract::{Contract, Endpoint};
 use crate::gateway::access::cors::Cors;
 use crate::gateway::headers::identity::Identity;
 use crate::gateway::headers::reserved::Reserved;
+use crate::gateway::headers::session_cookies::SessionCookies;
 use crate::gateway::log::meter::Meter;
+use crate::gateway::request::hosted_path::HostedPath;
 use crate::gateway::request::router::{Router, Target};
 use crate::gateway::upstream::Upstream;
 use crate::operation::Rejection;
@@ -36,15 +38,23 @@ pub(crate) struct Site {
     pub(crate) cors: Option<Cors>,
     /// `SameSite` of its cookies.
     pub(crate) same_site: SameSite,
+    /// Where requests to its endpoints may carry their token.
+    pub(crate) sources: TokenSources,
+    /// The cookies of browsers' sessions.
+    pub(crate) session_cookies: SessionCookies,
     /// Names of the contract's own cookies, which no backend gets.
     pub(crate) cookie_names: Vec<String>,
     /// Counts requests for no endpoint or route.
     pub(crate) unrouted: Arc<Meter>,
+    /// The prefix of the gateway's own paths.
+    pub(crate) hosted_prefix: String,
     pub(super) router: Router,
     pub(super) endpoints: Vec<Arc<Meter>>,
     pub(super) routes: Vec<Route>,
     pub(super) jwks: Bytes,
     pub(super) jwks_meter: Arc<Meter>,
+    /// Counts answers of the gateway's own paths, by their prefix.
+    pub(super) hosted_meter: Arc<Meter>,
 }
 
 /// A route, compiled.
@@ -52,6 +62,8 @@ pub(crate) struct Site {
 pub(crate) struct Route {
     /// Its configuration.
     pub(crate) config: RouteConfig,
+    /// Where its requests may carry their token.
+    pub(crate) sources: TokenSources,
     /// Its upstream.
     pub(crate) upstream: Arc<Upstream>,
     /// Header names that only the gateway may send to it.
@@ -67,6 +79,8 @@ pub(crate) enum Destination<'a> {
     Endpoint(&'a Endpoint, &'a Arc<Meter>),
     /// The public keys.
     Jwks(&'a Arc<Meter>),
+    /// A path of the gateway's own.
+    Hosted(HostedPath, &'a Arc<Meter>),
     /// A route.
     Route(&'a Route),
 }
@@ -116,6 +130,7 @@ impl Site {
     fn at(&self, target: Target) -> Result<Destination<'_>, Rejection> {
         let destination = match target {
             Target::Jwks => Some(Destination::Jwks(&self.jwks_meter)),
+            Target::Hosted(path) => Some(Destination::Hosted(path, &self.hosted_meter)),
             Target::Route(index) => self.routes.get(index).map(Destination::Route),
             Target::Endpoint(index) => self
                 .contract

@@ -13,7 +13,9 @@ use crate::contract::{Contract, Endpoint};
 use crate::gateway::access::cors::Cors;
 use crate::gateway::headers::identity::Identity;
 use crate::gateway::headers::reserved::Reserved;
+use crate::gateway::headers::session_cookies::SessionCookies;
 use crate::gateway::log::meter::Meter;
+use crate::gateway::request::hosted_path::HostedPath;
 use crate::gateway::request::router::{JWKS_PATH, Router};
 use crate::gateway::site::{Route, Site};
 use crate::gateway::upstream::Upstream;
@@ -139,30 +141,55 @@ fn compile(
             upstream: Arc::clone(upstreams.get(&config.upstream)?),
             reserved: reserved(&identity, config),
             meter: Meter::new(&name, config.path.as_str()),
+            sources: config.token_from.as_ref().unwrap_or(&site.token_from).clone(),
             config: config.clone(),
         })
     };
     let routes: Vec<Route> = site.routes.iter().filter_map(route).collect();
     let endpoints = parts.contract.endpoints();
     let paths = endpoints.iter().map(|endpoint| (endpoint.method(), endpoint.pattern()));
-    let router = Router::new(paths, routes.iter().map(|route| &route.config));
+    let hosted = hosted_paths(site).into_iter().filter_map(|path| {
+        let pattern = format!("{}{}", site.hosted_prefix(), path.suffix());
+        Some((path, pattern.parse().ok()?))
+    });
+    let router = Router::new(paths, hosted, routes.iter().map(|route| &route.config));
     let meter = |endpoint: &Endpoint| Meter::new(&name, endpoint.path());
     Site {
         endpoints: endpoints.iter().map(meter).collect(),
         identity,
         forward_authorization: site.forward_authorization,
-        cors: Cors::new(&site.cors, &parts.contract),
+        cors: Cors::new(
+            &site.cors,
+            &parts.contract,
+            site.takes_tokens_from(|sources| sources.cookie),
+        ),
         same_site: site.cookie_same_site,
+        sources: site.token_from.clone(),
+        session_cookies: SessionCookies::new(site.cookie_domain.as_deref(), site.cookie_same_site),
         cookie_names: parts.contract.cookie_names().map(str::to_owned).collect(),
         unrouted: Meter::new(&name, ""),
         jwks: Bytes::from(parts.auth.tokens.jwks().to_string()),
         jwks_meter: Meter::new(&name, JWKS_PATH),
+        hosted_prefix: site.hosted_prefix().to_owned(),
+        hosted_meter: Meter::new(&name, site.hosted_prefix()),
         contract: parts.contract,
         auth: parts.auth,
         router,
         routes,
         name,
     }
+}
+
+/// The gateway's own paths that a site needs.
+fn hosted_paths(site: &SiteConfig) -> Vec<HostedPath> {
+    let mut paths = Vec::new();
+    if site.takes_tokens_from(|sources| sources.cookie) {
+        paths.push(HostedPath::Refresh);
+    }
+    if site.takes_tokens_from(|sources| sources.query.is_some()) {
+        paths.push(HostedPath::Ticket);
+    }
+    paths
 }
 
 /// The names that only the gateway may send to a route's backend: identity headers, and those that

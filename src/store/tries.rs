@@ -134,6 +134,12 @@ impl TrySubject {
         Self(format!("codes:{}:{realm}:{email}", realm.len()))
     }
 
+    /// The uses of a ticket, by its keyed hash.
+    #[must_use]
+    pub fn ticket(hash: &[u8; 32]) -> Self {
+        Self(format!("ticket:{}", hex(hash)))
+    }
+
     /// Reads a subject as a store wrote it.
     pub(super) const fn from_text(text: String) -> Self {
         Self(text)

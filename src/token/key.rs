@@ -87,14 +87,16 @@ pub enum KeyError {
     Signing(String),
     /// The token would be refused for its length.
     #[error(
-        "an access token with these roles and permissions is {size} bytes long, and \
-         [limits] token_bytes is {limit}"
+        "an access token with these roles and permissions is {size} bytes long, and {bound} is \
+         {limit}"
     )]
     TooLong {
         /// Its length in bytes.
         size: usize,
         /// The limit in bytes.
         limit: usize,
+        /// The name of the limit.
+        bound: &'static str,
     },
     /// The system gave no random bytes.
     #[error("the system gave no random bytes")]

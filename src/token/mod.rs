@@ -150,9 +150,12 @@ impl SiteTokens {
     pub fn issue_access(&self, grant: Grant<'_>, now: Timestamp) -> Result<AccessToken, KeyError> {
         let claims = OwnClaims::access(&self.policy, grant, now)?;
         let text = claims.sign(self.signer()?)?;
-        let (size, limit) = (text.expose().len(), self.policy.token_bytes);
+        let (size, limit) = (text.expose().len(), self.policy.issued_bytes);
         if size > limit {
-            return Err(KeyError::TooLong { size, limit });
+            let is_cookies = limit < self.policy.token_bytes;
+            let bound =
+                if is_cookies { "the most that a cookie holds" } else { "[limits] token_bytes" };
+            return Err(KeyError::TooLong { size, limit, bound });
         }
         Ok(AccessToken {
             text,
@@ -170,7 +173,7 @@ impl SiteTokens {
         let rights = grant.roles.iter().chain(grant.permissions);
         let length: usize = rights.map(|right| right.len() + "\"\",".len()).sum();
         // Signing is needed only near the limit: an import checks each of its lines.
-        if length <= self.policy.token_bytes / 4 {
+        if length <= self.policy.issued_bytes / 4 {
             return Ok(());
         }
         match self.issue_access(grant, now) {

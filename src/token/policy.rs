@@ -36,6 +36,8 @@ pub struct TokenPolicy {
     pub foreign: ForeignClaims,
     /// The longest token that is read, in bytes (`[limits] token_bytes`).
     pub token_bytes: usize,
+    /// The longest access token that is issued, in bytes: less where it must fit a cookie.
+    pub issued_bytes: usize,
 }
 
 /// The requirements on a token under an operator's key, besides issuer and subject.

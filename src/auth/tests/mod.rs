@@ -129,6 +129,7 @@ fn policy() -> TokenPolicy {
         verify_cache: 0,
         foreign: ForeignClaims::default(),
         token_bytes: 8192,
+        issued_bytes: 8192,
     }
 }
 

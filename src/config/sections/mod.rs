@@ -15,6 +15,7 @@ pub(super) mod site;
 pub(super) mod social;
 pub(super) mod store;
 pub(super) mod tls;
+pub(super) mod token_from;
 pub(super) mod tokens;
 pub(super) mod ui;
 pub(super) mod upstream;

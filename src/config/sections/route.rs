@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::{HeaderName, HeaderValue, Method};
 
 use crate::config::values::header::route_header;
-use crate::config::{ByteSize, UpstreamRef, WhenStale};
+use crate::config::{ByteSize, TokenSources, UpstreamRef, WhenStale};
 use crate::document::{Expected, Item, Spot, Table};
 use crate::path::{PathForms, PathPattern, PatternError};
 
@@ -18,6 +18,8 @@ pub struct RouteConfig {
     pub methods: Vec<Method>,
     /// Whether a token is needed; default `required`.
     pub auth: RouteAuth,
+    /// Overrides the site's `token_from`; default `None`: does not.
+    pub token_from: Option<TokenSources>,
     /// Any of these roles, else 403; default empty: no rule.
     pub roles: Vec<String>,
     /// All of these permissions, else 403; default empty: no rule.
@@ -92,6 +94,7 @@ impl RouteConfig {
             path: path.clone().unwrap_or_default(),
             methods: table.read("methods", Vec::new(), |item| item.list(|item| item.parse(method))),
             auth,
+            token_from: table.optional("token_from", TokenSources::read),
             roles: table.texts("roles"),
             permissions: table.texts("permissions"),
             claims: table
@@ -170,7 +173,7 @@ fn upstream(item: &Item<'_>, path: &str, known: &BTreeSet<String>) -> Option<Ups
 
 /// Refuses rules on a route that looks at no token: they would never hold.
 fn check_rules(table: &Table<'_>, path: &str, auth: RouteAuth) {
-    for key in ["roles", "permissions", "claims"] {
+    for key in ["roles", "permissions", "claims", "token_from"] {
         if let Some(item) = table.item(key).filter(|_| auth == RouteAuth::None) {
             item.fault(
                 format!("route `{path}` has a rule but looks at no token"),

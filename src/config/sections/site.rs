@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use crate::config::{CorsConfig, HostPattern, IdentityConfig, RouteConfig, SameSite, TokensConfig};
+use crate::config::{
+    CorsConfig, HostPattern, IdentityConfig, RouteConfig, SameSite, TokenSources, TokensConfig,
+};
 use crate::document::Name;
 use crate::document::{Expected, Item, Spot, Table};
 
@@ -24,6 +26,10 @@ pub struct SiteConfig {
     pub cors: CorsConfig,
     /// `SameSite` of the contract's cookies; default `lax`.
     pub cookie_same_site: SameSite,
+    /// The domain of the session cookies, for sites of its sub-domains; default `None`: the host.
+    pub cookie_domain: Option<String>,
+    /// Where requests may carry their token; default: `Authorization`.
+    pub token_from: TokenSources,
     /// The backends get the Bearer token as well; default `false`.
     pub forward_authorization: bool,
     /// Identity headers.
@@ -63,6 +69,19 @@ impl Default for SignupConfig {
 }
 
 impl SiteConfig {
+    /// Whether any of its requests may carry its token in a place.
+    #[must_use]
+    pub fn takes_tokens_from(&self, place: impl Fn(&TokenSources) -> bool) -> bool {
+        let own = |route: &RouteConfig| route.token_from.as_ref().is_some_and(&place);
+        place(&self.token_from) || self.routes.iter().any(own)
+    }
+
+    /// The prefix of the gateway's own paths.
+    #[must_use]
+    pub const fn hosted_prefix(&self) -> &str {
+        "/account"
+    }
+
     pub(crate) fn read(
         name: &Name<'_>,
         item: &Item<'_>,
@@ -84,7 +103,7 @@ impl SiteConfig {
         let contract_spot = contract.as_ref().map(Item::spot).unwrap_or_default();
         let contract = contract.and_then(|item| contract_name(&table, &item));
         let site = Self {
-            host: host.unwrap_or(HostPattern::Any),
+            host: host.clone().unwrap_or(HostPattern::Any),
             realm: table.parse("realm", "default".to_owned(), realm),
             contract: contract.unwrap_or(ContractName::None),
             contract_spot,
@@ -101,6 +120,8 @@ impl SiteConfig {
                 SameSite::default(),
                 &SameSite::NAMES,
             ),
+            cookie_domain: cookie_domain(&table, host.as_ref()),
+            token_from: table.read("token_from", TokenSources::default(), TokenSources::read),
             forward_authorization: table.flag("forward_authorization", false),
             identity: table
                 .table("identity", "[site.identity]")
@@ -116,6 +137,30 @@ impl SiteConfig {
         table.end();
         Some(site)
     }
+}
+
+/// Reads `cookie_domain`: browsers take a cookie for the host's own domain or one above it
+/// (RFC 6265 §5.3).
+fn cookie_domain(table: &Table<'_>, host: Option<&HostPattern>) -> Option<String> {
+    table.optional("cookie_domain", |item| {
+        item.parse(|text| {
+            let is_above = |host: &str| {
+                host.strip_suffix(text).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            };
+            let is_name = text.contains('.')
+                && !text.starts_with('.')
+                && text.bytes().all(|byte| {
+                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte)
+                });
+            match host {
+                _ if !is_name => Err(Expected::new("expected a domain, such as example.com")),
+                Some(HostPattern::Exact(host) | HostPattern::Wildcard(host)) if !is_above(host) => {
+                    Err(Expected::new("expected the site's own domain or one above it"))
+                }
+                _ => Ok(text.to_owned()),
+            }
+        })
+    })
 }
 
 impl SignupConfig {

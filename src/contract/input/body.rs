@@ -1,7 +1,8 @@
 //! The body of a request to an endpoint: JSON or a form, as its media type says.
 
+use crate::contract::input::json;
 use crate::contract::input::json::JsonMember;
-use crate::contract::input::{form, json};
+use crate::encoding::form;
 use crate::operation::{Problem, ProblemKind, Rejection};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;

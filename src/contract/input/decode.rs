@@ -6,10 +6,10 @@
 use crate::contract::cookie::Cookie;
 use crate::contract::input::body::{Body, Found, find_field};
 use crate::contract::input::decoded::DecodedInputs;
-use crate::contract::input::form;
 use crate::contract::input::source::InputSource;
 use crate::contract::input::{InputRule, Target};
 use crate::contract::{Endpoint, EndpointRequest};
+use crate::encoding::form;
 use crate::operation::{Command, ErrorCode, Input, Problem, ProblemKind, Rejection};
 
 /// Decodes a request.

@@ -4,7 +4,6 @@ pub(super) mod body;
 mod constraint;
 pub(super) mod decode;
 mod decoded;
-mod form;
 mod json;
 pub(super) mod source;
 

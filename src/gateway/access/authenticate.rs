@@ -53,7 +53,7 @@ pub(crate) fn presents_token(headers: &HeaderMap, bare_tokens: bool) -> bool {
 /// # Errors
 /// 400 for more than one line: gateway and backend might choose differently. 401 for what is no
 /// single Bearer token.
-fn presented(headers: &HeaderMap, bare_tokens: bool) -> Result<Option<&str>, Rejection> {
+pub(crate) fn presented(headers: &HeaderMap, bare_tokens: bool) -> Result<Option<&str>, Rejection> {
     let mut lines = headers.get_all(header::AUTHORIZATION).iter();
     let Some(line) = lines.next() else {
         return Ok(None);

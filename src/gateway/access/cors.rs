@@ -47,7 +47,11 @@ pub(crate) struct Preflight<'a> {
 
 impl Cors {
     /// Compiles a site's rules; `None` where no origin is configured.
-    pub(crate) fn new(config: &CorsConfig, contract: &Contract) -> Option<Self> {
+    pub(crate) fn new(
+        config: &CorsConfig,
+        contract: &Contract,
+        has_sessions: bool,
+    ) -> Option<Self> {
         if config.origins.is_empty() {
             return None;
         }
@@ -55,7 +59,9 @@ impl Cors {
         let names: Vec<&str> = own.iter().chain(&config.expose).map(HeaderName::as_str).collect();
         Some(Self {
             origins: config.origins.clone(),
-            credentials: config.credentials || contract.cookie_names().next().is_some(),
+            credentials: config.credentials
+                || has_sessions
+                || contract.cookie_names().next().is_some(),
             exposed: name_list(&names),
             asks_backends: config.expose.is_empty(),
             max_age: HeaderValue::from(config.max_age.as_secs()),
@@ -211,7 +217,7 @@ mod tests {
             max_age: Duration::from_secs(60),
             ..CorsConfig::default()
         };
-        Cors::new(&config, &Contract::built_in("standard").unwrap().unwrap()).unwrap()
+        Cors::new(&config, &Contract::built_in("standard").unwrap().unwrap(), false).unwrap()
     }
 
     fn shown(headers: &HeaderMap) -> Vec<String> {
@@ -228,7 +234,7 @@ mod tests {
         let config = CorsConfig { credentials: true, ..CorsConfig::default() };
         let contract = Contract::built_in("standard").unwrap().unwrap();
 
-        assert!(Cors::new(&config, &contract).is_none());
+        assert!(Cors::new(&config, &contract, false).is_none());
     }
 
     #[test]
@@ -314,7 +320,7 @@ mod tests {
                 ..CorsConfig::default()
             };
             let contract = Contract::built_in("standard").unwrap().unwrap();
-            let cors = Cors::new(&config, &contract).unwrap();
+            let cors = Cors::new(&config, &contract, false).unwrap();
             for (origin, expected) in
                 [("https://app.example", expected), ("https://b.example", None)]
             {

@@ -4,13 +4,49 @@
 //! `Origin`, which every POST has, or else `Sec-Fetch-Site` (Fetch Metadata §2.3). A client that
 //! sends neither is no browser, and has no cookie that its user did not give it.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::gateway::access::cors::Cors;
 use crate::message::only;
 use crate::operation::{ErrorCode, Rejection};
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// Accepts a request that rests on a session cookie. One that may change something, and a stream
+/// whose other end a page reads, must come from a known page, and say so.
+///
+/// # Errors
+/// 403 for a foreign page, and for a change whose page is unknown.
+pub(crate) fn check_session(
+    method: &Method,
+    headers: &HeaderMap,
+    authority: &str,
+    cors: Option<&Cors>,
+) -> Result<(), Rejection> {
+    let changes = !matches!(*method, Method::GET | Method::HEAD);
+    if changes || headers.contains_key(header::UPGRADE) {
+        if !is_browser(headers) {
+            let reason = "the cookie needs an Origin, which the request does not say";
+            return Err(Rejection::new(ErrorCode::Forbidden, reason));
+        }
+        return check(headers, authority, cors);
+    }
+    if asks_for_events(headers) { check(headers, authority, cors) } else { Ok(()) }
+}
+
+/// Whether a request says whose page it is of, as those of browsers do.
+pub(crate) fn is_browser(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.contains_key(SEC_FETCH_SITE)
+}
+
+/// Whether a request is an `EventSource`'s (HTML §9.2).
+fn asks_for_events(headers: &HeaderMap) -> bool {
+    let is_events = |line: &HeaderValue| {
+        let types = line.as_bytes().split(|byte| *byte == b',');
+        types.map(<[u8]>::trim_ascii).any(|kind| kind.starts_with(b"text/event-stream"))
+    };
+    headers.get_all(header::ACCEPT).iter().any(is_events)
+}
 
 /// Accepts a request that is authenticated by a cookie, unless a foreign page sent it. The site's
 /// own pages are at home, and those of configured origins.
@@ -47,9 +83,9 @@ fn is_own(origin: &HeaderValue, authority: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderName};
+    use http::{HeaderMap, HeaderName, Method};
 
-    use super::check;
+    use super::{check, check_session};
     use crate::config::CorsConfig;
     use crate::contract::Contract;
     use crate::gateway::access::cors::Cors;
@@ -61,7 +97,7 @@ mod tests {
             ..CorsConfig::default()
         };
         let contract = Contract::built_in("standard").unwrap().unwrap();
-        let cors = Cors::new(&config, &contract).unwrap();
+        let cors = Cors::new(&config, &contract, false).unwrap();
         type Row = (&'static str, &'static str, &'static [(&'static str, &'static str)], bool);
         let rows: [Row; 22] = [
             ("no browser", "a.example", &[], true),
@@ -108,6 +144,39 @@ mod tests {
                 headers.append(HeaderName::from_static(name), value.parse().unwrap());
             }
             assert_eq!(check(&headers, authority, Some(&cors)).is_ok(), passes, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_session_cookie_needs_a_known_page_for_a_change_or_a_stream() {
+        let own = ("origin", "https://a.example");
+        let foreign = ("origin", "https://b.example");
+        let same = ("sec-fetch-site", "same-origin");
+        let events = ("accept", "text/html, text/event-stream");
+        type Row<'a> = (&'a str, Method, &'a [(&'static str, &'static str)], bool);
+        let rows: [Row<'_>; 14] = [
+            ("a page", Method::GET, &[], true),
+            ("a page from elsewhere", Method::GET, &[("sec-fetch-site", "cross-site")], true),
+            ("HEAD", Method::HEAD, &[foreign], true),
+            ("no page", Method::POST, &[], false),
+            ("own page", Method::POST, &[own], true),
+            ("own page by site", Method::DELETE, &[same], true),
+            ("foreign page", Method::POST, &[foreign], false),
+            ("any other method", Method::OPTIONS, &[], false),
+            ("socket", Method::GET, &[("upgrade", "websocket")], false),
+            ("own socket", Method::GET, &[("upgrade", "websocket"), own], true),
+            ("foreign socket", Method::GET, &[("upgrade", "websocket"), foreign], false),
+            ("events", Method::GET, &[events], true),
+            ("own events", Method::GET, &[events, same], true),
+            ("foreign events", Method::GET, &[events, foreign], false),
+        ];
+        for (name, method, lines, passes) in rows {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(HeaderName::from_static(name), value.parse().unwrap());
+            }
+            let checked = check_session(&method, &headers, "a.example", None);
+            assert_eq!(checked.is_ok(), passes, "{name}");
         }
     }
 

@@ -2,22 +2,21 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Response, header};
+use http::{HeaderMap, Response};
 
 use crate::config::RouteAuth;
 use crate::contract::{Endpoint, EndpointRequest};
 use crate::gateway::access::origin;
 use crate::gateway::context::Who;
+use crate::gateway::credentials::TokenRule;
 use crate::gateway::endpoint::audit::Audited;
+use crate::gateway::headers::session_cookies::SessionChange;
 use crate::gateway::open_request::RequestRecord;
 use crate::gateway::scope::RequestScope;
 use crate::gateway::site;
 use crate::message::request_body::{RequestBody, read_input};
-use crate::operation::{Caller, Outcome, Rejection, UserView};
+use crate::operation::{Outcome, Rejection, UserView};
 use crate::path::canonical::Canonical;
-
-/// Longest `User-Agent` that a session remembers, in bytes.
-const AGENT_BYTES: usize = 256;
 
 /// Runs the operation that an endpoint stands for.
 ///
@@ -39,9 +38,12 @@ pub(crate) async fn serve(
         origin::check(&parts.headers, context.authority(), site.cors.as_ref())?;
     }
     let principal = if endpoint.needs_principal() {
-        let token_check = scope.token_check(None).for_operation(endpoint.operation());
-        let required = RouteAuth::Required;
-        let verified = scope.authenticate(&parts.headers, required, token_check, record).await?;
+        let rule = TokenRule {
+            auth: RouteAuth::Required,
+            sources: &scope.site.sources,
+            check: scope.token_check(None).for_operation(endpoint.operation()),
+        };
+        let verified = scope.authenticate(&parts.headers, rule, record).await?;
         verified.map(|verified| verified.principal.clone())
     } else {
         None
@@ -60,7 +62,7 @@ pub(crate) async fn serve(
         principal,
     };
     let command = scope.site.contract.decode(endpoint, request)?;
-    let caller = Caller { address: scope.context.client.address, agent: agent(&parts.headers) };
+    let caller = scope.caller(&parts.headers);
     let now = scope.context.now;
     let audited = Audited::begin(&scope, &command);
     let outcome = scope.gateway.auth.run(&scope.site.auth, &caller, command, now).await;
@@ -68,11 +70,34 @@ pub(crate) async fn serve(
         audited.end(&outcome);
     }
     let outcome = outcome?;
+    if scope.site.sources.cookie && is_of_own_page(&scope, &parts.headers) {
+        record.session = session_change(&outcome);
+    }
     if let Some(user) = account(&outcome) {
         let name = user.email.as_ref().or(user.username.as_ref());
         record.who = Who::Account { id: user.id, name: name.cloned() };
     }
     Ok(scope.site.contract.encode(endpoint, &outcome, scope.context.reply(scope.site.same_site)))
+}
+
+/// Whether a page of the site, or of a configured origin, sent the request: its browser gets the
+/// session's cookies, and no other page can sign it in.
+fn is_of_own_page(scope: &RequestScope<'_>, headers: &HeaderMap) -> bool {
+    let (site, context) = (scope.site, scope.context);
+    origin::is_browser(headers)
+        && origin::check(headers, context.authority(), site.cors.as_ref()).is_ok()
+}
+
+/// The change of the session cookies that goes with an outcome. The page keeps its tokens beyond
+/// the browser's session, if it wants; so do the cookies.
+fn session_change(outcome: &Outcome) -> Option<SessionChange> {
+    match outcome {
+        Outcome::TokensIssued { tokens, .. } => {
+            Some(SessionChange::Set { tokens: tokens.clone(), keep: true })
+        }
+        Outcome::LoggedOut => Some(SessionChange::Clear),
+        _ => None,
+    }
 }
 
 const fn account(outcome: &Outcome) -> Option<&UserView> {
@@ -87,29 +112,5 @@ const fn account(outcome: &Outcome) -> Option<&UserView> {
         | Outcome::CodeRequested
         | Outcome::PasswordReset { .. }
         | Outcome::EmailVerified { .. } => None,
-    }
-}
-
-fn agent(headers: &HeaderMap) -> Option<String> {
-    let text = String::from_utf8_lossy(headers.get(header::USER_AGENT)?.as_bytes());
-    let end = text.floor_char_boundary(AGENT_BYTES);
-    text.get(..end).map(ToOwned::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use http::{HeaderMap, HeaderValue};
-
-    use super::agent;
-
-    #[test]
-    fn a_user_agent_is_cut_between_characters() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(agent(&headers), None);
-
-        let text = format!("{}가나", "a".repeat(254));
-        headers.insert("user-agent", HeaderValue::from_bytes(text.as_bytes()).unwrap());
-
-        assert_eq!(agent(&headers), Some("a".repeat(254)));
     }
 }

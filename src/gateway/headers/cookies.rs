@@ -1,6 +1,7 @@
-//! Removes the contract's own cookies from the `Cookie` of a backend's request.
+//! Removes the gateway's own cookies from the `Cookie` of a backend's request.
 //!
-//! A contract's cookie holds a refresh token: it is between the browser and the gateway. What else
+//! Session cookies, and those of a contract, hold tokens: they are between the browser and the
+//! gateway. One site's may come to another: a domain's cookies go to all hosts below it. What else
 //! stands in `Cookie` goes out byte for byte and in its order (RFC 6265 §5.4 splits at `;` alone).
 
 use std::borrow::Cow;
@@ -8,13 +9,15 @@ use std::borrow::Cow;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-/// The `Cookie` line without the cookies of these names; `None` if nothing is left.
+use crate::gateway::headers::session_cookies;
+
+/// The `Cookie` line without session cookies and those of these names; `None` if nothing is left.
 ///
 /// It is one line: HTTP/2 may split `Cookie` into crumbs, HTTP/1.1 may not (RFC 9113 §8.2.3).
 pub(crate) fn foreign<'h>(headers: &'h HeaderMap, own: &[String]) -> Option<Cow<'h, HeaderValue>> {
     let mut lines = headers.get_all(COOKIE).iter();
     let (first, second) = (lines.next()?, lines.next());
-    if second.is_none() && own.is_empty() {
+    if second.is_none() && !pairs(first.as_bytes()).any(|pair| is_own(pair, own)) {
         return Some(Cow::Borrowed(first));
     }
     let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
@@ -26,15 +29,21 @@ pub(crate) fn foreign<'h>(headers: &'h HeaderMap, own: &[String]) -> Option<Cow<
 
 /// A line without some cookies; `None` if nothing is left.
 fn without(line: &[u8], own: &[String]) -> Option<Vec<u8>> {
-    let is_own = |pair: &&[u8]| own.iter().any(|name| has_name(pair, name));
-    let pairs = || line.split(|byte| *byte == b';');
-    if !pairs().any(|pair| is_own(&pair)) {
+    if !pairs(line).any(|pair| is_own(pair, own)) {
         return Some(line.to_vec());
     }
-    let left: Vec<&[u8]> = pairs().filter(|pair| !is_own(pair)).collect();
+    let left: Vec<&[u8]> = pairs(line).filter(|pair| !is_own(pair, own)).collect();
     let left = left.join(&b';');
     let left = left.trim_ascii();
     (!left.is_empty()).then(|| left.to_vec())
+}
+
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| *byte == b';')
+}
+
+fn is_own(pair: &[u8], own: &[String]) -> bool {
+    session_cookies::is_own(pair) || own.iter().any(|name| has_name(pair, name))
 }
 
 fn has_name(pair: &[u8], name: &str) -> bool {
@@ -62,7 +71,9 @@ mod tests {
 
     #[test]
     fn only_the_contracts_own_cookies_go() {
-        let rows: [(&str, &[&str], &[&str]); 18] = [
+        let rows: [(&str, &[&str], &[&str]); 20] = [
+            ("a session's", &["__Host-mj_at=t; a=1; __Secure-mj_rt=u"], &["a=1"]),
+            ("a session's alone", &["__Host-mj_flow=t"], &[]),
             ("none", &[], &[]),
             ("alone", &["refresh=t"], &[]),
             ("alone, open end", &["refresh=t; "], &[]),
@@ -92,7 +103,8 @@ mod tests {
     }
 
     #[test]
-    fn a_site_without_cookies_passes_all_on() {
+    fn a_contract_without_cookies_passes_all_but_a_sessions_on() {
+        assert_eq!(kept(&["__Host-mj_at=t;a=1 ;"], &[]), ["a=1 ;"]);
         assert_eq!(kept(&["refresh=t;a=1 ;"], &[]), ["refresh=t;a=1 ;"]);
         assert_eq!(kept(&["refresh=t", "a=1"], &[]), ["refresh=t; a=1"]);
         assert_eq!(kept(&["session=t; a=1; refresh=t"], &["refresh", "session"]), ["a=1"]);

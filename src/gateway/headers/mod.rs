@@ -7,3 +7,4 @@ pub(crate) mod hop;
 pub(crate) mod identity;
 pub(crate) mod redirects;
 pub(crate) mod reserved;
+pub mod session_cookies;

@@ -14,6 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::config::HostHeader;
+use crate::gateway::access::token_source::{self, SUBPROTOCOL};
 use crate::gateway::headers::forwarded::{ForwardedFields, Outer};
 use crate::gateway::headers::head::RequestHead;
 use crate::gateway::headers::{cookies, forwarded, hop};
@@ -89,7 +90,9 @@ fn write_clients<'h>(
         hop::is_hop_by_hop(name.as_str())
             || named.contains(name)
             || plan.reserved.has(name, plan.client.through_trusted)
-            || (name == AUTHORIZATION && !plan.forward_authorization)
+            || (name == AUTHORIZATION
+                && !(plan.forward_authorization && plan.authorization.is_none()))
+            || (plan.hides_subprotocol && name == SUBPROTOCOL)
     };
     let mut outer = Outer::default();
     let mut has_cookie = false;
@@ -105,6 +108,14 @@ fn write_clients<'h>(
     }
     if has_cookie && let Some(cookie) = cookies::foreign(headers, plan.cookie_names) {
         head.field(&COOKIE, &cookie);
+    }
+    if plan.hides_subprotocol
+        && let Some(left) = token_source::without_token(headers)
+    {
+        head.field(&SUBPROTOCOL, &left);
+    }
+    if let Some(authorization) = &plan.authorization {
+        head.field(&AUTHORIZATION, authorization);
     }
     outer
 }

@@ -24,6 +24,10 @@ pub(crate) struct Plan<'a> {
     pub(crate) reserved: &'a Reserved,
     /// Names of the contract's own cookies, to be removed from `Cookie`.
     pub(crate) cookie_names: &'a [String],
+    /// Whether a token is among the subprotocols, and to be removed from them.
+    pub(crate) hides_subprotocol: bool,
+    /// `Authorization` for a backend that gets the token, which came otherwise.
+    pub(crate) authorization: Option<HeaderValue>,
     /// The prefix cut from the path, for `X-Forwarded-Prefix`.
     pub(crate) prefix: Option<&'a str>,
     /// Headers that the route sets, last.
@@ -64,6 +68,8 @@ impl<'a> Plan<'a> {
             identity: &[],
             reserved,
             cookie_names: &[],
+            hides_subprotocol: false,
+            authorization: None,
             prefix: None,
             set_headers: &[],
             forward_authorization: false,

@@ -2,4 +2,5 @@
 
 pub(crate) mod client_address;
 pub mod framing;
+pub(crate) mod hosted_path;
 pub(crate) mod router;

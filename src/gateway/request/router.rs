@@ -7,6 +7,7 @@
 use http::Method;
 
 use crate::config::{COMMON_METHODS, RouteConfig};
+use crate::gateway::request::hosted_path::HostedPath;
 use crate::operation::{ErrorCode, Rejection};
 use crate::path::PathPattern;
 use crate::path::tree::PathTree;
@@ -28,6 +29,8 @@ pub(crate) enum Target {
     Endpoint(usize),
     /// The public keys.
     Jwks,
+    /// A path of the gateway's own.
+    Hosted(HostedPath),
     /// A route, by its place in the configuration.
     Route(usize),
 }
@@ -41,10 +44,11 @@ struct Choice {
 }
 
 impl Router {
-    /// Brings a contract's endpoints and a site's routes together; no two routes share both a
-    /// path and a method.
+    /// Brings a contract's endpoints, the gateway's own paths and a site's routes together; no two
+    /// routes share both a path and a method.
     pub(crate) fn new<'a>(
         endpoints: impl Iterator<Item = (&'a Method, &'a PathPattern)>,
+        hosted: impl Iterator<Item = (HostedPath, PathPattern)>,
         routes: impl Iterator<Item = &'a RouteConfig>,
     ) -> Self {
         let mut router = Self { own: PathTree::new(), routes: PathTree::new() };
@@ -55,6 +59,11 @@ impl Router {
         if let Ok(path) = JWKS_PATH.parse() {
             let methods = vec![Method::GET, Method::HEAD];
             let choice = Choice { methods, target: Target::Jwks };
+            router.own.slot(&path).get_or_insert_default().push(choice);
+        }
+        for (hosted, path) in hosted {
+            let methods = hosted.methods().to_vec();
+            let choice = Choice { methods, target: Target::Hosted(hosted) };
             router.own.slot(&path).get_or_insert_default().push(choice);
         }
         for (index, route) in routes.enumerate() {
@@ -111,6 +120,7 @@ mod tests {
     use super::{Router, Target};
     use crate::config::RouteConfig;
     use crate::gateway::fixtures::route;
+    use crate::gateway::request::hosted_path::HostedPath;
     use crate::operation::ErrorCode;
 
     const ENDPOINTS: [(Method, &str); 3] = [
@@ -121,7 +131,11 @@ mod tests {
 
     fn router(routes: &[RouteConfig]) -> Router {
         let endpoints = ENDPOINTS.map(|(method, path)| (method, path.parse().unwrap()));
-        Router::new(endpoints.iter().map(|(method, path)| (method, path)), routes.iter())
+        let endpoints = endpoints.iter().map(|(method, path)| (method, path));
+        let hosted = [HostedPath::Ticket, HostedPath::Refresh];
+        let hosted =
+            hosted.map(|path| (path, format!("/account{}", path.suffix()).parse().unwrap()));
+        Router::new(endpoints, hosted.into_iter(), routes.iter())
     }
 
     #[test]
@@ -161,6 +175,9 @@ mod tests {
             (Method::HEAD, "/.well-known/jwks.json", Ok(Target::Jwks)),
             (Method::POST, "/.well-known/jwks.json", Err("GET, HEAD")),
             (Method::GET, "/.well-known/other", Ok(Target::Route(0))),
+            (Method::POST, "/account/ticket", Ok(Target::Hosted(HostedPath::Ticket))),
+            (Method::GET, "/account/ticket", Err("POST")),
+            (Method::GET, "/account/other", Ok(Target::Route(0))),
         ];
         for (method, path, expected) in rows {
             match (router.find(&method, path), expected) {

@@ -55,6 +55,7 @@ pub(super) fn policy(algorithm: Algorithm) -> TokenPolicy {
         verify_cache: 0,
         foreign: ForeignClaims::default(),
         token_bytes: 8192,
+        issued_bytes: 8192,
     }
 }
 

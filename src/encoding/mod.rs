@@ -1,4 +1,6 @@
-//! Hex and percent-encoding (RFC 3986 §2.1).
+//! Hex and percent-encoding (RFC 3986 §2.1), and forms.
+
+pub(crate) mod form;
 
 /// Writes bytes as lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
