@@ -18,7 +18,7 @@ async fn no_secret_is_in_any_log_metric_or_error() {
     let file = folder.path().join("munjigi.toml");
     let setup = Setup {
         tables: "[log]\nlevel = \"trace\"\nformat = \"json\"\n".to_owned(),
-        site: String::new(),
+        site: "token_from = [\"bearer\", \"cookie\", \"subprotocol\", \"query:ticket\"]".to_owned(),
         ..Setup::default()
     };
     std::fs::write(&file, setup.text(&upstream).replace("munjigi.db", "m.db")).unwrap();
@@ -108,6 +108,22 @@ async fn plant(mut client: Client, version: Version) -> String {
     send(request("POST", "/auth/login").json(&format!("{{\"password\": \"{CANARY}"))).await;
     let long = json!({ "email": email, "password": CANARY.repeat(40) }).to_string();
     send(request("POST", "/auth/login").json(&long)).await;
+    let path = json!({ "path": "/api/x" }).to_string();
+    let made = send(request("POST", "/account/ticket").bearer(&access).json(&path)).await;
+    for ticket in [made.json()["ticket"].as_str().unwrap(), CANARY, &access] {
+        send(request("GET", &format!("/api/x?ticket={ticket}"))).await;
+    }
+    for token in [&access, CANARY] {
+        let cookie = format!("__Host-mj_at={token}; __Host-mj_rt={CANARY}");
+        send(request("GET", "/api/x").header("cookie", &cookie)).await;
+    }
+    if version == Version::H1 {
+        for token in [&access, CANARY] {
+            let socket = request("GET", "/api/status/204").header("upgrade", "websocket");
+            let offered = format!("bearer, {token}");
+            send(socket.header("sec-websocket-protocol", &offered)).await;
+        }
+    }
     send(request("POST", "/auth/logout").bearer(&access)).await;
     // The upstream echoes the client's own request.
     answers.lines().filter(|line| !line.contains("body_bytes")).collect::<Vec<_>>().join("\n")
