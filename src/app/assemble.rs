@@ -9,7 +9,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::blame::{blame_keys, fault, foreign_attributes};
+use crate::app::blame::{blame_keys, endpoints_among_pages, fault, foreign_attributes};
 use crate::app::error::AssembleError;
 use crate::app::keys::{own_keys, site_tokens};
 use crate::app::reload_state::ReloadState;
@@ -47,6 +47,7 @@ pub fn contracts(config: &Config) -> Result<Vec<Arc<Contract>>, Faults> {
         match contract {
             Ok(contract) => {
                 faults.extend(foreign_attributes(config, site, &contract));
+                faults.extend(endpoints_among_pages(config, site, &contract));
                 contracts.push(contract);
             }
             Err(found) => faults.extend(found.0.into_iter().map(|found| match found.source {
@@ -241,6 +242,31 @@ mod tests {
         let config = config::parse(&text, Path::new("munjigi.toml"), &BTreeMap::new())
             .unwrap_or_else(|faults| panic!("{faults}"));
         user_revocation_ttl(&config, &contracts(&config).unwrap())
+    }
+
+    #[test]
+    fn pages_and_endpoints_have_no_path_in_common() {
+        for (pages, covered) in [
+            ("", None),
+            ("prefix = \"/auth\"", Some(4)),
+            ("prefix = \"/auth/login\"", Some(4)),
+            ("prefix = \"/auth\"\nenabled = false", None),
+            ("prefix = \"/auth/login/pages\"", None),
+            ("prefix = \"/aut\"", None),
+        ] {
+            let text = format!(
+                "[site.localhost]\ncontract = \"standard\"\n[site.localhost.pages]\n{pages}\n"
+            );
+            let config = config::parse(&text, Path::new("munjigi.toml"), &BTreeMap::new())
+                .unwrap_or_else(|faults| panic!("{faults}"));
+
+            let faults = contracts(&config).err().map(|faults| faults.0).unwrap_or_default();
+
+            let lines: Vec<usize> = faults.iter().map(config::Fault::line).collect();
+            assert_eq!(lines, covered.into_iter().collect::<Vec<_>>(), "{pages}");
+            let said: Vec<&str> = faults.iter().map(|fault| fault.title.as_str()).collect();
+            assert!(said.iter().all(|title| title.contains("covers an endpoint")), "{said:?}");
+        }
     }
 
     #[test]

@@ -32,6 +32,22 @@ pub(super) fn foreign_attributes(
     foreign.map(fault).collect()
 }
 
+/// The prefix of the site's pages, where an endpoint of its contract lies below it: both would
+/// answer the same requests.
+pub(super) fn endpoints_among_pages(
+    config: &Config,
+    site: &SiteConfig,
+    contract: &Contract,
+) -> Option<Fault> {
+    let pages = site.pages.as_ref().filter(|pages| pages.enabled)?;
+    let endpoint =
+        contract.endpoints().iter().find(|endpoint| endpoint.pattern().reaches(&pages.prefix))?;
+    let (method, path) = (endpoint.method(), endpoint.path());
+    let title = format!("the pages' prefix `{}` covers an endpoint", pages.prefix);
+    let hint = format!("contract `{}` has `{method} {path}`: name another", contract.name());
+    Some(fault(config, &pages.spot, title, &hint))
+}
+
 /// Blames the operator's own keys, where the site has any, for what cannot be done with them.
 pub(super) fn blame_keys(
     config: &Config,

@@ -25,6 +25,7 @@ pub use sections::limits::LimitsConfig;
 pub use sections::log::{LogConfig, LogFormat};
 pub use sections::login::LoginConfig;
 pub use sections::mail::{MailConfig, MailTls, MailUrl, SmtpServer};
+pub use sections::pages::PagesConfig;
 pub use sections::password::PasswordConfig;
 pub use sections::revocation::{CloseStreams, RevocationConfig, WhenStale};
 pub(crate) use sections::route::COMMON_METHODS;

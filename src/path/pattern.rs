@@ -102,6 +102,19 @@ impl PathPattern {
         })
     }
 
+    /// Whether it matches `prefix`, or a path below it; `prefix` has plain segments.
+    pub(crate) fn reaches(&self, prefix: &str) -> bool {
+        let mut own = self.segments();
+        for segment in prefix.split('/').skip(1) {
+            match own.next() {
+                Some(Segment::Literal(literal)) if literal != segment => return false,
+                Some(_) => {}
+                None => return self.covers_below(),
+            }
+        }
+        true
+    }
+
     /// Whether a segment is `{name}`.
     pub(crate) fn has_parameter(&self, name: &str) -> bool {
         self.segments().any(|segment| segment == Segment::Parameter(name))
@@ -209,6 +222,25 @@ mod tests {
             "/a@b:c",
         ] {
             assert_eq!(path.parse::<PathPattern>().as_ref().map(PathPattern::as_str), Ok(path));
+        }
+    }
+
+    #[test]
+    fn a_pattern_reaches_a_prefix_by_whole_segments() {
+        for (path, prefix, expected) in [
+            ("/account", "/account", true),
+            ("/account/", "/account", true),
+            ("/account/a/{b}", "/account", true),
+            ("/{a}/b", "/account", true),
+            ("/*", "/account", true),
+            ("/a/*", "/a/b/c", true),
+            ("/accounts", "/account", false),
+            ("/a", "/a/b", false),
+            ("/", "/account", false),
+            ("/{a}", "/a/b", false),
+            ("/b/*", "/a/b", false),
+        ] {
+            assert_eq!(pattern(path).reaches(prefix), expected, "{path} {prefix}");
         }
     }
 

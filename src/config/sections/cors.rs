@@ -1,6 +1,6 @@
 //! `cors = { … }` of a site, and `cookie_same_site`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -74,13 +74,30 @@ impl Origin {
         &self.0
     }
 
+    /// Whether its pages come by https.
+    pub(super) fn is_https(&self) -> bool {
+        self.authority_of("https").is_some()
+    }
+
+    /// Whether its pages come by http from the browser's own machine.
+    pub(super) fn is_http_on_loopback(&self) -> bool {
+        let Some(authority) = self.authority_of("http") else { return false };
+        let (host, _) = split_port(authority);
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+
+    /// Host and port, where it has this scheme.
+    fn authority_of(&self, scheme: &str) -> Option<&str> {
+        self.0.to_str().ok()?.strip_prefix(scheme)?.strip_prefix("://")
+    }
+
     /// Whether browsers take its pages and a host of ours, by https, for one site (RFC 6265bis
     /// §5.2). Without the public suffix list two hosts count as one site where their last two
     /// labels are equal, so that some that are not (`a.co.kr`, `b.co.kr`) count as well.
     #[must_use]
     pub fn is_same_site(&self, host: &HostPattern) -> bool {
-        let text = self.0.to_str().unwrap_or_default();
-        let Some(authority) = text.strip_prefix("https://") else { return false };
+        let Some(authority) = self.authority_of("https") else { return false };
         let (own, _) = split_port(authority);
         match host {
             HostPattern::Any => true,

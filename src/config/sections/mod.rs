@@ -7,6 +7,7 @@ pub(super) mod limits;
 pub(super) mod log;
 pub(super) mod login;
 pub(super) mod mail;
+pub(super) mod pages;
 pub(super) mod password;
 pub(super) mod revocation;
 pub(super) mod route;

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use crate::config::{
-    CorsConfig, HostPattern, IdentityConfig, RouteConfig, SameSite, TokenSources, TokensConfig,
+    CorsConfig, HostPattern, IdentityConfig, PagesConfig, RouteConfig, SameSite, TokenSources,
+    TokensConfig,
 };
 use crate::document::Name;
 use crate::document::{Expected, Item, Spot, Table};
@@ -28,7 +29,10 @@ pub struct SiteConfig {
     pub cookie_same_site: SameSite,
     /// The domain of the session cookies, for sites of its sub-domains; default `None`: the host.
     pub cookie_domain: Option<String>,
-    /// Where requests may carry their token; default: `Authorization`.
+    /// The gateway's own pages; `None`: the site has no table of them.
+    pub pages: Option<PagesConfig>,
+    /// Where requests may carry their token; default: `Authorization`, and the cookies of a session
+    /// where the site has pages.
     pub token_from: TokenSources,
     /// The backends get the Bearer token as well; default `false`.
     pub forward_authorization: bool,
@@ -78,8 +82,8 @@ impl SiteConfig {
 
     /// The prefix of the gateway's own paths.
     #[must_use]
-    pub const fn hosted_prefix(&self) -> &str {
-        "/account"
+    pub fn hosted_prefix(&self) -> &str {
+        self.pages.as_ref().map_or(PagesConfig::PREFIX, |pages| &pages.prefix)
     }
 
     pub(crate) fn read(
@@ -91,7 +95,8 @@ impl SiteConfig {
         let table = item.table("[site]")?;
         // `[site.api.example.com]` is a site `api` with a table `example` in it.
         let is_split = table.entries().iter().any(|(name, item)| {
-            item.is_table() && !["signup", "cors", "identity", "tokens"].contains(&name.text)
+            item.is_table()
+                && !["signup", "cors", "pages", "identity", "tokens"].contains(&name.text)
         });
         let contract = table.required(
             "contract",
@@ -102,6 +107,11 @@ impl SiteConfig {
         );
         let contract_spot = contract.as_ref().map(Item::spot).unwrap_or_default();
         let contract = contract.and_then(|item| contract_name(&table, &item));
+        let pages = table.item("pages").and_then(|item| PagesConfig::read(&item));
+        let sources = TokenSources {
+            cookie: pages.as_ref().is_some_and(|pages| pages.enabled),
+            ..TokenSources::default()
+        };
         let site = Self {
             host: host.clone().unwrap_or(HostPattern::Any),
             realm: table.parse("realm", "default".to_owned(), realm),
@@ -121,7 +131,8 @@ impl SiteConfig {
                 &SameSite::NAMES,
             ),
             cookie_domain: cookie_domain(&table, host.as_ref()),
-            token_from: table.read("token_from", TokenSources::default(), TokenSources::read),
+            pages,
+            token_from: table.read("token_from", sources, TokenSources::read),
             forward_authorization: table.flag("forward_authorization", false),
             identity: table
                 .table("identity", "[site.identity]")

@@ -2,6 +2,7 @@
 
 mod environment;
 mod faults;
+mod pages;
 mod places;
 mod properties;
 mod reference;

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use crate::config::tests::{SECRET, read};
 use crate::config::{
-    CorsConfig, IdentityConfig, LimitsConfig, LogConfig, LoginConfig, MailConfig, PasswordConfig,
-    ProviderConfig, REFERENCE, RevocationConfig, RouteAuth, RouteConfig, ServerConfig,
-    SignupConfig, SocialConfig, StoreConfig, StoreUrl, TlsConfig, TokensConfig, UiConfig,
-    UpstreamConfig, parse,
+    CorsConfig, IdentityConfig, LimitsConfig, LogConfig, LoginConfig, MailConfig, PagesConfig,
+    PasswordConfig, ProviderConfig, REFERENCE, RevocationConfig, RouteAuth, RouteConfig,
+    ServerConfig, SignupConfig, SocialConfig, StoreConfig, StoreUrl, TlsConfig, TokensConfig,
+    UiConfig, UpstreamConfig, parse,
 };
 use crate::document::Reader;
 
@@ -71,6 +71,8 @@ fn the_defaults_are_those_of_the_code() {
     let site = &config.sites[0];
     assert_eq!(site.signup, SignupConfig::default());
     assert_eq!(site.cors, CorsConfig::default());
+    let pages = site.pages.clone().expect("a table of them");
+    assert_eq!(pages, PagesConfig { spot: pages.spot.clone(), ..PagesConfig::default() });
     assert_eq!(site.identity, IdentityConfig::default());
     let keys = site.tokens.keys.clone();
     assert_eq!(keys.len(), 3);
@@ -95,6 +97,7 @@ fn what_is_left_out_of_a_site_is_as_the_reference_says() {
     assert_eq!(route, whole.routes[0]);
     least.routes = whole.routes.clone();
     least.tokens.keys = whole.tokens.keys.clone();
+    least.pages = whole.pages.clone();
     least.spot = whole.spot.clone();
     least.contract_spot = whole.contract_spot.clone();
     assert_eq!(least, whole);
