@@ -21,6 +21,7 @@ pub mod mail;
 pub mod message;
 pub mod operation;
 pub mod own_keys;
+pub mod pages;
 pub mod path;
 pub mod reload;
 pub mod revocation;

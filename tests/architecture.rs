@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each may use only those above it.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 27] = [
     "lock",
     "encoding",
     "secret",
@@ -27,6 +27,7 @@ const ORDER: [&str; 26] = [
     "social",
     "auth",
     "contract",
+    "pages",
     "message",
     "gateway",
     "edge",
