@@ -4,3 +4,5 @@
 pub(crate) mod form_token;
 #[cfg_attr(not(test), expect(dead_code, reason = "no page asks yet"))]
 pub(crate) mod language;
+#[cfg_attr(not(test), expect(dead_code, reason = "no page asks yet"))]
+pub(crate) mod return_to;
