@@ -181,7 +181,7 @@ fn load_built_in(config: &Config, site: &SiteConfig, name: &str) -> Result<Contr
 fn policy(config: &Config, site: &SiteConfig, contract: &Contract) -> TokenPolicy {
     let settings = &site.tokens;
     let brought = contract.tokens();
-    let issuer = settings.issuer.clone().unwrap_or_else(|| default_issuer(&site.host));
+    let issuer = issuer(site);
     let audience = match &settings.audience {
         Audience::Names(names) if !names.is_empty() => names.clone(),
         Audience::Names(_) | Audience::Any => vec![issuer.clone()],
@@ -218,12 +218,14 @@ fn access_ttl(site: &SiteConfig, contract: &Contract) -> Duration {
     site.tokens.access_ttl.unwrap_or_else(|| contract.tokens().access_ttl)
 }
 
+/// The issuer of a site's tokens.
+///
 /// Never from the request: a token of one site must open no other.
-fn default_issuer(host: &HostPattern) -> String {
-    match host {
+pub(super) fn issuer(site: &SiteConfig) -> String {
+    site.tokens.issuer.clone().unwrap_or_else(|| match &site.host {
         HostPattern::Exact(host) => format!("https://{host}"),
-        HostPattern::Wildcard(_) | HostPattern::Any => format!("urn:munjigi:site:{host}"),
-    }
+        host @ (HostPattern::Wildcard(_) | HostPattern::Any) => format!("urn:munjigi:site:{host}"),
+    })
 }
 
 #[cfg(test)]
