@@ -38,7 +38,7 @@ const ORDER: [&str; 27] = [
 ];
 
 /// The rooms of `src/gateway/`: each may use its own row and those above it.
-const GATEWAY_ROOMS: [&[&str]; 20] = [
+const GATEWAY_ROOMS: [&[&str]; 21] = [
     &["text"],
     &["request"],
     &["headers"],
@@ -50,6 +50,7 @@ const GATEWAY_ROOMS: [&[&str]; 20] = [
     &["reply_body"],
     &["websocket"],
     &["proxy"],
+    &["look"],
     &["site"],
     &["snapshot"],
     &["renewal"],

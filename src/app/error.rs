@@ -3,6 +3,7 @@
 use crate::config::Faults;
 use crate::journal::JournalError;
 use crate::own_keys::OwnKeysError;
+use crate::pages::template::PagesError;
 use crate::store::StoreError;
 use crate::token::KeyError;
 
@@ -36,6 +37,9 @@ pub enum AssembleError {
         #[source]
         source: KeyError,
     },
+    /// The hosted pages cannot be made.
+    #[error(transparent)]
+    Pages(#[from] PagesError),
     /// The gateway's own keys do not work.
     #[error(transparent)]
     OwnKeys(#[from] OwnKeysError),

@@ -307,7 +307,8 @@ async fn snapshot(
     }
     let settings = assemble::settings(config, &contracts, reload_state, own_keys)?;
     let parts = assemble::sites(config, &contracts, &settings, store, now).await?;
-    Ok(Snapshot::new(config.clone(), parts, &reload_state.upstreams))
+    let pages = Arc::clone(&reload_state.pages);
+    Ok(Snapshot::new(config.clone(), parts, &reload_state.upstreams, pages))
 }
 
 fn start_feed(

@@ -10,6 +10,7 @@ use crate::auth::throttle::Throttle;
 use crate::config::{Config, Fault, Faults, RouteConfig, UpstreamConfig, UpstreamRef};
 use crate::gateway::upstream::{Upstream, UpstreamError};
 use crate::mail::Nudge;
+use crate::pages::template::Pages;
 
 /// The upstreams of a configuration, shared by the routes that name them.
 pub type Upstreams = HashMap<UpstreamRef, Arc<Upstream>>;
@@ -25,6 +26,8 @@ pub struct ReloadState {
     pub seen: Arc<SeenSessions>,
     /// Upstreams.
     pub upstreams: Upstreams,
+    /// What hosted pages are made of.
+    pub pages: Arc<Pages>,
     /// Wakes the courier.
     pub nudge: Nudge,
 }
@@ -40,6 +43,7 @@ impl ReloadState {
             throttle: Arc::new(Throttle::new(&config.login)),
             seen: Arc::default(),
             upstreams: upstreams(config, None)?,
+            pages: Arc::new(Pages::built_in()?),
             nudge: Nudge::default(),
         })
     }
@@ -60,8 +64,7 @@ impl ReloadState {
             Arc::new(Throttle::new(&config.login))
         };
         let upstreams = upstreams(config, Some((before, &self.upstreams)))?;
-        let seen = Arc::clone(&self.seen);
-        Ok(Self { passwords, throttle, seen, upstreams, nudge: self.nudge.clone() })
+        Ok(Self { passwords, throttle, upstreams, ..self.clone() })
     }
 }
 

@@ -104,7 +104,8 @@ impl KeyRenewal {
             renewed.not_issuing()
         };
         let parts = keys::with_keys_renewed(config, current.parts(), store, now, settle).await?;
-        let next = Snapshot::new(config.clone(), parts, &reload_state.upstreams);
+        let pages = Arc::clone(&reload_state.pages);
+        let next = Snapshot::new(config.clone(), parts, &reload_state.upstreams, pages);
         self.gateway.snapshot.store(Arc::new(next));
         Ok(is_withheld)
     }

@@ -7,6 +7,7 @@ use clap::Args;
 use http::{Method, Uri};
 use tokio::sync::mpsc;
 
+use crate::app::reload_state::ReloadState;
 use crate::drain::Drain;
 use crate::gateway::explain::{ExplainedTarget, Explanation, explain as explain_request};
 use crate::gateway::snapshot::Snapshot;
@@ -48,7 +49,8 @@ pub(crate) async fn explain(args: ExplainArgs, context: &Context) -> anyhow::Res
     let run = tokio::spawn(async move { list.run(feed, guard).await });
     let ready = tokio::time::timeout(READY_DEADLINE, revocations.ready()).await;
     ready.context("the store did not tell its revocations in time")?;
-    let snapshot = Snapshot::new(opened.config, opened.sites, &opened.reload_state.upstreams);
+    let ReloadState { upstreams, pages, .. } = &opened.reload_state;
+    let snapshot = Snapshot::new(opened.config, opened.sites, upstreams, Arc::clone(pages));
     let explanation = explain_request(
         &snapshot,
         Some(&revocations),

@@ -31,10 +31,11 @@ use crate::contract::answer::errors::{ErrorAnswers, ProblemWords};
 use crate::contract::cookie::Cookie;
 use crate::contract::request_id::RequestIdForm;
 use crate::document::{Fault, Faults};
-use crate::operation::{Command, Language, Outcome, Principal, Rejection};
+use crate::operation::{Command, Language, Operation, Outcome, Principal, Rejection};
 
 pub use endpoint::Endpoint;
 pub use example::{AnswerPlace, ExampleValues, InputSummary, RequestExample};
+pub use input::form::FormInput;
 pub use tokens::ContractTokens;
 
 /// A loaded contract.
@@ -170,6 +171,12 @@ impl Contract {
     #[must_use]
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
+    }
+
+    /// The endpoint that serves an operation.
+    #[must_use]
+    pub fn endpoint(&self, operation: Operation) -> Option<&Endpoint> {
+        self.endpoints().iter().find(|endpoint| endpoint.operation() == operation)
     }
 
     /// The cookies that its endpoints set or read: the gateway's own, which no backend sees.

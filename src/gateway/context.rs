@@ -96,10 +96,19 @@ impl Context {
         self.authority.as_ref().map(Authority::as_str).or_else(host).unwrap_or_default()
     }
 
+    /// The host of the authority.
+    pub(crate) fn host(&self) -> &str {
+        framing::split_authority(self.authority()).map_or("", |(host, _)| host)
+    }
+
     /// The context for encoding answers.
     pub(crate) fn reply(&self, same_site: SameSite) -> ReplyContext<'_> {
-        let host = framing::split_authority(self.authority()).map_or("", |(host, _)| host);
-        ReplyContext { now: self.now.wall, request_id: self.request_id.as_str(), host, same_site }
+        ReplyContext {
+            now: self.now.wall,
+            request_id: self.request_id.as_str(),
+            host: self.host(),
+            same_site,
+        }
     }
 }
 

@@ -170,7 +170,7 @@ impl Explainer<'_> {
                 Ok("the gateway answers with the site's public keys".to_owned())
             }
             Destination::Hosted(path, _) => {
-                let path = format!("{}{}", self.site.hosted_prefix, path.suffix());
+                let path = path.pattern(&self.site.hosted_prefix);
                 explanation.target = Some(ExplainedTarget::Hosted { path });
                 Ok("the gateway answers itself".to_owned())
             }

@@ -21,6 +21,7 @@ use crate::contract::Contract;
 use crate::gateway::snapshot::{SiteParts, Snapshot};
 use crate::gateway::upstream::Upstream;
 use crate::operation::{Generations, Language, Revocation, Revoked, SessionId, UserId};
+use crate::pages::template::Pages;
 use crate::revocation::RevocationList;
 use crate::social::Social;
 use crate::token::{
@@ -84,7 +85,8 @@ impl Bench {
             };
             upstreams.insert(route.upstream.clone(), upstream(url));
         }
-        let snapshot = Snapshot::new(config, parts, &upstreams);
+        let snapshot =
+            Snapshot::new(config, parts, &upstreams, Arc::new(Pages::built_in().unwrap()));
         let revocations = RevocationList::new(10);
         revocations.note_contact(BootTime::from_millis(1_000));
         Self { snapshot, revocations, token }

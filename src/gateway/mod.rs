@@ -15,6 +15,7 @@ pub mod headers;
 mod hosted;
 mod in_the_clear;
 pub mod log;
+mod look;
 pub mod open_request;
 mod pipeline;
 pub mod proxy;
@@ -136,7 +137,15 @@ impl Gateway {
         };
         let (mut response, refusal) = match answer {
             Ok(response) => (response, None),
-            Err(refusal) => (refuse(&refusal, site, context, endpoint), Some(refusal)),
+            Err(refusal) => {
+                let plain = refuse(&refusal, site, context, endpoint);
+                let page = site.and_then(|site| {
+                    let scope = RequestScope { gateway: &self, snapshot: &snapshot, site, context };
+                    let Refusal::Rejected(rejection) = &refusal else { return None };
+                    hosted::refusal::answer(scope, &parts, rejection, &plain, record)
+                });
+                (close_if(&refusal, page.unwrap_or(plain), context), Some(refusal))
+            }
         };
         if let Some(body) = body {
             response = reply_body::settle(response, body, context.version);
@@ -200,8 +209,8 @@ fn refuse(
     site: Option<&Site>,
     context: &Context,
     endpoint: Option<&Endpoint>,
-) -> Response<ReplyBody> {
-    let rendered = match (refusal, site) {
+) -> Response<Bytes> {
+    match (refusal, site) {
         (Refusal::Framing(rejection) | Refusal::Rejected(rejection), Some(site)) => {
             site.contract.refuse(endpoint, rejection, context.reply(site.same_site))
         }
@@ -210,7 +219,15 @@ fn refuse(
             empty(status.unwrap_or(StatusCode::BAD_REQUEST))
         }
         (Refusal::UnknownHost, _) => empty(StatusCode::MISDIRECTED_REQUEST),
-    };
+    }
+}
+
+/// The answer of a refusal, which says where the connection ends with it.
+fn close_if(
+    refusal: &Refusal,
+    rendered: Response<Bytes>,
+    context: &Context,
+) -> Response<ReplyBody> {
     let mut response = reply(rendered, &context.method);
     // HTTP/2 has no such header (RFC 9113 §8.2.2).
     if refusal.ends_connection() && context.version <= Version::HTTP_11 {

@@ -16,13 +16,12 @@ use crate::gateway::context::Who;
 use crate::gateway::credentials::TokenRule;
 use crate::gateway::endpoint::serve;
 use crate::gateway::headers::redirects::Redirects;
-use crate::gateway::hosted::session_api;
+use crate::gateway::hosted;
 use crate::gateway::open_request::RequestRecord;
 use crate::gateway::proxy::forward::forward;
 use crate::gateway::proxy::plan::Plan;
 use crate::gateway::reply;
 use crate::gateway::reply_body::ReplyBody;
-use crate::gateway::request::hosted_path::HostedPath;
 use crate::gateway::scope::RequestScope;
 use crate::gateway::site::{Destination, Route};
 use crate::message::request_body::RequestBody;
@@ -66,9 +65,9 @@ impl<'a> RequestScope<'a> {
                 record.meter = Arc::clone(meter);
                 Ok(reply(self.site.jwks(), method))
             }
-            Destination::Hosted(path, meter) => {
+            Destination::Hosted(hosted, meter) => {
                 record.meter = Arc::clone(meter);
-                let serving = self.serve_hosted(path, parts, body, record);
+                let serving = hosted::serve(self, hosted, &path, parts, body, record);
                 Ok(reply(Box::pin(serving).await?, method))
             }
             Destination::Endpoint(endpoint, meter) => {
@@ -95,20 +94,6 @@ impl<'a> RequestScope<'a> {
                 // Boxed, so that the future of a refused request holds no room for it.
                 Ok(Box::pin(self.proxy(route, plan, parts, body, record)).await?)
             }
-        }
-    }
-
-    /// Answers a request for one of the gateway's own paths.
-    async fn serve_hosted(
-        self,
-        path: HostedPath,
-        parts: &Parts,
-        body: &mut Option<RequestBody>,
-        record: &mut RequestRecord,
-    ) -> Result<Response<Bytes>, Rejection> {
-        match path {
-            HostedPath::Refresh => session_api::refresh(self, parts, record).await,
-            HostedPath::Ticket => session_api::make_ticket(self, parts, body, record).await,
         }
     }
 

@@ -13,6 +13,7 @@ use crate::gateway::headers::identity::Identity;
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::headers::session_cookies::SessionCookies;
 use crate::gateway::log::meter::Meter;
+use crate::gateway::look::SitePages;
 use crate::gateway::request::hosted_path::HostedPath;
 use crate::gateway::request::router::{Router, Target};
 use crate::gateway::upstream::Upstream;
@@ -46,6 +47,8 @@ pub(crate) struct Site {
     pub(crate) cookie_names: Vec<String>,
     /// Counts requests for no endpoint or route.
     pub(crate) unrouted: Arc<Meter>,
+    /// Its hosted pages, if it has any.
+    pub(crate) pages: Option<SitePages>,
     /// The prefix of the gateway's own paths.
     pub(crate) hosted_prefix: String,
     pub(super) router: Router,

@@ -8,18 +8,20 @@ use http::HeaderName;
 
 use crate::auth::AuthSite;
 use crate::clock::Timestamp;
-use crate::config::{Config, HostPattern, RouteConfig, SiteConfig, UpstreamRef};
+use crate::config::{Config, HostPattern, PasswordConfig, RouteConfig, SiteConfig, UpstreamRef};
 use crate::contract::{Contract, Endpoint};
 use crate::gateway::access::cors::Cors;
 use crate::gateway::headers::identity::Identity;
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::headers::session_cookies::SessionCookies;
 use crate::gateway::log::meter::Meter;
+use crate::gateway::look::SitePages;
 use crate::gateway::request::hosted_path::HostedPath;
 use crate::gateway::request::router::{JWKS_PATH, Router};
 use crate::gateway::site::{Route, Site};
 use crate::gateway::upstream::Upstream;
 use crate::mail::Outbox;
+use crate::pages::template::Pages;
 use crate::revocation::RevocationList;
 
 /// Sites with their routes, contracts and tokens; limits. Immutable.
@@ -27,6 +29,8 @@ use crate::revocation::RevocationList;
 pub struct Snapshot {
     /// The configuration it was made of.
     pub config: Config,
+    /// What the pages of all sites are made of.
+    pub(crate) pages: Arc<Pages>,
     hosts: Hosts,
     sites: Vec<Site>,
 }
@@ -57,14 +61,15 @@ impl Snapshot {
         config: Config,
         parts: Vec<SiteParts>,
         upstreams: &HashMap<UpstreamRef, Arc<Upstream>>,
+        pages: Arc<Pages>,
     ) -> Self {
         let mut hosts = Hosts::default();
         let mut sites = Vec::with_capacity(parts.len());
         for (site, parts) in config.sites.iter().zip(parts) {
             hosts.add(&site.host, sites.len());
-            sites.push(compile(site, parts, upstreams));
+            sites.push(compile(site, parts, &config.password, upstreams));
         }
-        Self { config, hosts, sites }
+        Self { config, pages, hosts, sites }
     }
 
     /// The first site's contract and realm: for the banner of `munjigi dev`.
@@ -132,6 +137,7 @@ impl Hosts {
 fn compile(
     site: &SiteConfig,
     parts: SiteParts,
+    password: &PasswordConfig,
     upstreams: &HashMap<UpstreamRef, Arc<Upstream>>,
 ) -> Site {
     let name: Arc<str> = site.host.to_string().into();
@@ -148,10 +154,12 @@ fn compile(
     let routes: Vec<Route> = site.routes.iter().filter_map(route).collect();
     let endpoints = parts.contract.endpoints();
     let paths = endpoints.iter().map(|endpoint| (endpoint.method(), endpoint.pattern()));
-    let hosted = hosted_paths(site).into_iter().filter_map(|path| {
-        let pattern = format!("{}{}", site.hosted_prefix(), path.suffix());
-        Some((path, pattern.parse().ok()?))
-    });
+    let own_pages = site.pages.as_ref().filter(|pages| pages.enabled);
+    let pages =
+        own_pages.and_then(|pages| SitePages::new(pages, &parts.contract, &parts.auth, password));
+    let hosted = hosted_paths(site, pages.as_ref())
+        .into_iter()
+        .filter_map(|path| Some((path, path.pattern(site.hosted_prefix()).parse().ok()?)));
     let router = Router::new(paths, hosted, routes.iter().map(|route| &route.config));
     let meter = |endpoint: &Endpoint| Meter::new(&name, endpoint.path());
     Site {
@@ -170,6 +178,7 @@ fn compile(
         unrouted: Meter::new(&name, ""),
         jwks: Bytes::from(parts.auth.tokens.jwks().to_string()),
         jwks_meter: Meter::new(&name, JWKS_PATH),
+        pages,
         hosted_prefix: site.hosted_prefix().to_owned(),
         hosted_meter: Meter::new(&name, site.hosted_prefix()),
         contract: parts.contract,
@@ -181,8 +190,8 @@ fn compile(
 }
 
 /// The gateway's own paths that a site needs.
-fn hosted_paths(site: &SiteConfig) -> Vec<HostedPath> {
-    let mut paths = Vec::new();
+fn hosted_paths(site: &SiteConfig, pages: Option<&SitePages>) -> Vec<HostedPath> {
+    let mut paths = pages.map(|pages| pages.paths.clone()).unwrap_or_default();
     if site.takes_tokens_from(|sources| sources.cookie) {
         paths.push(HostedPath::Refresh);
     }

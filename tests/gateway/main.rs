@@ -54,6 +54,7 @@ mod names;
 mod operators;
 mod own_contract;
 mod own_keys;
+mod pages;
 mod paths;
 mod policy;
 mod proxies;

@@ -83,6 +83,13 @@ impl Banner<'_> {
         } else {
             String::new()
         };
+        let pages = if served.form(Operation::Login).is_some() {
+            format!(
+                "\x20 Pages      https://localhost:{port}/account  open it in a browser: sign-up, sign-in\n"
+            )
+        } else {
+            String::new()
+        };
         let admin = match admin {
             Some(admin) => format!("http://{admin}         /livez /readyz /metrics"),
             None => "off".to_owned(),
@@ -93,6 +100,7 @@ impl Banner<'_> {
             "  문지기 Munjigi {version} — dev mode                                   ready in {ready} ms\n\
              \n\
              \x20 Gateway    https://localhost:{port}        every path needs a token, except /public/*{taken}\n\
+             {pages}\
              \x20 Auth       contract `{contract}`\n\
              \x20 Upstream   {upstream}\n\
              \x20 Admin      {admin}\n\

@@ -85,7 +85,10 @@ impl Settings {
              routes = [\n\
              \x20 {{ path = \"/public/*\", upstream = \"{name}\", auth = \"none\" }},\n\
              \x20 {{ path = \"/*\", upstream = \"{name}\" }},\n\
-             ]\n"
+             ]\n\
+             \n\
+             # Sign-in and the other pages for people, under /account.\n\
+             [site.\"*\".pages]\n"
         )
     }
 

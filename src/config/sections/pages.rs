@@ -1,7 +1,5 @@
 //! `[site."HOST".pages]`: the pages that the gateway itself shows to people.
 
-use std::path::PathBuf;
-
 use http::Uri;
 
 use crate::config::Origin;
@@ -18,14 +16,12 @@ pub struct PagesConfig {
     pub spot: Spot,
     /// Shown instead of the host; default "".
     pub name: String,
-    /// An SVG file, shown instead of the gateway's mark; default none.
-    pub(crate) logo: Option<PathBuf>,
     /// URL of a privacy notice; default none.
-    pub(crate) privacy: Option<String>,
+    pub privacy: Option<String>,
     /// URL of help; default none.
-    pub(crate) help: Option<String>,
+    pub help: Option<String>,
     /// Other origins that a page may lead back to; default none.
-    pub(crate) return_origins: Vec<Origin>,
+    pub return_origins: Vec<Origin>,
 }
 
 impl PagesConfig {
@@ -42,7 +38,6 @@ impl PagesConfig {
             spot: written.as_ref().unwrap_or(item).spot(),
             prefix: written.and_then(|item| item.parse(prefix)).unwrap_or(default.prefix),
             name: table.text("name", &default.name),
-            logo: table.optional("logo", svg_file),
             privacy: web_url(&table, "privacy"),
             help: web_url(&table, "help"),
             return_origins: table.read("return_origins", default.return_origins, |item| {
@@ -61,7 +56,6 @@ impl Default for PagesConfig {
             prefix: Self::PREFIX.to_owned(),
             spot: Spot::default(),
             name: String::new(),
-            logo: None,
             privacy: None,
             help: None,
             return_origins: Vec::new(),
@@ -81,15 +75,6 @@ fn prefix(text: &str) -> Result<String, Expected> {
             "expected a path such as /account: segments of letters, digits, `-` and `_`, no `/` at its end",
         )),
     }
-}
-
-fn svg_file(item: &Item<'_>) -> Option<PathBuf> {
-    let path = item.path()?;
-    if path.extension().is_some_and(|extension| extension == "svg") && path.is_file() {
-        return Some(path);
-    }
-    item.bad("expected an .svg file that exists");
-    None
 }
 
 fn web_url(table: &Table<'_>, key: &'static str) -> Option<String> {

@@ -48,12 +48,6 @@ const SESSION: &str = "6f1c2a4e-0d3b-4c5d-8e9f-a0b1c2d3e4f5";
 const ATTRIBUTE: &str = "text";
 
 impl Contract {
-    /// The endpoint that serves an operation.
-    #[must_use]
-    pub fn endpoint(&self, operation: Operation) -> Option<&Endpoint> {
-        self.endpoints().iter().find(|endpoint| endpoint.operation() == operation)
-    }
-
     /// The input, email address or user name, that a login's example has; `None` where there is no
     /// login.
     #[must_use]

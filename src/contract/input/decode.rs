@@ -10,7 +10,9 @@ use crate::contract::input::source::InputSource;
 use crate::contract::input::{InputRule, Target};
 use crate::contract::{Endpoint, EndpointRequest};
 use crate::encoding::form;
-use crate::operation::{Command, ErrorCode, Input, Problem, ProblemKind, Rejection};
+use crate::operation::{
+    Command, ErrorCode, Input, Operation, Principal, Problem, ProblemKind, Rejection,
+};
 
 /// Decodes a request.
 pub(crate) fn decode(
@@ -22,33 +24,45 @@ pub(crate) fn decode(
         return Err(Rejection::new(ErrorCode::MissingToken, "no access token"));
     }
     let request = Request::read(endpoint, &request)?;
-    let found: Vec<_> = endpoint.inputs.iter().map(|rule| (rule, request.find(rule))).collect();
-    let somebody = found
-        .iter()
-        .any(|(rule, found)| rule.is_one_of(endpoint.operation) && *found != Found::Nothing);
+    let found = endpoint.inputs.iter().map(|rule| (rule, request.find(rule))).collect();
+    let texts = |rule, text| request.values(rule, text);
+    assemble(endpoint.operation, principal, found, texts, InputRule::client_name)
+}
+
+/// Makes the command of what was found for each input. `texts` gives the texts of one; `name` the
+/// name that a refusal calls it by.
+pub(crate) fn assemble<'f>(
+    operation: Operation,
+    principal: Option<Principal>,
+    found: Vec<(&'f InputRule, Found<'f>)>,
+    texts: impl Fn(&'f InputRule, &'f str) -> Result<Vec<&'f str>, Rejection>,
+    name: fn(&InputRule) -> &str,
+) -> Result<Command, Rejection> {
+    let somebody =
+        found.iter().any(|(rule, found)| rule.is_one_of(operation) && *found != Found::Nothing);
     let mut inputs = DecodedInputs::by(principal);
     for (rule, found) in found {
-        let nobody = !somebody && rule.is_one_of(endpoint.operation);
+        let nobody = !somebody && rule.is_one_of(operation);
         match found {
             Found::Nothing if rule.required || nobody => {
-                return Err(absent(rule));
+                return Err(absent(rule, name));
             }
             Found::Nothing => {}
-            Found::Mistyped => return Err(invalid_input(rule, ProblemKind::Malformed)),
+            Found::Mistyped => return Err(invalid_input(rule, name, ProblemKind::Malformed)),
             Found::Text(text) => {
-                let texts = request.values(rule, text)?;
                 let take = |text: &str| {
                     let text = rule.as_meant(text);
                     let checked = rule.constraint.check(&text);
-                    checked.and_then(|()| inputs.take(rule, endpoint.operation, &text))
+                    checked.and_then(|()| inputs.take(rule, operation, &text))
                 };
-                if let Some(Err(kind)) = texts.into_iter().map(take).reduce(Result::or) {
-                    return Err(malformed_input(rule, kind));
+                if let Some(Err(kind)) = texts(rule, text)?.into_iter().map(take).reduce(Result::or)
+                {
+                    return Err(malformed_input(rule, name, kind));
                 }
             }
         }
     }
-    inputs.command(endpoint.operation)
+    inputs.command(operation)
 }
 
 /// A request, read as far as its endpoint needs.
@@ -126,26 +140,26 @@ impl<'a> Request<'a> {
 }
 
 /// A missing input.
-fn absent(rule: &InputRule) -> Rejection {
+fn absent(rule: &InputRule, name: fn(&InputRule) -> &str) -> Rejection {
     let in_cookies = rule.sources.iter().all(|source| source.as_cookie().is_some());
     if rule.target == Target::Input(Input::RefreshToken) && in_cookies {
         return Rejection::new(ErrorCode::RefreshMissing, "no cookie with a refresh token");
     }
-    invalid_input(rule, ProblemKind::Missing)
+    invalid_input(rule, name, ProblemKind::Missing)
 }
 
 /// An input with malformed text.
-fn malformed_input(rule: &InputRule, kind: ProblemKind) -> Rejection {
+fn malformed_input(rule: &InputRule, name: fn(&InputRule) -> &str, kind: ProblemKind) -> Rejection {
     match rule.malformed {
         Some(code) if kind == ProblemKind::Malformed => {
-            let reason = format!("input `{}` is malformed", rule.client_name());
+            let reason = format!("input `{}` is malformed", name(rule));
             Rejection::new(code, reason)
         }
-        _ => invalid_input(rule, kind),
+        _ => invalid_input(rule, name, kind),
     }
 }
 
-fn invalid_input(rule: &InputRule, kind: ProblemKind) -> Rejection {
-    let field = rule.client_name().to_owned();
+fn invalid_input(rule: &InputRule, name: fn(&InputRule) -> &str, kind: ProblemKind) -> Rejection {
+    let field = name(rule).to_owned();
     Rejection::invalid_input(Problem { field, kind, message: rule.message.clone() })
 }

@@ -4,6 +4,7 @@ pub(super) mod body;
 mod constraint;
 pub(super) mod decode;
 mod decoded;
+pub(super) mod form;
 mod json;
 pub(super) mod source;
 

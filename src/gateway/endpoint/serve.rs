@@ -15,7 +15,7 @@ use crate::gateway::open_request::RequestRecord;
 use crate::gateway::scope::RequestScope;
 use crate::gateway::site;
 use crate::message::request_body::{RequestBody, read_input};
-use crate::operation::{Outcome, Rejection, UserView};
+use crate::operation::{Command, Outcome, Rejection, UserView};
 use crate::path::canonical::Canonical;
 
 /// Runs the operation that an endpoint stands for.
@@ -62,22 +62,36 @@ pub(crate) async fn serve(
         principal,
     };
     let command = scope.site.contract.decode(endpoint, request)?;
-    let caller = scope.caller(&parts.headers);
-    let now = scope.context.now;
+    let outcome = run(scope, &parts.headers, command, record).await?;
+    if scope.site.sources.cookie && is_of_own_page(&scope, &parts.headers) {
+        record.session = session_change(&outcome);
+    }
+    Ok(scope.site.contract.encode(endpoint, &outcome, scope.context.reply(scope.site.same_site)))
+}
+
+/// Runs a command for the client of a request, and records it in the audit trail.
+///
+/// # Errors
+/// As the operation.
+pub(crate) async fn run(
+    scope: RequestScope<'_>,
+    headers: &HeaderMap,
+    command: Command,
+    record: &mut RequestRecord,
+) -> Result<Outcome, Rejection> {
+    let caller = scope.caller(headers);
     let audited = Audited::begin(&scope, &command);
+    let now = scope.context.now;
     let outcome = scope.gateway.auth.run(&scope.site.auth, &caller, command, now).await;
     if let Some(audited) = audited {
         audited.end(&outcome);
     }
     let outcome = outcome?;
-    if scope.site.sources.cookie && is_of_own_page(&scope, &parts.headers) {
-        record.session = session_change(&outcome);
-    }
     if let Some(user) = account(&outcome) {
         let name = user.email.as_ref().or(user.username.as_ref());
         record.who = Who::Account { id: user.id, name: name.cloned() };
     }
-    Ok(scope.site.contract.encode(endpoint, &outcome, scope.context.reply(scope.site.same_site)))
+    Ok(outcome)
 }
 
 /// Whether a page of the site, or of a configured origin, sent the request: its browser gets the

@@ -140,6 +140,17 @@ impl SessionCookies {
     }
 }
 
+/// The value of a cookie of the gateway's own; the first one, if it came twice.
+pub(crate) fn own_cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let value = pairs.find_map(|pair| {
+        let (own, value) = own_pair(pair)?;
+        (own == name.as_bytes()).then_some(value)
+    });
+    std::str::from_utf8(value?).ok().filter(|value| !value.is_empty())
+}
+
 /// Whether a pair of a `Cookie` line is of the gateway's own.
 pub(crate) fn is_own(pair: &[u8]) -> bool {
     own_pair(pair).is_some()

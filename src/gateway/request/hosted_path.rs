@@ -1,4 +1,4 @@
-//! Paths that the gateway itself serves under a site's prefix (`[site."…".pages] prefix`).
+//! Paths that the gateway itself serves: under a site's prefix, and one under `/.well-known/`.
 
 use http::Method;
 
@@ -9,21 +9,96 @@ pub(crate) enum HostedPath {
     Refresh,
     /// Makes a ticket.
     Ticket,
+    /// A file that pages load.
+    Asset,
+    /// Signs in.
+    SignIn,
+    /// Makes an account.
+    SignUp,
+    /// Proves an address by its code.
+    Verify,
+    /// Mails that code again.
+    VerifyAgain,
+    /// Mails a code for a new password.
+    Reset,
+    /// Mails that code again.
+    ResetAgain,
+    /// Sets a password by its code.
+    ResetCode,
+    /// Lists the sessions.
+    Sessions,
+    /// Ends one.
+    EndSession,
+    /// Ends all others.
+    EndOthers,
+    /// Changes the password.
+    Password,
+    /// Signs out.
+    SignOut,
+    /// Leads password managers to the page (W3C, a well-known URL for changing passwords).
+    ChangePassword,
 }
 
 impl HostedPath {
-    /// The path after the prefix.
-    pub(crate) const fn suffix(self) -> &'static str {
-        match self {
+    /// Those of the pages.
+    pub(crate) const PAGES: [Self; 14] = [
+        Self::Asset,
+        Self::SignIn,
+        Self::SignUp,
+        Self::Verify,
+        Self::VerifyAgain,
+        Self::Reset,
+        Self::ResetAgain,
+        Self::ResetCode,
+        Self::Sessions,
+        Self::EndSession,
+        Self::EndOthers,
+        Self::Password,
+        Self::SignOut,
+        Self::ChangePassword,
+    ];
+
+    /// The path's pattern, under a prefix.
+    pub(crate) fn pattern(self, prefix: &str) -> String {
+        let suffix = match self {
             Self::Refresh => "/refresh",
             Self::Ticket => "/ticket",
-        }
+            Self::Asset => "/assets/{name}",
+            Self::SignIn => "/sign-in",
+            Self::SignUp => "/sign-up",
+            Self::Verify => "/verify",
+            Self::VerifyAgain => "/verify/again",
+            Self::Reset => "/reset",
+            Self::ResetAgain => "/reset/again",
+            Self::ResetCode => "/reset/code",
+            Self::Sessions => "/sessions",
+            Self::EndSession => "/sessions/end",
+            Self::EndOthers => "/sessions/end-others",
+            Self::Password => "/password",
+            Self::SignOut => "/sign-out",
+            Self::ChangePassword => return "/.well-known/change-password".to_owned(),
+        };
+        format!("{prefix}{suffix}")
     }
 
-    /// The methods that it takes.
+    /// The methods that it takes; HEAD wherever GET is.
     pub(crate) const fn methods(self) -> &'static [Method] {
         match self {
-            Self::Refresh | Self::Ticket => &[Method::POST],
+            Self::Refresh
+            | Self::Ticket
+            | Self::VerifyAgain
+            | Self::ResetAgain
+            | Self::EndSession
+            | Self::EndOthers => &[Method::POST],
+            Self::Asset | Self::ChangePassword => &[Method::GET],
+            Self::SignIn
+            | Self::SignUp
+            | Self::Verify
+            | Self::Reset
+            | Self::ResetCode
+            | Self::Sessions
+            | Self::Password
+            | Self::SignOut => &[Method::GET, Method::POST],
         }
     }
 }

@@ -133,8 +133,7 @@ mod tests {
         let endpoints = ENDPOINTS.map(|(method, path)| (method, path.parse().unwrap()));
         let endpoints = endpoints.iter().map(|(method, path)| (method, path));
         let hosted = [HostedPath::Ticket, HostedPath::Refresh];
-        let hosted =
-            hosted.map(|path| (path, format!("/account{}", path.suffix()).parse().unwrap()));
+        let hosted = hosted.map(|path| (path, path.pattern("/account").parse().unwrap()));
         Router::new(endpoints, hosted.into_iter(), routes.iter())
     }
 

@@ -1,0 +1,66 @@
+//! The state between two pages of one flow: the address that a code went to. It stands sealed in a
+//! cookie, never in an address.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::gateway::headers::session_cookies::own_cookie;
+use crate::operation::Rejection;
+use crate::own_keys::OwnKeys;
+
+/// The name of the cookie.
+pub(crate) const COOKIE: &str = "__Host-mj_flow";
+
+/// Seconds that a flow lives: as long as its code.
+pub(crate) const LIFETIME: i64 = 600;
+
+const PURPOSE: &str = "flow";
+
+/// A flow under way.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Flow {
+    /// Which one.
+    pub(crate) kind: FlowKind,
+    /// The address that the code went to.
+    pub(crate) email: String,
+    /// When the code was mailed, in seconds since 1970.
+    pub(crate) mailed_at: i64,
+}
+
+/// A kind of flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FlowKind {
+    /// Proof of an address.
+    Verify,
+    /// A new password.
+    Reset,
+}
+
+impl Flow {
+    /// The flow of a request, if it is of this kind and has not ended.
+    pub(crate) fn read(
+        keys: &OwnKeys,
+        kind: FlowKind,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let sealed = URL_SAFE_NO_PAD.decode(own_cookie(headers, COOKIE)?).ok()?;
+        let flow: Self = serde_json::from_slice(&keys.open(PURPOSE, &sealed)?).ok()?;
+        let lives = now.as_seconds() - flow.mailed_at < LIFETIME;
+        Some(flow).filter(|flow| flow.kind == kind && lives)
+    }
+
+    /// The value of its cookie.
+    ///
+    /// # Errors
+    /// When there are no random bytes.
+    pub(crate) fn seal(&self, keys: &OwnKeys) -> Result<String, Rejection> {
+        let failed = |error: &dyn std::fmt::Display| Rejection::internal(format!("flow: {error}"));
+        let plain = serde_json::to_vec(self).map_err(|error| failed(&error))?;
+        let sealed = keys.seal(PURPOSE, &plain).map_err(|error| failed(&error))?;
+        Ok(URL_SAFE_NO_PAD.encode(sealed))
+    }
+}

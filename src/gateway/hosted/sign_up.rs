@@ -1,0 +1,216 @@
+//! Making an account, and proving its address.
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+
+use crate::gateway::headers::session_cookies::SessionChange;
+use crate::gateway::hosted::faults::explain;
+use crate::gateway::hosted::flow::{Flow, FlowKind};
+use crate::gateway::hosted::visit::{Fields, Visit, find};
+use crate::gateway::open_request::RequestRecord;
+use crate::message::request_body::RequestBody;
+use crate::operation::{ErrorCode, Operation, Outcome, Rejection};
+use crate::pages::page::{Content, Notice, PageKind, Said};
+
+/// Shows the form, or makes an account. Where mail is on, an address that is taken gets the same
+/// answer: only who reads its mail learns the difference.
+///
+/// # Errors
+/// What the form cannot say.
+pub(crate) async fn sign_up(
+    mut visit: Visit<'_>,
+    body: &mut Option<RequestBody>,
+    record: &mut RequestRecord,
+) -> Result<Response<Bytes>, Rejection> {
+    let look = &visit.pages.look;
+    let first = look.sign_up_inputs.first().map_or("", |input| input.kind);
+    if visit.parts.method != Method::POST {
+        let return_to = visit.return_to(visit.parameter("return_to").as_deref());
+        let content = Content { focus: first, ..Content::default() };
+        return visit.show(PageKind::SignUp, StatusCode::OK, &content, &return_to);
+    }
+    let Fields { all, stale } = visit.fields(PageKind::SignUp, body, record).await?;
+    let return_to = visit.return_to(find(&all, "return_to"));
+    let mut content = Content { notice: stale, focus: first, ..Content::default() };
+    for input in look.sign_up_inputs.iter().filter(|input| input.kind != "password") {
+        let value = find(&all, &input.name).unwrap_or_default();
+        content.kept.insert(input.name.clone(), value.to_owned());
+    }
+    let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+    if content.notice.is_some() {
+        return visit.show(PageKind::SignUp, unprocessable, &content, &return_to);
+    }
+    let email = find(&all, "email").filter(|email| look.mails && !email.is_empty());
+    let rejection = match visit.run(Operation::SignUp, &all, None, record).await {
+        Ok(_) => None,
+        Err(rejection) if rejection.code == ErrorCode::AccountExists && email.is_some() => None,
+        Err(rejection) => Some(rejection),
+    };
+    match (rejection, email) {
+        (None, Some(email)) => {
+            let email = email.trim().to_owned();
+            send_code(&mut visit, Operation::RequestVerification, &email, record).await?;
+            visit.go_to("/verify", "", &return_to)
+        }
+        (None, None) => sign_in(visit, &all, &return_to, record).await,
+        (Some(rejection), _) => {
+            let status = match rejection.code {
+                ErrorCode::AccountExists => {
+                    content.notice = Some(Notice::bad(Said::plain("taken")));
+                    unprocessable
+                }
+                ErrorCode::SignupClosed => {
+                    content.notice = Some(Notice::bad(Said::plain("closed")));
+                    unprocessable
+                }
+                _ => explain(rejection, look, &all, &mut content)?,
+            };
+            visit.show(PageKind::SignUp, status, &content, &return_to)
+        }
+    }
+}
+
+/// Signs the new account in: there is no address to prove.
+async fn sign_in(
+    visit: Visit<'_>,
+    fields: &[(String, String)],
+    return_to: &str,
+    record: &mut RequestRecord,
+) -> Result<Response<Bytes>, Rejection> {
+    match visit.run(Operation::Login, fields, None, record).await {
+        Ok(Outcome::TokensIssued { tokens, .. }) => {
+            record.session = Some(SessionChange::Set { tokens, keep: false });
+            visit.see_other(return_to)
+        }
+        // The account is there: its owner may sign in.
+        Ok(_) | Err(_) => visit.go_to("/sign-in", "", return_to),
+    }
+}
+
+/// Asks for the code that proves an address, or takes it.
+///
+/// # Errors
+/// What the form cannot say.
+pub(crate) async fn verify(
+    mut visit: Visit<'_>,
+    body: &mut Option<RequestBody>,
+    record: &mut RequestRecord,
+) -> Result<Response<Bytes>, Rejection> {
+    let Some(flow) = read_flow(&visit, FlowKind::Verify) else {
+        return visit.go_to("/sign-in", "again", "/");
+    };
+    let mut content = code_content(&visit, &flow);
+    if visit.parts.method != Method::POST {
+        let return_to = visit.return_to(visit.parameter("return_to").as_deref());
+        return visit.show(PageKind::Verify, StatusCode::OK, &content, &return_to);
+    }
+    let Fields { mut all, stale } = visit.fields(PageKind::Verify, body, record).await?;
+    let return_to = visit.return_to(find(&all, "return_to"));
+    if stale.is_some() {
+        content.notice = stale;
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return visit.show(PageKind::Verify, status, &content, &return_to);
+    }
+    all.retain(|(name, _)| name != "email");
+    all.push(("email".to_owned(), flow.email));
+    match visit.run(Operation::ConfirmVerification, &all, None, record).await {
+        Ok(_) => {
+            visit.end_flow();
+            visit.go_to("/sign-in", "verified", &return_to)
+        }
+        Err(rejection) => {
+            let status = explain(rejection, &visit.pages.look, &all, &mut content)?;
+            visit.show(PageKind::Verify, status, &content, &return_to)
+        }
+    }
+}
+
+/// Mails a code to the address of a flow once more.
+///
+/// # Errors
+/// What the form cannot say.
+pub(crate) async fn again(
+    mut visit: Visit<'_>,
+    kind: FlowKind,
+    body: &mut Option<RequestBody>,
+    record: &mut RequestRecord,
+) -> Result<Response<Bytes>, Rejection> {
+    let (page, path, operation) = match kind {
+        FlowKind::Verify => (PageKind::Verify, "/verify", Operation::RequestVerification),
+        FlowKind::Reset => (PageKind::ResetCode, "/reset/code", Operation::RequestReset),
+    };
+    let Some(flow) = read_flow(&visit, kind) else {
+        return visit.go_to(
+            if kind == FlowKind::Reset { "/reset" } else { "/sign-in" },
+            "again",
+            "/",
+        );
+    };
+    let Fields { all, stale } = visit.fields(page, body, record).await?;
+    let return_to = visit.return_to(find(&all, "return_to"));
+    let mut content = code_content(&visit, &flow);
+    let refused = match stale {
+        Some(notice) => Some((notice, StatusCode::UNPROCESSABLE_ENTITY)),
+        None if content.wait > 0 => {
+            let wait = Notice::warning(Said::with("wait_for_mail", "seconds", content.wait), None);
+            Some((wait, StatusCode::TOO_MANY_REQUESTS))
+        }
+        None => None,
+    };
+    if let Some((notice, status)) = refused {
+        content.notice = Some(notice);
+        content.retry_after = (content.wait > 0).then_some(content.wait);
+        return visit.show(page, status, &content, &return_to);
+    }
+    match send_code(&mut visit, operation, &flow.email, record).await {
+        Ok(()) => visit.go_to(path, "sent", &return_to),
+        Err(rejection) => {
+            let status = explain(rejection, &visit.pages.look, &all, &mut content)?;
+            visit.show(page, status, &content, &return_to)
+        }
+    }
+}
+
+/// Mails a code and begins the flow that takes it.
+///
+/// # Errors
+/// As the operation.
+pub(crate) async fn send_code(
+    visit: &mut Visit<'_>,
+    operation: Operation,
+    email: &str,
+    record: &mut RequestRecord,
+) -> Result<(), Rejection> {
+    let fields = [("email".to_owned(), email.to_owned())];
+    visit.run(operation, &fields, None, record).await?;
+    let kind = match operation {
+        Operation::RequestReset => FlowKind::Reset,
+        _ => FlowKind::Verify,
+    };
+    let mailed_at = visit.scope.context.now.wall.as_seconds();
+    let flow = Flow { kind, email: email.to_owned(), mailed_at };
+    let sealed = flow.seal(&visit.scope.gateway.auth.own_keys)?;
+    visit.set_flow(&sealed);
+    Ok(())
+}
+
+/// The flow of a request.
+pub(crate) fn read_flow(visit: &Visit<'_>, kind: FlowKind) -> Option<Flow> {
+    let keys = &visit.scope.gateway.auth.own_keys;
+    Flow::read(keys, kind, &visit.parts.headers, visit.scope.context.now.wall)
+}
+
+/// The content of a page that takes a code.
+pub(crate) fn code_content(visit: &Visit<'_>, flow: &Flow) -> Content {
+    let waited = visit.scope.context.now.wall.as_seconds().saturating_sub(flow.mailed_at);
+    Content {
+        notice: visit.asked_notice(),
+        focus: "code",
+        email: flow.email.clone(),
+        wait: u64::try_from(WAIT.saturating_sub(waited)).unwrap_or(0),
+        ..Content::default()
+    }
+}
+
+/// Seconds between two mails that a page asks for.
+const WAIT: i64 = 60;
