@@ -47,6 +47,7 @@ impl RequestScope<'_> {
         if rule.auth == RouteAuth::None {
             return Ok(None);
         }
+        record.takes_session = rule.sources.cookie;
         let started = Instant::now();
         let now = self.context.now;
         let others = if rule.sources.has_others() {

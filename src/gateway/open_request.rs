@@ -50,6 +50,8 @@ pub(crate) struct RequestRecord {
     pub(crate) upstream_time: Option<Duration>,
     /// Time that verifying the token took.
     pub(crate) verify_time: Option<Duration>,
+    /// Whether a session cookie would have authenticated the request.
+    pub(crate) takes_session: bool,
     /// The change of the browser's session cookies that the answer makes.
     pub(crate) session: Option<SessionChange>,
     /// Decision made although revocation was stale.
@@ -158,6 +160,7 @@ impl RequestRecord {
             sent: Sent::new(),
             upstream_time: None,
             verify_time: None,
+            takes_session: false,
             session: None,
             stale: None,
         }

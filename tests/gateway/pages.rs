@@ -14,6 +14,7 @@ fn setup(mail: bool) -> Setup {
     Setup {
         routes: "{ path = \"/public/*\", upstream = \"{upstream}\", auth = \"none\" },\n\
                  { path = \"/admin/*\", upstream = \"{upstream}\", roles = [\"admin\"] },\n\
+                 { path = \"/bearer/*\", upstream = \"{upstream}\", token_from = [\"bearer\"] },\n\
                  { path = \"/gone/*\", upstream = \"http://127.0.0.1:1\" },\n\
                  { path = \"/api/*\", upstream = \"{upstream}\" },"
             .to_owned(),
@@ -401,6 +402,8 @@ async fn people_get_pages_and_programs_the_contracts_answers() {
     browser.sign_in("ann@example.com").await;
     let rows = [
         ("/admin/x", 403, "You do not have access to this page"),
+        // No sign-in would open it.
+        ("/bearer/x", 401, "Please sign in"),
         ("/nowhere", 404, "There is nothing here"),
         ("/gone/x", 502, "The service does not answer"),
         ("/api/%zz", 400, "The request was not understood"),

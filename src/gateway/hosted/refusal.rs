@@ -29,7 +29,9 @@ pub(crate) fn answer(
     if !is_navigation(&context.method, &parts.headers) {
         return None;
     }
-    if matches!(rejection.code, ErrorCode::MissingToken | ErrorCode::InvalidToken) {
+    let lacks_token = matches!(rejection.code, ErrorCode::MissingToken | ErrorCode::InvalidToken);
+    // Where no cookie counts, the sign-in page would lead back here for ever.
+    if lacks_token && record.takes_session {
         let had_session = matches!(record.session, Some(SessionChange::Clear));
         let notice = if had_session { "expired" } else { "" };
         let location = address(&pages.look.prefix, "/sign-in", notice, context.target.as_str());
@@ -70,6 +72,9 @@ fn words(code: ErrorCode, signed_in: bool) -> ErrorText {
     match code {
         ErrorCode::Forbidden if signed_in => text("shut", "title_403", "lead_403", "account"),
         ErrorCode::Forbidden => text("shut", "title_403", "", "start"),
+        ErrorCode::MissingToken | ErrorCode::InvalidToken => {
+            text("shut", "title_401", "lead_401", "start")
+        }
         ErrorCode::NotFound | ErrorCode::SessionNotFound => {
             text("none", "title_404", "lead_404", "start")
         }
