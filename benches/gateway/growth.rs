@@ -65,6 +65,7 @@ impl Targets {
                 process,
                 tls: Some(client_config(&folder.path().join("certs/dev/ca.pem"), b"http/1.1")),
                 http2: false,
+                header: http::header::AUTHORIZATION,
                 tokens: tokens.to_vec(),
                 status: 200,
                 idle: work.idle,

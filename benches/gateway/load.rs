@@ -102,7 +102,7 @@ async fn send(target: &Target, mut sender: Sender, first: usize, count: usize) -
         }
         if !target.tokens.is_empty() {
             let token = &target.tokens[number % target.tokens.len()];
-            request.headers_mut().insert("authorization", token.clone());
+            request.headers_mut().insert(target.header.clone(), token.clone());
         }
         let begun = Instant::now();
         let response = sender.send(request).await;

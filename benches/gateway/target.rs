@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderName, HeaderValue};
 use jsonwebtoken::EncodingKey;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -26,7 +27,9 @@ pub(crate) struct Target {
     pub tls: Option<Arc<ClientConfig>>,
     /// HTTP/2, many streams a connection.
     pub http2: bool,
-    /// What `Authorization` says, in turn; nothing where there is none.
+    /// The header that carries the token.
+    pub header: HeaderName,
+    /// What it says, in turn; nothing where there is no token.
     pub tokens: Vec<HeaderValue>,
     /// The status of every answer.
     pub status: u16,
@@ -41,6 +44,7 @@ pub(crate) struct Targets {
     pub(super) _backend: Option<Process>,
 }
 
+const ZDM: &str = "contract = \"zdm\"";
 const MANY: usize = 10_000;
 pub(crate) const SECRET: &str =
     "0123456789abcdefGHIJKLMNOPQRSTUV-bench-only-not-a-secret-0123456789";
@@ -50,12 +54,12 @@ impl Targets {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let backend = Rc::new(Process::helper(&["serve-backend"]));
-        let config = |name: &str, contract: &str, keys: &str, more: &str| {
+        let config = |name: &str, site: &str, keys: &str, more: &str| {
             let file = folder.path().join(format!("{name}.toml"));
             let text = format!(
                 "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"\"\nworkers = 1\n\
                  [store]\nurl = \"sqlite:{name}.db\"\n{more}\n\
-                 [site.\"localhost\"]\ncontract = \"{contract}\"\n\
+                 [site.\"localhost\"]\n{site}\n\
                  routes = [{{ path = \"/*\", upstream = \"http://{}\" }}]\n\
                  [site.\"localhost\".tokens]\nkeys = [{keys}]\n",
                 backend.address
@@ -64,9 +68,11 @@ impl Targets {
             file
         };
         let hmac = format!("{{ kid = \"bench\", algorithm = \"HS256\", secret = \"{SECRET}\" }}");
-        let hs256_file = config("hs256", "zdm", &hmac, "");
-        let silent_file = config("silent", "zdm", &hmac, "[log]\naccess = false\n");
-        let es256_file = config("es256", "standard", "", "");
+        let hs256_file = config("hs256", ZDM, &hmac, "");
+        let silent_file = config("silent", ZDM, &hmac, "[log]\naccess = false\n");
+        let es256_file = config("es256", "contract = \"standard\"", "", "");
+        let cookie_site = format!("{ZDM}\ntoken_from = [\"bearer\", \"cookie\"]");
+        let cookie_file = config("cookie", &cookie_site, &hmac, "");
         let issued = token(&hs256_file);
         let es256 = token(&es256_file);
         let revoked = token(&es256_file);
@@ -75,6 +81,7 @@ impl Targets {
         let hs256_gateway = gateway(&hs256_file);
         let silent_gateway = gateway(&silent_file);
         let es256_gateway = gateway(&es256_file);
+        let cookie_gateway = gateway(&cookie_file);
 
         let certs = folder.path().join("certs/dev");
         let path = |name: &str| certs.join(name).display().to_string();
@@ -95,11 +102,17 @@ impl Targets {
             address: process.address,
             tls: http1.clone(),
             http2: false,
+            header: AUTHORIZATION,
             tokens: tokens.iter().map(|token| format!("Bearer {token}").parse().unwrap()).collect(),
             status,
             idle: 0,
         };
         let many_streams = |row: Target| Target { tls: http2.clone(), http2: true, ..row };
+        let in_cookie = |row: Target, token: &str| Target {
+            header: COOKIE,
+            tokens: vec![format!("theme=dark; __Host-mj_at={token}").parse().unwrap()],
+            ..row
+        };
         let as_floor = |row: Target| Target { is_floor: true, ..row };
         let many = siblings(&issued, MANY);
         let (hs256, es256, revoked) = ([issued], [es256], [revoked]);
@@ -109,6 +122,8 @@ impl Targets {
             row("munjigi, HS256", &hs256_gateway, &hs256, 200),
             row("munjigi, HS256, no access log", &silent_gateway, &hs256, 200),
             row("munjigi, HS256, 10,000 tokens", &hs256_gateway, &many, 200),
+            row("munjigi, HS256, cookies allowed", &cookie_gateway, &hs256, 200),
+            in_cookie(row("munjigi, HS256, in a cookie", &cookie_gateway, &[], 200), &hs256[0]),
             row("munjigi, ES256", &es256_gateway, &es256, 200),
             as_floor(many_streams(row("floor, HS256, HTTP/2", &floor, &hs256, 200))),
             many_streams(row("munjigi, HS256, HTTP/2", &hs256_gateway, &hs256, 200)),
