@@ -19,6 +19,7 @@ mod audit;
 mod auth_api;
 mod backends;
 mod browser;
+mod browser_pages;
 mod capacity;
 mod cli;
 mod cli_accounts;

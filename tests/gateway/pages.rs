@@ -112,7 +112,7 @@ fn codes(gateway: &Gateway, email: &str) -> Vec<String> {
     texts.filter(|text| text.contains(email)).filter_map(code).collect()
 }
 
-async fn code(gateway: &Gateway, email: &str, number: usize) -> String {
+pub(crate) async fn code(gateway: &Gateway, email: &str, number: usize) -> String {
     eventually("the mail is there", async || codes(gateway, email).get(number).cloned()).await
 }
 

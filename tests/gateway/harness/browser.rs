@@ -64,6 +64,8 @@ impl Browser {
             .arg("--host-resolver-rules=MAP localhost 127.0.0.1, MAP * ~NOTFOUND")
             .arg(format!("--ignore-certificate-errors-spki-list={}", pins.join(",")))
             .arg(format!("--user-data-dir={}", profile.path().join("profile").display()))
+            // For [`super::devtools::Tab`], which finds the port in the profile.
+            .args(["--remote-debugging-port=0", "--remote-allow-origins=*"])
             .arg(url)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -72,6 +74,12 @@ impl Browser {
             .spawn()
             .expect("the tests need Chromium: tests/run installs it");
         Self { child, profile }
+    }
+
+    /// The port of its developer tools, once it listens.
+    pub(super) fn devtools_port(&self) -> Option<u16> {
+        let file = self.profile.path().join("profile/DevToolsActivePort");
+        std::fs::read_to_string(file).ok()?.lines().next()?.parse().ok()
     }
 
     /// Its output, for the message of a failed test.

@@ -2,6 +2,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod client;
+pub(crate) mod devtools;
 pub(crate) mod disk;
 mod frames;
 pub(crate) mod gateway;
