@@ -1,4 +1,4 @@
-//! One tab of a real browser, driven as its developer tools drive it (Chrome DevTools Protocol).
+//! One tab of a real browser, driven as its developer tools drive it (Chrome `DevTools` Protocol).
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
