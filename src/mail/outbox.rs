@@ -52,6 +52,11 @@ pub enum Letter<'a> {
         /// The code.
         code: &'a str,
     },
+    /// The news that an address has an account already, for who wanted to make one.
+    AccountExists {
+        /// The address.
+        email: &'a str,
+    },
 }
 
 /// Reasons for which a mail cannot be written.
@@ -212,10 +217,11 @@ impl Nudge {
 
 impl Letter<'static> {
     /// One of each kind, to try templates with.
-    pub(super) const SAMPLES: [Self; 3] = [
+    pub(super) const SAMPLES: [Self; 4] = [
         Self::ResetCode { code: "918273" },
         Self::TemporaryPassword { password: "Sample-Pass-9182" },
         Self::VerificationCode { code: "918273" },
+        Self::AccountExists { email: "you@example.com" },
     ];
 }
 
@@ -226,14 +232,16 @@ impl<'a> Letter<'a> {
             Self::ResetCode { .. } => "reset_code",
             Self::TemporaryPassword { .. } => "temporary_password",
             Self::VerificationCode { .. } => "verification_code",
+            Self::AccountExists { .. } => "account_exists",
         }
     }
 
-    /// The secret, and its name in templates.
+    /// The secret, or the address, and its name in templates.
     pub(super) const fn secret(self) -> (&'static str, &'a str) {
         match self {
             Self::ResetCode { code } | Self::VerificationCode { code } => ("code", code),
             Self::TemporaryPassword { password } => ("password", password),
+            Self::AccountExists { email } => ("email", email),
         }
     }
 }

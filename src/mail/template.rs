@@ -251,7 +251,9 @@ fn line_span(text: &str, line: usize) -> Range<usize> {
 
 const LARGEST: u64 = 64 << 10;
 
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 8] = [
+    ("account_exists.en.txt", include_str!("../../config/mails/account_exists.en.txt")),
+    ("account_exists.ko.txt", include_str!("../../config/mails/account_exists.ko.txt")),
     ("reset_code.en.txt", include_str!("../../config/mails/reset_code.en.txt")),
     ("reset_code.ko.txt", include_str!("../../config/mails/reset_code.ko.txt")),
     ("temporary_password.en.txt", include_str!("../../config/mails/temporary_password.en.txt")),

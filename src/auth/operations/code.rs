@@ -80,6 +80,38 @@ impl Auth {
         Ok(Outcome::CodeRequested)
     }
 
+    /// Mails the owner of a proven address that it has an account, where somebody wanted to make
+    /// one; a code that proves it where it is not proven yet.
+    ///
+    /// # Errors
+    /// 503 where mail is off or the store does not answer.
+    pub(crate) async fn announce_account(
+        &self,
+        site: &AuthSite,
+        email: &Email,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        let user = self.find_by_address(site, email).await?;
+        if !user.is_some_and(|user| user.email_verified && user.enabled) {
+            let purpose = CodePurpose::Verification;
+            return self.request_code(site, purpose, email.clone(), now).await.map(drop);
+        }
+        let mails = outbox(site)?;
+        let mailed = TrySubject::mails(&site.realm, email);
+        if let Taking::UsedUp { .. } = self.store.take_try(&mailed, &*MAILS, now).await? {
+            metrics::counter!(metric::THROTTLED, "kind" => "mail").increment(1);
+            return Ok(());
+        }
+        let letter = Letter::AccountExists { email: email.as_str() };
+        let times = (now, now.plus(LIFETIME));
+        let mail = mails
+            .write(letter, Some(email), site.language, &site.host, times)
+            .map_err(|error| mail_failure(&error))?;
+        self.store.queue_mail(mail).await?;
+        mails.nudge();
+        Ok(())
+    }
+
     /// Uses a code up; returns the enabled account of the address that it went to.
     ///
     /// # Errors

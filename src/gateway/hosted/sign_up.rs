@@ -41,19 +41,20 @@ pub(crate) async fn sign_up(
         return visit.show(PageKind::SignUp, unprocessable, &content, &return_to);
     }
     let email = find(&all, "email").filter(|email| look.mails && !email.is_empty());
-    let rejection = match visit.run(Operation::SignUp, &all, None, record).await {
-        Ok(_) => None,
-        Err(rejection) if rejection.code == ErrorCode::AccountExists && email.is_some() => None,
-        Err(rejection) => Some(rejection),
-    };
-    match (rejection, email) {
-        (None, Some(email)) => {
+    let signed_up = visit.run(Operation::SignUp, &all, None, record).await;
+    match (signed_up, email) {
+        (Ok(_), None) => sign_in(visit, &all, &return_to, record).await,
+        (Ok(_), Some(email)) => {
             let email = email.trim().to_owned();
             send_code(&mut visit, Operation::RequestVerification, &email, record).await?;
             visit.go_to("/verify", "", &return_to)
         }
-        (None, None) => sign_in(visit, &all, &return_to, record).await,
-        (Some(rejection), _) => {
+        (Err(rejection), Some(email)) if rejection.code == ErrorCode::AccountExists => {
+            let email = email.trim().to_owned();
+            announce(&mut visit, &email).await?;
+            visit.go_to("/verify", "", &return_to)
+        }
+        (Err(rejection), _) => {
             let status = match rejection.code {
                 ErrorCode::AccountExists => {
                     content.notice = Some(Notice::bad(Said::plain("taken")));
@@ -68,6 +69,16 @@ pub(crate) async fn sign_up(
             visit.show(PageKind::SignUp, status, &content, &return_to)
         }
     }
+}
+
+/// Tells the owner of an address by mail, and the browser nothing.
+async fn announce(visit: &mut Visit<'_>, email: &str) -> Result<(), Rejection> {
+    let (scope, now) = (visit.scope, visit.scope.context.now.wall);
+    // A user name may be what is taken.
+    if let Ok(address) = email.parse() {
+        scope.gateway.auth.announce_account(&scope.site.auth, &address, now).await?;
+    }
+    begin_flow(visit, FlowKind::Verify, email)
 }
 
 /// Signs the new account in: there is no address to prove.
@@ -187,6 +198,11 @@ pub(crate) async fn send_code(
         Operation::RequestReset => FlowKind::Reset,
         _ => FlowKind::Verify,
     };
+    begin_flow(visit, kind, email)
+}
+
+/// Begins the flow that takes a code.
+fn begin_flow(visit: &mut Visit<'_>, kind: FlowKind, email: &str) -> Result<(), Rejection> {
     let mailed_at = visit.scope.context.now.wall.as_seconds();
     let flow = Flow { kind, email: email.to_owned(), mailed_at };
     let sealed = flow.seal(&visit.scope.gateway.auth.own_keys)?;
