@@ -63,6 +63,8 @@ pub(crate) enum Who {
 #[derive(Debug)]
 pub(crate) struct RequestIds {
     key: RandomState,
+    mask: u64,
+    odd: u64,
     next: AtomicU64,
 }
 
@@ -140,7 +142,9 @@ impl RequestId {
 impl RequestIds {
     /// Starts with a key of this process.
     pub(crate) fn new() -> Self {
-        Self { key: RandomState::new(), next: AtomicU64::new(0) }
+        let key = RandomState::new();
+        let (mask, odd) = (key.hash_one("mask"), key.hash_one("odd") | 1);
+        Self { key, mask, odd, next: AtomicU64::new(0) }
     }
 
     /// 16 bytes that cannot be predicted and do not repeat.
@@ -148,8 +152,11 @@ impl RequestIds {
     /// A keyed hash of a counter: an id is a name, not a secret, and this costs no system call.
     pub(crate) fn random(&self) -> [u8; 16] {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
-        let half = |part: u64| u128::from(self.key.hash_one((count, part)));
-        ((half(0) << 64) | half(1)).to_be_bytes()
+        let low = self.key.hash_one(count);
+        // The other half needs no hash of its own: a product with an odd number that nobody knows
+        // repeats no more than the first half does.
+        let high = (low ^ self.mask).wrapping_mul(self.odd);
+        ((u128::from(high) << 64) | u128::from(low)).to_be_bytes()
     }
 }
 
