@@ -94,72 +94,78 @@ impl Gateway {
     }
 
     /// Answers a request.
-    pub async fn handle(
+    ///
+    /// As an `async fn`, it would hold its arguments twice, and be too large for an allocator's
+    /// quick lists.
+    pub fn handle(
         self: Arc<Self>,
         request: Request<RequestBody>,
         connection: Connection,
-    ) -> Response<ReplyBody> {
-        if connection.in_the_clear {
-            return in_the_clear::answer(&self.snapshot.load(), &request);
-        }
+    ) -> impl Future<Output = Response<ReplyBody>> {
         let (now, started) = (Now::read(), Instant::now());
-        let snapshot = self.snapshot.load_full();
-        let framing = request::framing::check(&request, &snapshot.config.limits);
-        let host = request::framing::host(&request);
-        // HTTP/1.0 need not name a host: only the site for every host answers then.
-        let site = snapshot.site(host.as_deref().unwrap_or_default());
-        let (mut parts, body) = request.into_parts();
-        let proxies = &snapshot.config.server.trusted_proxies;
-        let client = Client::of(connection.peer.ip(), &parts.headers, proxies);
-        let context = Context::new(&parts, client, now, started, || self.make_request_id(site));
-        let meter = Arc::clone(site.map_or(&self.unknown_host_meter, |site| &site.unrouted));
-        let mut open = OpenRequest::new(Arc::clone(&self), context, meter);
-        let OpenRequest { context, record, .. } = &mut *open;
-        let context = &*context;
-        let mut body = Some(body);
-        let cors = site.and_then(|site| site.cors.as_ref());
-        let marks = cors.map(|cors| cors.marks(&parts.headers));
+        async move {
+            if connection.in_the_clear {
+                return in_the_clear::answer(&self.snapshot.load(), &request);
+            }
+            let snapshot = self.snapshot.load_full();
+            let framing = request::framing::check(&request, &snapshot.config.limits);
+            let host = request::framing::host(&request);
+            // HTTP/1.0 need not name a host: only the site for every host answers then.
+            let site = snapshot.site(host.as_deref().unwrap_or_default());
+            let (mut parts, body) = request.into_parts();
+            let proxies = &snapshot.config.server.trusted_proxies;
+            let client = Client::of(connection.peer.ip(), &parts.headers, proxies);
+            let context = Context::new(&parts, client, now, started, || self.make_request_id(site));
+            let meter = Arc::clone(site.map_or(&self.unknown_host_meter, |site| &site.unrouted));
+            let mut open = OpenRequest::new(Arc::clone(&self), context, meter);
+            let OpenRequest { context, record, .. } = &mut *open;
+            let context = &*context;
+            let mut body = Some(body);
+            let cors = site.and_then(|site| site.cors.as_ref());
+            let marks = cors.map(|cors| cors.marks(&parts.headers));
 
-        let mut endpoint = None;
-        let answer = match (framing, site) {
-            (Err(rejection), _) => Err(Refusal::Framing(rejection)),
-            (Ok(()), None) => Err(Refusal::UnknownHost),
-            (Ok(()), Some(site)) => {
-                let scope = RequestScope { gateway: &self, snapshot: &snapshot, site, context };
-                // Boxed, so that a connection without a request holds no room for one; and before
-                // it is wrapped, because each wrapper would move all of it.
-                let answering = Box::pin(scope.answer(&mut parts, &mut body, record));
-                caught(answering).await.map_err(|refused| {
-                    endpoint = refused.endpoint;
-                    Refusal::Rejected(refused.rejection)
-                })
-            }
-        };
-        let (mut response, refusal) = match answer {
-            Ok(response) => (response, None),
-            Err(refusal) => {
-                let plain = refuse(&refusal, site, context, endpoint);
-                let page = site.and_then(|site| {
+            let mut endpoint = None;
+            let answer = match (framing, site) {
+                (Err(rejection), _) => Err(Refusal::Framing(rejection)),
+                (Ok(()), None) => Err(Refusal::UnknownHost),
+                (Ok(()), Some(site)) => {
                     let scope = RequestScope { gateway: &self, snapshot: &snapshot, site, context };
-                    let Refusal::Rejected(rejection) = &refusal else { return None };
-                    hosted::refusal::answer(scope, &parts, rejection, &plain, record)
-                });
-                (close_if(&refusal, page.unwrap_or(plain), context), Some(refusal))
+                    // Boxed, so that a connection without a request holds no room for one; and before
+                    // it is wrapped, because each wrapper would move all of it.
+                    let answering = Box::pin(scope.answer(&mut parts, &mut body, record));
+                    caught(answering).await.map_err(|refused| {
+                        endpoint = refused.endpoint;
+                        Refusal::Rejected(refused.rejection)
+                    })
+                }
+            };
+            let (mut response, refusal) = match answer {
+                Ok(response) => (response, None),
+                Err(refusal) => {
+                    let plain = refuse(&refusal, site, context, endpoint);
+                    let page = site.and_then(|site| {
+                        let scope =
+                            RequestScope { gateway: &self, snapshot: &snapshot, site, context };
+                        let Refusal::Rejected(rejection) = &refusal else { return None };
+                        hosted::refusal::answer(scope, &parts, rejection, &plain, record)
+                    });
+                    (close_if(&refusal, page.unwrap_or(plain), context), Some(refusal))
+                }
+            };
+            if let Some(body) = body {
+                response = reply_body::settle(response, body, context.version);
             }
-        };
-        if let Some(body) = body {
-            response = reply_body::settle(response, body, context.version);
+            if let (Some(site), Some(change)) = (site, &record.session) {
+                site.session_cookies.write(change, now.wall, response.headers_mut());
+            }
+            if let Some(marks) = marks {
+                marks.write(response.headers_mut());
+            }
+            response.headers_mut().insert(REQUEST_ID, context.request_id.for_answer());
+            open.answered(response.status(), refusal);
+            response.body_mut().attach(open);
+            response
         }
-        if let (Some(site), Some(change)) = (site, &record.session) {
-            site.session_cookies.write(change, now.wall, response.headers_mut());
-        }
-        if let Some(marks) = marks {
-            marks.write(response.headers_mut());
-        }
-        response.headers_mut().insert(REQUEST_ID, context.request_id.for_answer());
-        open.answered(response.status(), refusal);
-        response.body_mut().attach(open);
-        response
     }
 
     fn make_request_id(&self, site: Option<&Site>) -> String {

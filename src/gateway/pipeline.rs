@@ -92,7 +92,7 @@ impl<'a> RequestScope<'a> {
                     self.hide_tokens(route, &mut plan, &parts.headers, record)?;
                 }
                 // Boxed, so that the future of a refused request holds no room for it.
-                Ok(Box::pin(self.proxy(route, plan, parts, body, record)).await?)
+                Ok(Box::pin(self.proxy(route, &plan, parts, body, record)).await?)
             }
         }
     }
@@ -170,7 +170,7 @@ impl<'a> RequestScope<'a> {
     async fn proxy(
         self,
         route: &'a Route,
-        plan: Plan<'_>,
+        plan: &Plan<'_>,
         parts: &mut Parts,
         body: &mut Option<RequestBody>,
         record: &mut RequestRecord,
@@ -179,7 +179,7 @@ impl<'a> RequestScope<'a> {
             return Err(Rejection::internal("the body was taken before"));
         };
         record.upstream = Some(Arc::clone(&route.upstream));
-        match forward(parts, whole, &plan, &mut record.sent).await {
+        match forward(parts, whole, plan, &mut record.sent).await {
             Ok((mut response, upstream_time)) => {
                 record.upstream_time = Some(upstream_time);
                 let redirects = Redirects {

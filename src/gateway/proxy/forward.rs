@@ -1,8 +1,7 @@
 //! Sends a request to its upstream and streams the answer back.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::header::{CONNECTION, EXPECT};
@@ -61,8 +60,9 @@ pub(crate) async fn forward(
     let request = outgoing::request(parts, body, plan, handshake.is_some());
     record.begin(upload.as_ref());
     let start = Instant::now();
-    let sent = upstream.send(request, upload.as_deref()).await;
-    let upstream_time = start.elapsed();
+    let sent = upstream.send(request, upload.as_deref(), start).await;
+    let answered = Instant::now();
+    let upstream_time = answered - start;
     let answered = match sent {
         Ok((link, head)) => {
             upstream.answered(upstream_time);
@@ -75,7 +75,7 @@ pub(crate) async fn forward(
                     Box::pin(handshake.open(head, exchange, guard(), stream)).await
                 }
                 _ => {
-                    let answer = reply(head, exchange, upload.clone()).await;
+                    let answer = reply(head, exchange, upload.clone(), answered);
                     let answer = answer.and_then(|answer| hold(answer, guard));
                     answer.map(|answer| settle_upload(answer, upload.as_ref(), parts.version))
                 }
@@ -175,14 +175,16 @@ fn unforwarded(upstream: &Upstream, failure: Failure, upload: Option<Arc<Upload>
 }
 
 /// Makes the client's answer of the upstream's.
-async fn reply(
+fn reply(
     head: AnswerHead,
     exchange: Exchange,
     upload: Option<Arc<Upload>>,
+    now: Instant,
 ) -> Result<Response<ReplyBody>, Failure> {
-    let mut answer = AnswerBody::new(exchange, upload);
+    let mut answer = AnswerBody::new(exchange, upload, now);
     // A small body has come with its head: it is written with it, and the connection is free now.
-    let body = match poll_fn(|context| Poll::Ready(answer.poll_data(context))).await {
+    // Any other is polled again by whoever writes it.
+    let body = match answer.poll_data(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(None) => ReplyBody::empty(),
         Poll::Ready(Some(Err(error))) => return Err(Failure::Cut(error)),
         Poll::Ready(Some(Ok(data))) if answer.is_over() => ReplyBody::full(data),

@@ -33,6 +33,8 @@ pub(crate) struct AnswerBody {
     upload: Option<Arc<Upload>>,
     /// Ends the body before its time.
     guard: Option<StreamGuard>,
+    /// When its head came, while no time has passed since.
+    head_at: Option<Instant>,
     waiting_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -83,8 +85,8 @@ pub(crate) struct Exchange {
 }
 
 impl AnswerBody {
-    /// Begins to read a body.
-    pub(crate) fn new(exchange: Exchange, upload: Option<Arc<Upload>>) -> Self {
+    /// Begins to read a body, whose head came `now`.
+    pub(crate) fn new(exchange: Exchange, upload: Option<Arc<Upload>>, now: Instant) -> Self {
         let is_over = exchange.link.body().is_over();
         let mut answer = Self {
             first: None,
@@ -93,6 +95,7 @@ impl AnswerBody {
             exchange_state: ExchangeState::Own(exchange),
             upload,
             guard: None,
+            head_at: Some(now),
             waiting_since: None,
             timer: None,
         };
@@ -159,13 +162,17 @@ impl AnswerBody {
             },
         };
         match part {
-            Poll::Pending => self.poll_patience(context).map(Some),
+            Poll::Pending => {
+                self.head_at = None;
+                self.poll_patience(context).map(Some)
+            }
             Poll::Ready(Ok(Some(BodyPart { data, is_last }))) => {
                 self.waiting_since = None;
                 self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
                 if is_last {
                     self.end();
                 } else {
+                    self.head_at = None;
                     self.await_client();
                 }
                 Poll::Ready(Some(Ok(data)))
@@ -212,7 +219,7 @@ impl AnswerBody {
         let Some(Exchange { mut link, upstream, permit }) = exchange else { return };
         drop(permit);
         if link.is_fit() {
-            upstream.keep(link);
+            upstream.keep(link, self.head_at.take().unwrap_or_else(Instant::now));
         }
     }
 

@@ -1,6 +1,6 @@
 //! One connection to an upstream, driven by the request that uses it.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::{fmt, io};
 use bytes::{Buf, Bytes, BytesMut};
 use metrics::Gauge;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::gateway::upstream::stream::Stream;
 use crate::gateway::upstream::upload::{Stage, Upload};
@@ -39,8 +39,14 @@ pub(crate) struct Link {
     persists: bool,
     /// Idle time after which the backend closes it, if it said so.
     kept_for: Option<Duration>,
-    /// Most header lines of an answer.
-    header_count: usize,
+    /// The rules for reading the answer.
+    reading: Reading,
+    waits: Waits,
+    /// When the request was taken.
+    begun: Instant,
+    /// Watches the wait for an answer. It stays from one request to the next: one that is set too
+    /// early only looks again, which is cheaper than setting it each time.
+    timer: Option<Pin<Box<Sleep>>>,
     open: Gauge,
 }
 
@@ -62,7 +68,12 @@ pub(super) struct Unanswered {
 
 impl Link {
     /// Begins HTTP/1.1 on a stream; answers may have `header_count` header lines.
-    pub(super) fn open(stream: Stream, header_count: usize, open: Gauge) -> Box<Self> {
+    pub(super) fn open(
+        stream: Stream,
+        header_count: usize,
+        waits: Waits,
+        open: Gauge,
+    ) -> Box<Self> {
         open.increment(1.0);
         Box::new(Self {
             stream,
@@ -74,61 +85,71 @@ impl Link {
             body: Decoder::Over,
             persists: true,
             kept_for: None,
-            header_count,
+            reading: Reading { is_to_head: false, most_lines: header_count },
+            begun: Instant::now(),
+            waits,
+            timer: None,
             open,
         })
     }
 
-    /// Sends a request, and waits until the head of its answer is there.
+    /// Takes a request, to be sent while its answer is waited for.
+    pub(super) fn begin(&mut self, request: Outgoing, now: Instant) {
+        self.reading.is_to_head = request.is_head;
+        self.writer = Some(RequestWriter::new(request));
+        (self.heard, self.parsed, self.begun) = (false, 0, now);
+    }
+
+    /// Sends the request, and waits until the head of its answer is there.
     ///
     /// `response_timeout` begins when all of the request was sent; until then the upstream may
     /// take `idle_timeout` for each part of the body.
-    pub(super) async fn send(
+    pub(super) fn poll_answered(
         &mut self,
-        request: Outgoing,
-        waits: Waits,
         upload: Option<&Upload>,
-    ) -> Result<AnswerHead, Box<Unanswered>> {
-        let reading = Reading { is_to_head: request.is_head, most_lines: self.header_count };
-        self.writer = Some(RequestWriter::new(request));
-        (self.heard, self.parsed) = (false, 0);
-        let start = Instant::now();
-        let mut timer = pin!(tokio::time::sleep_until(start + waits.response));
-        let answer = poll_fn(|context| {
-            if let Poll::Ready(answer) = self.poll_head(reading, context) {
-                return Poll::Ready(answer.map_err(|error| self.failure(error, upload)));
-            }
-            if let Some(Poll::Ready(failure)) = upload.map(|upload| upload.poll_failed(context)) {
-                return Poll::Ready(Err(failure));
-            }
-            while timer.as_mut().poll(context).is_ready() {
-                let now = Instant::now();
-                let (until, failure) = match upload.map(Upload::stage) {
-                    None => (start + waits.response, Failure::Silent),
-                    Some(Some(Stage::Done(since))) => (since + waits.response, Failure::Silent),
-                    Some(Some(Stage::Upstream(since))) => (since + waits.idle, Failure::Stalled),
-                    Some(None) => (start + waits.idle, Failure::Stalled),
-                    // The body itself says when its client is too slow.
-                    Some(Some(Stage::Client)) => (now + waits.idle, Failure::Stalled),
-                };
-                if until <= now {
-                    return Poll::Ready(Err(failure));
-                }
-                timer.as_mut().reset(until);
-            }
-            Poll::Pending
-        });
-        answer.await.map_err(|failure| {
-            let writer = self.writer.take().filter(|_| matches!(failure, Failure::Closed(_)));
-            Box::new(Unanswered { failure, again: writer.and_then(RequestWriter::into_again) })
-        })
+        context: &mut Context<'_>,
+    ) -> Poll<Result<AnswerHead, Box<Unanswered>>> {
+        let failure = match self.poll_head(context) {
+            Poll::Ready(Ok(head)) => return Poll::Ready(Ok(head)),
+            Poll::Ready(Err(error)) => self.failure(error, upload),
+            Poll::Pending => match upload.map(|upload| upload.poll_failed(context)) {
+                Some(Poll::Ready(failure)) => failure,
+                Some(Poll::Pending) | None => ready!(self.poll_patience(upload, context)),
+            },
+        };
+        let writer = self.writer.take().filter(|_| matches!(failure, Failure::Closed(_)));
+        let again = writer.and_then(RequestWriter::into_again);
+        Poll::Ready(Err(Box::new(Unanswered { failure, again })))
     }
 
-    fn poll_head(
+    /// Waits until the answer is late.
+    fn poll_patience(
         &mut self,
-        reading: Reading,
+        upload: Option<&Upload>,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<AnswerHead>> {
+    ) -> Poll<Failure> {
+        let (start, waits) = (self.begun, self.waits);
+        let first = start + waits.response;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(first)));
+        loop {
+            ready!(timer.as_mut().poll(context));
+            let now = Instant::now();
+            let (until, failure) = match upload.map(Upload::stage) {
+                None => (first, Failure::Silent),
+                Some(Some(Stage::Done(since))) => (since + waits.response, Failure::Silent),
+                Some(Some(Stage::Upstream(since))) => (since + waits.idle, Failure::Stalled),
+                Some(None) => (start + waits.idle, Failure::Stalled),
+                // The body itself says when its client is too slow.
+                Some(Some(Stage::Client)) => (now + waits.idle, Failure::Stalled),
+            };
+            if until <= now {
+                return Poll::Ready(failure);
+            }
+            timer.as_mut().reset(until);
+        }
+    }
+
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<AnswerHead>> {
         self.poll_write(context)?;
         loop {
             if ready!(self.poll_read_some(context))? == 0 {
@@ -138,7 +159,7 @@ impl Link {
             // A line at a time, at most: a head that trickles in is not parsed for every byte.
             let is_line = self.came.get(self.parsed..).is_none_or(|came| came.contains(&b'\n'));
             if (self.parsed == 0 || is_line)
-                && let Some(head) = AnswerHead::take(&mut self.came, reading)?
+                && let Some(head) = AnswerHead::take(&mut self.came, self.reading)?
             {
                 self.begin_answer(&head);
                 return Poll::Ready(Ok(head));

@@ -16,12 +16,14 @@ mod stream;
 pub(crate) mod upload;
 mod wire;
 
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use metrics::{Gauge, Histogram};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::config::{UpstreamConfig, UpstreamUrl};
 use crate::gateway::upstream::upload::Upload;
@@ -150,28 +152,48 @@ impl Upstream {
         self.permits.watch(permit, delayed);
     }
 
-    /// Sends a request, and waits for the head of its answer.
+    /// Sends a request at an instant, and waits for the head of its answer.
     ///
     /// A pooled connection that fails before a byte of an answer is made up for once by a fresh
     /// one, if the request may be sent twice (RFC 9110 §9.2.2).
     ///
     /// # Errors
     /// As [`Failure`].
-    pub(crate) async fn send(
-        self: &Arc<Self>,
-        mut request: Outgoing,
+    pub(crate) fn send<'a>(
+        self: &'a Arc<Self>,
+        request: Outgoing,
+        upload: Option<&'a Upload>,
+        now: Instant,
+    ) -> impl Future<Output = Result<(Box<Link>, AnswerHead), Failure>> + 'a {
+        // A connection takes it before the future is made, which need not hold it then.
+        let begun = match self.pool.take(now) {
+            Some(mut link) => {
+                link.begin(request, now);
+                Ok(link)
+            }
+            None => Err(Box::pin(self.send_anew(request, upload))),
+        };
+        async move {
+            let mut link = match begun {
+                Ok(link) => link,
+                Err(sending) => return sending.await,
+            };
+            let unanswered = match poll_fn(|context| link.poll_answered(upload, context)).await {
+                Ok(head) => return Ok((link, head)),
+                Err(unanswered) => unanswered,
+            };
+            Box::pin(self.send_again(unanswered, upload)).await
+        }
+    }
+
+    /// Sends a request once more, if that may be.
+    async fn send_again(
+        &self,
+        unanswered: Box<Unanswered>,
         upload: Option<&Upload>,
     ) -> Result<(Box<Link>, AnswerHead), Failure> {
-        if let Some(mut link) = self.pool.take() {
-            match link.send(request, self.waits, upload).await {
-                Ok(head) => return Ok((link, head)),
-                Err(unanswered) => {
-                    let Unanswered { failure, again } = *unanswered;
-                    request = again.ok_or(failure)?;
-                }
-            }
-        }
-        Box::pin(self.send_anew(request, upload)).await
+        let Unanswered { failure, again } = *unanswered;
+        self.send_anew(again.ok_or(failure)?, upload).await
     }
 
     /// Sends a request by a new connection.
@@ -181,7 +203,8 @@ impl Upstream {
         upload: Option<&Upload>,
     ) -> Result<(Box<Link>, AnswerHead), Failure> {
         let mut link = self.connect().await?;
-        match link.send(request, self.waits, upload).await {
+        link.begin(request, Instant::now());
+        match poll_fn(|context| link.poll_answered(upload, context)).await {
             Ok(head) => Ok((link, head)),
             Err(unanswered) => Err(unanswered.failure),
         }
@@ -200,13 +223,13 @@ impl Upstream {
 
     async fn connect(&self) -> Result<Box<Link>, Failure> {
         let stream = self.connector.connect().await?;
-        Ok(Link::open(stream, self.header_count, self.meters().open.clone()))
+        Ok(Link::open(stream, self.header_count, self.waits, self.meters().open.clone()))
     }
 
-    fn keep(self: &Arc<Self>, mut link: Box<Link>) {
+    fn keep(self: &Arc<Self>, mut link: Box<Link>, now: Instant) {
         link.rest();
         let idle_for = self.keep_alive.unwrap_or_else(|| link.may_idle_for());
-        Pool::put(self, link, idle_for);
+        Pool::put(self, link, idle_for, now);
     }
 
     fn meters(&self) -> &Meters {

@@ -41,18 +41,18 @@ impl Pool {
         }
     }
 
-    /// Takes the connection that was used last, if one can still be used.
-    pub(super) fn take(&self) -> Option<Box<Link>> {
+    /// Takes the connection that was used last, if one can still be used at `now`.
+    pub(super) fn take(&self, now: Instant) -> Option<Box<Link>> {
         loop {
             let mut idle = lock(self.own_shard()?).pop()?;
-            if Instant::now() < idle.until && idle.link.is_fit() {
+            if now < idle.until && idle.link.is_fit() {
                 return Some(idle.link);
             }
         }
     }
 
-    /// Keeps a connection that is fit to be used again, and may idle for a while.
-    pub(super) fn put(upstream: &Arc<Upstream>, link: Box<Link>, idle_for: Duration) {
+    /// Keeps a connection that is fit to be used again, and may idle for a while from `now` on.
+    pub(super) fn put(upstream: &Arc<Upstream>, link: Box<Link>, idle_for: Duration, now: Instant) {
         if idle_for.is_zero() {
             return;
         }
@@ -61,7 +61,7 @@ impl Pool {
         {
             let mut shard = lock(shard);
             if shard.len() < SHARD_ROOM {
-                shard.push(Idle { link, until: Instant::now() + idle_for });
+                shard.push(Idle { link, until: now + idle_for });
             }
         }
         if !pool.sweeping.swap(true, Ordering::AcqRel) {
@@ -74,7 +74,8 @@ impl Pool {
         let mut any = false;
         for shard in &self.shards {
             let mut idle = std::mem::take(&mut *lock(shard));
-            idle.retain_mut(|idle| Instant::now() < idle.until && idle.link.is_fit());
+            let now = Instant::now();
+            idle.retain_mut(|idle| now < idle.until && idle.link.is_fit());
             let mut shard = lock(shard);
             // Connections put meanwhile were used later, and go on top.
             idle.append(&mut shard);
