@@ -36,6 +36,7 @@ use crate::gateway::upstream::sent::Sent;
 use crate::message::connection::Connection;
 use crate::message::request_body::{RequestBody, read_input};
 use crate::operation::Rejection;
+use crate::token::IdentityHeaders;
 
 pub(super) type Body = BoxBody<Bytes, Infallible>;
 
@@ -285,10 +286,10 @@ async fn handle(
             let (mut parts, body) = request.into_parts();
             let target = parts.uri.path_and_query().unwrap().clone();
             let name = HeaderName::from_static("x-user-id");
-            let identity = [(name, HeaderValue::from_static("7"))];
+            let identity = IdentityHeaders::new(vec![(name, HeaderValue::from_static("7"))]);
             let reserved = Reserved::new(["x-user-id", "x-user-roles"].into_iter());
             let plain = Plan::plain(&upstream, target, &reserved, connection.peer.ip(), &limits);
-            let plan = Plan { identity: &identity, ..plain };
+            let plan = Plan { identity: Some(&identity), ..plain };
             match forward(&mut parts, body, &plan, &mut Sent::new()).await {
                 Ok((response, _)) => response,
                 Err(failed) => {

@@ -18,7 +18,7 @@ use crate::gateway::snapshot::Snapshot;
 use crate::operation::{ErrorCode, Rejection};
 use crate::path::canonical::Canonical;
 use crate::revocation::RevocationList;
-use crate::token::Verified;
+use crate::token::{IdentityHeaders, Verified};
 
 /// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -193,9 +193,9 @@ impl Explainer<'_> {
                 let token_check = self.token_check(rules.when_stale);
                 let (verified, open) = self.bearer(rules.auth, &token_check, explanation)?;
                 let verified = verified.as_deref();
-                authorize(rules, verified.map(|verified| &verified.principal))?;
+                authorize(rules, verified.map(|verified| &*verified.principal))?;
                 let identity = verified.map(|verified| self.site.identity_of(verified));
-                let identity = identity.unwrap_or_default();
+                let identity = identity.map(IdentityHeaders::fields).unwrap_or_default();
                 explanation.forwarded = Some(self.forwarded(route, &path, identity)?);
                 Ok(format!("forwarded to {}{open}", rules.upstream))
             }

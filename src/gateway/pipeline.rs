@@ -86,7 +86,7 @@ impl<'a> RequestScope<'a> {
                 let rule = TokenRule { auth: rules.auth, sources: &route.sources, check };
                 let verified = self.authenticate(&parts.headers, rule, record).await?;
                 let verified = verified.as_deref();
-                authorize(rules, verified.map(|verified| &verified.principal))?;
+                authorize(rules, verified.map(|verified| &*verified.principal))?;
                 let mut plan = self.plan(route, &path, verified, &parts.headers)?;
                 if route.sources.has_others() {
                     self.hide_tokens(route, &mut plan, &parts.headers, record)?;
@@ -127,13 +127,14 @@ impl<'a> RequestScope<'a> {
         Ok(Plan {
             upstream: &route.upstream,
             target,
-            identity: verified.map(|verified| self.site.identity_of(verified)).unwrap_or_default(),
+            identity: verified.map(|verified| self.site.identity_of(verified)),
             reserved: &route.reserved,
             cookie_names: &self.site.cookie_names,
             hides_subprotocol: false,
             authorization: None,
             prefix: rules.strip_prefix.as_deref(),
             set_headers: &rules.set_headers,
+            own_differ: route.own_differ,
             forward_authorization: others_credentials
                 || rules.forward_authorization.unwrap_or(self.site.forward_authorization),
             host: rules.host,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Response, header};
+use http::{HeaderValue, Method, Response, header};
 
 use crate::auth::AuthSite;
 use crate::config::{RouteConfig, SameSite, TokenSources};
@@ -20,7 +20,7 @@ use crate::gateway::upstream::Upstream;
 use crate::operation::Rejection;
 use crate::path::canonical::{Canonical, decode_segment};
 use crate::path::{PathError, PathForms};
-use crate::token::Verified;
+use crate::token::{IdentityHeaders, Verified};
 
 /// A site, compiled.
 #[derive(Debug)]
@@ -71,6 +71,8 @@ pub(crate) struct Route {
     pub(crate) upstream: Arc<Upstream>,
     /// Header names that only the gateway may send to it.
     pub(crate) reserved: Reserved,
+    /// Whether no two headers of the gateway's own may have one name.
+    pub(crate) own_differ: bool,
     /// Counts its answers.
     pub(crate) meter: Arc<Meter>,
 }
@@ -90,10 +92,7 @@ pub(crate) enum Destination<'a> {
 
 impl Site {
     /// The identity headers for a bearer.
-    pub(crate) fn identity_of<'v>(
-        &self,
-        verified: &'v Verified,
-    ) -> &'v [(HeaderName, HeaderValue)] {
+    pub(crate) fn identity_of<'v>(&self, verified: &'v Verified) -> &'v IdentityHeaders {
         verified.identity(|principal| self.identity.headers(principal))
     }
 

@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::config::{Config, HostPattern, PasswordConfig, RouteConfig, SiteConfig, UpstreamRef};
 use crate::contract::{Contract, Endpoint};
 use crate::gateway::access::cors::Cors;
+use crate::gateway::headers::forwarded;
 use crate::gateway::headers::identity::Identity;
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::headers::session_cookies::SessionCookies;
@@ -146,6 +147,7 @@ fn compile(
         Some(Route {
             upstream: Arc::clone(upstreams.get(&config.upstream)?),
             reserved: reserved(&identity, config),
+            own_differ: own_differ(site, config),
             meter: Meter::new(&name, config.path.as_str()),
             sources: config.token_from.as_ref().unwrap_or(&site.token_from).clone(),
             config: config.clone(),
@@ -207,6 +209,17 @@ fn reserved(identity: &Identity, route: &RouteConfig) -> Reserved {
     let set = route.set_headers.iter().map(|(name, _)| name);
     let changed = set.chain(&route.remove_headers).map(HeaderName::as_str);
     Reserved::new(identity.names().iter().map(String::as_str).chain(changed))
+}
+
+/// Whether the names of a route's own headers, identity and forwarded ones, are all different.
+fn own_differ(site: &SiteConfig, route: &RouteConfig) -> bool {
+    let set = route.set_headers.iter().map(|(name, _)| name);
+    let mut seen = forwarded::NAMES.to_vec();
+    site.identity.headers().chain(set).all(|name| {
+        let is_new = !seen.contains(name);
+        seen.push(name.clone());
+        is_new
+    })
 }
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ use crate::operation::{Generations, Principal, RevocationKey, SessionId};
 /// A token that is genuine, of this site, and valid now.
 #[derive(Debug)]
 pub struct Verified {
-    /// The identity that it proves.
-    pub principal: Principal,
+    /// The identity that it proves; apart, because few requests look at it: of a token that was not
+    /// used for a while, each part that is looked at must be fetched from memory.
+    pub principal: Box<Principal>,
     /// The keys by which revocation is looked up.
     pub revocation: RevocationKeys,
     /// Whether the gateway issued it, and not another holder of the key.
@@ -28,7 +29,11 @@ pub struct Verified {
 }
 
 /// Headers that give a backend the identity of a request.
-pub type IdentityHeaders = Vec<(HeaderName, HeaderValue)>;
+#[derive(Clone, Debug, Default)]
+pub struct IdentityHeaders {
+    fields: Vec<(HeaderName, HeaderValue)>,
+    lines: Box<[u8]>,
+}
 
 /// A claim, or an item of its list, that was invalid and left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +93,7 @@ impl Verified {
     pub(crate) fn identity(
         &self,
         make: impl FnOnce(&Principal) -> IdentityHeaders,
-    ) -> &[(HeaderName, HeaderValue)] {
+    ) -> &IdentityHeaders {
         self.identity.get_or_init(|| make(&self.principal))
     }
 
@@ -105,6 +110,26 @@ impl Verified {
         let (seconds, nanos) = id.get_timestamp()?.to_unix();
         let millis = seconds.checked_mul(1000)?.checked_add(u64::from(nanos / 1_000_000))?;
         Some((session, Timestamp::from_millis(i64::try_from(millis).ok()?)))
+    }
+}
+
+impl IdentityHeaders {
+    /// Of fields, each with a name of its own.
+    pub(crate) fn new(fields: Vec<(HeaderName, HeaderValue)>) -> Self {
+        let line = |(name, value): &(HeaderName, HeaderValue)| {
+            [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat()
+        };
+        Self { lines: fields.iter().flat_map(line).collect(), fields }
+    }
+
+    /// The fields.
+    pub(crate) fn fields(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.fields
+    }
+
+    /// The lines of a head that say the same (RFC 9112 §5).
+    pub(crate) fn lines(&self) -> &[u8] {
+        &self.lines
     }
 }
 

@@ -146,7 +146,7 @@ impl SiteTokens {
             claims: all,
         };
         Verified {
-            principal,
+            principal: Box::new(principal),
             revocation,
             is_own: claims.is_own,
             left_out: claims.left_out,

@@ -97,7 +97,7 @@ impl Auth {
         if self.revocations.holds(&verified.revocation.key, now.wall) {
             return Err(Rejection::invalid_grant("the access token's key is revoked"));
         }
-        Ok(verified.principal)
+        Ok(*verified.principal)
     }
 
     /// The refusal of a token that does not verify.

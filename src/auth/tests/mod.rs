@@ -205,7 +205,7 @@ impl Node {
 
     fn principal(&self, tokens: &TokenSet) -> Principal {
         let verified = self.site.tokens.verify(tokens.access_token.expose(), tokens.issued_at);
-        verified.unwrap().principal.clone()
+        Principal::clone(&verified.unwrap().principal)
     }
 
     /// A request with an access token, whatever becomes of it.

@@ -15,7 +15,7 @@ use crate::gateway::open_request::RequestRecord;
 use crate::gateway::scope::RequestScope;
 use crate::gateway::site;
 use crate::message::request_body::{RequestBody, read_input};
-use crate::operation::{Command, Outcome, Rejection, UserView};
+use crate::operation::{Command, Outcome, Principal, Rejection, UserView};
 use crate::path::canonical::Canonical;
 
 /// Runs the operation that an endpoint stands for.
@@ -44,7 +44,7 @@ pub(crate) async fn serve(
             check: scope.token_check(None).for_operation(endpoint.operation()),
         };
         let verified = scope.authenticate(&parts.headers, rule, record).await?;
-        verified.map(|verified| verified.principal.clone())
+        verified.map(|verified| Principal::clone(&verified.principal))
     } else {
         None
     };

@@ -145,6 +145,10 @@ pub(crate) fn write(
     }
 }
 
+/// The names of the fields that may be written.
+pub(crate) const NAMES: [HeaderName; 6] =
+    [REAL_IP, FORWARDED_FOR, REQUEST_ID, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_PREFIX];
+
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

@@ -7,6 +7,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method};
 
 use crate::gateway::text::write_address;
+use crate::token::IdentityHeaders;
 
 /// A head under way. Neither a name nor a value can hold a line end, as their types promise.
 #[derive(Debug)]
@@ -31,6 +32,11 @@ impl RequestHead {
         self.0.extend_from_slice(b": ");
         self.0.extend_from_slice(value.as_bytes());
         self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// Adds the lines of an identity.
+    pub(crate) fn identity(&mut self, identity: &IdentityHeaders) {
+        self.0.extend_from_slice(identity.lines());
     }
 
     /// Adds a list of addresses: some as they were said, and a last one.

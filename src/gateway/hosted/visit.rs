@@ -120,7 +120,7 @@ impl<'a> Visit<'a> {
         let check = self.scope.token_check(None);
         let rule = TokenRule { auth: RouteAuth::Optional, sources: &SESSION, check };
         let verified = self.scope.authenticate(&self.parts.headers, rule, record).await?;
-        Ok(verified.map(|verified| verified.principal.clone()))
+        Ok(verified.map(|verified| Principal::clone(&verified.principal)))
     }
 
     /// Whether the session outlives the browser's.

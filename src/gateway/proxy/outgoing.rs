@@ -21,6 +21,7 @@ use crate::gateway::headers::{cookies, forwarded, hop};
 use crate::gateway::proxy::plan::Plan;
 use crate::gateway::upstream::Outgoing;
 use crate::gateway::upstream::upload::ClientBody;
+use crate::token::IdentityHeaders;
 
 /// Makes the request to send: origin-form, HTTP/1.1, its framing written anew.
 pub(crate) fn request(
@@ -44,14 +45,7 @@ pub(crate) fn request(
     };
     head.field(&HOST, host);
     let outer = write_clients(&mut head, headers, plan, &fields);
-    let own = plan.identity.iter().chain(plan.set_headers);
-    forwarded::write(&mut head, &outer, &fields, |name| own.clone().any(|(set, _)| set == name));
-    for (index, (name, value)) in own.clone().enumerate() {
-        // The last value set for a name replaces the others.
-        if !own.clone().skip(index + 1).any(|(later, _)| later == name) {
-            head.field(name, value);
-        }
-    }
+    write_own(&mut head, &outer, plan, &fields);
     let length = body.length();
     write_framing(&mut head, method, length);
     if websocket {
@@ -89,9 +83,9 @@ fn write_clients<'h>(
     let stays_behind = |name: &HeaderName| {
         hop::is_hop_by_hop(name.as_str())
             || named.contains(name)
-            || plan.reserved.has(name, plan.client.through_trusted)
             || (name == AUTHORIZATION
                 && !(plan.forward_authorization && plan.authorization.is_none()))
+            || plan.reserved.has(name, plan.client.through_trusted)
             || (plan.hides_subprotocol && name == SUBPROTOCOL)
     };
     let mut outer = Outer::default();
@@ -118,6 +112,30 @@ fn write_clients<'h>(
         head.field(&AUTHORIZATION, authorization);
     }
     outer
+}
+
+/// Writes the forwarded fields, the identity, and what the route sets.
+fn write_own(
+    head: &mut RequestHead,
+    outer: &Outer<'_>,
+    plan: &Plan<'_>,
+    fields: &ForwardedFields<'_>,
+) {
+    if plan.own_differ {
+        forwarded::write(head, outer, fields, |_| false);
+        plan.identity.into_iter().for_each(|identity| head.identity(identity));
+        plan.set_headers.iter().for_each(|(name, value)| head.field(name, value));
+        return;
+    }
+    let identity = plan.identity.map(IdentityHeaders::fields).unwrap_or_default();
+    let own = identity.iter().chain(plan.set_headers);
+    forwarded::write(head, outer, fields, |name| own.clone().any(|(set, _)| set == name));
+    for (index, (name, value)) in own.clone().enumerate() {
+        // The last value set for a name replaces the others.
+        if !own.clone().skip(index + 1).any(|(later, _)| later == name) {
+            head.field(name, value);
+        }
+    }
 }
 
 /// Writes the framing of the body. An empty POST has `Content-Length: 0` (RFC 9110 §8.6).

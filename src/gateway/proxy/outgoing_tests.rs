@@ -13,6 +13,7 @@ use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::proxy::plan::Plan;
 use crate::gateway::upstream::Upstream;
 use crate::gateway::upstream::upload::ClientBody;
+use crate::token::IdentityHeaders;
 
 const IDENTITY: [&str; 3] = ["x-user-id", "x-user-email", "x-user-roles"];
 
@@ -50,7 +51,7 @@ fn fold(name: &str) -> String {
 }
 
 /// The head for the backend, from these lines of a client and this identity.
-fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
+fn forwarded(lines: &[(String, String)], identity: &HeaderMap, own_differ: bool) -> HeaderMap {
     let mut asked = Request::get("/x").body(()).unwrap();
     for (name, value) in lines {
         let name = HeaderName::try_from(name.as_str()).unwrap();
@@ -61,10 +62,11 @@ fn forwarded(lines: &[(String, String)], identity: &HeaderMap) -> HeaderMap {
     let reserved = Reserved::new(IDENTITY.into_iter());
     let identity: Vec<_> =
         identity.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let identity = IdentityHeaders::new(identity);
     let client = IpAddr::from([127, 0, 0, 1]);
     let (limits, id) = (LimitsConfig::default(), HeaderValue::from_static("id"));
     let plain = Plan::plain(&upstream, PathAndQuery::from_static("/x"), &reserved, client, &limits);
-    let plan = Plan { identity: &identity, request_id: &id, ..plain };
+    let plan = Plan { identity: Some(&identity), own_differ, request_id: &id, ..plain };
     let (parts, ()) = asked.into_parts();
     let head = request(&parts, ClientBody::Empty, &plan, false).head;
     let mut lines = [httparse::EMPTY_HEADER; 64];
@@ -96,6 +98,7 @@ proptest! {
     fn identity_headers_are_the_tokens_values_once_each(
         lines in prop::collection::vec((name(), value()), 0..12),
         authenticated in any::<bool>(),
+        own_differ in any::<bool>(),
     ) {
         let mut identity = HeaderMap::new();
         if authenticated {
@@ -103,7 +106,7 @@ proptest! {
             identity.insert("x-user-email", HeaderValue::from_static("you@example.com"));
         }
 
-        let headers = forwarded(&lines, &identity);
+        let headers = forwarded(&lines, &identity, own_differ);
 
         prop_assert_eq!(identity_in(&headers), identity_in(&identity));
         for gone in ["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "authorization"] {

@@ -10,6 +10,7 @@ use crate::gateway::access::registrar::Registrar;
 use crate::gateway::headers::reserved::Reserved;
 use crate::gateway::request::client_address::Client;
 use crate::gateway::upstream::Upstream;
+use crate::token::IdentityHeaders;
 
 /// The target of a request, and its changes on the way.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub(crate) struct Plan<'a> {
     /// The canonical path, prefix already stripped, and the query byte for byte.
     pub(crate) target: PathAndQuery,
     /// Identity headers to set, after everything of the client's that looks like one went.
-    pub(crate) identity: &'a [(HeaderName, HeaderValue)],
+    pub(crate) identity: Option<&'a IdentityHeaders>,
     /// The names that no client's header may have.
     pub(crate) reserved: &'a Reserved,
     /// Names of the contract's own cookies, to be removed from `Cookie`.
@@ -32,6 +33,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) prefix: Option<&'a str>,
     /// Headers that the route sets, last.
     pub(crate) set_headers: &'a [(HeaderName, HeaderValue)],
+    /// Whether no two headers of the gateway's own may have one name.
+    pub(crate) own_differ: bool,
     /// Whether `Authorization` is forwarded: the token if the route wants that, or other
     /// credentials.
     pub(crate) forward_authorization: bool,
@@ -65,13 +68,14 @@ impl<'a> Plan<'a> {
         Self {
             upstream,
             target,
-            identity: &[],
+            identity: None,
             reserved,
             cookie_names: &[],
             hides_subprotocol: false,
             authorization: None,
             prefix: None,
             set_headers: &[],
+            own_differ: false,
             forward_authorization: false,
             host: HostHeader::Client,
             authority: "localhost",
