@@ -79,6 +79,12 @@ impl Guard {
     pub async fn signalled(&mut self) {
         self.signal.given().await;
     }
+
+    /// Says whether the stop signal was given.
+    #[must_use]
+    pub fn is_signalled(&self) -> bool {
+        self.signal.is_given()
+    }
 }
 
 impl Signal {

@@ -148,8 +148,8 @@ where
     H: Fn(Request<RequestBody>, Connection) -> F,
     F: Future<Output = Response<ReplyBody>>,
 {
-    let in_flight = InFlight::new(Arc::clone(state));
     let http2 = request.version() == Version::HTTP_2;
+    let in_flight = InFlight::new(Arc::clone(state), http2);
     if state.take_fragment() {
         request.extensions_mut().insert(FragmentSeen);
     }
@@ -260,9 +260,12 @@ async fn watch<C: Graceful>(connection: C, state: &ConnectionState) {
     let mut signalled = pin!(guard.signalled());
     let mut clock = pin!(tokio::time::sleep(Duration::ZERO));
     let (mut stopping, mut closing) = (false, None);
+    let mut is_registered = false;
     let mut progress = Progress::default();
     poll_fn(|context| {
         loop {
+            let now = Instant::now();
+            state.begin_turn(now);
             if let Poll::Ready(served) = connection.as_mut().poll(context) {
                 if let Err(error) = served {
                     tracing::debug!(%error, "a connection ended");
@@ -270,7 +273,10 @@ async fn watch<C: Graceful>(connection: C, state: &ConnectionState) {
                 }
                 return Poll::Ready(());
             }
-            if !stopping && signalled.as_mut().poll(context).is_ready() {
+            // This is always one task: that it waits for the signal needs to be said once.
+            let is_due = !stopping && (!is_registered || state.guard().is_signalled());
+            is_registered = true;
+            if is_due && signalled.as_mut().poll(context).is_ready() {
                 stopping = true;
                 if state.is_idle() {
                     state.end_abruptly();
@@ -278,7 +284,6 @@ async fn watch<C: Graceful>(connection: C, state: &ConnectionState) {
                 connection.as_mut().end();
                 continue;
             }
-            let now = Instant::now();
             let until = match (state.verdict(now, &mut progress), closing) {
                 (Verdict::Cut, _) => return Poll::Ready(()),
                 (Verdict::Wait(until), _) => until,

@@ -26,6 +26,9 @@ use crate::telemetry::metric;
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     start: Instant,
+    /// When the connection's task began its turn, in milliseconds since the start: what happens in
+    /// one turn happens then, and the clock is read once for it.
+    turn: AtomicU64,
     head: Duration,
     idle: Duration,
     stall: Duration,
@@ -96,6 +99,7 @@ impl ConnectionState {
         open.increment(1.0);
         Self {
             start: Instant::now(),
+            turn: AtomicU64::new(0),
             head: limits.header_timeout,
             idle: limits.keep_alive,
             stall: limits.body_idle_timeout,
@@ -125,10 +129,15 @@ impl ConnectionState {
 
     /// Notes that the handshake is over: the head of a request is waited for from now on.
     pub(super) fn handshaken(&self) {
-        self.head_since.store(self.millis(), Ordering::Relaxed);
+        self.head_since.store(self.millis(Instant::now()), Ordering::Relaxed);
     }
 
-    /// Notes that bytes came; says what they can be.
+    /// Notes that the connection's task begins a turn.
+    pub(super) fn begin_turn(&self, now: Instant) {
+        self.turn.store(self.millis(now), Ordering::Relaxed);
+    }
+
+    /// Notes that bytes came in this turn; says what they can be.
     pub(super) fn heard(&self) -> Heard {
         if self.in_flight.load(Ordering::Relaxed) > 0 {
             return Heard::Other;
@@ -136,7 +145,7 @@ impl ConnectionState {
         if self.head_since.load(Ordering::Relaxed) != NEVER {
             return Heard::MoreOfHead;
         }
-        self.head_since.store(self.millis(), Ordering::Relaxed);
+        self.head_since.store(self.turn.load(Ordering::Relaxed), Ordering::Relaxed);
         Heard::Head
     }
 
@@ -161,9 +170,11 @@ impl ConnectionState {
         self.head_since.store(NEVER, Ordering::Relaxed);
     }
 
-    /// Notes that a request is over.
-    pub(super) fn over(&self) {
-        self.idle_since.store(self.millis(), Ordering::Relaxed);
+    /// Notes that a request is over, in this turn or `elsewhere`, in another task.
+    pub(super) fn over(&self, elsewhere: bool) {
+        let now =
+            if elsewhere { self.millis(Instant::now()) } else { self.turn.load(Ordering::Relaxed) };
+        self.idle_since.store(now, Ordering::Relaxed);
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -296,8 +307,9 @@ impl ConnectionState {
         self.start + Duration::from_millis(millis.load(Ordering::Relaxed))
     }
 
-    fn millis(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(NEVER - 1)
+    fn millis(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.start);
+        u64::try_from(since.as_millis()).unwrap_or(NEVER - 1)
     }
 }
 
@@ -343,17 +355,33 @@ mod tests {
     fn an_answered_connection_may_idle_for_keep_alive() {
         let state = state();
         state.begin();
-        state.over();
+        state.over(false);
 
         assert!(matches!(state.verdict(after(74), &mut Progress::default()), Verdict::Wait(_)));
         assert_eq!(state.verdict(after(76), &mut Progress::default()), Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_idles_from_the_end_of_its_request_on() {
+        for elsewhere in [false, true] {
+            let state = state();
+            state.begin();
+            tokio::time::advance(Duration::from_secs(100)).await;
+            if !elsewhere {
+                state.begin_turn(Instant::now());
+            }
+            state.over(elsewhere);
+
+            let verdict = state.verdict(after(74), &mut Progress::default());
+            assert!(matches!(verdict, Verdict::Wait(_)), "{elsewhere}");
+        }
     }
 
     #[test]
     fn a_second_head_has_the_header_timeout_again() {
         let state = state();
         state.begin();
-        state.over();
+        state.over(false);
         assert_eq!(state.heard(), Heard::Head);
         assert_eq!(state.heard(), Heard::MoreOfHead);
 
@@ -390,7 +418,7 @@ mod tests {
         state.begin();
         state.unsent.handed(10);
         // All of it was handed over, and nothing has reached the socket.
-        state.over();
+        state.over(false);
         let mut progress = Progress::default();
 
         assert!(matches!(state.verdict(after(0), &mut progress), Verdict::Wait(_)));
@@ -404,7 +432,7 @@ mod tests {
         let state = state();
         state.begin();
         state.unsent.handed(100 * 8192);
-        state.over();
+        state.over(false);
         let mut progress = Progress::default();
 
         for step in 0..99 {

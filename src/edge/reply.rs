@@ -18,7 +18,11 @@ use crate::message::answer_end::AnswerEnd;
 
 /// A request under way.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<ConnectionState>);
+pub(super) struct InFlight {
+    state: Arc<ConnectionState>,
+    /// Whether it ends in another task than the connection's.
+    elsewhere: bool,
+}
 
 /// A reply's body; when it is over, the rest of the request's body is drained.
 #[derive(Debug)]
@@ -45,23 +49,23 @@ struct FailedBody {
 const FLUSH: Duration = Duration::from_millis(100);
 
 impl InFlight {
-    /// Begins.
-    pub(super) fn new(state: Arc<ConnectionState>) -> Self {
+    /// Begins; HTTP/2 gives each request a task of its own.
+    pub(super) fn new(state: Arc<ConnectionState>, http2: bool) -> Self {
         state.begin();
-        Self(state)
+        Self { state, elsewhere: http2 }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.over();
+        self.state.over(self.elsewhere);
     }
 }
 
 impl Reply {
     /// Wraps a body.
     pub(super) fn new(body: ReplyBody, in_flight: InFlight, http2: bool) -> Self {
-        let state = Arc::clone(&in_flight.0);
+        let state = Arc::clone(&in_flight.state);
         if !http2 && let Some(end_flag) = body.end_flag() {
             state.attach_end_flag(end_flag);
         }
@@ -133,11 +137,12 @@ impl Drop for Reply {
             open.ended(end.unwrap_or(AnswerEnd::ClientGone));
         }
         let rest = self.body.finish();
-        let in_flight = self.in_flight.take();
+        let mut in_flight = self.in_flight.take();
         self.state.detach_end_flag();
         // The head is written by now: hyper drops a body after that. The drain is bounded,
         // and counts as the request, so the connection's clock and the stop signal wait for it.
         if let (Some(rest), Ok(runtime)) = (rest, Handle::try_current()) {
+            in_flight.iter_mut().for_each(|in_flight| in_flight.elsewhere = true);
             runtime.spawn(async move {
                 rest.drain().await;
                 drop(in_flight);

@@ -104,7 +104,6 @@ impl OpenRequest {
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        let duration = self.context.started.elapsed();
         let end = self.end.unwrap_or(AnswerEnd::ClientGone);
         let record = &self.record;
         let refusal = self.head.as_ref().and_then(|head| head.refusal.as_ref());
@@ -117,7 +116,11 @@ impl Drop for OpenRequest {
             (None, AnswerEnd::Done) => "ok",
             (None, end) => end.label(),
         };
-        record.meter.count(status, reason, head_time.unwrap_or(duration));
+        let duration = || self.context.started.elapsed();
+        record.meter.count(status, reason, head_time.unwrap_or_else(duration));
+        if !self.gateway.access_log.is_on() {
+            return;
+        }
         let sent = &record.sent;
         self.gateway.access_log.log_request(&AccessEntry {
             time: self.context.now.wall,
@@ -140,7 +143,7 @@ impl Drop for OpenRequest {
                 upstream_sent: (head_time.is_none() && record.upstream.is_some())
                     .then(|| sent.extent()),
             },
-            duration,
+            duration: duration(),
             head_time,
             upstream_time: record.upstream_time,
             verify_time: record.verify_time,

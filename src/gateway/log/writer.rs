@@ -95,6 +95,11 @@ impl AccessLog {
         Self { sink: None }
     }
 
+    /// Whether lines are written at all.
+    pub(crate) const fn is_on(&self) -> bool {
+        self.sink.is_some()
+    }
+
     /// Waits until every line so far is written, for a second at most.
     pub fn flush(&self) {
         let Some(sink) = &self.sink else {
