@@ -134,8 +134,8 @@ impl Drop for OpenRequest {
             refusal: refusal.map(Refusal::log_fields),
             who: &record.who,
             site: record.meter.site(),
-            route: record.meter.route(),
-            upstream: record.upstream.as_ref().map(|upstream| upstream.name()),
+            place: record.meter.place(),
+            upstream: record.upstream.as_ref().map(|upstream| upstream.logged_name()),
             ending: Ending {
                 end,
                 received: record.received.saturating_add(sent.body_bytes()),

@@ -26,6 +26,8 @@ pub struct Verified {
     pub(super) was_shown: AtomicBool,
     /// The identity headers, once they were made.
     pub(super) identity: OnceLock<IdentityHeaders>,
+    /// The identity as the access log writes it, once it was.
+    pub(super) logged: OnceLock<Box<[u8]>>,
 }
 
 /// Headers that give a backend the identity of a request.
@@ -95,6 +97,11 @@ impl Verified {
         make: impl FnOnce(&Principal) -> IdentityHeaders,
     ) -> &IdentityHeaders {
         self.identity.get_or_init(|| make(&self.principal))
+    }
+
+    /// The identity as the access log writes it, which `write` does the first time.
+    pub(crate) fn logged(&self, write: impl FnOnce(&Principal) -> Box<[u8]>) -> &[u8] {
+        self.logged.get_or_init(|| write(&self.principal))
     }
 
     /// The session of an own token and the instant of its issue, to the millisecond, where it is

@@ -152,6 +152,7 @@ impl SiteTokens {
             left_out: claims.left_out,
             was_shown: AtomicBool::new(false),
             identity: OnceLock::new(),
+            logged: OnceLock::new(),
         }
     }
 }

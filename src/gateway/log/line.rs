@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::io::Write;
 use std::net::IpAddr;
+#[cfg(test)]
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::Method;
@@ -10,7 +12,8 @@ use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
 use crate::gateway::context::Who;
-use crate::gateway::text::{all_bytes, write_address, write_number};
+use crate::gateway::log::members::{Members, UpstreamName, number, plain, text, word};
+use crate::gateway::text::{write_address, write_number};
 use crate::message::answer_end::AnswerEnd;
 use crate::operation::ErrorCode;
 use crate::telemetry::escaped;
@@ -38,12 +41,12 @@ pub(crate) struct AccessEntry<'a> {
     pub(crate) refusal: Option<(Option<ErrorCode>, &'a str)>,
     /// The authenticated principal.
     pub(crate) who: &'a Who,
-    /// The site; empty if none is for the host.
+    /// The name of the site; empty if none is for the host.
     pub(crate) site: &'a str,
-    /// The endpoint's or route's path; empty where none covers the path.
-    pub(crate) route: &'a str,
+    /// The site, and the endpoint's or route's path; empty where none covers the path.
+    pub(crate) place: &'a Members,
     /// The upstream that was asked.
-    pub(crate) upstream: Option<&'a str>,
+    pub(crate) upstream: Option<&'a UpstreamName>,
     /// The end of the answer, and the bytes of both bodies.
     pub(crate) ending: Ending,
     /// From the request's head to the answer's end.
@@ -71,75 +74,65 @@ pub(crate) struct Ending {
     pub(crate) upstream_sent: Option<&'static str>,
 }
 
-/// A member's name with its punctuation.
-macro_rules! key {
-    ($name:literal) => {
-        concat!(",\"", $name, "\":").as_bytes()
-    };
-}
-
 /// Appends an object and a line end.
+///
+/// A line is written for every request: so what stands between two values is one piece, and what is
+/// the same for all requests of a token, a route or an upstream is written once ([`Members`]).
 pub(crate) fn json(entry: &AccessEntry<'_>, line: &mut Vec<u8>) {
     line.extend_from_slice(b"{\"time\":\"");
     rfc3339(line, entry.time);
-    line.push(b'"');
-    member(line, key!("request_id"), entry.request_id);
-    line.extend_from_slice(key!("client"));
-    line.push(b'"');
+    text(line, b"\",\"request_id\":\"", entry.request_id);
+    line.extend_from_slice(b"\",\"client\":\"");
     write_address(line, entry.client);
-    line.push(b'"');
-    word(line, key!("method"), entry.method.as_str());
-    member(line, key!("host"), entry.host);
-    member(line, key!("path"), entry.path);
-    word(line, key!("protocol"), entry.protocol);
-    line.extend_from_slice(key!("status"));
-    write_number(line, entry.status.into(), 1);
+    plain(line, b"\",\"method\":\"", entry.method.as_str());
+    text(line, b"\",\"host\":\"", entry.host);
+    text(line, b"\",\"path\":\"", entry.path);
+    plain(line, b"\",\"protocol\":\"", entry.protocol);
+    number(line, b"\",\"status\":", entry.status.into());
     if let Some((code, reason)) = entry.refusal {
         if let Some(code) = code {
-            word(line, key!("code"), code.name());
+            word(line, b",\"code\":\"", code.name());
         }
-        member(line, key!("reason"), reason);
+        text(line, b",\"reason\":\"", reason);
+        line.push(b'"');
     }
     match entry.who {
         Who::Anonymous => {}
-        Who::Bearer(verified) => member(line, key!("subject"), &verified.principal.subject),
+        Who::Bearer(verified) => {
+            line.extend_from_slice(
+                verified.logged(|principal| Members::new(&[("subject", &principal.subject)]).0),
+            );
+        }
         Who::Account { id, .. } => append(line, format_args!(",\"subject\":\"{id}\"")),
     }
-    member(line, key!("site"), entry.site);
-    member(line, key!("route"), entry.route);
+    line.extend_from_slice(&entry.place.0);
     if let Some(upstream) = entry.upstream {
-        member(line, key!("upstream"), upstream);
+        line.extend_from_slice(&upstream.members.0);
     }
     if let Some(extent) = entry.ending.upstream_sent {
-        word(line, key!("upstream_sent"), extent);
+        word(line, b",\"upstream_sent\":\"", extent);
     }
-    word(line, key!("end"), entry.ending.end.name());
-    line.extend_from_slice(key!("bytes_in"));
-    write_number(line, entry.ending.received, 1);
-    line.extend_from_slice(key!("bytes_out"));
-    write_number(line, entry.ending.sent, 1);
-    line.extend_from_slice(key!("duration_ms"));
-    thousandths(line, micros(entry.duration));
+    plain(line, b",\"end\":\"", entry.ending.end.name());
+    number(line, b"\",\"bytes_in\":", entry.ending.received);
+    number(line, b",\"bytes_out\":", entry.ending.sent);
+    thousandths(line, b",\"duration_ms\":", micros(entry.duration));
     if let Some(time) = entry.head_time {
-        line.extend_from_slice(key!("head_ms"));
-        thousandths(line, micros(time));
+        thousandths(line, b",\"head_ms\":", micros(time));
     }
     if let Some(time) = entry.upstream_time {
-        line.extend_from_slice(key!("upstream_ms"));
-        thousandths(line, micros(time));
+        thousandths(line, b",\"upstream_ms\":", micros(time));
     }
     if let Some(time) = entry.verify_time {
-        line.extend_from_slice(key!("verify_us"));
-        write_number(line, micros(time), 1);
+        number(line, b",\"verify_us\":", micros(time));
     }
     if let Some(stale) = entry.stale {
-        word(line, key!("stale"), stale);
+        word(line, b",\"stale\":\"", stale);
     }
     line.extend_from_slice(b"}\n");
 }
 
 /// Appends a line in columns: time, status, request, duration, principal or reason, and details.
-pub(crate) fn text(entry: &AccessEntry<'_>, colour: bool, line: &mut Vec<u8>) {
+pub(crate) fn columns(entry: &AccessEntry<'_>, colour: bool, line: &mut Vec<u8>) {
     let mut middle = match (&entry.refusal, entry.who) {
         (Some((_, reason)), _) => escaped(reason).into_owned(),
         (None, Who::Anonymous) => String::new(),
@@ -154,7 +147,7 @@ pub(crate) fn text(entry: &AccessEntry<'_>, colour: bool, line: &mut Vec<u8>) {
     };
     if let (Some(upstream), None) = (entry.upstream, entry.refusal) {
         middle.push_str(if middle.is_empty() { "→ " } else { " → " });
-        middle.push_str(upstream);
+        middle.push_str(upstream.as_str());
     }
     let (paint, plain) = if colour { (paint(entry.status), "\u{1b}[0m") } else { ("", "") };
     let time = moment(entry.time);
@@ -256,56 +249,8 @@ fn append(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     drop(line.write_fmt(text));
 }
 
-/// Appends a member whose value needs no escape.
-fn word(line: &mut Vec<u8>, key: &[u8], value: &str) {
-    line.extend_from_slice(key);
-    line.push(b'"');
-    line.extend_from_slice(value.as_bytes());
-    line.push(b'"');
-}
-
-fn member(line: &mut Vec<u8>, key: &[u8], value: &str) {
-    let plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
-    if all_bytes(value, plain) {
-        word(line, key, value);
-        return;
-    }
-    line.extend_from_slice(key);
-    let start = line.len();
-    // A Vec takes everything, and every str is a JSON string.
-    drop(serde_json::to_writer(&mut *line, value));
-    if value.bytes().any(|byte| byte >= 0x7f) {
-        let written = line.split_off(start);
-        escape(line, &String::from_utf8_lossy(&written));
-    }
-}
-
-/// JSON escapes C0 alone; a path may hold C1, whose CSI a terminal obeys as it does ESC `[`.
-fn escape(line: &mut Vec<u8>, written: &str) {
-    for c in written.chars() {
-        if moves_a_terminal(c) {
-            append(line, format_args!("\\u{:04x}", u32::from(c)));
-        } else {
-            append(line, format_args!("{c}"));
-        }
-    }
-}
-
-/// DEL and C1, line and paragraph separators, and what turns the direction of text; all of them
-/// are in the basic plane, so that four digits name one.
-const fn moves_a_terminal(c: char) -> bool {
-    matches!(
-        c,
-        '\u{7f}'..='\u{9f}'
-            | '\u{61c}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-    )
-}
-
-fn thousandths(line: &mut Vec<u8>, number: u64) {
+fn thousandths(line: &mut Vec<u8>, before: &[u8], number: u64) {
+    line.extend_from_slice(before);
     write_number(line, number / 1000, 1);
     line.push(b'.');
     write_number(line, number % 1000, 3);
@@ -323,6 +268,9 @@ const fn paint(status: u16) -> &'static str {
 /// A request that passed.
 #[cfg(test)]
 pub(crate) fn sample_entry() -> AccessEntry<'static> {
+    static PLACE: LazyLock<Members> =
+        LazyLock::new(|| Members::new(&[("site", "*"), ("route", "/*")]));
+    static UPSTREAM: LazyLock<UpstreamName> = LazyLock::new(|| UpstreamName::new("whoami"));
     AccessEntry {
         time: Timestamp::from_millis(1_795_171_327_042),
         request_id: "r-1",
@@ -335,8 +283,8 @@ pub(crate) fn sample_entry() -> AccessEntry<'static> {
         refusal: None,
         who: &Who::Anonymous,
         site: "*",
-        route: "/*",
-        upstream: Some("whoami"),
+        place: &PLACE,
+        upstream: Some(&UPSTREAM),
         ending: Ending { end: AnswerEnd::Done, received: 12, sent: 345, upstream_sent: None },
         duration: Duration::from_micros(900),
         head_time: Some(Duration::from_micros(800)),
@@ -350,13 +298,13 @@ pub(crate) fn sample_entry() -> AccessEntry<'static> {
 mod tests {
     use std::time::Duration;
 
-    use super::{AccessEntry, json, sample_entry, text};
+    use super::{AccessEntry, columns, json, sample_entry};
     use crate::gateway::context::Who;
     use crate::operation::{ErrorCode, UserId};
 
     fn line(entry: &AccessEntry<'_>) -> String {
         let mut line = Vec::new();
-        text(entry, false, &mut line);
+        columns(entry, false, &mut line);
         String::from_utf8(line).unwrap()
     }
 

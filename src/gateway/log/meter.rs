@@ -7,6 +7,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use metrics::{Counter, Histogram};
 
+use crate::gateway::log::members::Members;
 use crate::telemetry::metric;
 
 /// Counts of one endpoint's or route's answers. Labels are only made for a new status and reason:
@@ -15,6 +16,8 @@ use crate::telemetry::metric;
 pub(crate) struct Meter {
     site: Arc<str>,
     route: Arc<str>,
+    /// Both, for the log.
+    place: Members,
     requests: DashMap<Outcome, Counter, BuildHasherDefault<StatusHasher>>,
     seconds: OnceLock<Histogram>,
 }
@@ -57,6 +60,7 @@ impl Meter {
         Arc::new(Self {
             site: Arc::clone(site),
             route: route.into(),
+            place: Members::new(&[("site", site), ("route", route)]),
             requests: DashMap::with_hasher_and_shard_amount(BuildHasherDefault::default(), 2),
             seconds: OnceLock::new(),
         })
@@ -67,9 +71,9 @@ impl Meter {
         &self.site
     }
 
-    /// The route's path.
-    pub(crate) fn route(&self) -> &str {
-        &self.route
+    /// The site and the route's path, for the log.
+    pub(crate) const fn place(&self) -> &Members {
+        &self.place
     }
 
     /// Counts an answer.

@@ -122,7 +122,7 @@ impl AccessLog {
             line.clear();
             match sink.shape {
                 Shape::Json => line::json(entry, line),
-                Shape::Text { colour } => line::text(entry, colour, line),
+                Shape::Text { colour } => line::columns(entry, colour, line),
             }
             sink.push(line);
         });

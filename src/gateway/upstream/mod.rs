@@ -26,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::config::{UpstreamConfig, UpstreamUrl};
+use crate::gateway::log::members::UpstreamName;
 use crate::gateway::upstream::upload::Upload;
 use crate::telemetry::metric;
 
@@ -44,7 +45,7 @@ use pool::Pool;
 /// A backend and its pooled connections; lives across reloads while its configuration stays.
 #[derive(Debug)]
 pub struct Upstream {
-    name: String,
+    name: UpstreamName,
     connector: Connector,
     waits: Waits,
     header_count: usize,
@@ -94,7 +95,7 @@ impl Upstream {
     /// When the CA file does not read.
     pub fn new(name: &str, config: &UpstreamConfig) -> Result<Self, UpstreamError> {
         Ok(Self {
-            name: name.to_owned(),
+            name: UpstreamName::new(name),
             connector: Connector::new(config)?,
             waits: Waits {
                 response: config.response_timeout,
@@ -113,6 +114,11 @@ impl Upstream {
     /// The name in metrics and logs.
     #[must_use]
     pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// The name, for the log.
+    pub(crate) const fn logged_name(&self) -> &UpstreamName {
         &self.name
     }
 
@@ -217,7 +223,7 @@ impl Upstream {
 
     /// Counts a request that was not answered.
     pub(crate) fn failed(&self, failure: &Failure) {
-        let labels = [("upstream", self.name.clone()), ("kind", failure.kind().to_owned())];
+        let labels = [("upstream", self.name().to_owned()), ("kind", failure.kind().to_owned())];
         metrics::counter!(metric::UPSTREAM_ERRORS, &labels).increment(1);
     }
 
@@ -234,7 +240,7 @@ impl Upstream {
 
     fn meters(&self) -> &Meters {
         self.meters.get_or_init(|| {
-            let name = self.name.clone();
+            let name = self.name().to_owned();
             Meters {
                 open: metrics::gauge!(metric::UPSTREAM_CONNECTIONS, "upstream" => name.clone()),
                 seconds: metrics::histogram!(metric::UPSTREAM_SECONDS, "upstream" => name),
