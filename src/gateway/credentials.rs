@@ -32,6 +32,16 @@ pub(crate) struct TokenRule<'a> {
     pub(crate) check: AccessTokenCheck<'a>,
 }
 
+/// A token outside `Authorization`, as far as it can be checked without waiting.
+enum Presented<'r> {
+    /// It is checked.
+    Checked(TokenStatus),
+    /// A ticket, to be used up.
+    Ticket(&'r str),
+    /// A session whose access token is refused, for this reason; it may be renewed.
+    Stale(Rejection),
+}
+
 impl RequestScope<'_> {
     /// Authenticates the request, and records the principal.
     ///
@@ -62,8 +72,17 @@ impl RequestScope<'_> {
                 authenticate(headers, rule.auth, bare_tokens, &rule.check, now)?
             }
             None => absent(rule.auth)?,
-            // Boxed, so that the future of a request with a Bearer token holds no room for it.
-            Some(others) => Box::pin(self.by_others(headers, rule, others, record)).await?,
+            // What waits is boxed, so that the future of most requests holds no room for it.
+            Some(others) => match self.by_others(headers, rule, &others)? {
+                Presented::Checked(status) => Some(status),
+                Presented::Ticket(text) => {
+                    Some(Box::pin(self.by_ticket(rule, text, &others.session)).await?)
+                }
+                Presented::Stale(refused) => {
+                    let renewing = self.by_renewal(headers, rule, &others.session, refused, record);
+                    Box::pin(renewing).await?
+                }
+            },
         };
         let Some(status) = status else {
             return Ok(None);
@@ -125,13 +144,12 @@ impl RequestScope<'_> {
 
     /// Authenticates a request with tokens outside `Authorization`. A token that was put into the
     /// request wins over the cookies, which come by themselves.
-    async fn by_others(
+    fn by_others<'r>(
         self,
         headers: &HeaderMap,
         rule: TokenRule<'_>,
-        others: OtherTokens<'_>,
-        record: &mut RequestRecord,
-    ) -> Result<Option<TokenStatus>, Rejection> {
+        others: &OtherTokens<'r>,
+    ) -> Result<Presented<'r>, Rejection> {
         let now = self.context.now;
         let bare_tokens = self.site.contract.tokens().bare_tokens;
         let looks = rule.auth == RouteAuth::Required || presents_token(headers, bare_tokens);
@@ -139,18 +157,16 @@ impl RequestScope<'_> {
             if rule.sources.bearer && looks { presented(headers, bare_tokens)? } else { None };
         let given = match (bearer, others.subprotocol, others.ticket) {
             (Some(one), Some(other), _) if one != other => return Err(two_tokens()),
-            (None, None, Some(ticket)) => {
-                return self.by_ticket(rule, ticket, &others.session).await.map(Some);
-            }
+            (None, None, Some(ticket)) => return Ok(Presented::Ticket(ticket)),
             (_, _, Some(_)) => return Err(two_tokens()),
             (one, other, None) => one.or(other),
         };
         let Some(token) = given else {
-            return self.by_session(headers, rule, &others.session, record).await;
+            return self.by_session(headers, rule, &others.session);
         };
         let status = rule.check.check(token, now)?;
         self.check_session(&status, &others.session, rule)?;
-        Ok(Some(status))
+        Ok(Presented::Checked(status))
     }
 
     /// Authenticates a request by its ticket, which opens this path once.
@@ -194,24 +210,37 @@ impl RequestScope<'_> {
         }
     }
 
-    /// Authenticates a request by the cookies of a browser's session, and renews that if it must.
-    async fn by_session(
+    /// Authenticates a request by the cookies of a browser's session, unless that must be renewed.
+    fn by_session<'r>(
+        self,
+        headers: &HeaderMap,
+        rule: TokenRule<'_>,
+        session: &PresentedSession<'r>,
+    ) -> Result<Presented<'r>, Rejection> {
+        let (context, cors) = (self.context, self.site.cors.as_ref());
+        origin::check_session(&context.method, headers, context.authority(), cors)?;
+        match session.access.map(|token| rule.check.check(token, context.now)) {
+            Some(Ok(status)) => Ok(Presented::Checked(status)),
+            Some(Err(rejection)) if rejection.code != ErrorCode::InvalidToken => Err(rejection),
+            Some(Err(rejection)) => Ok(Presented::Stale(rejection)),
+            None => {
+                let reason = "the session has no access token";
+                Ok(Presented::Stale(Rejection::invalid_token(reason)))
+            }
+        }
+    }
+
+    /// Renews the session of a request whose access token is refused; where that fails, the
+    /// request is nobody's.
+    async fn by_renewal(
         self,
         headers: &HeaderMap,
         rule: TokenRule<'_>,
         session: &PresentedSession<'_>,
+        refused: Rejection,
         record: &mut RequestRecord,
     ) -> Result<Option<TokenStatus>, Rejection> {
-        let (context, cors) = (self.context, self.site.cors.as_ref());
-        origin::check_session(&context.method, headers, context.authority(), cors)?;
-        let refused = match session.access.map(|token| rule.check.check(token, context.now)) {
-            Some(Ok(status)) => return Ok(Some(status)),
-            Some(Err(rejection)) if rejection.code != ErrorCode::InvalidToken => {
-                return Err(rejection);
-            }
-            Some(Err(rejection)) => rejection,
-            None => Rejection::invalid_token("the session has no access token"),
-        };
+        let context = self.context;
         let refused = match session.refresh {
             None => refused,
             Some(refresh) => match self.renew(headers, refresh).await {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-use crate::gateway::headers::session_cookies;
+use crate::gateway::headers::session_cookies::{self, pairs};
 
 /// The `Cookie` line without session cookies and those of these names; `None` if nothing is left.
 ///
@@ -29,17 +29,23 @@ pub(crate) fn foreign<'h>(headers: &'h HeaderMap, own: &[String]) -> Option<Cow<
 
 /// A line without some cookies; `None` if nothing is left.
 fn without(line: &[u8], own: &[String]) -> Option<Vec<u8>> {
-    if !pairs(line).any(|pair| is_own(pair, own)) {
+    let mut left = Vec::with_capacity(line.len());
+    let mut whole = true;
+    for pair in pairs(line) {
+        if is_own(pair, own) {
+            whole = false;
+            continue;
+        }
+        if !left.is_empty() {
+            left.push(b';');
+        }
+        left.extend_from_slice(pair);
+    }
+    if whole {
         return Some(line.to_vec());
     }
-    let left: Vec<&[u8]> = pairs(line).filter(|pair| !is_own(pair, own)).collect();
-    let left = left.join(&b';');
     let left = left.trim_ascii();
     (!left.is_empty()).then(|| left.to_vec())
-}
-
-fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| *byte == b';')
 }
 
 fn is_own(pair: &[u8], own: &[String]) -> bool {

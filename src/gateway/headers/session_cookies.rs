@@ -84,7 +84,7 @@ impl SessionCookies {
     ) -> Result<PresentedSession<'h>, Ambiguous> {
         let mut presented = PresentedSession::default();
         for line in headers.get_all(header::COOKIE) {
-            for pair in line.as_bytes().split(|byte| *byte == b';') {
+            for pair in pairs(line.as_bytes()) {
                 let Some((name, value)) = own_pair(pair) else { continue };
                 let slot = match name {
                     name if name == self.access.as_bytes() => &mut presented.access,
@@ -143,12 +143,22 @@ impl SessionCookies {
 /// The value of a cookie of the gateway's own; the first one, if it came twice.
 pub(crate) fn own_cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let lines = headers.get_all(header::COOKIE).iter();
-    let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    let value = pairs.find_map(|pair| {
+    let value = lines.flat_map(|line| pairs(line.as_bytes())).find_map(|pair| {
         let (own, value) = own_pair(pair)?;
         (own == name.as_bytes()).then_some(value)
     });
     std::str::from_utf8(value?).ok().filter(|value| !value.is_empty())
+}
+
+/// The pairs of a `Cookie` line, whose values may be long.
+pub(crate) fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr::memchr(b';', text);
+        rest = end.and_then(|end| text.get(end + 1..));
+        end.map_or(Some(text), |end| text.get(..end))
+    })
 }
 
 /// Whether a pair of a `Cookie` line is of the gateway's own.
