@@ -153,9 +153,9 @@ impl RequestIds {
     pub(crate) fn random(&self) -> [u8; 16] {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
         let low = self.key.hash_one(count);
-        // The other half needs no hash of its own: a product with an odd number that nobody knows
-        // repeats no more than the first half does.
-        let high = (low ^ self.mask).wrapping_mul(self.odd);
+        // The other half needs no hash of its own: the product of the count with an odd number never
+        // repeats, and the first half cannot be predicted.
+        let high = (count ^ self.mask).wrapping_mul(self.odd);
         ((u128::from(high) << 64) | u128::from(low)).to_be_bytes()
     }
 }
