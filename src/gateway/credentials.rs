@@ -165,7 +165,9 @@ impl RequestScope<'_> {
             return self.by_session(headers, rule, &others.session);
         };
         let status = rule.check.check(token, now)?;
-        self.check_session(&status, &others.session, rule)?;
+        if others.session.access != Some(token) {
+            self.check_session(&status, &others.session, rule)?;
+        }
         Ok(Presented::Checked(status))
     }
 
@@ -253,6 +255,10 @@ impl RequestScope<'_> {
                 Err(rejection) => rejection,
             },
         };
+        // An outage ends no session, and makes nobody of its user.
+        if refused.code != ErrorCode::InvalidToken {
+            return Err(refused);
+        }
         // Only in the answer to a navigation: that of an image, say, may arrive when the person
         // has signed in again.
         if is_navigation(&context.method, headers) {
@@ -295,7 +301,11 @@ fn is_of_another_session(
     rule: &TokenRule<'_>,
     now: Timestamp,
 ) -> bool {
-    let Ok(other) = rule.check.tokens.verify_expired(access, now) else { return false };
+    let tokens = rule.check.tokens;
+    // The cache knows the usual one, which has not expired.
+    let other =
+        tokens.verify(access, now).or_else(|_| tokens.verify_expired(access, now).map(Arc::new));
+    let Ok(other) = other else { return false };
     let (one, other) = (&verified.principal, &other.principal);
     match (&one.session, &other.session) {
         (None, None) => one.token != other.token || one.issuer != other.issuer,

@@ -5,7 +5,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
 use crate::harness::client::connect;
-use crate::harness::{Client, DEADLINE, Gateway, Reply, Setup, Version, eventually, request};
+use crate::harness::{
+    Backing, Client, DEADLINE, Gateway, Reply, Setup, Version, eventually, request,
+};
+use crate::redis::RedisServer;
 
 /// Close, two bytes long, 1008.
 const POLICY_VIOLATION: [u8; 4] = [0x88, 2, 0x03, 0xf0];
@@ -227,6 +230,25 @@ async fn a_dead_session_is_nobody_where_nobody_may_come_and_ends_for_the_browser
     let navigation = navigation.header("sec-fetch-mode", "navigate");
     let navigation = navigation.send(&mut client(&gateway).await).await;
     assert_eq!(jar(&navigation), "__Host-mj_at=; __Host-mj_rt=");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_store_ends_no_session() {
+    let redis = RedisServer::start().await;
+    let tokens = "[site.\"localhost\".tokens]\naccess_ttl = \"1s\"\n";
+    let backing = Backing::Redis(redis.url());
+    let gateway = Gateway::start(Setup { backing, ..setup("", tokens) }).await;
+    let cookie = jar(&sign_in(&gateway, "ann", OWN).await);
+    expired(&gateway, &cookie).await;
+    drop(redis);
+
+    for path in ["/api/x", "/maybe/x"] {
+        let navigation = request("GET", path).header("cookie", &cookie);
+        let navigation = navigation.header("sec-fetch-mode", "navigate");
+        let reply = navigation.send(&mut client(&gateway).await).await;
+        assert_eq!(reply.status, 503, "{path}: {}", reply.text());
+        assert!(set(&reply).is_empty(), "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
