@@ -225,6 +225,16 @@ async fn an_address_that_is_taken_gets_the_same_answer_and_its_owner_a_mail() {
         }
     }
     assert!(pages.iter().all(|page| *page == pages[0]));
+    // A user name is no secret: it is said that it is taken, whatever the address.
+    let mut browser = Browser::new(&gateway);
+    let named = [("email", "kim@example.com"), ("username", "kim"), ("password", PASSWORD)];
+    assert_eq!(browser.fill("/account/sign-up", &named).await.status, 303);
+    for email in ["ann@example.com", "lee@example.com"] {
+        let named = [("email", email), ("username", "Kim "), ("password", PASSWORD)];
+        let taken = browser.fill("/account/sign-up", &named).await;
+        assert_eq!(taken.status, 422, "{email}");
+        assert!(taken.text().contains("This user name is taken."), "{}", taken.text());
+    }
     let mails = || std::fs::read_dir(gateway.folder.path().join("mail")).unwrap();
     let announced = |path: std::path::PathBuf| {
         let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -509,5 +519,47 @@ async fn pages_keep_to_themselves_and_speak_the_readers_language() {
     assert!(browser.get("/account/sign-up").await.text().contains("계정 만들기"));
     for unknown in ["lang=xx", "n=%3Cscript%3E", "n=out&n=out", "return_to=%zz", "%zz"] {
         assert_eq!(browser.get(&format!("/account/sign-in?{unknown}")).await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_browser_brings_breaks_a_page_or_opens_a_session() {
+    let gateway = Gateway::start(setup(true)).await;
+    account(&gateway, "ann@example.com").await;
+    let mut good = Browser::new(&gateway);
+    good.sign_in("ann@example.com").await;
+    good.fill("/account/reset", &[("email", "ann@example.com")]).await;
+    let mut client = gateway.client(Version::H1).await;
+    for name in ["__Host-mj_at", "__Host-mj_rt", "__Host-mj_flow", "__Host-mj_form"] {
+        let whole = good.jar[name].clone();
+        let middle = whole.len() / 2;
+        let values = [
+            String::new(),
+            "=".to_owned(),
+            "\u{e9}\u{4e00}".to_owned(),
+            whole[..middle].to_owned(),
+            whole[middle..].to_owned(),
+            format!("{whole}A"),
+            format!("{}.{}", &whole[..middle], &whole[middle..]),
+            whole.chars().rev().collect(),
+            "A".repeat(8000),
+        ];
+        for value in values {
+            let cookie = format!("{name}={value}");
+            for path in ["/api/x", "/account/sign-in", "/account/reset/code", "/account/sessions"] {
+                let request = request("GET", path)
+                    .header("cookie", &cookie)
+                    .header("sec-fetch-mode", "navigate")
+                    .header("accept-language", &value.replace(|c: char| !c.is_ascii(), ";q=;"));
+                let reply = request.send(&mut client).await;
+                assert!(reply.status.as_u16() < 500, "{path} {cookie}: {}", reply.status);
+                let opened = path == "/api/x" && reply.status == 200;
+                assert!(!opened, "{cookie}");
+                assert!(!reply.text().contains("ann@example.com"), "{path} {cookie}");
+                if reply.status == 303 {
+                    assert!(reply.header("location").starts_with("/account/"), "{path} {cookie}");
+                }
+            }
+        }
     }
 }

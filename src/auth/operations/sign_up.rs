@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
 use crate::operation::{
-    Email, ErrorCode, Input, Outcome, Password, Problem, ProblemKind, Rejection, UserView, Username,
+    Email, ErrorCode, Identifier, Input, Outcome, Password, Problem, ProblemKind, Rejection,
+    UserView, Username,
 };
-use crate::store::User;
+use crate::store::{Lookup, User};
 
 /// The account that a sign-up asks for.
 #[derive(Debug)]
@@ -48,6 +49,19 @@ impl Auth {
         };
         let user = self.store.create_user(user).await?;
         Ok(Outcome::SignedUp { user: UserView::from(&user) })
+    }
+
+    /// Whether an account has a user name; unlike an address, that is no secret.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn is_name_taken(
+        &self,
+        site: &AuthSite,
+        name: Username,
+    ) -> Result<bool, Rejection> {
+        let who = Identifier::Username(name);
+        Ok(self.store.find_user(&site.realm, &who, Lookup::Routine).await?.is_some())
     }
 }
 

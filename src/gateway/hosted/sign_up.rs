@@ -42,6 +42,14 @@ pub(crate) async fn sign_up(
     }
     let email = find(&all, "email").filter(|email| look.mails && !email.is_empty());
     let signed_up = visit.run(Operation::SignUp, &all, None, record).await;
+    if signed_up.as_ref().is_err_and(|rejection| rejection.code == ErrorCode::AccountExists)
+        && is_name_taken(&visit, &all).await?
+    {
+        // Whatever the address: the answer must not tell of that.
+        content.faults.insert("username".to_owned(), Said::plain("taken_name"));
+        content.focus = "username";
+        return visit.show(PageKind::SignUp, unprocessable, &content, &return_to);
+    }
     match (signed_up, email) {
         (Ok(_), None) => sign_in(visit, &all, &return_to, record).await,
         (Ok(_), Some(email)) => {
@@ -71,10 +79,19 @@ pub(crate) async fn sign_up(
     }
 }
 
+/// Whether the user name in a form, if there is one, is another account's.
+async fn is_name_taken(visit: &Visit<'_>, fields: &[(String, String)]) -> Result<bool, Rejection> {
+    let name = find(fields, "username").and_then(|name| name.trim().parse().ok());
+    let (auth, site) = (&visit.scope.gateway.auth, &visit.scope.site.auth);
+    match name {
+        Some(name) => auth.is_name_taken(site, name).await,
+        None => Ok(false),
+    }
+}
+
 /// Tells the owner of an address by mail, and the browser nothing.
 async fn announce(visit: &mut Visit<'_>, email: &str) -> Result<(), Rejection> {
     let (scope, now) = (visit.scope, visit.scope.context.now.wall);
-    // A user name may be what is taken.
     if let Ok(address) = email.parse() {
         scope.gateway.auth.announce_account(&scope.site.auth, &address, now).await?;
     }
