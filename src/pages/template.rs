@@ -79,8 +79,7 @@ struct Shown<'a> {
     others: usize,
     title: &'a str,
     lead: &'a str,
-    #[serde(flatten)]
-    error: ShownError<'a>,
+    error: &'a ErrorText,
 }
 
 #[derive(Serialize)]
@@ -88,17 +87,6 @@ struct ShownNotice {
     kind: &'static str,
     text: String,
     more: Option<String>,
-}
-
-#[derive(Serialize)]
-struct ShownError<'a> {
-    status: u16,
-    gate: &'static str,
-    offers: &'static str,
-    seconds: u64,
-    request_id: &'a str,
-    at: &'a str,
-    at_shown: &'a str,
 }
 
 impl Pages {
@@ -150,7 +138,6 @@ impl Pages {
         let Assets { sheet, script, mark } = &self.assets;
         let assets = [("sheet", sheet), ("script", script), ("mark", mark)];
         let assets = assets.map(|(name, file)| (name, asset(&file.path)));
-        let ErrorText { status, gate, title, lead, offers, seconds, .. } = content.error;
         let find = |key: &str| text.get(key).map_or("", String::as_str);
         let carried = percent_encode(view.return_to, b"/-_.~");
         Shown {
@@ -183,17 +170,9 @@ impl Pages {
             who: &content.who,
             sessions: &content.sessions,
             others: content.sessions.iter().filter(|session| !session.current).count(),
-            title: find(title),
-            lead: find(lead),
-            error: ShownError {
-                status,
-                gate,
-                offers,
-                seconds,
-                request_id: &content.error.request_id,
-                at: &content.error.at,
-                at_shown: &content.error.at_shown,
-            },
+            title: find(content.error.title),
+            lead: find(content.error.lead),
+            error: &content.error,
             text,
             site,
         }

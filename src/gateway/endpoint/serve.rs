@@ -48,12 +48,7 @@ pub(crate) async fn serve(
     } else {
         None
     };
-    let bytes = match body {
-        Some(body) => read_input(body, &scope.snapshot.config.limits).await?,
-        None => return Err(Rejection::internal("the body was taken before")),
-    };
-    *body = None;
-    record.received = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let bytes = take_input(scope, body, record).await?;
     let request = EndpointRequest {
         headers: &parts.headers,
         query: parts.uri.query(),
@@ -67,6 +62,24 @@ pub(crate) async fn serve(
         record.session = session_change(&outcome);
     }
     Ok(scope.site.contract.encode(endpoint, &outcome, scope.context.reply(scope.site.same_site)))
+}
+
+/// Reads the body of a request that the gateway answers itself, and records its length.
+///
+/// # Errors
+/// As [`read_input`].
+pub(crate) async fn take_input(
+    scope: RequestScope<'_>,
+    body: &mut Option<RequestBody>,
+    record: &mut RequestRecord,
+) -> Result<Bytes, Rejection> {
+    let bytes = match body {
+        Some(body) => read_input(body, &scope.snapshot.config.limits).await?,
+        None => return Err(Rejection::internal("the body was taken before")),
+    };
+    *body = None;
+    record.received = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    Ok(bytes)
 }
 
 /// Runs a command for the client of a request, and records it in the audit trail.

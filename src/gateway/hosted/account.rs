@@ -3,11 +3,10 @@
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 
-use crate::clock::Timestamp;
 use crate::gateway::headers::session_cookies::SessionChange;
 use crate::gateway::hosted::faults::explain;
 use crate::gateway::hosted::visit::{Fields, Visit, find};
-use crate::gateway::hosted::{shown_name, shown_time};
+use crate::gateway::hosted::{instant, shown_name, shown_time};
 use crate::gateway::open_request::RequestRecord;
 use crate::message::request_body::RequestBody;
 use crate::operation::{ErrorCode, Operation, Outcome, Principal, Rejection, SessionView};
@@ -95,7 +94,6 @@ async fn list(
 }
 
 fn row(session: &SessionView) -> SessionRow {
-    let rfc3339 = |at: Timestamp| at.to_second().to_rfc3339().unwrap_or_default();
     let described = device::describe(session.agent.as_deref());
     let is_phone = described.is_some_and(|device| matches!(device.system, Some("Android" | "iOS")));
     let words = described.into_iter().flat_map(|device| [device.browser, device.system]);
@@ -106,9 +104,9 @@ fn row(session: &SessionView) -> SessionRow {
         agent: session.agent.clone().filter(|_| device.is_empty()),
         device,
         address: session.address.clone(),
-        created_at: rfc3339(session.created_at),
+        created_at: instant(session.created_at),
         created_shown: shown_time(session.created_at),
-        last_used_at: rfc3339(session.last_used_at),
+        last_used_at: instant(session.last_used_at),
         last_used_shown: shown_time(session.last_used_at),
         current: session.current,
     }

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use crate::gateway::hosted::visit::find;
 use crate::operation::{ErrorCode, Problem, ProblemKind, Rejection};
 use crate::pages::page::{Content, Notice, Said, SiteLook};
 
@@ -18,9 +19,8 @@ pub(crate) fn explain(
     match rejection.code {
         ErrorCode::InvalidInput => {
             let Some(problem) = rejection.problem.as_deref() else { return Err(rejection) };
-            let typed = fields.iter().find(|(name, _)| *name == problem.field);
-            let typed =
-                typed.map_or(0, |(_, value)| u64::try_from(value.len()).unwrap_or(u64::MAX));
+            let typed = find(fields, &problem.field).map_or(0, str::len);
+            let typed = u64::try_from(typed).unwrap_or(u64::MAX);
             content.faults.insert(problem.field.clone(), fault(problem, look, typed));
             content.focus = focus(&problem.field);
             Ok(StatusCode::UNPROCESSABLE_ENTITY)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::gateway::headers::session_cookies::own_cookie;
-use crate::operation::Rejection;
+use crate::operation::{Operation, Rejection};
 use crate::own_keys::OwnKeys;
 
 /// The name of the cookie.
@@ -37,6 +37,16 @@ pub(crate) enum FlowKind {
     Verify,
     /// A new password.
     Reset,
+}
+
+impl FlowKind {
+    /// The operation that mails its code.
+    pub(crate) const fn mails_by(self) -> Operation {
+        match self {
+            Self::Verify => Operation::RequestVerification,
+            Self::Reset => Operation::RequestReset,
+        }
+    }
 }
 
 impl Flow {

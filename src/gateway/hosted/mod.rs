@@ -93,9 +93,14 @@ fn shown_name(principal: &Principal) -> String {
     name.unwrap_or(&principal.subject).clone()
 }
 
+/// An instant for programs (RFC 3339), to the second.
+fn instant(at: Timestamp) -> String {
+    at.to_second().to_rfc3339().unwrap_or_default()
+}
+
 /// An instant for people without JavaScript, to the minute.
 fn shown_time(at: Timestamp) -> String {
-    let text = at.to_second().to_rfc3339().unwrap_or_default();
+    let text = instant(at);
     let (date, time) = text.split_once('T').unwrap_or_default();
     format!("{date} {} UTC", time.get(..5).unwrap_or_default())
 }

@@ -9,7 +9,7 @@ use crate::gateway::access::navigation::is_navigation;
 use crate::gateway::context::Who;
 use crate::gateway::headers::session_cookies::SessionChange;
 use crate::gateway::hosted::visit::{Visit, address, redirect};
-use crate::gateway::hosted::{shown_name, shown_time};
+use crate::gateway::hosted::{instant, shown_name, shown_time};
 use crate::gateway::open_request::RequestRecord;
 use crate::gateway::scope::RequestScope;
 use crate::operation::{ErrorCode, Rejection};
@@ -48,7 +48,7 @@ pub(crate) fn answer(
         status: plain.status().as_u16(),
         seconds: retry_after.max(2),
         request_id: context.request_id.as_str().to_owned(),
-        at: at.to_second().to_rfc3339().unwrap_or_default(),
+        at: instant(at),
         at_shown: shown_time(at),
         ..words
     };

@@ -23,7 +23,7 @@ pub(crate) async fn reset(
     record: &mut RequestRecord,
 ) -> Result<Response<Bytes>, Rejection> {
     if visit.parts.method != Method::POST {
-        let return_to = visit.return_to(visit.parameter("return_to").as_deref());
+        let return_to = visit.asked_return_to();
         let notice = visit.asked_notice();
         let content = Content { notice, focus: "email", ..Content::default() };
         return visit.show(PageKind::Reset, StatusCode::OK, &content, &return_to);
@@ -37,7 +37,7 @@ pub(crate) async fn reset(
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return visit.show(PageKind::Reset, status, &content, &return_to);
     }
-    match send_code(&mut visit, Operation::RequestReset, &email, record).await {
+    match send_code(&mut visit, FlowKind::Reset, &email, record).await {
         Ok(()) => visit.go_to("/reset/code", "", &return_to),
         Err(rejection) => {
             let status = explain(rejection, &visit.pages.look, &all, &mut content)?;
@@ -60,7 +60,7 @@ pub(crate) async fn code(
     };
     let mut content = code_content(&visit, &flow);
     if visit.parts.method != Method::POST {
-        let return_to = visit.return_to(visit.parameter("return_to").as_deref());
+        let return_to = visit.asked_return_to();
         return visit.show(PageKind::ResetCode, StatusCode::OK, &content, &return_to);
     }
     let Fields { mut all, stale } = visit.fields(PageKind::ResetCode, body, record).await?;

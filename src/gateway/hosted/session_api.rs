@@ -10,9 +10,10 @@ use crate::config::RouteAuth;
 use crate::encoding::form;
 use crate::gateway::access::ticket;
 use crate::gateway::credentials::TokenRule;
+use crate::gateway::endpoint::serve::take_input;
 use crate::gateway::open_request::RequestRecord;
 use crate::gateway::scope::RequestScope;
-use crate::message::request_body::{RequestBody, read_input};
+use crate::message::request_body::RequestBody;
 use crate::operation::{Problem, ProblemKind, Rejection};
 use crate::path::canonical::Canonical;
 
@@ -61,11 +62,7 @@ pub(crate) async fn make_ticket(
     record: &mut RequestRecord,
 ) -> Result<Response<Bytes>, Rejection> {
     authenticate(scope, parts, record).await?;
-    let bytes = match body {
-        Some(body) => read_input(body, &scope.snapshot.config.limits).await?,
-        None => return Err(Rejection::internal("the body was taken before")),
-    };
-    *body = None;
+    let bytes = take_input(scope, body, record).await?;
     let target = target(&bytes).ok_or_else(|| invalid(ProblemKind::Missing))?;
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query)),

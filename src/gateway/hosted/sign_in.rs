@@ -23,7 +23,7 @@ pub(crate) async fn sign_in(
     let names = visit.pages.look.names;
     let name = if names == "either" { "identifier" } else { names };
     if visit.parts.method != Method::POST {
-        let return_to = visit.return_to(visit.parameter("return_to").as_deref());
+        let return_to = visit.asked_return_to();
         let asks_again = visit.parameter("again").is_some();
         if !asks_again && visit.principal(record).await?.is_some() {
             return visit.see_other(&return_to);
@@ -102,7 +102,7 @@ pub(crate) async fn sign_out(
     let principal = visit.principal(record).await?;
     let who = principal.as_ref().map(super::shown_name).unwrap_or_default();
     if visit.parts.method != Method::POST {
-        let return_to = visit.return_to(visit.parameter("return_to").as_deref());
+        let return_to = visit.asked_return_to();
         let content = Content { who, ..Content::default() };
         return visit.show(PageKind::SignOut, StatusCode::OK, &content, &return_to);
     }

@@ -25,7 +25,7 @@ pub(crate) async fn sign_up(
     let look = &visit.pages.look;
     let first = look.sign_up_inputs.first().map_or("", |input| input.kind);
     if visit.parts.method != Method::POST {
-        let return_to = visit.return_to(visit.parameter("return_to").as_deref());
+        let return_to = visit.asked_return_to();
         let content = Content { focus: first, ..Content::default() };
         return visit.show(PageKind::SignUp, StatusCode::OK, &content, &return_to);
     }
@@ -54,7 +54,7 @@ pub(crate) async fn sign_up(
         (Ok(_), None) => sign_in(visit, &all, &return_to, record).await,
         (Ok(_), Some(email)) => {
             let email = email.trim().to_owned();
-            send_code(&mut visit, Operation::RequestVerification, &email, record).await?;
+            send_code(&mut visit, FlowKind::Verify, &email, record).await?;
             visit.go_to("/verify", "", &return_to)
         }
         (Err(rejection), Some(email)) if rejection.code == ErrorCode::AccountExists => {
@@ -129,7 +129,7 @@ pub(crate) async fn verify(
     };
     let mut content = code_content(&visit, &flow);
     if visit.parts.method != Method::POST {
-        let return_to = visit.return_to(visit.parameter("return_to").as_deref());
+        let return_to = visit.asked_return_to();
         return visit.show(PageKind::Verify, StatusCode::OK, &content, &return_to);
     }
     let Fields { mut all, stale } = visit.fields(PageKind::Verify, body, record).await?;
@@ -163,16 +163,12 @@ pub(crate) async fn again(
     body: &mut Option<RequestBody>,
     record: &mut RequestRecord,
 ) -> Result<Response<Bytes>, Rejection> {
-    let (page, path, operation) = match kind {
-        FlowKind::Verify => (PageKind::Verify, "/verify", Operation::RequestVerification),
-        FlowKind::Reset => (PageKind::ResetCode, "/reset/code", Operation::RequestReset),
+    let (page, path, begin) = match kind {
+        FlowKind::Verify => (PageKind::Verify, "/verify", "/sign-in"),
+        FlowKind::Reset => (PageKind::ResetCode, "/reset/code", "/reset"),
     };
     let Some(flow) = read_flow(&visit, kind) else {
-        return visit.go_to(
-            if kind == FlowKind::Reset { "/reset" } else { "/sign-in" },
-            "again",
-            "/",
-        );
+        return visit.go_to(begin, "again", "/");
     };
     let Fields { all, stale } = visit.fields(page, body, record).await?;
     let return_to = visit.return_to(find(&all, "return_to"));
@@ -190,7 +186,7 @@ pub(crate) async fn again(
         content.retry_after = (content.wait > 0).then_some(content.wait);
         return visit.show(page, status, &content, &return_to);
     }
-    match send_code(&mut visit, operation, &flow.email, record).await {
+    match send_code(&mut visit, kind, &flow.email, record).await {
         Ok(()) => visit.go_to(path, "sent", &return_to),
         Err(rejection) => {
             let status = explain(rejection, &visit.pages.look, &all, &mut content)?;
@@ -205,16 +201,12 @@ pub(crate) async fn again(
 /// As the operation.
 pub(crate) async fn send_code(
     visit: &mut Visit<'_>,
-    operation: Operation,
+    kind: FlowKind,
     email: &str,
     record: &mut RequestRecord,
 ) -> Result<(), Rejection> {
     let fields = [("email".to_owned(), email.to_owned())];
-    visit.run(operation, &fields, None, record).await?;
-    let kind = match operation {
-        Operation::RequestReset => FlowKind::Reset,
-        _ => FlowKind::Verify,
-    };
+    visit.run(kind.mails_by(), &fields, None, record).await?;
     begin_flow(visit, kind, email)
 }
 

@@ -10,13 +10,13 @@ use crate::config::{Origin, RouteAuth, TokenSources};
 use crate::encoding::form;
 use crate::gateway::access::origin;
 use crate::gateway::credentials::TokenRule;
-use crate::gateway::endpoint::serve::run;
+use crate::gateway::endpoint::serve::{run, take_input};
 use crate::gateway::headers::session_cookies::own_cookie;
 use crate::gateway::hosted::flow;
 use crate::gateway::look::SitePages;
 use crate::gateway::open_request::RequestRecord;
 use crate::gateway::scope::RequestScope;
-use crate::message::request_body::{RequestBody, read_input};
+use crate::message::request_body::RequestBody;
 use crate::operation::{Language, Operation, Outcome, Principal, Rejection};
 use crate::pages::page::{Content, Notice, PageKind, Said, View};
 use crate::pages::{form_token, language, return_to};
@@ -86,6 +86,11 @@ impl<'a> Visit<'a> {
         return_to::checked(given, &own, &self.pages.return_origins, &sign_out)
     }
 
+    /// The address to go back to that the query asks for.
+    pub(crate) fn asked_return_to(&self) -> String {
+        self.return_to(self.parameter("return_to").as_deref())
+    }
+
     /// Sets a cookie with the answer.
     pub(crate) fn set_flow(&mut self, value: &str) {
         self.cookies.push(cookie(flow::COOKIE, value, Some(flow::LIFETIME)));
@@ -143,12 +148,7 @@ impl<'a> Visit<'a> {
         let (site, context) = (scope.site, scope.context);
         let cors = site.cors.as_ref();
         origin::check_session(&context.method, headers, context.authority(), cors)?;
-        let bytes = match body {
-            Some(body) => read_input(body, &scope.snapshot.config.limits).await?,
-            None => return Err(Rejection::internal("the body was taken before")),
-        };
-        *body = None;
-        record.received = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let bytes = take_input(scope, body, record).await?;
         let attributes = self.pages.look.sign_up_inputs.iter().map(|input| input.name.as_str());
         let wanted: Vec<&str> = FIELDS.into_iter().chain(attributes).collect();
         let all = form::parse(&bytes, &wanted).unwrap_or_default();
