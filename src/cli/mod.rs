@@ -169,6 +169,7 @@ const DEV: &str = "\
 Examples:
   munjigi dev                              the built-in backend, lines to paste
   munjigi dev --to http://127.0.0.1:3000   your own application behind it
+  munjigi dev --open '/assets/*'           a path that needs no token
   munjigi dev --origin http://localhost:5173   a front end with its own server
   munjigi dev --fresh --contract zdm       from nothing, with another auth API";
 const INIT: &str = "\

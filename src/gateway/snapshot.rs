@@ -22,6 +22,7 @@ use crate::gateway::request::router::{JWKS_PATH, Router};
 use crate::gateway::site::{Route, Site};
 use crate::gateway::upstream::Upstream;
 use crate::mail::Outbox;
+use crate::pages::page::SiteLook;
 use crate::pages::template::Pages;
 use crate::revocation::RevocationList;
 
@@ -77,6 +78,11 @@ impl Snapshot {
     #[must_use]
     pub fn first_site(&self) -> Option<(&Contract, &str)> {
         self.sites.first().map(|site| (&*site.contract, site.auth.realm.as_str()))
+    }
+
+    /// The hosted pages of the first site, if it has any.
+    pub(crate) fn first_look(&self) -> Option<&SiteLook> {
+        Some(&self.sites.first()?.pages.as_ref()?.look)
     }
 
     /// Writes and sends mails; `None`: mail is off.

@@ -2,17 +2,22 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::harness::DEADLINE;
+use crate::harness::browser::pin_of;
+use crate::harness::devtools::Tab;
 use crate::harness::process::munjigi;
+use crate::harness::{Browser, DEADLINE, eventually};
 
 /// A running `munjigi dev` and what it printed.
 struct Dev {
     child: Child,
     banner: Vec<String>,
+    /// The lines after the banner.
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Dev {
@@ -39,8 +44,45 @@ impl Dev {
             panic!("dev ended: {banner:?}");
         };
         tokio::time::timeout(DEADLINE, read).await.expect("a banner in time");
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, banner }
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let printed = Arc::clone(&log);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                printed.lock().unwrap().push(line);
+            }
+        });
+        Self { child, banner, log }
+    }
+
+    /// The gateway's origin.
+    fn origin(&self) -> String {
+        let line = self.banner.iter().find(|line| line.contains("Gateway ")).unwrap();
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    }
+
+    /// The line of a mail's arrival, without what stands before the address.
+    async fn mail_to(&self, address: &str) -> String {
+        let start = format!("  Mail to {address}: ");
+        eventually("a line of the mail", async || {
+            let log = self.log.lock().unwrap();
+            log.iter().find_map(|line| line.strip_prefix(&start)).map(str::to_owned)
+        })
+        .await
+    }
+
+    /// Status and body of a request with curl's further arguments.
+    async fn curl(&self, folder: &Path, path: &str, arguments: &[&str]) -> (String, String) {
+        let output = Command::new("curl")
+            .args(["-sS", "--cacert", "certs/dev/ca.pem", "-w", "\n%{http_code}"])
+            .args(arguments)
+            .arg(format!("{}{path}", self.origin()))
+            .current_dir(folder)
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(DEADLINE, output).await.expect("it ends").unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        (status.to_owned(), body.to_owned())
     }
 
     /// The lines to paste.
@@ -257,8 +299,13 @@ async fn memory_keeps_nothing() {
 
         assert_eq!(statuses, expected, "{contract}: {printed}");
         assert!(!dev.lines().join("\n").contains("--config"), "{contract}: {:?}", dev.lines());
+        if contract == "standard" {
+            ask_for_a_code(&dev, folder.path()).await;
+        }
         dev.stop().await;
-        assert!(!folder.path().join("data/dev/munjigi.db").exists());
+        for kept in ["munjigi.db", "munjigi.toml", "mail", "mail-in-memory"] {
+            assert!(!folder.path().join("data/dev").join(kept).exists(), "{kept}");
+        }
     }
 }
 
@@ -297,4 +344,80 @@ async fn a_front_end_of_another_origin_is_let_in_and_an_edited_file_stays_as_it_
     let refused = tokio::time::timeout(DEADLINE, refused).await.expect("it ends").unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("was edited"), "{said}");
+}
+
+/// Has a reset code mailed to the account of the walk.
+async fn ask_for_a_code(dev: &Dev, folder: &Path) -> String {
+    let body = ["--json", r#"{"email":"you@example.com"}"#];
+    let (status, answer) = dev.curl(folder, "/auth/password/reset", &body).await;
+    assert_eq!(status, "202", "{answer}");
+    let line = dev.mail_to("you@example.com").await;
+    line.strip_prefix("Your password reset code: ").expect("a code").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caught_mail_is_a_line_of_the_terminal_and_a_page_of_this_machine() {
+    const NAVIGATION: [&str; 2] = ["-H", "Accept: text/html"];
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &["--open", "/assets/*", "--open", "/"]).await;
+    assert!(dev.banner.join("\n").contains("except / /assets/* /public/*"), "{:?}", dev.banner);
+    dev.paste(folder.path()).await;
+
+    let code = ask_for_a_code(&dev, folder.path()).await;
+
+    let (_, page) = dev.curl(folder.path(), "/public/mails", &NAVIGATION).await;
+    assert!(page.contains("you@example.com") && page.contains(&code), "{page}");
+    let korean = [NAVIGATION.as_slice(), &["-H", "Accept-Language: ko-KR"]].concat();
+    let (_, page) = dev.curl(folder.path(), "/public/mails", &korean).await;
+    assert!(page.contains("<h1>받아 둔 메일</h1>") && page.contains(&code), "{page}");
+    let (_, described) = dev.curl(folder.path(), "/public/mails", &[]).await;
+    assert!(described.starts_with("{\n") && !described.contains(&code), "{described}");
+    let elsewhere = [NAVIGATION.as_slice(), &["-H", "Host: attacker.example"]].concat();
+    let (status, refused) = dev.curl(folder.path(), "/public/mails", &elsewhere).await;
+    assert!(status == "403" && !refused.contains(&code), "{status} {refused}");
+    for (path, expected) in [("/", "200"), ("/assets/a.css", "200"), ("/api/hello", "401")] {
+        assert_eq!(dev.curl(folder.path(), path, &[]).await.0, expected, "{path}");
+    }
+    dev.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_signs_up_with_the_caught_code_and_sees_what_a_sign_out_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &[]).await;
+    let pin = pin_of(&folder.path().join("certs/dev/key.pem"));
+    let browser = Browser::open("about:blank", &[pin]);
+    let mut tab = Tab::open(&browser, &format!("{}/", dev.origin())).await;
+    tab.until("the sign-in page", "document.title.startsWith('Sign in') && !!document.forms[0]")
+        .await;
+    tab.run("document.querySelector('a[href*=sign-up]').click()").await;
+    tab.until("the sign-up page", "location.pathname == '/account/sign-up' && !!document.forms[0]")
+        .await;
+    let fields = [("email", "ann@example.com"), ("new-password", "correct horse 1")];
+    tab.send_form(&fields, "/account/verify").await;
+    let mut mails = Tab::open(&browser, &format!("{}/public/mails", dev.origin())).await;
+    mails.until("the mail", "!!document.querySelector('[data-copy]:not([hidden])')").await;
+    let code = mails.run("document.querySelector('[data-copy]').dataset.copy").await;
+    tab.send_form(&[("code", code.as_str().unwrap())], "n=verified").await;
+    let fields = [("identifier", "ann@example.com"), ("current-password", "correct horse 1")];
+    tab.send_form(&fields, &format!("{}/", dev.origin())).await;
+
+    let is_open = |id: &str| format!("document.getElementById('{id}')?.textContent == 'open'");
+    tab.until("the socket is open", &is_open("socket")).await;
+    tab.until("the stream is open", &is_open("stream")).await;
+    tab.run("document.getElementById('send').click()").await;
+    let shown = "document.querySelector('#requests')?.innerText.includes('/whoami/hello')";
+    tab.until("its own request arrives", shown).await;
+    assert_eq!(tab.run("document.querySelector('.facts dd').textContent").await, "ann@example.com");
+    mails.run("location.href = '/account/sign-out'").await;
+    mails
+        .until("the question", "document.title.startsWith('Sign out') && !!document.forms[0]")
+        .await;
+    mails.send_form(&[], "n=out").await;
+
+    let closed = "document.getElementById('socket').textContent.startsWith('closed: 1008')";
+    tab.until("the socket is closed", closed).await;
+    drop((tab, mails));
+    browser.close().await;
+    dev.stop().await;
 }

@@ -23,6 +23,8 @@ pub(crate) struct Banner<'a> {
     pub(crate) asked_port: u16,
     pub(crate) ca: &'a Path,
     pub(crate) file: &'a Path,
+    /// The folder that catches mails, where one does.
+    pub(crate) mails: Option<&'a Path>,
     pub(crate) ready_in: Duration,
 }
 
@@ -70,12 +72,17 @@ impl Banner<'_> {
         } else {
             "data/dev/munjigi.db           embedded; no Redis needed".to_owned()
         };
-        let mails = [Operation::RequestReset, Operation::RequestVerification];
-        let mail = if mails.iter().any(|operation| served.endpoint(*operation).is_some()) {
-            let folder = self.file.with_file_name("mail");
-            format!("\x20 Mail       {:<29} caught, not sent\n", folder.display())
-        } else {
-            String::new()
+        let sends = [Operation::RequestReset, Operation::RequestVerification];
+        let mail = match self.mails {
+            Some(folder) if sends.iter().any(|sent| served.endpoint(*sent).is_some()) => {
+                let folder = folder.display();
+                let shown = match self.settings.built_in_upstream {
+                    true => format!("caught: https://localhost:{port}/public/mails shows them"),
+                    false => "caught, not sent; each is a line below".to_owned(),
+                };
+                format!("\x20 Mail       {folder:<29} {shown}\n")
+            }
+            _ => String::new(),
         };
         let edited = if self.is_edited {
             let file = self.file.display();
@@ -83,10 +90,12 @@ impl Banner<'_> {
         } else {
             String::new()
         };
-        let pages = if served.form(Operation::Login).is_some() {
-            format!(
-                "\x20 Pages      https://localhost:{port}/account  open it in a browser: sign-up, sign-in\n"
-            )
+        let browser = if served.form(Operation::Login).is_some() {
+            let shown = match self.settings.built_in_upstream {
+                true => "sign up, sign in, and see what your application would see",
+                false => "sign up, sign in, and see your application",
+            };
+            format!("\x20 Browser    https://localhost:{port}/       {shown}\n")
         } else {
             String::new()
         };
@@ -94,13 +103,14 @@ impl Banner<'_> {
             Some(admin) => format!("http://{admin}         /livez /readyz /metrics"),
             None => "off".to_owned(),
         };
+        let open = self.settings.open_paths().join(" ");
         let ready = self.ready_in.as_millis();
         let version = env!("CARGO_PKG_VERSION");
         format!(
             "  문지기 Munjigi {version} — dev mode                                   ready in {ready} ms\n\
              \n\
-             \x20 Gateway    https://localhost:{port}        every path needs a token, except /public/*{taken}\n\
-             {pages}\
+             \x20 Gateway    https://localhost:{port}        every path needs a token, except {open}{taken}\n\
+             {browser}\
              \x20 Auth       contract `{contract}`\n\
              \x20 Upstream   {upstream}\n\
              \x20 Admin      {admin}\n\

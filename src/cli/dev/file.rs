@@ -46,7 +46,8 @@ impl File {
         if !self.is_edited {
             return Ok(None);
         }
-        if args.contract.is_some() || args.to.is_some() || !args.origin.is_empty() {
+        let says_more = !args.origin.is_empty() || !args.open.is_empty();
+        if args.contract.is_some() || args.to.is_some() || says_more {
             let path = self.path.display();
             bail!("{path} was edited and stays as it is: say it there, or remove the file");
         }

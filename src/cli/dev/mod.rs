@@ -6,6 +6,7 @@
 
 mod banner;
 mod file;
+mod mails;
 mod settings;
 mod tour;
 mod whoami;
@@ -13,6 +14,7 @@ mod whoami;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -26,6 +28,7 @@ use crate::config::{Config, HostPort, Origin, UpstreamUrl};
 use crate::drain::Drain;
 use crate::edge::dev_certificate;
 use crate::operation::{Identifier, Input, Operation, Password};
+use crate::path::PathPattern;
 use crate::secret::Secret;
 use crate::store::User;
 
@@ -35,8 +38,9 @@ use super::run::Signals;
 
 use banner::Banner;
 use file::File;
+use mails::CaughtMails;
 use settings::{Settings, WHOAMI};
-use whoami::Whoami;
+use whoami::{AccountLinks, Shows, Whoami};
 
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
@@ -49,6 +53,9 @@ pub(crate) struct DevArgs {
     /// A front end of another origin whose pages may use the API: `http://localhost:5173`
     #[arg(long, value_name = "URL")]
     origin: Vec<Origin>,
+    /// A path that needs no token, beside /public/*: `/`, `/assets/*`
+    #[arg(long, value_name = "PATH")]
+    open: Vec<PathPattern>,
     /// Forget accounts, sessions and keys of earlier runs first
     #[arg(long)]
     fresh: bool,
@@ -74,36 +81,30 @@ pub(crate) async fn dev(args: DevArgs, context: &Context) -> anyhow::Result<()> 
     }
     let certificate = dev_certificate::ensure(Path::new("certs/dev"), context.now.wall)?;
 
-    let background = Drain::new();
     let edited = if args.memory { None } else { file.edited(&args)? };
-    let (mut settings, config) = match edited {
+    let asked_port = args.port;
+    let (mut settings, config, whoami) = match edited {
         Some(config) => {
-            if let Some(port) = whoami_port(&config) {
-                start_whoami(port, &background).await?;
-            }
-            (Settings::of(&config), config)
-        }
-        None => {
-            let built_in_upstream = args.to.is_none();
-            let upstream = match args.to {
-                Some(url) => url.to_string(),
-                None => start_whoami(0, &background).await?,
+            let whoami = match whoami_port(&config) {
+                Some(port) => Some(bind_whoami(port).await?),
+                None => None,
             };
-            let settings = Settings {
-                listen: free_address(args.port)?,
-                admin: Some(free_address(args.admin_port)?),
-                contract: args.contract.unwrap_or_else(|| "standard".to_owned()),
-                upstream,
-                built_in_upstream,
-                origins: args.origin,
-                memory: args.memory,
-            };
-            let config = bring_into_force(&settings, &file)?;
-            (settings, config)
+            (Settings::of(&config), config, whoami)
         }
+        None => prepare(args, &file).await?,
     };
     run::start_log(&config.log)?;
+    let mails = CaughtMails::of(&config.mail).map(Arc::new);
+    forget_if_in_memory(&settings, mails.as_deref())?;
     let app = App::start(config.clone(), run::access_log(&config.log)).await?;
+    let background = Drain::new();
+    if let Some(whoami) = whoami {
+        let snapshot = app.gateway().snapshot.load_full();
+        let account = snapshot.first_look().map(AccountLinks::new).unwrap_or_default();
+        let shows = Arc::new(Shows::new(account, mails.clone())?);
+        // It ends with the drain whose guard it holds; so does the next one.
+        drop(tokio::spawn(whoami.serve(shows, background.guard())));
+    }
     tokio::time::timeout(run::READY_DEADLINE, app.ready())
         .await
         .context("the store did not tell its revocations in time")?;
@@ -115,25 +116,51 @@ pub(crate) async fn dev(args: DevArgs, context: &Context) -> anyhow::Result<()> 
     let banner = Banner {
         settings: &settings,
         is_edited: file.is_edited && !settings.memory,
-        asked_port: if file.is_edited { settings.listen.port() } else { args.port },
+        asked_port: if file.is_edited { settings.listen.port() } else { asked_port },
         ca: &certificate.ca,
         file: &file.path,
+        mails: mails.as_deref().map(CaughtMails::folder),
         ready_in: begun.elapsed(),
     };
     context.output.line(&banner.text(&app).await?)?;
+    if let Some(mails) = mails.clone() {
+        let (output, guard) = (context.output, background.guard());
+        drop(tokio::spawn(async move { mails.announce(output, guard).await }));
+    }
     run::serve(app, signals, &file.path).await;
     // The backend outlives the gateway, so that requests in flight are answered.
     background.finish(Duration::from_secs(1)).await;
-    Ok(())
+    forget_if_in_memory(&settings, mails.as_deref())
 }
 
-/// Starts the built-in backend on a port of loopback, 0 for a free one; answers its URL.
-async fn start_whoami(port: u16, background: &Drain) -> anyhow::Result<String> {
-    let whoami = Whoami::bind(port).await.context("the built-in backend cannot listen")?;
-    let url = format!("http://{}", whoami.address()?);
-    // It ends with the drain whose guard it holds.
-    drop(tokio::spawn(whoami.serve(background.guard())));
-    Ok(url)
+/// Writes the configuration of a run, and binds the built-in backend where it is asked for.
+async fn prepare(args: DevArgs, file: &File) -> anyhow::Result<(Settings, Config, Option<Whoami>)> {
+    let built_in_upstream = args.to.is_none();
+    let (upstream, whoami) = match args.to {
+        Some(url) => (url.to_string(), None),
+        None => {
+            let whoami = bind_whoami(0).await?;
+            (format!("http://{}", whoami.address()?), Some(whoami))
+        }
+    };
+    let public = "/public/*".parse()?;
+    let settings = Settings {
+        listen: free_address(args.port)?,
+        admin: Some(free_address(args.admin_port)?),
+        contract: args.contract.unwrap_or_else(|| "standard".to_owned()),
+        upstream,
+        built_in_upstream,
+        origins: args.origin,
+        open: std::iter::once(public).chain(args.open).collect(),
+        memory: args.memory,
+    };
+    let config = bring_into_force(&settings, file)?;
+    Ok((settings, config, whoami))
+}
+
+/// Binds the built-in backend to a port of loopback, 0 for a free one.
+async fn bind_whoami(port: u16) -> anyhow::Result<Whoami> {
+    Whoami::bind(port).await.context("the built-in backend cannot listen")
 }
 
 /// The place of the built-in backend in an edited file.
@@ -141,6 +168,14 @@ fn whoami_port(config: &Config) -> Option<u16> {
     let target = config.upstreams.get(WHOAMI)?.targets.first()?;
     let HostPort { host, port } = &target.address;
     (host == "127.0.0.1").then_some(*port)
+}
+
+/// Removes the mails of a run that keeps nothing, at its end and of one that was killed.
+fn forget_if_in_memory(settings: &Settings, mails: Option<&CaughtMails>) -> anyhow::Result<()> {
+    match mails {
+        Some(mails) if settings.memory => mails.forget(),
+        _ => Ok(()),
+    }
 }
 
 /// Writes the configuration (unless nothing is to be kept) and reads it as any other.

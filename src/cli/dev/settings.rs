@@ -2,7 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::config::{Config, ContractName, HostPattern, Origin, UpstreamRef};
+use crate::config::{
+    Config, ContractName, HostPattern, Origin, RouteAuth, SiteConfig, UpstreamRef,
+};
+use crate::path::PathPattern;
 
 /// The values that vary between two runs.
 #[derive(Debug)]
@@ -13,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) upstream: String,
     pub(crate) built_in_upstream: bool,
     pub(crate) origins: Vec<Origin>,
+    /// The paths that need no token.
+    pub(crate) open: Vec<PathPattern>,
     pub(crate) memory: bool,
 }
 
@@ -42,6 +47,7 @@ impl Settings {
             built_in_upstream: name == WHOAMI,
             upstream: target.map_or(name, ToString::to_string),
             origins: site.map(|site| site.cors.origins.clone()).unwrap_or_default(),
+            open: site.map(open_routes).unwrap_or_default(),
             memory: false,
         }
     }
@@ -54,7 +60,11 @@ impl Settings {
         let front_end = self.front_end();
         let upstream = quoted(&self.upstream);
         let name = if self.built_in_upstream { WHOAMI } else { "app" };
-        let store = if self.memory { "sqlite::memory:" } else { "sqlite:munjigi.db" };
+        let routes = self.routes(name);
+        let (store, mail) = match self.memory {
+            true => ("sqlite::memory:", "dir:mail-in-memory"),
+            false => ("sqlite:munjigi.db", "dir:mail"),
+        };
         format!(
             "# Written by `munjigi dev` at every start, until you edit it. Every verb works on it:\n\
              #   munjigi --config data/dev/munjigi.toml user list\n\
@@ -70,7 +80,7 @@ impl Settings {
              url = \"{store}\"\n\
              \n\
              [mail]\n\
-             url = \"dir:mail\"\n\
+             url = \"{mail}\"\n\
              \n\
              [log]\n\
              level = \"warn\"\n\
@@ -83,13 +93,29 @@ impl Settings {
              contract = {contract}\n\
              {front_end}\
              routes = [\n\
-             \x20 {{ path = \"/public/*\", upstream = \"{name}\", auth = \"none\" }},\n\
-             \x20 {{ path = \"/*\", upstream = \"{name}\" }},\n\
+             {routes}\
              ]\n\
              \n\
              # Sign-in and the other pages for people, under /account.\n\
              [site.\"*\".pages]\n"
         )
+    }
+
+    /// The paths that need no token.
+    pub(super) fn open_paths(&self) -> Vec<&str> {
+        let mut paths: Vec<&str> = self.open.iter().map(PathPattern::as_str).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
+
+    fn routes(&self, upstream: &str) -> String {
+        let open = self.open_paths();
+        let route = |path: &str, auth: &str| {
+            format!("  {{ path = {}, upstream = \"{upstream}\"{auth} }},\n", quoted(path))
+        };
+        let rest = (!open.contains(&"/*")).then(|| route("/*", ""));
+        open.iter().map(|path| route(path, ", auth = \"none\"")).chain(rest).collect()
     }
 
     /// Allows pages of other origins, and lets their browsers keep cookies, also if they are
@@ -119,6 +145,11 @@ impl Settings {
             quoted(&self.contract)
         }
     }
+}
+
+fn open_routes(site: &SiteConfig) -> Vec<PathPattern> {
+    let open = site.routes.iter().filter(|route| route.auth == RouteAuth::None);
+    open.map(|route| route.path.clone()).collect()
 }
 
 /// A TOML basic string; the escapes of a JSON string are a part of TOML's.
