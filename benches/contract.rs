@@ -76,6 +76,7 @@ fn issued() -> Outcome {
             refresh_token: Some(Secret::new("r".repeat(43))),
             refresh_expires_at: Some(expires_at),
             session: SessionId(uuid::Uuid::nil()),
+            device: None,
         },
     }
 }

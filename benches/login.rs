@@ -87,7 +87,8 @@ async fn refused(auth: &Auth, site: &AuthSite, user: &str) -> Duration {
 }
 
 async fn run(auth: &Auth, site: &AuthSite, command: Command) -> Result<(), ErrorCode> {
-    let caller = Caller { address: IpAddr::V4(Ipv4Addr::LOCALHOST), agent: None };
+    let caller =
+        Caller { address: IpAddr::V4(Ipv4Addr::LOCALHOST), agent: None, devices: Vec::new() };
     let done = auth.run(site, &caller, command, Now::read()).await;
     done.map(|_| ()).map_err(|rejection| rejection.code)
 }

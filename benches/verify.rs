@@ -39,6 +39,7 @@ fn bench(criterion: &mut Criterion, algorithm: Algorithm) {
         username: None,
         roles: &roles,
         permissions: &[],
+        authentication: None,
         attributes: None,
         not_after: None,
     };
@@ -62,6 +63,7 @@ fn tokens(key: &StoredKey, verify_cache: usize) -> SiteTokens {
         refresh_format: RefreshFormat::Opaque,
         session_ttl: Duration::from_secs(90 * 86_400),
         refresh_grace: Duration::from_secs(10),
+        tells_authentication: false,
         attributes: Vec::new(),
         leeway: Duration::from_secs(30),
         verify_cache,

@@ -9,7 +9,9 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::blame::{blame_keys, endpoints_among_pages, fault, foreign_attributes};
+use crate::app::blame::{
+    blame_keys, endpoints_among_pages, fault, foreign_attributes, unprovable_factor,
+};
 use crate::app::error::AssembleError;
 use crate::app::keys::{own_keys, site_tokens};
 use crate::app::reload_state::ReloadState;
@@ -48,6 +50,7 @@ pub fn contracts(config: &Config) -> Result<Vec<Arc<Contract>>, Faults> {
             Ok(contract) => {
                 faults.extend(foreign_attributes(config, site, &contract));
                 faults.extend(endpoints_among_pages(config, site, &contract));
+                faults.extend(unprovable_factor(config, site, &contract));
                 contracts.push(contract);
             }
             Err(found) => faults.extend(found.0.into_iter().map(|found| match found.source {
@@ -83,7 +86,9 @@ pub async fn sites(
         let tokens = site_tokens(site, policy, store, now).await;
         let auth = AuthSite {
             host: site.host.to_string(),
+            name: site_name(site),
             realm: site.realm.clone(),
+            mfa: site.mfa,
             tokens: Arc::new(tokens.map_err(|error| blame_keys(config, site, error))?),
             signup: site.signup.enabled,
             default_role: contract.tokens().default_role.clone(),
@@ -178,6 +183,12 @@ fn load_built_in(config: &Config, site: &SiteConfig, name: &str) -> Result<Contr
     })
 }
 
+fn site_name(site: &SiteConfig) -> String {
+    let named = site.pages.as_ref().map(|pages| pages.name.clone());
+    named.filter(|name| !name.is_empty()).unwrap_or_else(|| site.host.to_string())
+}
+
+/// Its policy.
 fn policy(config: &Config, site: &SiteConfig, contract: &Contract) -> TokenPolicy {
     let settings = &site.tokens;
     let brought = contract.tokens();
@@ -201,6 +212,7 @@ fn policy(config: &Config, site: &SiteConfig, contract: &Contract) -> TokenPolic
         refresh_format: brought.refresh_format,
         session_ttl: settings.session_ttl,
         refresh_grace: settings.refresh_grace,
+        tells_authentication: site.tells_authentication(),
         attributes: site.identity.attributes.iter().map(|(_, name)| name.clone()).collect(),
         leeway: settings.leeway,
         verify_cache: settings.verify_cache,

@@ -3,8 +3,9 @@
 use http::HeaderName;
 
 use crate::app::error::AssembleError;
-use crate::config::{Config, Fault, Faults, SiteConfig, Spot};
+use crate::config::{Config, Fault, Faults, Mfa, SiteConfig, Spot};
 use crate::contract::Contract;
+use crate::operation::Operation;
 
 /// A fault at a place of the configuration.
 pub(super) fn fault(config: &Config, spot: &Spot, title: String, hint: &str) -> Fault {
@@ -46,6 +47,21 @@ pub(super) fn endpoints_among_pages(
     let title = format!("the pages' prefix `{}` covers an endpoint", pages.prefix);
     let hint = format!("contract `{}` has `{method} {path}`: name another", contract.name());
     Some(fault(config, &pages.spot, title, &hint))
+}
+
+/// A second factor that clients of the contract could not prove: their login would end there.
+pub(super) fn unprovable_factor(
+    config: &Config,
+    site: &SiteConfig,
+    contract: &Contract,
+) -> Option<Fault> {
+    let can_prove = contract.endpoint(Operation::SecondFactor).is_some();
+    if site.mfa == Mfa::Off || can_prove {
+        return None;
+    }
+    let title = format!("contract `{}` has no second factor", contract.name());
+    let hint = "its clients could not prove one: mfa = \"off\", or a contract with `second_factor`";
+    Some(fault(config, &site.mfa_spot, title, hint))
 }
 
 /// Blames the operator's own keys, where the site has any, for what cannot be done with them.

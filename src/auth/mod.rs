@@ -8,6 +8,8 @@ pub(crate) mod access_token;
 mod operations;
 pub mod passwords;
 mod random;
+pub(crate) mod recent_login;
+mod second_factor;
 pub mod seen_sessions;
 pub mod throttle;
 
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Now, Timestamp};
-use crate::config::{SocialJoin, WhenStale};
+use crate::config::{Mfa, SocialJoin, WhenStale};
 use crate::mail::Outbox;
 use crate::operation::{Caller, Command, Language, Outcome, Rejection, Revocation};
 use crate::own_keys::OwnKeys;
@@ -46,8 +48,12 @@ pub struct Auth {
 pub struct AuthSite {
     /// Its host as configured; mails name it.
     pub host: String,
+    /// Its name for people; authenticator apps show it.
+    pub name: String,
     /// The realm of its accounts.
     pub realm: String,
+    /// Whether a login asks for a second factor.
+    pub mfa: Mfa,
     /// Its tokens.
     pub tokens: Arc<SiteTokens>,
     /// Whether sign-up is open.
@@ -110,13 +116,18 @@ impl Auth {
         clocks: Now,
     ) -> Result<Outcome, Rejection> {
         if !is_limited(&command) {
-            return self.perform(site, caller, command, clocks).await;
+            return Box::pin(self.perform(site, caller, command, clocks)).await;
         }
         let attempt = self.begin_attempt(site, caller.address, clocks.wall).await?;
-        let outcome = self.perform(site, caller, command, clocks).await;
+        // Boxed, so that the future of a request holds no room for it.
+        let outcome = Box::pin(self.perform(site, caller, command, clocks)).await;
         // A login does not count: the budget is for failures, and for what makes accounts and
         // mails.
-        if matches!(outcome, Ok(Outcome::TokensIssued { is_new_user: false, .. })) {
+        let is_login = match &outcome {
+            Ok(outcome) => outcome.session().is_some() && !outcome.made_account(),
+            Err(rejection) => rejection.code.has_challenge(),
+        };
+        if is_login {
             attempt.cancel().await;
         }
         outcome
@@ -171,6 +182,44 @@ impl Auth {
             Command::ConfirmVerification { email, code } => {
                 self.confirm_verification(site, (&email, &code), now).await
             }
+            command => self.perform_second_factor(site, caller, command, now).await,
+        }
+    }
+
+    /// Performs what belongs to the second factor.
+    async fn perform_second_factor(
+        &self,
+        site: &AuthSite,
+        caller: &Caller,
+        command: Command,
+        now: Timestamp,
+    ) -> Result<Outcome, Rejection> {
+        match command {
+            Command::SecondFactor { challenge, proof, remember } => {
+                let proof = (&proof, remember);
+                let outcome = self.second_factor(site, caller, &challenge, proof, now).await;
+                count_login(site, &outcome);
+                outcome
+            }
+            Command::SetUpSecondFactor { claimant } => {
+                self.set_up_second_factor(site, &claimant, now).await
+            }
+            Command::ConfirmSecondFactor { claimant, setup, code } => {
+                self.confirm_second_factor(site, caller, &claimant, (&setup, &code), now).await
+            }
+            Command::RemoveSecondFactor { principal, proof } => {
+                self.remove_second_factor(site, caller, (&principal, &proof), now).await
+            }
+            Command::RenewRecoveryCodes { principal, proof } => {
+                self.renew_recovery_codes(site, caller, (&principal, &proof), now).await
+            }
+            Command::ShowSecondFactor { principal } => {
+                self.show_second_factor(site, caller, &principal, now).await
+            }
+            Command::ForgetDevices { principal, device } => {
+                self.forget_devices(site, &principal, device, now).await
+            }
+            command => Err(Rejection::internal(format!("not of the second factor: {command:?}"))),
         }
     }
 
@@ -201,14 +250,21 @@ const fn is_limited(command: &Command) -> bool {
         | Command::RequestReset { .. }
         | Command::ConfirmReset { .. }
         | Command::RequestVerification { .. }
-        | Command::ConfirmVerification { .. } => true,
+        | Command::ConfirmVerification { .. }
+        | Command::SecondFactor { .. } => true,
         Command::Refresh { .. }
         | Command::Logout { .. }
         | Command::Me { .. }
         | Command::ChangePassword { .. }
         | Command::Sessions { .. }
         | Command::EndSession { .. }
-        | Command::CheckToken { .. } => false,
+        | Command::CheckToken { .. }
+        | Command::SetUpSecondFactor { .. }
+        | Command::ConfirmSecondFactor { .. }
+        | Command::RemoveSecondFactor { .. }
+        | Command::RenewRecoveryCodes { .. }
+        | Command::ShowSecondFactor { .. }
+        | Command::ForgetDevices { .. } => false,
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) enum Alphabet {
     Digits,
     /// Letters and digits that are not confused: no `0` and `O`, `1`, `I` and `l`, `o`.
     Unambiguous,
+    /// The lower-case letters and digits among them, for texts whose case does not matter.
+    UnambiguousLower,
 }
 
 impl Alphabet {
@@ -43,6 +45,7 @@ impl Alphabet {
     const fn characters(self) -> &'static [u8] {
         match self {
             Self::Digits => b"0123456789",
+            Self::UnambiguousLower => b"23456789abcdefghjkmnpqrstuvwxyz",
             Self::Unambiguous => b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz",
         }
     }
@@ -54,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_text_has_its_length_and_its_alphabet() {
-        for alphabet in [Alphabet::Digits, Alphabet::Unambiguous] {
+        for alphabet in [Alphabet::Digits, Alphabet::Unambiguous, Alphabet::UnambiguousLower] {
             for length in [0, 1, 6, 16, 31, 32, 33, 300] {
                 let text = alphabet.draw(length).unwrap();
 

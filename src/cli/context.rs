@@ -125,6 +125,7 @@ impl Opened {
             username,
             roles,
             permissions,
+            authentication: None,
             // The user may edit them; a login that becomes too long says so.
             attributes: None,
             not_after: None,

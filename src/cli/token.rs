@@ -8,7 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::document::parse_duration_above_zero;
-use crate::operation::{Generations, Identifier, SessionId};
+use crate::operation::{AuthMethods, Generations, Identifier, SessionId};
 use crate::store::{Lookup, NewSession, Session};
 use crate::telemetry::audit::{Entry, Event};
 use crate::token::Grant;
@@ -97,6 +97,7 @@ async fn issue(args: IssueArgs, context: &Context, opened: &Opened) -> anyhow::R
         ends_at: now.plus(ttl),
         address: "command line".to_owned(),
         agent: None,
+        methods: AuthMethods::default(),
     };
     let generations = Generations {
         user: user.generation,
@@ -112,6 +113,7 @@ async fn issue(args: IssueArgs, context: &Context, opened: &Opened) -> anyhow::R
         username: user.username.as_ref(),
         roles: &user.roles,
         permissions: &user.permissions,
+        authentication: None,
         attributes: whole.as_ref().map(|user| &user.attributes),
         not_after: Some(now.plus(ttl)),
     };

@@ -31,7 +31,7 @@ pub use sections::revocation::{CloseStreams, RevocationConfig, WhenStale};
 pub(crate) use sections::route::COMMON_METHODS;
 pub use sections::route::{HostHeader, RouteAuth, RouteConfig};
 pub use sections::server::ServerConfig;
-pub use sections::site::{ContractName, SignupConfig, SiteConfig};
+pub use sections::site::{ContractName, Mfa, SignupConfig, SiteConfig};
 pub use sections::social::{ProviderConfig, SocialConfig, SocialJoin};
 pub use sections::store::{StoreConfig, StoreUrl};
 pub use sections::tls::{CertConfig, TlsConfig, TlsVersion};

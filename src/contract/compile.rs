@@ -233,7 +233,7 @@ fn check_cookies(cookies: &[Cookie], endpoints: &[Option<Endpoint>], report: &mu
     }
 }
 
-/// Every operation is served or listed, none is both.
+/// Every operation is served or listed, none is both; those of the second factor may be neither.
 fn check_served(
     not_served: &[Spanned<String>],
     endpoints: &[Option<Endpoint>],
@@ -256,7 +256,7 @@ fn check_served(
     if endpoints.iter().any(Option::is_none) {
         return;
     }
-    for operation in Operation::ALL {
+    for operation in Operation::ALL.into_iter().filter(|own| !own.is_of_second_factor()) {
         let name = operation.name();
         if !serves(name) && !not_served.iter().any(|listed| listed.get_ref() == name) {
             let title = format!("`{name}` is neither served nor listed in `not_served`");

@@ -193,7 +193,8 @@ impl Explainer<'_> {
                 let token_check = self.token_check(rules.when_stale);
                 let (verified, open) = self.bearer(rules.auth, &token_check, explanation)?;
                 let verified = verified.as_deref();
-                authorize(rules, verified.map(|verified| &*verified.principal))?;
+                let principal = verified.map(|verified| &*verified.principal);
+                authorize(rules, principal, self.now.wall)?;
                 let identity = verified.map(|verified| self.site.identity_of(verified));
                 let identity = identity.map(IdentityHeaders::fields).unwrap_or_default();
                 explanation.forwarded = Some(self.forwarded(route, &path, identity)?);

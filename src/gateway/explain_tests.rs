@@ -14,8 +14,8 @@ use crate::auth::{AuthSettings, AuthSite};
 use crate::clock::{BootTime, Now, Timestamp};
 use crate::config;
 use crate::config::{
-    Algorithm, LoginConfig, SocialConfig, SocialJoin, UpstreamConfig, UpstreamRef, UpstreamUrl,
-    WhenStale,
+    Algorithm, LoginConfig, Mfa, SocialConfig, SocialJoin, UpstreamConfig, UpstreamRef,
+    UpstreamUrl, WhenStale,
 };
 use crate::contract::Contract;
 use crate::gateway::snapshot::{SiteParts, Snapshot};
@@ -57,6 +57,8 @@ impl Bench {
         let tokens = Arc::new(tokens("https://api.example.com"));
         let token = issue(&tokens);
         let auth = AuthSite {
+            name: String::new(),
+            mfa: Mfa::Off,
             host: "api.example.com".to_owned(),
             realm: "default".to_owned(),
             tokens: Arc::clone(&tokens),
@@ -113,6 +115,7 @@ fn tokens(issuer: &str) -> SiteTokens {
         refresh_format: crate::token::RefreshFormat::Opaque,
         session_ttl: Duration::from_secs(9000),
         refresh_grace: Duration::from_secs(10),
+        tells_authentication: false,
         attributes: Vec::new(),
         leeway: Duration::from_secs(30),
         verify_cache: 16,
@@ -133,6 +136,7 @@ fn issue(tokens: &SiteTokens) -> AccessToken {
         username: None,
         roles: &["editor".to_owned()],
         permissions: &[],
+        authentication: None,
         attributes: None,
         not_after: None,
     };

@@ -6,7 +6,7 @@ use http::{HeaderName, Method};
 
 use crate::clock::Timestamp;
 use crate::config::{HostHeader, IdentityConfig, RouteAuth, RouteConfig, Spot, UpstreamRef};
-use crate::operation::{Generations, Principal, TokenId};
+use crate::operation::{AuthMethods, Generations, Principal, TokenId};
 use crate::path::PathForms;
 
 /// A route without rules.
@@ -19,6 +19,7 @@ pub(crate) fn route(path: &str, methods: &[Method]) -> RouteConfig {
         roles: Vec::new(),
         permissions: Vec::new(),
         claims: BTreeMap::new(),
+        auth_age: None,
         upstream: UpstreamRef::Named("orders".to_owned()),
         strip_prefix: None,
         rewrite_paths: false,
@@ -48,6 +49,8 @@ pub(crate) fn principal() -> Principal {
         username: None,
         roles: Vec::new(),
         permissions: Vec::new(),
+        authenticated_at: None,
+        methods: AuthMethods::default(),
         claims: serde_json::Map::new(),
     }
 }

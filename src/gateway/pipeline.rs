@@ -86,7 +86,8 @@ impl<'a> RequestScope<'a> {
                 let rule = TokenRule { auth: rules.auth, sources: &route.sources, check };
                 let verified = self.authenticate(&parts.headers, rule, record).await?;
                 let verified = verified.as_deref();
-                authorize(rules, verified.map(|verified| &*verified.principal))?;
+                let principal = verified.map(|verified| &*verified.principal);
+                authorize(rules, principal, self.context.now.wall)?;
                 let mut plan = self.plan(route, &path, verified, &parts.headers)?;
                 if route.sources.has_others() {
                     self.hide_tokens(route, &mut plan, &parts.headers, record)?;

@@ -7,6 +7,7 @@ use crate::config::WhenStale;
 use crate::gateway::Gateway;
 use crate::gateway::access::registrar::Registrar;
 use crate::gateway::context::Context;
+use crate::gateway::headers::remembered_device;
 use crate::gateway::site::Site;
 use crate::gateway::snapshot::Snapshot;
 use crate::operation::Caller;
@@ -28,7 +29,8 @@ pub(crate) struct RequestScope<'a> {
 impl<'a> RequestScope<'a> {
     /// The client, as operations know it.
     pub(crate) fn caller(self, headers: &HeaderMap) -> Caller {
-        Caller { address: self.context.client.address, agent: agent(headers) }
+        let devices = remembered_device::presented(headers);
+        Caller { address: self.context.client.address, agent: agent(headers), devices }
     }
 
     /// The checks of the request's token.

@@ -1,89 +1,12 @@
-//! The operations of the auth API, their named inputs, and decoded commands.
+//! Requests to the auth API, decoded and typed.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use uuid::Uuid;
+
 use crate::operation::{Email, Identifier, Principal, SessionId, Username};
 use crate::secret::Secret;
-
-/// An operation that an endpoint of a contract can perform.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
-    /// Makes an account.
-    SignUp,
-    /// Opens a session with a password.
-    Login,
-    /// Exchanges a refresh token for its successor and a fresh access token.
-    Refresh,
-    /// Ends this session, or all of the user's.
-    Logout,
-    /// Shows the account behind the token.
-    Me,
-    /// Sets a new password; all earlier sessions end and a new one begins.
-    ChangePassword,
-    /// Lists the user's sessions.
-    Sessions,
-    /// Ends one of the user's sessions by its id.
-    EndSession,
-    /// Opens a session with an access token of a social provider.
-    SocialLogin,
-    /// Checks an access token, and returns its expiry.
-    CheckToken,
-    /// Mails a code that lets a password be reset.
-    RequestReset,
-    /// Sets a new password for a mailed code, or mails a temporary one.
-    ConfirmReset,
-    /// Mails a code that proves an address.
-    RequestVerification,
-    /// Proves an address by a mailed code.
-    ConfirmVerification,
-}
-
-/// A named input of an operation; a contract maps it to a place in the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Input {
-    /// Email address.
-    Email,
-    /// User name.
-    Username,
-    /// Email address or user name, whichever it is.
-    Identifier,
-    /// The password, plain or (where the contract allows) as 64 hex digits of its SHA-256.
-    Password,
-    /// The new password of a change.
-    NewPassword,
-    /// A role asked for at sign-up.
-    Role,
-    /// An opaque or JWT refresh token.
-    RefreshToken,
-    /// The access token that authenticates the caller.
-    AccessToken,
-    /// The scope of a logout: see [`LogoutScope`].
-    Scope,
-    /// The session to end.
-    SessionId,
-    /// The access token that goes with a refresh token; it may have expired.
-    PreviousAccessToken,
-    /// A social provider's name.
-    Provider,
-    /// An access token that a social provider made.
-    ProviderToken,
-    /// The access token to be checked; it does not authenticate the caller.
-    Token,
-    /// A mailed code.
-    Code,
-}
-
-/// Whether an operation can run without an input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputKind {
-    /// The contract must map it, and a request without it is invalid input.
-    Required,
-    /// The contract may map it, and a request may leave it out.
-    Optional,
-    /// The contract must map at least one of these.
-    OneOf,
-}
 
 /// The scope of a logout, besides the presented access token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,6 +49,33 @@ pub struct Password {
     pub may_be_hashed: bool,
 }
 
+/// Who sets a second factor up.
+#[derive(Clone, Debug)]
+pub enum Claimant {
+    /// A user who is signed in.
+    SignedIn(Box<Principal>),
+    /// A user whose login waits for it: the challenge that it gave.
+    LoggingIn(Secret<String>),
+}
+
+/// A proof of the second factor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecondProof {
+    /// A code of the app.
+    Code(Secret<String>),
+    /// A recovery code.
+    RecoveryCode(Secret<String>),
+}
+
+/// What shows, beside an access token, that the account's owner wants a grave change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnerProof {
+    /// The password.
+    Password(Password),
+    /// A proof of the second factor; for accounts that have no password.
+    SecondFactor(SecondProof),
+}
+
 /// The client of a request, as its connection and head show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -133,12 +83,14 @@ pub struct Caller {
     pub address: IpAddr,
     /// `User-Agent`, cut to 256 bytes; absent when none was sent.
     pub agent: Option<String>,
+    /// What it presents as a remembered device: the values of the cookie.
+    pub devices: Vec<Secret<String>>,
 }
 
 /// A request to the auth API, decoded and typed.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// [`Operation::SignUp`]
+    /// [`crate::operation::Operation::SignUp`]
     SignUp {
         /// Address of the account, where the contract has one.
         email: Option<Email>,
@@ -151,14 +103,14 @@ pub enum Command {
         /// The contract's own attributes, checked against its types and limits.
         attributes: BTreeMap<String, serde_json::Value>,
     },
-    /// [`Operation::Login`]
+    /// [`crate::operation::Operation::Login`]
     Login {
         /// The account.
         identifier: Identifier,
         /// The password that proves it.
         password: Password,
     },
-    /// [`Operation::Refresh`]
+    /// [`crate::operation::Operation::Refresh`]
     Refresh {
         /// The presented refresh token; several where a cookie of that name came several times.
         refresh_tokens: Vec<Secret<String>>,
@@ -166,19 +118,19 @@ pub enum Command {
         /// session.
         previous_access_token: Option<Secret<String>>,
     },
-    /// [`Operation::Logout`]
+    /// [`crate::operation::Operation::Logout`]
     Logout {
         /// The identity that the access token proves.
         principal: Principal,
         /// The scope.
         scope: LogoutScope,
     },
-    /// [`Operation::Me`]
+    /// [`crate::operation::Operation::Me`]
     Me {
         /// The identity that the access token proves.
         principal: Principal,
     },
-    /// [`Operation::ChangePassword`]
+    /// [`crate::operation::Operation::ChangePassword`]
     ChangePassword {
         /// The identity that the access token proves.
         principal: Principal,
@@ -187,36 +139,36 @@ pub enum Command {
         /// The new password.
         new: Password,
     },
-    /// [`Operation::Sessions`]
+    /// [`crate::operation::Operation::Sessions`]
     Sessions {
         /// The identity that the access token proves.
         principal: Principal,
     },
-    /// [`Operation::EndSession`]
+    /// [`crate::operation::Operation::EndSession`]
     EndSession {
         /// The identity that the access token proves.
         principal: Principal,
         /// The session to end.
         session: SessionId,
     },
-    /// [`Operation::SocialLogin`]
+    /// [`crate::operation::Operation::SocialLogin`]
     SocialLogin {
         /// The provider.
         provider: Provider,
         /// The provider's access token.
         token: Secret<String>,
     },
-    /// [`Operation::CheckToken`]
+    /// [`crate::operation::Operation::CheckToken`]
     CheckToken {
         /// The access token to be checked.
         token: Secret<String>,
     },
-    /// [`Operation::RequestReset`]
+    /// [`crate::operation::Operation::RequestReset`]
     RequestReset {
         /// The address that gets the code, if an account has it.
         email: Email,
     },
-    /// [`Operation::ConfirmReset`]
+    /// [`crate::operation::Operation::ConfirmReset`]
     ConfirmReset {
         /// The address that the code went to.
         email: Email,
@@ -225,122 +177,68 @@ pub enum Command {
         /// The new password; `None`: one is generated and mailed.
         new: Option<Password>,
     },
-    /// [`Operation::RequestVerification`]
+    /// [`crate::operation::Operation::RequestVerification`]
     RequestVerification {
         /// The address that gets the code, if an account has it and has not proven it.
         email: Email,
     },
-    /// [`Operation::ConfirmVerification`]
+    /// [`crate::operation::Operation::ConfirmVerification`]
     ConfirmVerification {
         /// The address that the code went to.
         email: Email,
         /// The code.
         code: Secret<String>,
     },
-}
-
-impl Operation {
-    /// Every operation, in the order of a user's life.
-    pub const ALL: [Self; 14] = [
-        Self::SignUp,
-        Self::Login,
-        Self::Refresh,
-        Self::Logout,
-        Self::Me,
-        Self::ChangePassword,
-        Self::Sessions,
-        Self::EndSession,
-        Self::SocialLogin,
-        Self::CheckToken,
-        Self::RequestReset,
-        Self::ConfirmReset,
-        Self::RequestVerification,
-        Self::ConfirmVerification,
-    ];
-
-    /// The name in a contract file.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SignUp => "sign_up",
-            Self::Login => "login",
-            Self::Refresh => "refresh",
-            Self::Logout => "logout",
-            Self::Me => "me",
-            Self::ChangePassword => "change_password",
-            Self::Sessions => "sessions",
-            Self::EndSession => "end_session",
-            Self::SocialLogin => "social_login",
-            Self::CheckToken => "check_token",
-            Self::RequestReset => "request_reset",
-            Self::ConfirmReset => "confirm_reset",
-            Self::RequestVerification => "request_verification",
-            Self::ConfirmVerification => "confirm_verification",
-        }
-    }
-
-    /// The inputs it takes.
-    #[must_use]
-    pub const fn inputs(self) -> &'static [(Input, InputKind)] {
-        use InputKind::{OneOf, Optional, Required};
-        match self {
-            Self::SignUp => &[
-                (Input::Email, OneOf),
-                (Input::Username, OneOf),
-                (Input::Password, Required),
-                (Input::Role, Optional),
-            ],
-            Self::Login => &[
-                (Input::Email, OneOf),
-                (Input::Username, OneOf),
-                (Input::Identifier, OneOf),
-                (Input::Password, Required),
-            ],
-            Self::Refresh => {
-                &[(Input::RefreshToken, Required), (Input::PreviousAccessToken, Optional)]
-            }
-            Self::Logout => &[(Input::AccessToken, Required), (Input::Scope, Optional)],
-            Self::Me | Self::Sessions => &[(Input::AccessToken, Required)],
-            Self::ChangePassword => &[
-                (Input::AccessToken, Required),
-                (Input::Password, Required),
-                (Input::NewPassword, Required),
-            ],
-            Self::EndSession => &[(Input::AccessToken, Required), (Input::SessionId, Required)],
-            Self::SocialLogin => &[(Input::Provider, Required), (Input::ProviderToken, Required)],
-            Self::CheckToken => &[(Input::Token, Required)],
-            Self::RequestReset | Self::RequestVerification => &[(Input::Email, Required)],
-            // Without `new_password` in the contract, a temporary one is generated and mailed.
-            Self::ConfirmReset => {
-                &[(Input::Email, Required), (Input::Code, Required), (Input::NewPassword, Optional)]
-            }
-            Self::ConfirmVerification => &[(Input::Email, Required), (Input::Code, Required)],
-        }
-    }
-}
-
-impl Input {
-    /// The name in a contract file.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::Username => "username",
-            Self::Identifier => "identifier",
-            Self::Password => "password",
-            Self::NewPassword => "new_password",
-            Self::Role => "role",
-            Self::RefreshToken => "refresh_token",
-            Self::AccessToken => "access_token",
-            Self::Scope => "scope",
-            Self::SessionId => "session_id",
-            Self::PreviousAccessToken => "previous_access_token",
-            Self::Provider => "provider",
-            Self::ProviderToken => "provider_token",
-            Self::Token => "token",
-            Self::Code => "code",
-        }
-    }
+    /// [`crate::operation::Operation::SecondFactor`]
+    SecondFactor {
+        /// The login's challenge.
+        challenge: Secret<String>,
+        /// The proof.
+        proof: SecondProof,
+        /// Whether this device need not be asked again for a while.
+        remember: bool,
+    },
+    /// [`crate::operation::Operation::SetUpSecondFactor`]
+    SetUpSecondFactor {
+        /// Who asks.
+        claimant: Claimant,
+    },
+    /// [`crate::operation::Operation::ConfirmSecondFactor`]
+    ConfirmSecondFactor {
+        /// Who asks.
+        claimant: Claimant,
+        /// The text that came with the secret.
+        setup: Secret<String>,
+        /// A code of the app.
+        code: Secret<String>,
+    },
+    /// [`crate::operation::Operation::RemoveSecondFactor`]
+    RemoveSecondFactor {
+        /// The identity that the access token proves.
+        principal: Principal,
+        /// The proof that the owner wants it.
+        proof: OwnerProof,
+    },
+    /// [`crate::operation::Operation::RenewRecoveryCodes`]
+    RenewRecoveryCodes {
+        /// The identity that the access token proves.
+        principal: Principal,
+        /// The proof that the owner wants it.
+        proof: OwnerProof,
+    },
+    /// [`crate::operation::Operation::ShowSecondFactor`]
+    ShowSecondFactor {
+        /// The identity that the access token proves.
+        principal: Principal,
+    },
+    /// Forgets a remembered device, or all of them; for the hosted pages, since only browsers are
+    /// remembered.
+    ForgetDevices {
+        /// The identity that the access token proves.
+        principal: Principal,
+        /// The one; `None`: all.
+        device: Option<Uuid>,
+    },
 }
 
 impl LogoutScope {

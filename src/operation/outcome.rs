@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use crate::clock::Timestamp;
 use crate::operation::{SessionId, UserId};
 use crate::secret::Secret;
@@ -56,6 +58,55 @@ pub enum Outcome {
         /// The account's number.
         user: UserId,
     },
+    /// The secret of a second factor; nothing is stored until it is confirmed.
+    SecondFactorDrawn {
+        /// The text that confirms it.
+        setup: Secret<String>,
+        /// The secret in Base32 (RFC 4648 §6), to be typed into an app.
+        secret: Secret<String>,
+        /// The same as an `otpauth:` address, for a QR code.
+        uri: Secret<String>,
+    },
+    /// The second factor is on, or its recovery codes were replaced.
+    RecoveryCodes {
+        /// The account's number.
+        user: UserId,
+        /// The codes; they are shown this once.
+        codes: Vec<Secret<String>>,
+        /// Whether the second factor was turned on by it.
+        turned_on: bool,
+        /// The session, where a login waited for it.
+        session: Option<Box<(UserView, TokenSet)>>,
+    },
+    /// The second factor is off.
+    SecondFactorRemoved,
+    /// The state of the second factor.
+    SecondFactorShown {
+        /// `None`: it is off.
+        second_factor: Option<SecondFactorView>,
+    },
+    /// The remembered devices were forgotten.
+    DevicesForgotten,
+}
+
+impl Outcome {
+    /// The account and the tokens of a session that it opened or went on with.
+    #[must_use]
+    pub fn session(&self) -> Option<(&UserView, &TokenSet)> {
+        match self {
+            Self::TokensIssued { user, tokens, .. } => Some((user, tokens)),
+            Self::RecoveryCodes { session, .. } => {
+                session.as_deref().map(|(user, tokens)| (user, tokens))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it made an account, and opened a session of it.
+    #[must_use]
+    pub const fn made_account(&self) -> bool {
+        matches!(self, Self::TokensIssued { is_new_user: true, .. })
+    }
 }
 
 /// An account as its user may see it.
@@ -96,6 +147,8 @@ pub struct TokenSet {
     pub refresh_expires_at: Option<Timestamp>,
     /// The session.
     pub session: SessionId,
+    /// The device that is remembered from now on, and until when.
+    pub device: Option<(Secret<String>, Timestamp)>,
 }
 
 /// A session as its user may see it.
@@ -112,5 +165,31 @@ pub struct SessionView {
     /// The user agent it was opened with.
     pub agent: Option<String>,
     /// Whether it is the session of the request.
+    pub current: bool,
+}
+
+/// A second factor as its user may see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecondFactorView {
+    /// When it was turned on.
+    pub since: Timestamp,
+    /// Recovery codes that were not used.
+    pub recovery_codes_left: usize,
+    /// The remembered devices, newest first.
+    pub devices: Vec<DeviceView>,
+}
+
+/// A remembered device as its user may see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceView {
+    /// Its id.
+    pub id: Uuid,
+    /// The user agent that it was remembered with.
+    pub agent: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+    /// Whether it is the device of the request.
     pub current: bool,
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::operation::{SessionId, TokenId};
+use crate::operation::{AuthMethods, SessionId, TokenId};
 
 /// The generations that a token was issued under; a token below a raised one is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +44,10 @@ pub struct Principal {
     pub issued_at: Timestamp,
     /// `exp`.
     pub expires_at: Timestamp,
+    /// `auth_time`: when the user logged in, where the token tells it.
+    pub authenticated_at: Option<Timestamp>,
+    /// `amr`, where the token tells it.
+    pub methods: AuthMethods,
     /// `email`.
     pub email: Option<String>,
     /// `username`.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::operation::UserId;
+use crate::secret::Secret;
 
 /// A refusal on its way to a client; the site's contract turns it into bytes, in one place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +22,17 @@ pub struct Rejection {
     pub allow: Vec<String>,
     /// The account that was asked for, where there is one; for the audit trail, never the client.
     pub about: Option<UserId>,
+    /// What would let the client in.
+    pub demand: Option<Box<Demand>>,
+}
+
+/// A demand on the client's authentication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// A second factor, to be proved or set up with this challenge.
+    SecondFactor(Secret<String>),
+    /// A login no older than this (RFC 9470 §3: `max_age`).
+    RecentLogin(Duration),
 }
 
 /// An input at fault.
@@ -73,6 +85,12 @@ pub enum ErrorCode {
     InvalidProviderToken,
     /// 502: the social provider cannot be asked.
     ProviderUnavailable,
+    /// 403: the password was right, and the second factor has to be proved.
+    SecondFactorRequired,
+    /// 403: the password was right, and the site wants a second factor, which has to be set up.
+    SecondFactorSetupRequired,
+    /// 401: a valid token of a login that is too old for this (RFC 9470 §3).
+    ReauthenticationRequired,
     /// 404: no such session of this user.
     SessionNotFound,
     /// 503: the user look-up of a login took too long.
@@ -113,7 +131,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 32] = [
         Self::InvalidInput,
         Self::InvalidCredentials,
         Self::InvalidGrant,
@@ -125,6 +143,9 @@ impl ErrorCode {
         Self::UnsupportedProvider,
         Self::InvalidProviderToken,
         Self::ProviderUnavailable,
+        Self::SecondFactorRequired,
+        Self::SecondFactorSetupRequired,
+        Self::ReauthenticationRequired,
         Self::SessionNotFound,
         Self::LookupTimeout,
         Self::MissingToken,
@@ -160,6 +181,9 @@ impl ErrorCode {
             Self::UnsupportedProvider => "unsupported_provider",
             Self::InvalidProviderToken => "invalid_provider_token",
             Self::ProviderUnavailable => "provider_unavailable",
+            Self::SecondFactorRequired => "second_factor_required",
+            Self::SecondFactorSetupRequired => "second_factor_setup_required",
+            Self::ReauthenticationRequired => "reauthentication_required",
             Self::SessionNotFound => "session_not_found",
             Self::LookupTimeout => "lookup_timeout",
             Self::MissingToken => "missing_token",
@@ -195,8 +219,12 @@ impl ErrorCode {
             | Self::DuplicateCookie
             | Self::InvalidProviderToken
             | Self::MissingToken
-            | Self::InvalidToken => 401,
-            Self::SignupClosed | Self::Forbidden => 403,
+            | Self::InvalidToken
+            | Self::ReauthenticationRequired => 401,
+            Self::SignupClosed
+            | Self::Forbidden
+            | Self::SecondFactorRequired
+            | Self::SecondFactorSetupRequired => 403,
             Self::SessionNotFound | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
@@ -212,6 +240,21 @@ impl ErrorCode {
             Self::UpstreamTimeout => 504,
         }
     }
+
+    /// Whether its answer brings a challenge that the client goes on with.
+    #[must_use]
+    pub const fn has_challenge(self) -> bool {
+        matches!(self, Self::SecondFactorRequired | Self::SecondFactorSetupRequired)
+    }
+
+    /// The kind whose words a contract that has none for this one uses.
+    #[must_use]
+    pub const fn resembles(self) -> Option<Self> {
+        match self {
+            Self::ReauthenticationRequired => Some(Self::InvalidToken),
+            _ => None,
+        }
+    }
 }
 
 impl Rejection {
@@ -224,6 +267,7 @@ impl Rejection {
             retry_after: None,
             allow: Vec::new(),
             about: None,
+            demand: None,
         }
     }
 
@@ -258,6 +302,23 @@ impl Rejection {
     pub const fn about(mut self, user: Option<UserId>) -> Self {
         self.about = user;
         self
+    }
+
+    /// Makes an [`ErrorCode::ReauthenticationRequired`] for a login older than `max_age`.
+    #[must_use]
+    pub fn login_too_old(max_age: Duration) -> Self {
+        let reason = format!("the login is older than {} s", max_age.as_secs());
+        let demand = Some(Box::new(Demand::RecentLogin(max_age)));
+        Self { demand, ..Self::new(ErrorCode::ReauthenticationRequired, reason) }
+    }
+
+    /// The challenge that the client goes on with.
+    #[must_use]
+    pub fn challenge(&self) -> Option<&Secret<String>> {
+        match self.demand.as_deref() {
+            Some(Demand::SecondFactor(challenge)) => Some(challenge),
+            Some(Demand::RecentLogin(_)) | None => None,
+        }
     }
 
     /// Sets the wait before a retry.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::operation::{Email, Identifier, Revocation, UserId, Username};
-use crate::store::StoreError;
+use crate::store::{SecondFactor, StoreError};
 
 /// The accounts of a store.
 #[async_trait]
@@ -72,6 +73,8 @@ pub struct User {
     pub username: Option<Username>,
     /// The password verifier (PHC string); absent when none was ever set.
     pub verifier: Option<String>,
+    /// The second factor, where it is on.
+    pub second_factor: Option<SecondFactor>,
     /// Roles.
     pub roles: Vec<String>,
     /// Permissions.
@@ -155,6 +158,13 @@ pub enum UserChange {
         /// The verifier from now on.
         to: String,
     },
+    /// Another second factor, or none; nothing ends. Done only while it is of revision `from`.
+    ReplaceSecondFactor {
+        /// The revision until now; `None` where there is none.
+        from: Option<Uuid>,
+        /// The second factor from now on, of a new revision.
+        to: Option<SecondFactor>,
+    },
     /// Enabling ends nothing; disabling ends all sessions and access tokens.
     SetEnabled(bool),
     /// New rights: taking one away ends the access tokens (not the sessions); giving ends nothing.
@@ -185,6 +195,7 @@ impl User {
             email_verified: false,
             username: None,
             verifier: None,
+            second_factor: None,
             roles: Vec::new(),
             permissions: Vec::new(),
             enabled: true,
@@ -258,6 +269,7 @@ impl UserChange {
             | Self::ProveEmail { .. }
             | Self::JoinSocial { .. }
             | Self::UpgradeVerifier { .. }
+            | Self::ReplaceSecondFactor { .. }
             | Self::SetEnabled(_)
             | Self::EndSessions
             | Self::Remove => self.ends_sessions(),
@@ -269,6 +281,10 @@ impl UserChange {
     pub(super) fn applied_to(&self, user: &User) -> Option<User> {
         let is_own = |email: &Email| user.email.as_ref() == Some(email);
         let mut after = user.clone();
+        // Whoever had to be shut out may hold one of the devices.
+        if self.ends_sessions() && !matches!(self, Self::EndRefreshTokens) {
+            after.second_factor.iter_mut().for_each(|factor| factor.devices.clear());
+        }
         match self {
             Self::SetPassword { verifier } => after.verifier = Some(verifier.clone()),
             Self::ResetPassword { verifier } => {
@@ -280,12 +296,22 @@ impl UserChange {
                     return None;
                 }
                 after.email_verified = true;
+                // Set up by somebody who never proved the address.
+                if matches!(self, Self::JoinSocial { .. }) {
+                    after.second_factor = None;
+                }
             }
             Self::UpgradeVerifier { from, to } => {
                 if user.verifier.as_ref() != Some(from) {
                     return None;
                 }
                 after.verifier = Some(to.clone());
+            }
+            Self::ReplaceSecondFactor { from, to } => {
+                if user.second_factor.as_ref().map(|factor| factor.revision) != *from {
+                    return None;
+                }
+                after.second_factor.clone_from(to);
             }
             Self::SetEnabled(enabled) => after.enabled = *enabled,
             Self::SetRights { roles, permissions } => {

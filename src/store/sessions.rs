@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::operation::{RefreshHash, Revocation, SessionId, UserId};
+use crate::operation::{AuthMethods, RefreshHash, Revocation, SessionId, UserId};
 use crate::store::StoreError;
 
 /// The sessions of a store.
@@ -99,6 +99,8 @@ pub struct Session {
     pub address: String,
     /// User agent that it was opened with.
     pub agent: Option<String>,
+    /// How its user proved who they are.
+    pub methods: AuthMethods,
 }
 
 /// A session to be opened.

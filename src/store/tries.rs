@@ -134,6 +134,12 @@ impl TrySubject {
         Self(format!("codes:{}:{realm}:{email}", realm.len()))
     }
 
+    /// The wrong proofs of an account's second factor.
+    #[must_use]
+    pub fn second_factor(realm: &str, user: UserId) -> Self {
+        Self(format!("factor:{user}:{realm}"))
+    }
+
     /// The uses of a ticket, by its keyed hash.
     #[must_use]
     pub fn ticket(hash: &[u8; 32]) -> Self {

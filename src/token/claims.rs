@@ -15,7 +15,7 @@ use std::slice;
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
-use crate::operation::{Generations, Revocation, SessionName, TokenId};
+use crate::operation::{AuthMethods, Generations, Revocation, SessionName, TokenId};
 use crate::token::key::Origin;
 use crate::token::{LeftOut, TokenError, TokenPolicy};
 
@@ -45,6 +45,10 @@ pub(super) struct Claims {
     pub(super) username: Option<String>,
     pub(super) roles: Vec<String>,
     pub(super) permissions: Vec<String>,
+    /// `auth_time`.
+    pub(super) authenticated_at: Option<Timestamp>,
+    /// `amr`.
+    pub(super) methods: AuthMethods,
     /// Whether it has all claims of the gateway's own tokens.
     pub(super) is_own: bool,
     /// Invalid claims that only inform.
@@ -115,6 +119,9 @@ impl Claims {
             username: reader.informing_text("username")?.map(Cow::into_owned),
             roles: reader.texts("roles")?,
             permissions: reader.texts("permissions")?,
+            // Other issuers write them in other ways: no token is refused for it.
+            authenticated_at: reader.time("auth_time").unwrap_or_default(),
+            methods: reader.methods(),
             is_own,
             left_out: reader.left_out,
         };
@@ -314,6 +321,13 @@ impl<'a> Reader<'a> {
             SessionName::Foreign(_) if origin == Origin::Stored => Err("is no UUID"),
             name => Ok(name),
         })
+    }
+
+    /// `amr`: those of its values that have a meaning here.
+    fn methods(&self) -> AuthMethods {
+        let values = self.claims.get("amr").and_then(Value::as_array).into_iter().flatten();
+        let values: Vec<&str> = values.filter_map(Value::as_str).collect();
+        AuthMethods::from_text(&values.join(" "))
     }
 
     /// `[user, site]`: two whole numbers.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::{Builder, Uuid};
 
 use crate::clock::Timestamp;
-use crate::operation::{Email, Generations, SessionId, TokenId, UserId, Username};
+use crate::operation::{Authentication, Email, Generations, SessionId, TokenId, UserId, Username};
 use crate::secret::Secret;
 use crate::token::claims::TokenUse;
 use crate::token::key::{Key, random};
@@ -31,6 +31,8 @@ pub struct Grant<'a> {
     pub roles: &'a [String],
     /// `permissions`.
     pub permissions: &'a [String],
+    /// When and how the user was authenticated, for sites whose tokens tell it.
+    pub authentication: Option<Authentication>,
     /// The account's attributes, of which the site's tokens carry some.
     pub attributes: Option<&'a BTreeMap<String, Value>>,
     /// The latest expiry: the end of the session, or an operator's limit.
@@ -71,6 +73,12 @@ pub(super) struct OwnClaims<'a> {
     roles: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     permissions: Option<&'a [String]>,
+    /// OpenID Connect Core 1.0 §2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
+    /// RFC 8176.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    amr: Vec<&'static str>,
     /// Under [`ATTRIBUTES_CLAIM`].
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     attributes: BTreeMap<&'a str, &'a str>,
@@ -97,6 +105,7 @@ impl<'a> OwnClaims<'a> {
     ) -> Result<Self, KeyError> {
         let lifetime = policy.access_ttl.as_secs();
         let base = Self::refresh(policy, grant.user, grant.session, lifetime, now)?;
+        let authentication = grant.authentication.filter(|_| policy.tells_authentication);
         let latest = grant.not_after.map_or(i64::MAX, Timestamp::as_seconds);
         Ok(Self {
             exp: base.exp.min(latest),
@@ -105,6 +114,8 @@ impl<'a> OwnClaims<'a> {
             username: grant.username.map(Username::as_str),
             roles: Some(grant.roles),
             permissions: Some(grant.permissions),
+            auth_time: authentication.map(|it| it.at.as_seconds()),
+            amr: authentication.map(|it| it.methods.values().collect()).unwrap_or_default(),
             attributes: carried(policy, grant.attributes),
             token_use: TokenUse::Access.name(),
             ..base
@@ -140,6 +151,8 @@ impl<'a> OwnClaims<'a> {
             username: None,
             roles: None,
             permissions: None,
+            auth_time: None,
+            amr: Vec::new(),
             attributes: BTreeMap::new(),
             token_use: TokenUse::Refresh.name(),
         })

@@ -252,6 +252,7 @@ impl SiteTokens {
             username: None,
             roles: &[],
             permissions: &[],
+            authentication: None,
             attributes: None,
             not_after: None,
         };

@@ -26,6 +26,8 @@ pub struct TokenPolicy {
     pub session_ttl: Duration,
     /// The time within which the parent of the newest refresh token gets the same successor again.
     pub refresh_grace: Duration,
+    /// Access tokens tell when and how the user was authenticated (`auth_time`, `amr`).
+    pub tells_authentication: bool,
     /// Names of the text attributes that access tokens carry.
     pub attributes: Vec<String>,
     /// Tolerance for `nbf` and `iat`.

@@ -143,6 +143,8 @@ impl SiteTokens {
             username: claims.username,
             roles: claims.roles,
             permissions: claims.permissions,
+            authenticated_at: claims.authenticated_at,
+            methods: claims.methods,
             claims: all,
         };
         Verified {

@@ -143,7 +143,8 @@ async fn node(folder: &Path, social: &str, site: &str) -> (Auth, AuthSite) {
 }
 
 async fn run(auth: &Auth, site: &AuthSite, command: Command) -> Result<Outcome, Rejection> {
-    let caller = Caller { address: IpAddr::V4(Ipv4Addr::LOCALHOST), agent: None };
+    let caller =
+        Caller { address: IpAddr::V4(Ipv4Addr::LOCALHOST), agent: None, devices: Vec::new() };
     let now = Now { wall: NOW, boot: BootTime::from_millis(0) };
     auth.run(site, &caller, command, now).await
 }

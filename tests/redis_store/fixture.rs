@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use munjigi::clock::{Now, Timestamp};
-use munjigi::operation::{Identifier, RefreshHash, Revocation, Revoked, SessionId, TokenId};
+use munjigi::operation::{
+    AuthMethods, Identifier, RefreshHash, Revocation, Revoked, SessionId, TokenId,
+};
 use munjigi::store::{NewMail, NewSession, Session, Store, StoreError, Successor, User};
 use uuid::Uuid;
 
@@ -49,6 +51,7 @@ pub(crate) fn login(user: &User, token: u8) -> NewSession {
         ends_at: now.plus(240 * HOUR),
         address: "192.0.2.7".to_owned(),
         agent: None,
+        methods: AuthMethods::PASSWORD,
     };
     NewSession {
         session,

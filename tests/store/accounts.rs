@@ -171,6 +171,7 @@ pub(crate) async fn an_account_reads_back_as_it_was_made(store: &Arc<dyn Store>)
         email_verified: false,
         username: new.username,
         verifier: new.verifier,
+        second_factor: None,
         roles: new.roles,
         permissions: new.permissions,
         enabled: true,

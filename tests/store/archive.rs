@@ -17,7 +17,8 @@ use tokio::sync::mpsc;
 use crate::backend::Backend;
 use crate::fixture::{
     DAY, GRACE, HOUR, ISSUER, REALM, at, before, change, code, hash, login, mail, new_user,
-    new_user_with_image, of_site, of_token, open, sealed, session_of, successor, until, user,
+    new_user_with_image, of_site, of_token, open, sealed, second_factor, session_of, successor,
+    until, user,
 };
 
 async fn exported(store: &dyn Archive, now: Timestamp) -> Vec<Record> {
@@ -82,6 +83,8 @@ async fn fill(store: &Arc<dyn Store>) -> Kept {
     let elsewhere = User { realm: "a:b {c}".to_owned(), ..new_user_with_image("ann") };
     store.create_user(elsewhere).await.expect("an account");
     change(store, &bob, UserChange::SetEnabled(false)).await;
+    let factor = UserChange::ReplaceSecondFactor { from: None, to: Some(second_factor()) };
+    change(store, &ann, factor).await;
     let gone = user(store, "gone").await;
     open(store, &gone, "gone's").await;
     change(store, &gone, UserChange::Remove).await;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use munjigi::clock::Timestamp;
 use munjigi::operation::{Email, Identifier, UserId};
-use munjigi::store::{Lookup, Rotation, Store, User, UserChange};
+use munjigi::store::{Lookup, Rotation, SecondFactor, Store, User, UserChange};
 
 use crate::fixture::{
     ISSUER, OTHER_ISSUER, REALM, at, change, hash, new_user, of_session, of_user, open, open_at,
-    rotate, sessions, stands, until, user, user_now, without_attributes,
+    rotate, second_factor, sessions, stands, until, user, user_now, without_attributes,
 };
 
 fn new_password() -> UserChange {
@@ -184,6 +184,65 @@ pub(crate) async fn a_verifier_is_upgraded_only_while_the_old_one_stands(store: 
         UserChange::UpgradeVerifier { from: "$gone".to_owned(), to: "$better".to_owned() };
 
     ends_nothing(store, &ann, upgrade, ann.clone()).await;
+}
+
+pub(crate) async fn a_second_factor_is_replaced_only_while_it_is_as_it_was_read(
+    store: &Arc<dyn Store>,
+) {
+    let ann = user(store, "ann").await;
+    let (first, second) = (second_factor(), second_factor());
+    let replace = |from: Option<&SecondFactor>, to: Option<&SecondFactor>| {
+        let from = from.map(|factor| factor.revision);
+        UserChange::ReplaceSecondFactor { from, to: to.cloned() }
+    };
+    let with = |factor: &SecondFactor| User { second_factor: Some(factor.clone()), ..ann.clone() };
+
+    ends_nothing(store, &ann, replace(None, Some(&first)), with(&first)).await;
+    for from in [None, Some(&second)] {
+        let (answered, _) = change(store, &ann, replace(from, Some(&second))).await;
+        assert_eq!(answered.second_factor.as_ref(), Some(&first));
+    }
+    let (answered, _) = change(store, &ann, replace(Some(&first), Some(&second))).await;
+    assert_eq!(answered.second_factor.as_ref(), Some(&second));
+    assert_eq!(user_now(store, ann.id).await.second_factor.as_ref(), Some(&second));
+    let (answered, revocations) = change(store, &ann, replace(Some(&second), None)).await;
+    assert_eq!((answered.second_factor, revocations), (None, Vec::new()));
+    assert_eq!(user_now(store, ann.id).await.second_factor, None);
+}
+
+pub(crate) async fn remembered_devices_are_forgotten_where_all_sessions_end(
+    store: &Arc<dyn Store>,
+) {
+    let kept = [UserChange::EndRefreshTokens, UserChange::SetEnabled(true)];
+    let forgotten = [new_password(), UserChange::SetEnabled(false), UserChange::EndSessions];
+    let ann = user(store, "ann").await;
+    for (what, devices) in
+        kept.map(|what| (what, 1)).into_iter().chain(forgotten.map(|what| (what, 0)))
+    {
+        let from = user_now(store, ann.id).await.second_factor.map(|factor| factor.revision);
+        let to = second_factor();
+        let set = UserChange::ReplaceSecondFactor { from, to: Some(to.clone()) };
+        change(store, &ann, set).await;
+
+        let (answered, _) = change(store, &ann, what.clone()).await;
+
+        let factor = answered.second_factor.expect("the second factor");
+        assert_eq!(factor.devices.len(), devices, "{what:?}");
+        assert_eq!(factor.recovery_codes, to.recovery_codes, "{what:?}");
+        assert_eq!(user_now(store, ann.id).await.second_factor, Some(factor), "{what:?}");
+    }
+}
+
+pub(crate) async fn a_social_login_that_joins_takes_the_second_factor_off(store: &Arc<dyn Store>) {
+    let ann = user(store, "ann").await;
+    let set = UserChange::ReplaceSecondFactor { from: None, to: Some(second_factor()) };
+    change(store, &ann, set).await;
+    let email = ann.email.clone().expect("an email");
+
+    let (answered, _) = change(store, &ann, UserChange::JoinSocial { email }).await;
+
+    assert_eq!(answered.second_factor, None);
+    assert_eq!(user_now(store, ann.id).await.second_factor, None);
 }
 
 pub(crate) async fn disabling_ends_sessions_and_tokens_and_enabling_nothing(

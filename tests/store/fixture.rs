@@ -7,11 +7,11 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use munjigi::clock::{Now, Timestamp};
 use munjigi::operation::{
-    Identifier, RefreshHash, Revocation, Revoked, SessionId, TokenId, UserId,
+    AuthMethods, Identifier, RefreshHash, Revocation, Revoked, SessionId, TokenId, UserId,
 };
 use munjigi::store::{
-    CodePurpose, Lookup, NewCode, NewMail, NewSession, Rotation, Session, Store, Successor, User,
-    UserChange,
+    CodePurpose, KeyedHash, Lookup, NewCode, NewMail, NewSession, RememberedDevice, Rotation,
+    SecondFactor, Session, Store, Successor, User, UserChange,
 };
 use uuid::Uuid;
 
@@ -110,6 +110,24 @@ pub(crate) async fn change(
         .expect("an account")
 }
 
+/// A second factor with a device that is remembered.
+pub(crate) fn second_factor() -> SecondFactor {
+    SecondFactor {
+        revision: Uuid::new_v4(),
+        secret: b"\0sealed\xff".to_vec(),
+        since: at(0),
+        last_step: u64::MAX,
+        recovery_codes: vec![KeyedHash([1; 32]), KeyedHash([255; 32])],
+        devices: vec![RememberedDevice {
+            id: Uuid::new_v4(),
+            hash: KeyedHash([7; 32]),
+            agent: Some("Ж \"x\"".to_owned()),
+            since: at(0),
+            until: at(DAY),
+        }],
+    }
+}
+
 pub(crate) fn session_of(user: &User, issuer: &str) -> Session {
     Session {
         id: SessionId(Uuid::now_v7()),
@@ -122,6 +140,7 @@ pub(crate) fn session_of(user: &User, issuer: &str) -> Session {
         ends_at: at(90 * DAY),
         address: "192.0.2.7".to_owned(),
         agent: Some("check/1".to_owned()),
+        methods: AuthMethods::PASSWORD,
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use munjigi::clock::Timestamp;
 use munjigi::config::Algorithm;
-use munjigi::operation::{Identifier, RefreshHash, SessionId, UserId};
+use munjigi::operation::{AuthMethods, Identifier, RefreshHash, SessionId, UserId};
 use munjigi::store::{Durability, Lookup, Session, SqliteStore, Store, User, UserChange};
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -53,6 +53,7 @@ fn ann() -> User {
         email_verified: true,
         username: new_user("ann").username,
         verifier: Some("$verifier".to_owned()),
+        second_factor: None,
         roles: vec!["user".to_owned()],
         permissions: vec!["orders:read".to_owned()],
         enabled: true,
@@ -78,6 +79,7 @@ fn session() -> Session {
         ends_at: Timestamp::from_millis(9_100_000_000_000),
         address: "192.0.2.7".to_owned(),
         agent: None,
+        methods: AuthMethods::default(),
     }
 }
 

@@ -6,12 +6,16 @@ use uuid::Uuid;
 
 use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
-use crate::operation::{Caller, Generations, Identifier, Rejection, SessionId, TokenSet, UserView};
+use crate::operation::{
+    AuthMethods, Authentication, Caller, Generations, Identifier, Rejection, SessionId, TokenSet,
+    UserView,
+};
 use crate::store::{Lookup, NewSession, Session, User};
 use crate::token::{AccessToken, Grant};
 
 impl Auth {
-    /// Opens a session for a user who has just authenticated, and returns their account.
+    /// Opens a session for a user who has just authenticated by `methods`, and returns their
+    /// account.
     ///
     /// The attributes are read here and not with the account: before authentication, the time that
     /// they take would reveal the account to a stranger. They are read before the session is
@@ -23,28 +27,30 @@ impl Auth {
         &self,
         site: &AuthSite,
         caller: &Caller,
-        user: &User,
+        (user, methods): (&User, AuthMethods),
         now: Timestamp,
     ) -> Result<Option<(UserView, TokenSet)>, Rejection> {
         let Some(shown) = self.shown(site, user, now).await? else { return Ok(None) };
         let policy = site.tokens.policy();
         let id = SessionId(Uuid::new_v4());
         let ends_at = now.plus(policy.session_ttl);
-        let access = self.issue_access(site, (user, &shown.attributes), (id, ends_at), now).await?;
         let refresh = site.tokens.issue_refresh(user.id, id, now)?;
         let refresh_ends = refresh.as_ref().map(|refresh| refresh.expires_at.min(ends_at));
-        let session = Session {
+        let mut session = Session {
             id,
             user: user.id,
             realm: site.realm.clone(),
             issuer: policy.issuer.clone(),
             created_at: now,
             last_used_at: now,
-            expires_at: refresh_ends.unwrap_or(access.expires_at),
+            expires_at: refresh_ends.unwrap_or(ends_at),
             ends_at,
             address: caller.address.to_string(),
             agent: caller.agent.clone(),
+            methods,
         };
+        let access = self.issue_access(site, (user, &shown.attributes), &session, now).await?;
+        session.expires_at = refresh_ends.unwrap_or(access.expires_at);
         let opened = NewSession {
             session,
             refresh: refresh.as_ref().map(|refresh| refresh.hash),
@@ -63,6 +69,7 @@ impl Auth {
             refresh_token: refresh.map(|refresh| refresh.text),
             refresh_expires_at: refresh_ends,
             session: id,
+            device: None,
         };
         Ok(Some((shown, tokens)))
     }
@@ -98,13 +105,12 @@ impl Auth {
         Err(Rejection::unavailable(reason))
     }
 
-    /// Issues an access token for a user with these attributes, of a session that ends at
-    /// `ends_at`.
+    /// Issues an access token of a session, for its user with these attributes.
     pub(in crate::auth) async fn issue_access(
         &self,
         site: &AuthSite,
         (user, attributes): (&User, &BTreeMap<String, serde_json::Value>),
-        (session, ends_at): (SessionId, Timestamp),
+        session: &Session,
         now: Timestamp,
     ) -> Result<AccessToken, Rejection> {
         self.check_signer(site, now)?;
@@ -113,14 +119,18 @@ impl Auth {
         let generations = Generations { user: user.generation, site: site_generation };
         let grant = Grant {
             user: user.id,
-            session,
+            session: session.id,
             generations,
             email: user.email.as_ref(),
             username: user.username.as_ref(),
             roles: &user.roles,
             permissions: &user.permissions,
+            authentication: Some(Authentication {
+                methods: session.methods,
+                at: session.created_at,
+            }),
             attributes: Some(attributes),
-            not_after: Some(ends_at),
+            not_after: Some(session.ends_at),
         };
         Ok(site.tokens.issue_access(grant, now)?)
     }

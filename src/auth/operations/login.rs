@@ -6,7 +6,7 @@ use crate::auth::passwords::pool::Proof;
 use crate::auth::throttle::Account;
 use crate::auth::{Auth, AuthSite};
 use crate::clock::Timestamp;
-use crate::operation::{Caller, ErrorCode, Identifier, Outcome, Password, Rejection};
+use crate::operation::{AuthMethods, Caller, ErrorCode, Identifier, Outcome, Password, Rejection};
 use crate::store::{Lookup, StoreError, User, UserChange};
 use crate::telemetry::metric;
 
@@ -44,12 +44,15 @@ impl Auth {
                 (Some(user), Some(proof)) if user.enabled => (user, proof),
                 (user, _) => return Err(refusal(user.as_ref())),
             };
-            let opening = self.open_session(site, caller, &user, now);
-            let ((), opened) = join(attempt.succeed(), opening).await;
-            if let Some((shown, tokens)) = opened? {
+            let methods = AuthMethods::PASSWORD;
+            let completing = self.complete_login(site, caller, (&user, false), methods, now);
+            let ((), completed) = join(attempt.succeed(), completing).await;
+            let Some(outcome) = completed.transpose() else { continue };
+            let is_login = outcome.as_ref().map_or_else(|it| it.code.has_challenge(), |_| true);
+            if is_login {
                 self.renew_verifier(site, &user, proof, now).await;
-                return Ok(Outcome::TokensIssued { user: shown, tokens, is_new_user: false });
             }
+            return outcome;
         }
         Err(Rejection::new(ErrorCode::InvalidCredentials, "the account changed during the login"))
     }

@@ -9,6 +9,7 @@ pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod refresh;
 pub(super) mod reset;
+pub(super) mod second_factor;
 pub(super) mod sessions;
 pub(super) mod sign_up;
 pub(super) mod social_login;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::auth::operations::account::user_of;
 use crate::auth::{Auth, AuthSite};
 use crate::clock::{Now, Timestamp};
+use crate::config::Mfa;
 use crate::operation::{
     Caller, ErrorCode, Identifier, Outcome, Principal, RefreshHash, Rejection, Revocation,
     RevocationKey, TokenSet, UserView,
@@ -190,6 +191,10 @@ impl Auth {
         if self.revocations.holds(&RevocationKey::of_session(issuer, session.id), now) {
             return Err(Rejection::invalid_grant("the session is revoked"));
         }
+        if site.mfa == Mfa::Required && !session.methods.second_factor {
+            let reason = "the site wants a second factor, and the session has proved none";
+            return Err(Rejection::invalid_grant(reason));
+        }
         let who = Identifier::Id(session.user);
         let user = self.store.find_user(&site.realm, &who, Lookup::Whole).await?;
         let user = user
@@ -206,9 +211,7 @@ impl Auth {
         refresh: Secret<String>,
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
-        let access = self
-            .issue_access(site, (user, &user.attributes), (session.id, session.ends_at), now)
-            .await?;
+        let access = self.issue_access(site, (user, &user.attributes), session, now).await?;
         let tokens = TokenSet {
             access_token: access.text,
             issued_at: access.issued_at,
@@ -216,6 +219,7 @@ impl Auth {
             refresh_token: Some(refresh),
             refresh_expires_at: Some(session.expires_at.min(session.ends_at)),
             session: session.id,
+            device: None,
         };
         Ok(Outcome::TokensIssued { user: UserView::from(user), tokens, is_new_user: false })
     }

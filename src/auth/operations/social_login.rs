@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::config::SocialJoin;
 use crate::encoding::hex;
 use crate::operation::{
-    Caller, Email, ErrorCode, Identifier, IdentityError, Outcome, Provider, Rejection,
+    AuthMethods, Caller, Email, ErrorCode, Identifier, IdentityError, Outcome, Provider, Rejection,
 };
 use crate::secret::Secret;
 use crate::social::{Profile, SocialError};
@@ -54,8 +54,9 @@ impl Auth {
                 }
             };
             let Some(user) = user else { continue };
-            if let Some((user, tokens)) = self.open_session(site, caller, &user, now).await? {
-                return Ok(Outcome::TokensIssued { user, tokens, is_new_user });
+            let (who, methods) = ((&user, is_new_user), AuthMethods::default());
+            if let Some(outcome) = self.complete_login(site, caller, who, methods, now).await? {
+                return Ok(outcome);
             }
         }
         Err(refusal("the account changed during the login"))

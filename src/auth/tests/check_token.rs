@@ -45,7 +45,7 @@ async fn run_stale(
 ) -> Result<Outcome, Rejection> {
     Arc::make_mut(&mut node.site.settings).when_stale = when_stale;
     let address = std::net::Ipv4Addr::LOCALHOST.into();
-    let caller = crate::operation::Caller { address, agent: None };
+    let caller = crate::operation::Caller { address, agent: None, devices: Vec::new() };
     let now = Now { wall: NOW, boot: STALE };
     node.auth.run(&node.site, &caller, command, now).await
 }

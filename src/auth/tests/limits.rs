@@ -72,7 +72,7 @@ async fn networks_are_told_apart_and_a_lock_of_one_is_no_others() {
     let node = node("1/h burst 3", 1);
     node.sign_up().await;
     let from = async |address: &str, password: &str| {
-        let caller = Caller { address: address.parse().unwrap(), agent: None };
+        let caller = Caller { address: address.parse().unwrap(), agent: None, devices: Vec::new() };
         let clocks = Now { wall: NOW, boot: super::BOOT };
         node.auth
             .run(&node.site, &caller, login(EMAIL, password), clocks)

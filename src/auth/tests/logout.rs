@@ -25,6 +25,7 @@ fn token_of(node: &Node, user: UserId) -> TokenSet {
         username: None,
         roles: &[],
         permissions: &[],
+        authentication: None,
         attributes: None,
         not_after: None,
     };
@@ -36,6 +37,7 @@ fn token_of(node: &Node, user: UserId) -> TokenSet {
         refresh_token: None,
         refresh_expires_at: None,
         session: grant.session,
+        device: None,
     }
 }
 

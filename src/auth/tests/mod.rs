@@ -10,6 +10,7 @@ mod password;
 mod previous;
 mod refresh;
 mod reset;
+mod second_factor;
 mod verification;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use super::throttle::Throttle;
 use super::{Auth, AuthSettings, AuthSite};
 use crate::clock::{BootTime, Now, Timestamp};
 use crate::config::{
-    Algorithm, ByteSize, LoginConfig, PasswordConfig, SocialConfig, SocialJoin, WhenStale,
+    Algorithm, ByteSize, LoginConfig, Mfa, PasswordConfig, SocialConfig, SocialJoin, WhenStale,
 };
 use crate::operation::{
     Caller, Command, Email, ErrorCode, Identifier, Language, Outcome, Password, Principal,
@@ -59,6 +60,7 @@ struct Setup {
     passwords: PasswordConfig,
     policy: TokenPolicy,
     one_session: bool,
+    mfa: Mfa,
 }
 
 impl Default for Setup {
@@ -69,6 +71,7 @@ impl Default for Setup {
             passwords: cheap_passwords(),
             policy: policy(),
             one_session: false,
+            mfa: Mfa::Off,
         }
     }
 }
@@ -85,6 +88,8 @@ impl Setup {
                 own_keys: Arc::new(OwnKeys::new(&Secret::new(b"root".to_vec())).unwrap()),
             },
             site: AuthSite {
+                name: "Example".to_owned(),
+                mfa: self.mfa,
                 host: "api.example.com".to_owned(),
                 realm: "default".to_owned(),
                 tokens: Arc::new(SiteTokens::new(self.policy, keys).unwrap()),
@@ -124,6 +129,7 @@ fn policy() -> TokenPolicy {
         refresh_format: RefreshFormat::Opaque,
         session_ttl: Duration::from_hours(72),
         refresh_grace: GRACE,
+        tells_authentication: false,
         attributes: Vec::new(),
         leeway: Duration::from_secs(30),
         verify_cache: 0,
@@ -172,7 +178,7 @@ fn login(who: &str, password: &str) -> Command {
 impl Node {
     async fn run(&self, command: Command, now: Timestamp) -> Result<Outcome, Rejection> {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let caller = Caller { address, agent: Some("curl/8".to_owned()) };
+        let caller = Caller { address, agent: Some("curl/8".to_owned()), devices: Vec::new() };
         let now = Now { wall: now, boot: BOOT };
         self.auth.run(&self.site, &caller, command, now).await
     }

@@ -176,6 +176,7 @@ pub async fn locks(
 /// When the store does not answer.
 pub async fn forget_failures(store: &dyn Store, user: &User) -> Result<(), StoreError> {
     store.forget_tries(&TrySubject::account(&user.realm, user.id), None).await?;
+    store.forget_tries(&TrySubject::second_factor(&user.realm, user.id), None).await?;
     if let Some(email) = &user.email {
         store.forget_tries(&TrySubject::codes(&user.realm, email), None).await?;
     }

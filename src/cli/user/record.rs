@@ -245,6 +245,7 @@ mod tests {
             verifier: Some(
                 "imported:$2b$04$xtDYl31Wtd8.g6Il7m8p.umyUEfAqlEt9W5UlsGwaoWtF7a001aDG".to_owned(),
             ),
+            second_factor: None,
             roles: vec!["user".to_owned(), "editor".to_owned()],
             permissions: vec!["SMS".to_owned()],
             enabled: false,

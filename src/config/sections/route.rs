@@ -1,6 +1,7 @@
 //! `routes = [{ path = "…", upstream = "…", … }]`: what is forwarded where, and to whom.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 
@@ -26,6 +27,8 @@ pub struct RouteConfig {
     pub permissions: Vec<String>,
     /// All of these claims, equal, else 403; default empty: no rule.
     pub claims: BTreeMap<String, serde_json::Value>,
+    /// The greatest age of the user's login, else they have to log in again; default `None`: any.
+    pub auth_age: Option<Duration>,
     /// The upstream that it forwards to.
     pub upstream: UpstreamRef,
     /// Cut from the path before it is forwarded; default nothing.
@@ -101,6 +104,7 @@ impl RouteConfig {
                 .table("claims", "claims")
                 .map(|claims| rules(&claims))
                 .unwrap_or_default(),
+            auth_age: table.optional("auth_age", Item::duration),
             upstream: upstream.unwrap_or_else(|| UpstreamRef::Named(String::new())),
             strip_prefix: table
                 .optional("strip_prefix", |item| item.parse(|text| prefix_of(text, path.as_ref()))),
@@ -173,7 +177,7 @@ fn upstream(item: &Item<'_>, path: &str, known: &BTreeSet<String>) -> Option<Ups
 
 /// Refuses rules on a route that looks at no token: they would never hold.
 fn check_rules(table: &Table<'_>, path: &str, auth: RouteAuth) {
-    for key in ["roles", "permissions", "claims", "token_from"] {
+    for key in ["roles", "permissions", "claims", "token_from", "auth_age"] {
         if let Some(item) = table.item(key).filter(|_| auth == RouteAuth::None) {
             item.fault(
                 format!("route `{path}` has a rule but looks at no token"),

@@ -23,6 +23,10 @@ pub struct SiteConfig {
     pub contract_spot: Spot,
     /// Sign-up.
     pub signup: SignupConfig,
+    /// Whether a login asks for a second factor; default `off`.
+    pub mfa: Mfa,
+    /// Place of `mfa`.
+    pub mfa_spot: Spot,
     /// Origins whose pages may read its answers.
     pub cors: CorsConfig,
     /// `SameSite` of the contract's cookies; default `lax`.
@@ -57,6 +61,18 @@ pub enum ContractName {
     File(PathBuf),
 }
 
+/// `mfa = "…"`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mfa {
+    /// No login asks for a second factor, and none can be set up.
+    #[default]
+    Off,
+    /// Who has set one up is asked.
+    Optional,
+    /// Everybody is asked; who has none sets it up at the next login.
+    Required,
+}
+
 /// `signup = { … }`
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignupConfig {
@@ -78,6 +94,13 @@ impl SiteConfig {
     pub fn takes_tokens_from(&self, place: impl Fn(&TokenSources) -> bool) -> bool {
         let own = |route: &RouteConfig| route.token_from.as_ref().is_some_and(&place);
         place(&self.token_from) || self.routes.iter().any(own)
+    }
+
+    /// Whether its access tokens tell when and how the user was authenticated: where something asks
+    /// for it.
+    #[must_use]
+    pub fn tells_authentication(&self) -> bool {
+        self.mfa != Mfa::Off || self.routes.iter().any(|route| route.auth_age.is_some())
     }
 
     /// The prefix of the gateway's own paths.
@@ -121,6 +144,8 @@ impl SiteConfig {
                 .table("signup", "signup")
                 .map(|table| SignupConfig::read(&table))
                 .unwrap_or_default(),
+            mfa: table.choice("mfa", Mfa::default(), &Mfa::NAMES),
+            mfa_spot: table.item("mfa").map(|item| item.spot()).unwrap_or_default(),
             cors: table
                 .table("cors", "cors")
                 .map(|table| CorsConfig::read(&table))
@@ -172,6 +197,11 @@ fn cookie_domain(table: &Table<'_>, host: Option<&HostPattern>) -> Option<String
             }
         })
     })
+}
+
+impl Mfa {
+    const NAMES: [(&str, Self); 3] =
+        [("off", Self::Off), ("optional", Self::Optional), ("required", Self::Required)];
 }
 
 impl SignupConfig {

@@ -100,6 +100,7 @@ fn what_is_left_out_of_a_site_is_as_the_reference_says() {
     least.pages = whole.pages.clone();
     least.spot = whole.spot.clone();
     least.contract_spot = whole.contract_spot.clone();
+    least.mfa_spot = whole.mfa_spot.clone();
     assert_eq!(least, whole);
 }
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use crate::contract::answer::slot_values::{InputFault, SlotValues};
 use crate::contract::answer::template::{Template, Text};
 use crate::contract::{Contract, Endpoint, ReplyContext};
-use crate::operation::{ErrorCode, Outcome, Problem, Rejection};
+use crate::operation::{Demand, ErrorCode, Outcome, Problem, Rejection};
 
 /// Encodes an answer.
 pub(crate) fn encode(
@@ -52,6 +52,8 @@ pub(crate) fn refuse(
                 problem: contract.problems.of(problem.kind),
             });
             let values = SlotValues::of_refusal(rejection.code, fault, answer.status, context);
+            let challenge = rejection.challenge().map(|challenge| challenge.expose().as_str());
+            let values = values.with_challenge(challenge);
             let bytes = match words.and_then(|(_, message)| message) {
                 Some(message) => write(&answer.body, values.with_message(Some(message))),
                 None if problem.is_none() => {
@@ -94,7 +96,7 @@ fn in_clients_words<'a>(
     (field, problem.message.as_deref().or(own))
 }
 
-/// `WWW-Authenticate` (RFC 6750 §3), `Allow` and `Retry-After` (RFC 9110 §10.2).
+/// `WWW-Authenticate` (RFC 6750 §3, RFC 9470 §3), `Allow` and `Retry-After` (RFC 9110 §10.2).
 fn set_refusal_headers(
     headers: &mut HeaderMap,
     status: StatusCode,
@@ -102,12 +104,16 @@ fn set_refusal_headers(
     host: &str,
 ) {
     if status == StatusCode::UNAUTHORIZED {
-        let error = match rejection.code {
-            ErrorCode::InvalidToken => ", error=\"invalid_token\"",
-            _ => "",
+        let error = match (rejection.code, rejection.demand.as_deref()) {
+            (ErrorCode::InvalidToken, _) => ", error=\"invalid_token\"".to_owned(),
+            (ErrorCode::ReauthenticationRequired, Some(Demand::RecentLogin(max_age))) => {
+                let seconds = max_age.as_secs();
+                format!(", error=\"insufficient_user_authentication\", max_age=\"{seconds}\"")
+            }
+            _ => String::new(),
         };
         // A host has nothing that would end the quotes; a bare scheme is no challenge at all.
-        let challenge = HeaderValue::try_from(["Bearer realm=\"", host, "\"", error].concat());
+        let challenge = HeaderValue::try_from(["Bearer realm=\"", host, "\"", &error].concat());
         let nameless = HeaderValue::from_static("Bearer realm=\"\"");
         headers.insert(header::WWW_AUTHENTICATE, challenge.unwrap_or(nameless));
     }

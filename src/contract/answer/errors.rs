@@ -97,6 +97,7 @@ impl<'n> ErrorTable<'n> {
         let mut answers = ErrorAnswers::new();
         for kind in ErrorCode::ALL {
             let own = self.kinds.get(&kind);
+            let own = own.or_else(|| self.kinds.get(&kind.resembles()?));
             if own.is_none() && self.default.is_none() {
                 let title = format!("no words for the error kind `{}`", kind.name());
                 report.fault(&self.span, title, "give it an entry, or give `default`");
@@ -245,8 +246,9 @@ fn faultless(
     body: &Template,
 ) -> Template {
     let is_settled = |slot: &Slot| {
-        use Slot::{ErrorKind, InputField, InputProblem, Null, Status, StatusText};
+        use Slot::{Challenge, ErrorKind, InputField, InputProblem, Null, Status, StatusText};
         matches!(slot, ErrorKind | InputField | InputProblem | Null | Status | StatusText)
+            || (*slot == Challenge && !kind.has_challenge())
     };
     let has_known_message = message.is_none_or(|message| message.is_known(&is_settled));
     let is_known = |slot: &Slot| is_settled(slot) || (has_known_message && *slot == Slot::Message);

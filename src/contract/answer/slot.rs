@@ -41,6 +41,14 @@ pub(crate) enum Slot {
     SessionAgent,
     SessionCurrent,
     IsNewUser,
+    Challenge,
+    SecondFactorSetup,
+    SecondFactorSecret,
+    SecondFactorUri,
+    SecondFactorOn,
+    SecondFactorSince,
+    RecoveryCodes,
+    RecoveryCodesLeft,
     Token,
     TokenExpiresAt,
 }
@@ -69,7 +77,7 @@ pub(crate) const USER_FIELDS: [&str; 9] = [
     "last_login_at",
 ];
 
-static SLOTS: [(&str, Slot); 33] = [
+static SLOTS: [(&str, Slot); 41] = [
     ("null", Slot::Null),
     ("now", Slot::Now),
     ("request_id", Slot::RequestId),
@@ -94,6 +102,14 @@ static SLOTS: [(&str, Slot); 33] = [
     ("refresh_token", Slot::RefreshToken),
     ("refresh_expires_at", Slot::RefreshExpiresAt),
     ("is_new_user", Slot::IsNewUser),
+    ("challenge", Slot::Challenge),
+    ("second_factor.setup", Slot::SecondFactorSetup),
+    ("second_factor.secret", Slot::SecondFactorSecret),
+    ("second_factor.uri", Slot::SecondFactorUri),
+    ("second_factor.on", Slot::SecondFactorOn),
+    ("second_factor.since", Slot::SecondFactorSince),
+    ("recovery_codes", Slot::RecoveryCodes),
+    ("recovery_codes_left", Slot::RecoveryCodesLeft),
     ("token", Slot::Token),
     ("token_expires_at", Slot::TokenExpiresAt),
     ("sessions", Slot::Sessions),
@@ -144,6 +160,18 @@ impl Slot {
             Self::Token | Self::TokenExpiresAt => {
                 matches!(place, Place::Answer(Operation::CheckToken))
             }
+            // A refusal of another kind has none: then it is null.
+            Self::Challenge => matches!(place, Place::Refusal),
+            Self::SecondFactorSetup | Self::SecondFactorSecret | Self::SecondFactorUri => {
+                matches!(place, Place::Answer(Operation::SetUpSecondFactor))
+            }
+            Self::SecondFactorOn | Self::SecondFactorSince | Self::RecoveryCodesLeft => {
+                matches!(place, Place::Answer(Operation::ShowSecondFactor))
+            }
+            Self::RecoveryCodes => matches!(
+                place,
+                Place::Answer(Operation::ConfirmSecondFactor | Operation::RenewRecoveryCodes)
+            ),
             Self::SessionId => place.has_tokens() || matches!(place, Place::Item),
             Self::Sessions => matches!(place, Place::Answer(Operation::Sessions)),
             Self::SessionCreatedAt
@@ -165,6 +193,7 @@ impl Slot {
                 | Self::AccessExpiresAt
                 | Self::RefreshExpiresAt
                 | Self::TokenExpiresAt
+                | Self::SecondFactorSince
                 | Self::SessionCreatedAt
                 | Self::SessionLastUsedAt
         )
@@ -208,8 +237,14 @@ impl Place {
     }
 
     const fn has_tokens(self) -> bool {
-        use Operation::{ChangePassword, Login, Refresh, SocialLogin};
-        matches!(self, Self::Answer(Login | SocialLogin | Refresh | ChangePassword))
+        use Operation::{
+            ChangePassword, ConfirmSecondFactor, Login, Refresh, SecondFactor, SocialLogin,
+        };
+        let Self::Answer(operation) = self else { return false };
+        matches!(
+            operation,
+            Login | SocialLogin | Refresh | ChangePassword | SecondFactor | ConfirmSecondFactor
+        )
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::clock::Timestamp;
 use crate::contract::ReplyContext;
 use crate::contract::answer::slot::Slot;
-use crate::operation::{ErrorCode, Outcome, SessionView, TokenSet, UserView};
+use crate::operation::{ErrorCode, Outcome, SecondFactorView, SessionView, TokenSet, UserView};
 use crate::secret::Secret;
 
 /// The values that the slots of one answer may have.
@@ -30,7 +30,10 @@ enum Subject<'a> {
     Checked { token: &'a Secret<String>, expires_at: Timestamp },
     Sessions(&'a [SessionView]),
     Session(&'a SessionView),
-    Refusal { kind: ErrorCode, fault: Option<InputFault<'a>> },
+    Drawn { setup: &'a Secret<String>, secret: &'a Secret<String>, uri: &'a Secret<String> },
+    RecoveryCodes { codes: &'a [Secret<String>], session: Option<&'a (UserView, TokenSet)> },
+    SecondFactor(Option<&'a SecondFactorView>),
+    Refusal { kind: ErrorCode, fault: Option<InputFault<'a>>, challenge: Option<&'a str> },
 }
 
 /// An input at fault, in the client's words.
@@ -50,6 +53,7 @@ pub(crate) enum SlotValue<'a> {
     Integer(i64),
     Text(Cow<'a, str>),
     Texts(&'a [String]),
+    Secrets(&'a [Secret<String>]),
     Json(&'a Value),
     Time(Timestamp),
     Sessions(&'a [SessionView]),
@@ -57,7 +61,7 @@ pub(crate) enum SlotValue<'a> {
 
 impl<'a> SlotValues<'a> {
     /// The values of an operation's answer.
-    pub(crate) const fn of_outcome(
+    pub(crate) fn of_outcome(
         outcome: &'a Outcome,
         status: StatusCode,
         context: ReplyContext<'a>,
@@ -71,7 +75,18 @@ impl<'a> SlotValues<'a> {
                 Subject::Checked { token, expires_at: *expires_at }
             }
             Outcome::Sessions { sessions } => Subject::Sessions(sessions.as_slice()),
+            Outcome::SecondFactorDrawn { setup, secret, uri } => {
+                Subject::Drawn { setup, secret, uri }
+            }
+            Outcome::RecoveryCodes { codes, session, .. } => {
+                Subject::RecoveryCodes { codes: codes.as_slice(), session: session.as_deref() }
+            }
+            Outcome::SecondFactorShown { second_factor } => {
+                Subject::SecondFactor(second_factor.as_ref())
+            }
             Outcome::LoggedOut
+            | Outcome::SecondFactorRemoved
+            | Outcome::DevicesForgotten
             | Outcome::SessionEnded
             | Outcome::CodeRequested
             | Outcome::PasswordReset { .. }
@@ -87,7 +102,17 @@ impl<'a> SlotValues<'a> {
         status: StatusCode,
         context: ReplyContext<'a>,
     ) -> Self {
-        Self::new(Subject::Refusal { kind, fault }, status, context)
+        Self::new(Subject::Refusal { kind, fault, challenge: None }, status, context)
+    }
+
+    /// The same, with the challenge that a refusal brings.
+    pub(crate) fn with_challenge(self, challenge: Option<&'a str>) -> Self {
+        match self.subject {
+            Subject::Refusal { kind, fault, .. } => {
+                Self { subject: Subject::Refusal { kind, fault, challenge }, ..self }
+            }
+            _ => self,
+        }
     }
 
     const fn new(subject: Subject<'a>, status: StatusCode, context: ReplyContext<'a>) -> Self {
@@ -140,7 +165,33 @@ impl<'a> Subject<'a> {
                 _ => SlotValue::Nothing,
             },
             Self::Session(session) => of_session(session, slot),
-            Self::Refusal { kind, fault } => match slot {
+            Self::Drawn { setup, secret, uri } => match slot {
+                Slot::SecondFactorSetup => text(setup.expose()),
+                Slot::SecondFactorSecret => text(secret.expose()),
+                Slot::SecondFactorUri => text(uri.expose()),
+                _ => SlotValue::Nothing,
+            },
+            Self::RecoveryCodes { codes, session } => match (slot, session) {
+                (Slot::RecoveryCodes, _) => SlotValue::Secrets(codes),
+                (_, None) => SlotValue::Nothing,
+                (_, Some((user, tokens))) => match of_tokens(tokens, slot) {
+                    SlotValue::Nothing => of_user(user, slot),
+                    value => value,
+                },
+            },
+            Self::SecondFactor(shown) => match slot {
+                Slot::SecondFactorOn => SlotValue::Boolean(shown.is_some()),
+                Slot::SecondFactorSince => {
+                    shown.map_or(SlotValue::Nothing, |shown| SlotValue::Time(shown.since))
+                }
+                Slot::RecoveryCodesLeft => {
+                    let left = shown.map_or(0, |shown| shown.recovery_codes_left);
+                    SlotValue::Integer(i64::try_from(left).unwrap_or(i64::MAX))
+                }
+                _ => SlotValue::Nothing,
+            },
+            Self::Refusal { kind, fault, challenge } => match slot {
+                Slot::Challenge => optional(challenge),
                 Slot::ErrorKind => text(kind.name()),
                 Slot::InputField => fault.map_or(SlotValue::Nothing, |fault| text(fault.field)),
                 Slot::InputProblem => fault.map_or(SlotValue::Nothing, |fault| text(fault.problem)),

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::contract::answer::slot::Slot;
 use crate::contract::answer::slot_values::{SlotValue, SlotValues};
 use crate::contract::answer::time_format::{TimeFormat, WrittenTime};
+use crate::secret::Secret;
 
 /// A value with slots.
 #[derive(Clone, Debug)]
@@ -190,6 +191,7 @@ impl SlotUse {
             SlotValue::Integer(number) => json(&number, out),
             SlotValue::Text(text) => json(&text, out),
             SlotValue::Texts(texts) => json(texts, out),
+            SlotValue::Secrets(secrets) => json(&exposed(secrets), out),
             SlotValue::Json(value) => json(value, out),
             SlotValue::Time(instant) => match self.time.write(instant) {
                 WrittenTime::Number(number) => json(&number, out),
@@ -203,12 +205,17 @@ impl SlotUse {
             SlotValue::Nothing | SlotValue::Sessions(_) => {}
             SlotValue::Text(value) => text.push_str(&value),
             SlotValue::Texts(values) => text.push_str(&values.join(" ")),
+            SlotValue::Secrets(secrets) => text.push_str(&exposed(secrets).join(" ")),
             SlotValue::Time(instant) => text.push_str(&self.time.write(instant).into_text()),
             SlotValue::Boolean(value) => append(&value, text),
             SlotValue::Integer(number) => append(&number, text),
             SlotValue::Json(value) => append(value, text),
         }
     }
+}
+
+fn exposed(secrets: &[Secret<String>]) -> Vec<&str> {
+    secrets.iter().map(|secret| secret.expose().as_str()).collect()
 }
 
 /// A value as JSON.

@@ -44,6 +44,8 @@ const INSTANT: Timestamp = Timestamp::from_seconds(1_736_937_000);
 /// A request's.
 const RANDOM: [u8; 16] = 0x9c4e_1f7a_5b2d_4e83_a6c1_70d9_e2f4_b835_u128.to_be_bytes();
 const SESSION: &str = "6f1c2a4e-0d3b-4c5d-8e9f-a0b1c2d3e4f5";
+const CHALLENGE: &str = "b4Jx0tq8v2nRk5wYz7LmC1";
+const SETUP: &str = "Zq3mV8yT1rNc6kXw0bPj5F";
 /// Text, and base64 as well.
 const ATTRIBUTE: &str = "text";
 
@@ -102,10 +104,12 @@ impl Contract {
     pub fn common_refusal_kinds() -> Vec<ErrorCode> {
         let of_endpoints = |kind: &ErrorCode| {
             *kind == ErrorCode::InvalidInput
+                || kind.has_challenge()
                 || response::KINDS_OF_COOKIES.contains(kind)
                 || Operation::ALL.iter().any(|own| response::kinds_of(*own).contains(kind))
         };
-        let is_common = |kind: &ErrorCode| *kind == ErrorCode::InvalidToken || !of_endpoints(kind);
+        let of_routes = [ErrorCode::InvalidToken, ErrorCode::ReauthenticationRequired];
+        let is_common = |kind: &ErrorCode| of_routes.contains(kind) || !of_endpoints(kind);
         ErrorCode::ALL.into_iter().filter(is_common).collect()
     }
 

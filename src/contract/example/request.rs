@@ -4,7 +4,7 @@ use http::{HeaderName, Method, header};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use crate::contract::example::{ATTRIBUTE, ExampleValues, SESSION};
+use crate::contract::example::{ATTRIBUTE, CHALLENGE, ExampleValues, SESSION, SETUP};
 use crate::contract::input::body::Accept;
 use crate::contract::input::source::InputSource;
 use crate::contract::input::{InputRule, Target};
@@ -145,6 +145,9 @@ fn sample(contract: &Contract, rule: &InputRule, values: &ExampleValues) -> Stri
         Input::Provider => Provider::Google.name(),
         Input::ProviderToken => "ya29.a0AfB_provider-token",
         Input::Code => "123456",
+        Input::RecoveryCode => "k7m2p-x9rtd",
+        Input::Challenge => CHALLENGE,
+        Input::Setup => SETUP,
     };
     rule.constraint.sample(text)
 }

@@ -8,13 +8,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::contract::example::request::needed;
-use crate::contract::example::{ExampleValues, INSTANT, SESSION};
+use crate::contract::example::{CHALLENGE, ExampleValues, INSTANT, SESSION, SETUP};
 use crate::contract::input::InputRule;
 use crate::contract::input::source::InputSource;
 use crate::contract::{Contract, Endpoint};
 use crate::operation::{
-    ErrorCode, Operation, Outcome, Problem, ProblemKind, Rejection, SessionId, SessionView,
-    TokenSet, UserId, UserView,
+    Demand, ErrorCode, Operation, Outcome, Problem, ProblemKind, Rejection, SecondFactorView,
+    SessionId, SessionView, TokenSet, UserId, UserView,
 };
 use crate::secret::Secret;
 
@@ -72,7 +72,8 @@ pub(super) fn outcome(
         Operation::Login
         | Operation::Refresh
         | Operation::ChangePassword
-        | Operation::SocialLogin => Outcome::TokensIssued {
+        | Operation::SocialLogin
+        | Operation::SecondFactor => Outcome::TokensIssued {
             user: user(contract, values),
             tokens: tokens(contract, values),
             is_new_user: false,
@@ -87,6 +88,24 @@ pub(super) fn outcome(
         Operation::RequestReset | Operation::RequestVerification => Outcome::CodeRequested,
         Operation::ConfirmReset => Outcome::PasswordReset { user: UserId(1) },
         Operation::ConfirmVerification => Outcome::EmailVerified { user: UserId(1) },
+        Operation::SetUpSecondFactor => Outcome::SecondFactorDrawn {
+            setup: Secret::from(SETUP),
+            secret: Secret::from(CODE_SECRET),
+            uri: Secret::from(CODE_URI),
+        },
+        Operation::ConfirmSecondFactor => {
+            let session = Box::new((user(contract, values), tokens(contract, values)));
+            recovery_codes(true, Some(session))
+        }
+        Operation::RenewRecoveryCodes => recovery_codes(false, None),
+        Operation::RemoveSecondFactor => Outcome::SecondFactorRemoved,
+        Operation::ShowSecondFactor => Outcome::SecondFactorShown {
+            second_factor: Some(SecondFactorView {
+                since: INSTANT,
+                recovery_codes_left: RECOVERY_CODES.len(),
+                devices: Vec::new(),
+            }),
+        },
     }
 }
 
@@ -98,9 +117,31 @@ pub(super) fn rejection(endpoint: Option<&Endpoint>, kind: ErrorCode) -> Rejecti
         problem,
         retry_after: Some(Duration::from_secs(30)),
         allow: vec![methods.to_owned()],
+        demand: demand(kind),
         ..Rejection::new(kind, "an example")
     }
 }
+
+fn demand(kind: ErrorCode) -> Option<Box<Demand>> {
+    if kind.has_challenge() {
+        return Some(Box::new(Demand::SecondFactor(Secret::from(CHALLENGE))));
+    }
+    let is_old = kind == ErrorCode::ReauthenticationRequired;
+    is_old.then(|| Box::new(Demand::RecentLogin(Duration::from_mins(5))))
+}
+
+fn recovery_codes(turned_on: bool, session: Option<Box<(UserView, TokenSet)>>) -> Outcome {
+    let codes = RECOVERY_CODES.into_iter().map(Secret::from).collect();
+    Outcome::RecoveryCodes { user: UserId(7), codes, turned_on, session }
+}
+
+/// A sample secret of an app, and its address.
+const CODE_SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+const CODE_URI: &str = "otpauth://totp/api.example.com:user%40example.com\
+                        ?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=api.example.com";
+
+/// Sample recovery codes, of ten.
+const RECOVERY_CODES: [&str; 2] = ["k7m2p-x9rtd", "8wq4z-hn3ve"];
 
 /// The kinds of error of endpoints that read a cookie.
 pub(super) const KINDS_OF_COOKIES: [ErrorCode; 2] =
@@ -122,11 +163,17 @@ pub(super) const fn kinds_of(operation: Operation) -> &'static [ErrorCode] {
         ],
         Operation::CheckToken => &[ErrorCode::InvalidToken],
         Operation::ConfirmReset | Operation::ConfirmVerification => &[InvalidCode],
+        Operation::SecondFactor => &[InvalidCredentials, InvalidCode],
+        Operation::SetUpSecondFactor => &[InvalidCredentials, ErrorCode::ReauthenticationRequired],
+        Operation::ConfirmSecondFactor
+        | Operation::RemoveSecondFactor
+        | Operation::RenewRecoveryCodes => &[InvalidCredentials, InvalidCode],
         Operation::Logout
         | Operation::Me
         | Operation::Sessions
         | Operation::RequestReset
-        | Operation::RequestVerification => &[],
+        | Operation::RequestVerification
+        | Operation::ShowSecondFactor => &[],
     }
 }
 
@@ -172,6 +219,7 @@ fn tokens(contract: &Contract, values: &ExampleValues) -> TokenSet {
         refresh_token: settings.refresh_ttl.map(|_| Secret::from(values.refresh_token.as_str())),
         refresh_expires_at: settings.refresh_ttl.map(|ttl| INSTANT.plus(ttl)),
         session: session_id(),
+        device: None,
     }
 }
 

@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use crate::contract::input::{InputRule, Target};
 use crate::operation::{
-    Command, Email, ErrorCode, Identifier, IdentityError, Input, LogoutScope, Operation, Password,
-    Principal, Problem, ProblemKind, Provider, Rejection, SessionId, Username,
+    Claimant, Command, Email, ErrorCode, Identifier, IdentityError, Input, LogoutScope, Operation,
+    OwnerProof, Password, Principal, Problem, ProblemKind, Provider, Rejection, SecondProof,
+    SessionId, Username,
 };
 use crate::secret::Secret;
 
@@ -30,6 +31,9 @@ pub(crate) struct DecodedInputs {
     provider_token: Option<Secret<String>>,
     token: Option<Secret<String>>,
     code: Option<Secret<String>>,
+    recovery_code: Option<Secret<String>>,
+    challenge: Option<Secret<String>>,
+    setup: Option<Secret<String>>,
     attributes: BTreeMap<String, serde_json::Value>,
 }
 
@@ -79,6 +83,9 @@ impl DecodedInputs {
             Input::ProviderToken => self.provider_token = Some(Secret::from(text)),
             Input::Token => self.token = Some(Secret::from(text)),
             Input::Code => self.code = Some(Secret::from(text)),
+            Input::RecoveryCode => self.recovery_code = Some(Secret::from(text)),
+            Input::Challenge => self.challenge = Some(Secret::from(text)),
+            Input::Setup => self.setup = Some(Secret::from(text)),
             Input::AccessToken => {}
         }
         Ok(())
@@ -149,7 +156,73 @@ impl DecodedInputs {
                 email: needed(self.email, Input::Email)?,
                 code: needed(self.code, Input::Code)?,
             },
+            operation => self.second_factor_command(operation)?,
         })
+    }
+
+    /// The command of an operation of the second factor.
+    fn second_factor_command(self, operation: Operation) -> Result<Command, Rejection> {
+        let who = |principal| needed(principal, Input::AccessToken);
+        Ok(match operation {
+            Operation::SecondFactor => Command::SecondFactor {
+                proof: second_proof(self.code, self.recovery_code)?,
+                challenge: needed(self.challenge, Input::Challenge)?,
+                remember: false,
+            },
+            Operation::SetUpSecondFactor => {
+                Command::SetUpSecondFactor { claimant: claimant(self.principal, self.challenge)? }
+            }
+            Operation::ConfirmSecondFactor => Command::ConfirmSecondFactor {
+                claimant: claimant(self.principal, self.challenge)?,
+                setup: needed(self.setup, Input::Setup)?,
+                code: needed(self.code, Input::Code)?,
+            },
+            Operation::RemoveSecondFactor => {
+                let principal = who(self.principal)?;
+                let proof = owner_proof(self.password, self.code, self.recovery_code)?;
+                Command::RemoveSecondFactor { principal, proof }
+            }
+            Operation::RenewRecoveryCodes => {
+                let principal = who(self.principal)?;
+                let proof = owner_proof(self.password, self.code, self.recovery_code)?;
+                Command::RenewRecoveryCodes { principal, proof }
+            }
+            Operation::ShowSecondFactor => {
+                Command::ShowSecondFactor { principal: who(self.principal)? }
+            }
+            _ => return Err(Rejection::internal("not an operation of the second factor")),
+        })
+    }
+}
+
+/// Whoever waits for their login, else whoever is signed in.
+fn claimant(
+    principal: Option<Principal>,
+    challenge: Option<Secret<String>>,
+) -> Result<Claimant, Rejection> {
+    match (challenge, principal) {
+        (Some(challenge), _) => Ok(Claimant::LoggingIn(challenge)),
+        (None, Some(principal)) => Ok(Claimant::SignedIn(Box::new(principal))),
+        (None, None) => Err(missing(Input::Challenge)),
+    }
+}
+
+fn second_proof(
+    code: Option<Secret<String>>,
+    recovery_code: Option<Secret<String>>,
+) -> Result<SecondProof, Rejection> {
+    let recovery_code = recovery_code.map(SecondProof::RecoveryCode);
+    needed(code.map(SecondProof::Code).or(recovery_code), Input::Code)
+}
+
+fn owner_proof(
+    password: Option<Password>,
+    code: Option<Secret<String>>,
+    recovery_code: Option<Secret<String>>,
+) -> Result<OwnerProof, Rejection> {
+    match password {
+        Some(password) => Ok(OwnerProof::Password(password)),
+        None => second_proof(code, recovery_code).map(OwnerProof::SecondFactor),
     }
 }
 

@@ -23,8 +23,8 @@ use crate::clock::Timestamp;
 use crate::config::SameSite;
 use crate::contract::{Contract, Endpoint, EndpointRequest, ReplyContext};
 use crate::operation::{
-    Command, ErrorCode, Generations, Operation, Outcome, Principal, Rejection, SessionId,
-    SessionName, SessionView, TokenId, TokenSet, UserId, UserView,
+    AuthMethods, Command, ErrorCode, Generations, Operation, Outcome, Principal, Rejection,
+    SessionId, SessionName, SessionView, TokenId, TokenSet, UserId, UserView,
 };
 use crate::secret::Secret;
 
@@ -126,6 +126,7 @@ fn tokens() -> TokenSet {
         refresh_token: Some(Secret::from("r3fr3sh")),
         refresh_expires_at: Some(EXPIRES),
         session: SESSION,
+        device: None,
     }
 }
 
@@ -158,6 +159,8 @@ fn principal() -> Principal {
         username: None,
         roles: Vec::new(),
         permissions: Vec::new(),
+        authenticated_at: None,
+        methods: AuthMethods::default(),
         claims: serde_json::Map::new(),
     }
 }

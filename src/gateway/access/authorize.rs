@@ -1,18 +1,24 @@
 //! Authorization: whether a verified identity may take a route.
 
+use crate::auth::recent_login::check_recent;
+use crate::clock::Timestamp;
 use crate::config::RouteConfig;
 use crate::operation::{ErrorCode, Principal, Rejection};
 
 /// Checks an identity against a route's rules: any of its roles, all of its permissions, all of its
-/// claims. A route without rules lets everybody in, with an identity or without.
+/// claims, and a recent login. A route without rules lets everybody in, with an identity or without.
 ///
 /// # Errors
-/// 403 with the rule in the reason; 401 when there are rules and no identity.
+/// 403 with the rule in the reason; 401 when there are rules and no identity, or the login is too
+/// old.
 pub(crate) fn authorize(
     route: &RouteConfig,
     principal: Option<&Principal>,
+    now: Timestamp,
 ) -> Result<(), Rejection> {
-    if route.roles.is_empty() && route.permissions.is_empty() && route.claims.is_empty() {
+    let names_nobody =
+        route.roles.is_empty() && route.permissions.is_empty() && route.claims.is_empty();
+    if names_nobody && route.auth_age.is_none() {
         return Ok(());
     }
     let Some(principal) = principal else {
@@ -32,7 +38,8 @@ pub(crate) fn authorize(
     if let Some((name, value)) = route.claims.iter().find(differs) {
         return Err(forbidden(format!("needs the claim {name} = {value}")));
     }
-    Ok(())
+    // Last: whoever may not pass anyway is not asked to log in again.
+    route.auth_age.map_or(Ok(()), |max_age| check_recent(principal, max_age, now))
 }
 
 fn forbidden(reason: String) -> Rejection {
@@ -41,12 +48,17 @@ fn forbidden(reason: String) -> Rejection {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::authorize;
+    use crate::clock::Timestamp;
     use crate::config::RouteConfig;
     use crate::gateway::fixtures::{principal, route};
     use crate::operation::ErrorCode;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
     fn rules(
         roles: &[&str],
@@ -80,7 +92,7 @@ mod tests {
             ("role but not permission", rules(&["editor"], &["MMS"], None), Some("MMS")),
         ];
         for (name, route, refusal) in rows {
-            match (authorize(&route, Some(&principal)), refusal) {
+            match (authorize(&route, Some(&principal), NOW), refusal) {
                 (Ok(()), None) => {}
                 (Err(rejection), Some(reason)) => {
                     assert_eq!(rejection.code, ErrorCode::Forbidden, "{name}");
@@ -92,9 +104,28 @@ mod tests {
     }
 
     #[test]
+    fn a_login_must_be_as_recent_as_the_route_says() {
+        let mut route = rules(&["admin"], &[], None);
+        route.auth_age = Some(Duration::from_secs(300));
+        let mut principal = principal();
+        principal.roles = vec!["admin".to_owned()];
+        for (at, passes) in
+            [(None, false), (Some(699), false), (Some(700), true), (Some(1_000), true)]
+        {
+            principal.authenticated_at = at.map(Timestamp::from_seconds);
+            let result = authorize(&route, Some(&principal), NOW).map_err(|it| it.code);
+            let refused = Err(ErrorCode::ReauthenticationRequired);
+            assert_eq!(result, if passes { Ok(()) } else { refused }, "{at:?}");
+        }
+        principal.roles.clear();
+        let refused = authorize(&route, Some(&principal), NOW).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::Forbidden);
+    }
+
+    #[test]
     fn nobody_passes_no_rule() {
-        assert!(authorize(&rules(&[], &[], None), None).is_ok());
-        let refused = authorize(&rules(&["admin"], &[], None), None).unwrap_err();
+        assert!(authorize(&rules(&[], &[], None), None, NOW).is_ok());
+        let refused = authorize(&rules(&["admin"], &[], None), None, NOW).unwrap_err();
         assert_eq!(refused.code, ErrorCode::MissingToken);
     }
 }

@@ -1,7 +1,7 @@
 //! The audit trail's event of one operation, recorded however the operation ends.
 
 use crate::gateway::scope::RequestScope;
-use crate::operation::{Command, Outcome, Principal, Rejection, UserId};
+use crate::operation::{Claimant, Command, Outcome, Principal, Rejection, SecondProof, UserId};
 use crate::telemetry::audit;
 use crate::telemetry::audit::{Entry, Event};
 
@@ -32,7 +32,7 @@ impl Audited {
                 if let Some(user) = whose(outcome) {
                     entry.user = Some(user.to_string());
                 }
-                if let Outcome::TokensIssued { tokens, .. } = outcome {
+                if let Some((_, tokens)) = outcome.session() {
                     entry.session = Some(tokens.session.to_string());
                 }
             }
@@ -76,12 +76,32 @@ fn asked(command: &Command) -> Option<Entry> {
         }
         Command::ConfirmReset { .. } => of(Event::PasswordReset),
         Command::ConfirmVerification { .. } => of(Event::EmailVerification),
+        Command::SecondFactor { proof, .. } => {
+            let kind = match proof {
+                SecondProof::Code(_) => "code",
+                SecondProof::RecoveryCode(_) => "recovery_code",
+            };
+            Some(Entry { kind: Some(kind.into()), ..Entry::of(Event::SecondFactor) })
+        }
+        Command::ConfirmSecondFactor { claimant: Claimant::SignedIn(principal), .. } => {
+            Some(by(principal, Event::SecondFactorOn))
+        }
+        Command::ConfirmSecondFactor { claimant: Claimant::LoggingIn(_), .. } => {
+            of(Event::SecondFactorOn)
+        }
+        Command::RemoveSecondFactor { principal, .. } => {
+            Some(by(principal, Event::SecondFactorOff))
+        }
+        Command::RenewRecoveryCodes { principal, .. } => Some(by(principal, Event::RecoveryCodes)),
+        Command::ForgetDevices { principal, .. } => Some(by(principal, Event::DevicesForgotten)),
         Command::Refresh { .. }
         | Command::Me { .. }
         | Command::Sessions { .. }
         | Command::CheckToken { .. }
         | Command::RequestReset { .. }
-        | Command::RequestVerification { .. } => None,
+        | Command::RequestVerification { .. }
+        | Command::SetUpSecondFactor { .. }
+        | Command::ShowSecondFactor { .. } => None,
     }
 }
 
@@ -91,12 +111,18 @@ const fn whose(outcome: &Outcome) -> Option<UserId> {
         Outcome::SignedUp { user }
         | Outcome::TokensIssued { user, .. }
         | Outcome::Account { user } => Some(user.id),
-        Outcome::PasswordReset { user } | Outcome::EmailVerified { user } => Some(*user),
+        Outcome::PasswordReset { user }
+        | Outcome::EmailVerified { user }
+        | Outcome::RecoveryCodes { user, .. } => Some(*user),
         Outcome::LoggedOut
         | Outcome::Sessions { .. }
         | Outcome::SessionEnded
         | Outcome::TokenChecked { .. }
-        | Outcome::CodeRequested => None,
+        | Outcome::CodeRequested
+        | Outcome::SecondFactorDrawn { .. }
+        | Outcome::SecondFactorRemoved
+        | Outcome::SecondFactorShown { .. }
+        | Outcome::DevicesForgotten => None,
     }
 }
 

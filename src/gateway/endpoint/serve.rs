@@ -119,25 +119,17 @@ fn is_of_own_page(scope: &RequestScope<'_>, headers: &HeaderMap) -> bool {
 /// the browser's session, if it wants; so do the cookies.
 fn session_change(outcome: &Outcome) -> Option<SessionChange> {
     match outcome {
-        Outcome::TokensIssued { tokens, .. } => {
+        Outcome::LoggedOut => Some(SessionChange::Clear),
+        outcome => {
+            let (_, tokens) = outcome.session()?;
             Some(SessionChange::Set { tokens: tokens.clone(), keep: true })
         }
-        Outcome::LoggedOut => Some(SessionChange::Clear),
-        _ => None,
     }
 }
 
-const fn account(outcome: &Outcome) -> Option<&UserView> {
+fn account(outcome: &Outcome) -> Option<&UserView> {
     match outcome {
-        Outcome::SignedUp { user }
-        | Outcome::TokensIssued { user, .. }
-        | Outcome::Account { user } => Some(user),
-        Outcome::LoggedOut
-        | Outcome::Sessions { .. }
-        | Outcome::SessionEnded
-        | Outcome::TokenChecked { .. }
-        | Outcome::CodeRequested
-        | Outcome::PasswordReset { .. }
-        | Outcome::EmailVerified { .. } => None,
+        Outcome::SignedUp { user } | Outcome::Account { user } => Some(user),
+        outcome => outcome.session().map(|(user, _)| user),
     }
 }

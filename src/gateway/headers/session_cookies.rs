@@ -208,6 +208,7 @@ mod tests {
             refresh_token: refresh.map(Secret::from),
             refresh_expires_at: refresh.map(|_| Timestamp::from_seconds(9100)),
             session: SessionId(uuid::Uuid::nil()),
+            device: None,
         }
     }
 

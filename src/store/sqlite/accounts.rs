@@ -12,7 +12,9 @@ use crate::clock::Timestamp;
 use crate::operation::{Email, Identifier, Revocation, RevocationKey, Revoked, UserId, Username};
 use crate::store::sqlite::fault::{signed, unsigned};
 use crate::store::sqlite::{revocations, sessions};
-use crate::store::{Accounts, Listing, Lookup, SqliteStore, StoreError, User, UserChange, above};
+use crate::store::{
+    Accounts, Listing, Lookup, SecondFactor, SqliteStore, StoreError, User, UserChange, above,
+};
 
 #[async_trait]
 impl Accounts for SqliteStore {
@@ -284,8 +286,8 @@ fn insert(
         .prepare_cached(
             "INSERT INTO users
                  (id, realm, email, email_verified, username, verifier, roles, permissions, enabled,
-                  generation, created_at, last_login_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                  generation, created_at, last_login_at, second_factor)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .insert(params![
             id.map(|id| id.0),
@@ -300,6 +302,7 @@ fn insert(
             signed(user.generation)?,
             user.created_at.as_millis(),
             user.last_login_at.map(Timestamp::as_millis),
+            second_factor_text(user)?,
         ]);
     let id = match inserted {
         Ok(id) => UserId(id),
@@ -315,7 +318,7 @@ fn insert(
 }
 
 pub(super) const COLUMNS: &str = "id, realm, email, email_verified, username, verifier, roles, permissions, \
-                       enabled, generation, created_at, last_login_at";
+                       enabled, generation, created_at, last_login_at, second_factor";
 
 /// The account but for its attributes.
 fn user(row: &Row<'_>) -> Result<User, StoreError> {
@@ -326,6 +329,7 @@ fn user(row: &Row<'_>) -> Result<User, StoreError> {
         email_verified: row.get("email_verified")?,
         username: row.get::<_, Option<String>>("username")?.map(Username::stored),
         verifier: row.get("verifier")?,
+        second_factor: second_factor(row)?,
         roles: from_json(row, "roles")?,
         permissions: from_json(row, "permissions")?,
         enabled: row.get("enabled")?,
@@ -341,7 +345,7 @@ fn update(connection: &Connection, user: &User) -> Result<(), StoreError> {
         .prepare_cached(
             "UPDATE users
              SET email_verified = ?2, verifier = ?3, roles = ?4, permissions = ?5, enabled = ?6,
-                 generation = ?7
+                 generation = ?7, second_factor = ?8
              WHERE id = ?1",
         )?
         .execute(params![
@@ -352,8 +356,18 @@ fn update(connection: &Connection, user: &User) -> Result<(), StoreError> {
             json(&user.permissions)?,
             user.enabled,
             signed(user.generation)?,
+            second_factor_text(user)?,
         ])?;
     Ok(())
+}
+
+fn second_factor(row: &Row<'_>) -> Result<Option<SecondFactor>, StoreError> {
+    let text = row.get::<_, Option<String>>("second_factor")?;
+    text.map(|text| SecondFactor::from_text(&text)).transpose()
+}
+
+fn second_factor_text(user: &User) -> Result<Option<String>, StoreError> {
+    user.second_factor.as_ref().map(SecondFactor::to_text).transpose()
 }
 
 fn is_taken(error: &rusqlite::Error) -> bool {

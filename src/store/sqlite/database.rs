@@ -149,14 +149,15 @@ impl CheckedConnection {
 const OPENING: Duration = Duration::from_secs(1);
 
 /// Version of the schema that the last of [`MIGRATIONS`] leads to.
-pub(super) const SCHEMA_VERSION: i64 = 4;
+pub(super) const SCHEMA_VERSION: i64 = 5;
 
 /// The migration at position n leads from schema n to n + 1.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
 ];
 
 /// As in `schema_1.sql`.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::operation::{RefreshHash, Revocation, SessionId, UserId};
+use crate::operation::{AuthMethods, RefreshHash, Revocation, SessionId, UserId};
 use crate::store::sqlite::{accounts, revocations, rotation};
 use crate::store::{
     Exchange, NewSession, Rotation, Session, Sessions, SqliteStore, StoreError, StoredSession,
@@ -142,8 +142,9 @@ pub(super) fn put(connection: &Connection, stored: &StoredSession) -> Result<(),
     connection
         .prepare_cached(
             "INSERT INTO sessions (id, user, realm, issuer, created_at, last_used_at, expires_at,
-                                   ends_at, address, agent, newest, parent, rotated_at, sealed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                                   ends_at, address, agent, methods, newest, parent, rotated_at,
+                                   sealed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params![
             session.id.0.as_bytes(),
@@ -156,6 +157,7 @@ pub(super) fn put(connection: &Connection, stored: &StoredSession) -> Result<(),
             session.ends_at.as_millis(),
             session.address,
             session.agent,
+            session.methods.to_string(),
             newest.map(|hash| hash.0),
             exchange.map(|exchange| exchange.parent.0),
             exchange.map(|exchange| exchange.at.as_millis()),
@@ -192,12 +194,12 @@ pub(super) fn remember(
 
 /// The columns of a session.
 const COLUMNS: &str = "sessions.id, user, realm, issuer, created_at, last_used_at, expires_at, \
-                       ends_at, address, agent";
+                       ends_at, address, agent, methods";
 
 /// The columns of a session and its newest refresh tokens.
 pub(super) const STORED_COLUMNS: &str = "sessions.id, user, realm, issuer, created_at, last_used_at, \
-                                       expires_at, ends_at, address, agent, newest, parent, \
-                                       rotated_at, sealed";
+                                       expires_at, ends_at, address, agent, methods, newest, \
+                                       parent, rotated_at, sealed";
 
 /// Reads a row of [`STORED_COLUMNS`].
 pub(super) fn stored_session(row: &Row<'_>) -> Result<StoredSession, StoreError> {
@@ -225,6 +227,7 @@ fn session(row: &Row<'_>) -> Result<Session, StoreError> {
         ends_at: Timestamp::from_millis(row.get("ends_at")?),
         address: row.get("address")?,
         agent: row.get("agent")?,
+        methods: AuthMethods::from_text(&row.get::<_, String>("methods")?),
     })
 }
 

@@ -27,6 +27,16 @@ pub enum Event {
     PasswordReset,
     /// An address was to be proven by a mailed code.
     EmailVerification,
+    /// A second factor was to be proved.
+    SecondFactor,
+    /// A second factor was to be turned on.
+    SecondFactorOn,
+    /// A second factor was to be turned off.
+    SecondFactorOff,
+    /// Recovery codes were to be replaced.
+    RecoveryCodes,
+    /// Remembered devices were to be forgotten.
+    DevicesForgotten,
     /// A provider proved an account's address, which was not proven before.
     SocialJoin,
     /// A refresh token was used again: its session was ended.
@@ -120,6 +130,11 @@ impl Event {
             Self::PasswordChange => "password_change",
             Self::PasswordReset => "password_reset",
             Self::EmailVerification => "email_verification",
+            Self::SecondFactor => "second_factor",
+            Self::SecondFactorOn => "second_factor_on",
+            Self::SecondFactorOff => "second_factor_off",
+            Self::RecoveryCodes => "recovery_codes",
+            Self::DevicesForgotten => "devices_forgotten",
             Self::SocialJoin => "social_join",
             Self::RefreshReused => "refresh_reused",
             Self::KeyMade => "key_made",

@@ -50,6 +50,7 @@ pub(super) fn policy(algorithm: Algorithm) -> TokenPolicy {
         refresh_format: RefreshFormat::Jwt,
         session_ttl: Duration::from_secs(90 * 86_400),
         refresh_grace: Duration::from_secs(10),
+        tells_authentication: false,
         attributes: Vec::new(),
         leeway: Duration::from_secs(30),
         verify_cache: 0,
@@ -68,6 +69,7 @@ pub(super) fn grant() -> Grant<'static> {
         username: None,
         roles: &[],
         permissions: &[],
+        authentication: None,
         attributes: None,
         not_after: None,
     }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::clock::Timestamp;
 use crate::operation::{Email, UserId, Username};
 use crate::store::redis::connection::fault::corrupt;
-use crate::store::{StoreError, User};
+use crate::store::{SecondFactor, StoreError, User};
 
 /// An account and its version.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,13 +27,14 @@ pub(in crate::store::redis) struct UserRecord {
 pub(in crate::store::redis) type Fields = Vec<(&'static str, String)>;
 
 /// All fields except the attributes, which may be megabytes and are read only where needed.
-pub(in crate::store::redis) const BUT_ATTRIBUTES: [&str; 13] = [
+pub(in crate::store::redis) const BUT_ATTRIBUTES: [&str; 14] = [
     "id",
     "realm",
     "email",
     "email_verified",
     "username",
     "verifier",
+    "second_factor",
     "roles",
     "permissions",
     "enabled",
@@ -68,6 +69,7 @@ impl UserRecord {
             email_verified: required(fields, "email_verified")? == "1",
             username: fields.get("username").map(Username::stored),
             verifier: fields.get("verifier").cloned(),
+            second_factor: second_factor(fields)?,
             roles: json(fields, "roles")?,
             permissions: json(fields, "permissions")?,
             enabled: required(fields, "enabled")? == "1",
@@ -123,7 +125,15 @@ fn fields_but_attributes(user: &User) -> Result<Fields, StoreError> {
     fields.extend(user.email.as_ref().map(|email| ("email", email.to_string())));
     fields.extend(user.username.as_ref().map(|name| ("username", name.to_string())));
     fields.extend(user.verifier.clone().map(|verifier| ("verifier", verifier)));
+    // A change sets fields and removes none: without any it is empty.
+    let second_factor = user.second_factor.as_ref().map(SecondFactor::to_text).transpose()?;
+    fields.push(("second_factor", second_factor.unwrap_or_default()));
     Ok(fields)
+}
+
+fn second_factor(fields: &HashMap<String, String>) -> Result<Option<SecondFactor>, StoreError> {
+    let text = fields.get("second_factor").filter(|text| !text.is_empty());
+    text.map(|text| SecondFactor::from_text(text)).transpose()
 }
 
 fn flag(is_set: bool) -> String {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::operation::{RefreshHash, SessionId, UserId};
+use crate::operation::{AuthMethods, RefreshHash, SessionId, UserId};
 use crate::store::redis::connection::fault::corrupt;
 use crate::store::{Exchange, NewSession, Session, StoreError, StoredSession};
 
@@ -22,6 +22,8 @@ pub(in crate::store::redis) struct SessionRecord {
     address: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     agent: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    methods: String,
     /// Hash of the newest refresh token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     current: Option<String>,
@@ -60,6 +62,7 @@ impl SessionRecord {
             ends_at: millis(session.ends_at),
             address: session.address.clone(),
             agent: session.agent.clone(),
+            methods: session.methods.to_string(),
             current: new.refresh.as_ref().map(encode_hash),
             parent: None,
             sealed: None,
@@ -78,6 +81,7 @@ impl SessionRecord {
             ends_at: millis(session.ends_at),
             address: session.address.clone(),
             agent: session.agent.clone(),
+            methods: session.methods.to_string(),
             current: newest.as_ref().map(encode_hash),
             parent: exchange.map(|exchange| encode_hash(&exchange.parent)),
             sealed: exchange.map(|exchange| encode_sealed(&exchange.sealed)),
@@ -130,6 +134,7 @@ impl SessionRecord {
             issuer: self.issuer,
             address: self.address,
             agent: self.agent,
+            methods: AuthMethods::from_text(&self.methods),
         })
     }
 
