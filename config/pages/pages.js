@@ -45,6 +45,13 @@ for (const form of document.querySelectorAll("form[method=post]")) {
     setTimeout(() => { delete form.dataset.sent; }, 5000);
   });
 }
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).innerText);
+    button.textContent = button.dataset.done;
+  });
+}
 for (const time of document.querySelectorAll("time[data-local]")) {
   const instant = new Date(time.dateTime);
   if (isNaN(instant)) continue;

@@ -201,8 +201,8 @@ impl Auth {
                 count_login(site, &outcome);
                 outcome
             }
-            Command::SetUpSecondFactor { claimant } => {
-                self.set_up_second_factor(site, &claimant, now).await
+            Command::SetUpSecondFactor { claimant, setup } => {
+                self.set_up_second_factor(site, &claimant, setup.as_ref(), now).await
             }
             Command::ConfirmSecondFactor { claimant, setup, code } => {
                 self.confirm_second_factor(site, caller, &claimant, (&setup, &code), now).await

@@ -1,7 +1,7 @@
 //! A site's pages: which there are, and what they show of the site.
 
 use crate::auth::AuthSite;
-use crate::config::{Origin, PagesConfig, PasswordConfig};
+use crate::config::{Mfa, Origin, PagesConfig, PasswordConfig};
 use crate::contract::{Contract, FormInput};
 use crate::gateway::request::hosted_path::HostedPath;
 use crate::operation::{Input, Operation};
@@ -43,6 +43,12 @@ impl SitePages {
                 has(Operation::Sessions) && has(Operation::EndSession)
             }
             HostedPath::Password | HostedPath::ChangePassword => has(Operation::ChangePassword),
+            HostedPath::SecondFactor
+            | HostedPath::SecondFactorSetUp
+            | HostedPath::SecondFactorOn
+            | HostedPath::SecondFactorOff
+            | HostedPath::RecoveryCodes
+            | HostedPath::ForgetDevice => auth.mfa != Mfa::Off,
         };
         let paths = HostedPath::PAGES.into_iter().filter(serves).collect::<Vec<_>>();
         let look = SiteLook {
@@ -57,6 +63,7 @@ impl SitePages {
             mails: verifies,
             sessions: paths.contains(&HostedPath::Sessions),
             password: paths.contains(&HostedPath::Password),
+            second_factor: paths.contains(&HostedPath::SecondFactor),
             password_min: count(password.min_length),
             password_max: count(password.max_length),
         };

@@ -202,6 +202,8 @@ pub enum Command {
     SetUpSecondFactor {
         /// Who asks.
         claimant: Claimant,
+        /// A secret drawn before, to be shown again; `None`: a new one.
+        setup: Option<Secret<String>>,
     },
     /// [`crate::operation::Operation::ConfirmSecondFactor`]
     ConfirmSecondFactor {

@@ -4,6 +4,7 @@
 //! [`Rejection`] into bytes; `auth` turns the one into the other. They do not know each other.
 
 mod auth_methods;
+mod code;
 mod command;
 mod identity;
 mod input;
@@ -16,6 +17,7 @@ mod rejection;
 mod revocation;
 
 pub use auth_methods::{AuthMethods, Authentication};
+pub(crate) use code::code_as_meant;
 pub use command::{
     Caller, Claimant, Command, Language, LogoutScope, OwnerProof, Password, Provider, SecondProof,
 };

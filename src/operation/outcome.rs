@@ -175,6 +175,8 @@ pub struct SecondFactorView {
     pub since: Timestamp,
     /// Recovery codes that were not used.
     pub recovery_codes_left: usize,
+    /// Whether the account has a password, which a grave change asks for.
+    pub has_password: bool,
     /// The remembered devices, newest first.
     pub devices: Vec<DeviceView>,
 }

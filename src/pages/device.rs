@@ -48,8 +48,17 @@ const ENGINES: [&str; 6] = ["AppleWebKit", "KHTML", "like", "Gecko", "Mobile", "
 /// and lack the name at its end.
 const WHOLE_BELOW: usize = 253;
 
+/// The device of a user agent in words, or an empty text, and its icon: `phone` or `computer`.
+pub(crate) fn in_words(agent: Option<&str>) -> (String, &'static str) {
+    let described = describe(agent);
+    let is_phone = described.is_some_and(|device| matches!(device.system, Some("Android" | "iOS")));
+    let words = described.into_iter().flat_map(|device| [device.browser, device.system]);
+    let device = words.flatten().collect::<Vec<_>>().join(" · ");
+    (device, if is_phone { "phone" } else { "computer" })
+}
+
 /// Describes the device of an agent; `None` where nothing is certain.
-pub(crate) fn describe(agent: Option<&str>) -> Option<Device> {
+fn describe(agent: Option<&str>) -> Option<Device> {
     let agent = agent?;
     let (platform, products) = agent.strip_prefix("Mozilla/5.0 (")?.split_once(')')?;
     let names: Vec<&str> = products

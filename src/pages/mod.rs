@@ -6,5 +6,6 @@ pub(crate) mod device;
 pub(crate) mod form_token;
 pub(crate) mod language;
 pub(crate) mod page;
+pub(crate) mod qr;
 pub(crate) mod return_to;
 pub mod template;

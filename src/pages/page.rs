@@ -23,6 +23,12 @@ pub(crate) enum PageKind {
     Sessions,
     /// Asks for the old and a new password.
     Password,
+    /// Asks for the second factor.
+    SecondFactor,
+    /// Shows the second factor, or sets it up.
+    SecondFactorSetUp,
+    /// Shows new recovery codes.
+    RecoveryCodes,
     /// Asks whether to sign out.
     SignOut,
     /// Says why a page is not shown.
@@ -54,6 +60,8 @@ pub(crate) struct SiteLook {
     pub(crate) sessions: bool,
     /// Whether the password can be changed.
     pub(crate) password: bool,
+    /// Whether there is a second factor.
+    pub(crate) second_factor: bool,
     /// Fewest characters of a new password.
     pub(crate) password_min: u64,
     /// Most bytes of a password.
@@ -116,8 +124,63 @@ pub(crate) struct Content {
     pub(crate) who: String,
     /// Its sessions.
     pub(crate) sessions: Vec<SessionRow>,
+    /// The second factor.
+    pub(crate) factor: FactorText,
     /// The error.
     pub(crate) error: ErrorText,
+}
+
+/// The second factor, as its pages show it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct FactorText {
+    /// Whether a recovery code is asked for.
+    pub(crate) recovery: bool,
+    /// Whether it is set up before the first session, so that nobody is signed in yet.
+    pub(crate) first: bool,
+    /// The text that confirms the secret.
+    pub(crate) setup: String,
+    /// The secret, in groups.
+    pub(crate) secret: String,
+    /// The QR code: its size in modules, and their outline.
+    pub(crate) qr: Option<QrCode>,
+    /// Since when it is on (RFC 3339); empty: it is off.
+    pub(crate) since: String,
+    /// In words.
+    pub(crate) since_shown: String,
+    /// Recovery codes that are left.
+    pub(crate) left: usize,
+    /// Whether the account has a password.
+    pub(crate) has_password: bool,
+    /// Remembered devices.
+    pub(crate) devices: Vec<DeviceRow>,
+    /// New recovery codes.
+    pub(crate) codes: Vec<String>,
+}
+
+/// A QR code (ISO/IEC 18004) as an SVG draws it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct QrCode {
+    /// Modules of a side, margin included.
+    pub(crate) size: usize,
+    /// The path of the dark modules.
+    pub(crate) path: String,
+}
+
+/// A remembered device in the list.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct DeviceRow {
+    /// Its id.
+    pub(crate) id: String,
+    /// The device in words, or empty.
+    pub(crate) device: String,
+    /// `phone` or `computer`.
+    pub(crate) icon: &'static str,
+    /// Until when (RFC 3339).
+    pub(crate) until: String,
+    /// In words.
+    pub(crate) until_shown: String,
+    /// Whether it is this one.
+    pub(crate) current: bool,
 }
 
 /// A session in the list.
@@ -216,7 +279,7 @@ impl Notice {
 
 impl PageKind {
     /// Every page.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::SignIn,
         Self::SignUp,
         Self::Verify,
@@ -224,6 +287,9 @@ impl PageKind {
         Self::ResetCode,
         Self::Sessions,
         Self::Password,
+        Self::SecondFactor,
+        Self::SecondFactorSetUp,
+        Self::RecoveryCodes,
         Self::SignOut,
         Self::Error,
     ];
@@ -238,6 +304,9 @@ impl PageKind {
             Self::ResetCode => "reset_code.html",
             Self::Sessions => "sessions.html",
             Self::Password => "password.html",
+            Self::SecondFactor => "second_factor.html",
+            Self::SecondFactorSetUp => "second_factor_setup.html",
+            Self::RecoveryCodes => "recovery_codes.html",
             Self::SignOut => "sign_out.html",
             Self::Error => "error.html",
         }

@@ -10,10 +10,12 @@ use crate::encoding::percent_encode;
 use crate::operation::Language;
 use crate::pages::assets::Assets;
 use crate::pages::catalogue::{Catalogue, Texts, fill};
-use crate::pages::page::{Content, ErrorText, Notice, PageKind, Said, SessionRow, SiteLook, View};
+use crate::pages::page::{
+    Content, ErrorText, FactorText, Notice, PageKind, Said, SessionRow, SiteLook, View,
+};
 
 /// The templates, by name; those in other templates come first.
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 15] = [
     ("parts.html", include_str!("../../config/pages/parts.html")),
     ("notice.html", include_str!("../../config/pages/notice.html")),
     ("layout.html", include_str!("../../config/pages/layout.html")),
@@ -24,6 +26,9 @@ const TEMPLATES: [(&str, &str); 12] = [
     ("reset_code.html", include_str!("../../config/pages/reset_code.html")),
     ("sessions.html", include_str!("../../config/pages/sessions.html")),
     ("password.html", include_str!("../../config/pages/password.html")),
+    ("second_factor.html", include_str!("../../config/pages/second_factor.html")),
+    ("second_factor_setup.html", include_str!("../../config/pages/second_factor_setup.html")),
+    ("recovery_codes.html", include_str!("../../config/pages/recovery_codes.html")),
     ("sign_out.html", include_str!("../../config/pages/sign_out.html")),
     ("error.html", include_str!("../../config/pages/error.html")),
 ];
@@ -79,6 +84,7 @@ struct Shown<'a> {
     others: usize,
     title: &'a str,
     lead: &'a str,
+    factor: &'a FactorText,
     error: &'a ErrorText,
 }
 
@@ -172,6 +178,7 @@ impl Pages {
             others: content.sessions.iter().filter(|session| !session.current).count(),
             title: find(content.error.title),
             lead: find(content.error.lead),
+            factor: &content.factor,
             error: &content.error,
             text,
             site,

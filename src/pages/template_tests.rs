@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use super::Pages;
 use crate::operation::Language;
 use crate::pages::page::{
-    Content, ErrorText, Notice, PageKind, Said, SessionRow, SignUpInput, SiteLook, View,
+    Content, DeviceRow, ErrorText, FactorText, Notice, PageKind, Said, SessionRow, SignUpInput,
+    SiteLook, View,
 };
+use crate::pages::qr;
 
 const HOSTILE: &str = "\"><script>alert(1)</script>'&{{ page }}{% x %}";
 
@@ -35,8 +37,31 @@ fn look(value: &str) -> SiteLook {
         mails: true,
         sessions: true,
         password: true,
+        second_factor: true,
         password_min: 8,
         password_max: 256,
+    }
+}
+
+/// A second factor that is on.
+fn factor(value: &str) -> FactorText {
+    let device = |current| DeviceRow {
+        id: value.to_owned(),
+        device: if current { String::new() } else { value.to_owned() },
+        icon: "phone",
+        until: value.to_owned(),
+        until_shown: value.to_owned(),
+        current,
+    };
+    FactorText {
+        recovery: true,
+        since: value.to_owned(),
+        since_shown: value.to_owned(),
+        left: 3,
+        has_password: true,
+        devices: vec![device(true), device(false)],
+        codes: vec![value.to_owned()],
+        ..FactorText::default()
     }
 }
 
@@ -74,6 +99,7 @@ fn contents(value: &str) -> Vec<Content> {
         retry_after: None,
         who: value.to_owned(),
         sessions: vec![session(true), session(false)],
+        factor: factor(value),
         error: ErrorText {
             status: 403,
             gate: "shut",
@@ -91,6 +117,13 @@ fn contents(value: &str) -> Vec<Content> {
             key: "signed_out",
             values: vec![("device", value.to_owned())],
         })),
+        factor: FactorText {
+            first: true,
+            setup: value.to_owned(),
+            secret: value.to_owned(),
+            qr: qr::draw("otpauth://totp/a"),
+            ..FactorText::default()
+        },
         error: ErrorText { offers: "again", gate: "open", ..whole.error.clone() },
         ..Content::default()
     };

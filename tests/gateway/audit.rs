@@ -121,6 +121,7 @@ fn rows<'a>([file, ids, backup, copy]: [&'a str; 4], kid: &'a str) -> Vec<Row<'a
             Some(with(account("added"), "detail", json!("roles +user, permissions +p")))),
         (vec!["user", "passwd", "ann", "--password-stdin"], Some(account("password"))),
         (vec!["user", "unlock", "ann"], Some(account("unlocked"))),
+        (vec!["user", "mfa", "reset", "ann"], Some(account("second_factor_reset"))),
         (vec!["user", "disable", "id:1"], Some(account("disabled"))),
         (vec!["user", "enable", "ann"], Some(account("enabled"))),
         (vec!["user", "rights", "ann", "--role", "admin", "--permission", "p"],
@@ -379,7 +380,8 @@ async fn every_verb_that_changes_something_takes_a_reason() {
     let rows = rows(["f.csv", "f", "f", "f"], "k");
     let changing = rows.into_iter().filter(|(_, event)| event.is_some()).map(|(verb, _)| verb);
     for verb in changing.chain([vec!["store", "restore"]]) {
-        let help = node.done(&[verb[0], verb[1], "--help"]).await;
+        let words = if verb[1] == "mfa" { 3 } else { 2 };
+        let help = node.done(&[&verb[..words], &["--help"]].concat()).await;
         assert!(help.contains("--reason <TEXT>"), "{verb:?}: {help}");
     }
     for reason in ["", "a\nb", "\u{1b}[2J", &"x".repeat(501)] {

@@ -62,6 +62,7 @@ mod proxies;
 mod readme;
 mod refreshing;
 mod revoke_verbs;
+mod second_factor;
 mod secrets;
 mod slow_readers;
 mod social;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::harness::{Gateway, Reply, Setup, Version, eventually, request};
 
 const OWN: &str = "https://localhost";
-const PASSWORD: &str = "correct horse 1";
+pub(crate) const PASSWORD: &str = "correct horse 1";
 
 fn setup(mail: bool) -> Setup {
     let mail = if mail { "[mail]\nurl = \"dir:mail\"\n" } else { "" };
@@ -24,14 +24,14 @@ fn setup(mail: bool) -> Setup {
 }
 
 /// A person's browser.
-struct Browser<'g> {
+pub(crate) struct Browser<'g> {
     gateway: &'g Gateway,
-    jar: BTreeMap<String, String>,
+    pub(crate) jar: BTreeMap<String, String>,
     language: &'static str,
 }
 
 impl<'g> Browser<'g> {
-    fn new(gateway: &'g Gateway) -> Self {
+    pub(crate) fn new(gateway: &'g Gateway) -> Self {
         Self { gateway, jar: BTreeMap::new(), language: "en" }
     }
 
@@ -58,11 +58,11 @@ impl<'g> Browser<'g> {
         reply
     }
 
-    async fn get(&mut self, path: &str) -> Reply {
+    pub(crate) async fn get(&mut self, path: &str) -> Reply {
         self.send(request("GET", path)).await
     }
 
-    async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Reply {
         let body: Vec<String> =
             fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         let request = request("POST", path)
@@ -73,7 +73,7 @@ impl<'g> Browser<'g> {
     }
 
     /// Opens a page and sends its first form with these fields.
-    async fn fill(&mut self, page: &str, fields: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn fill(&mut self, page: &str, fields: &[(&str, &str)]) -> Reply {
         let shown = self.get(page).await;
         assert_eq!(shown.status, 200, "{page}: {}", shown.text());
         let html = shown.text();
@@ -96,7 +96,7 @@ fn encoded(text: &str) -> String {
 }
 
 /// The value of a hidden field.
-fn value_of(html: &str, name: &str) -> String {
+pub(crate) fn value_of(html: &str, name: &str) -> String {
     let after = html.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_default();
     after.split('"').next().unwrap().replace("&amp;", "&")
 }
@@ -127,7 +127,7 @@ pub(crate) async fn code(gateway: &Gateway, email: &str, number: usize) -> Strin
     eventually("the mail is there", async || codes(gateway, email).get(number).cloned()).await
 }
 
-async fn account(gateway: &Gateway, email: &str) {
+pub(crate) async fn account(gateway: &Gateway, email: &str) {
     let body = json!({ "email": email, "password": PASSWORD }).to_string();
     let request = request("POST", "/auth/signup").json(&body);
     let reply = request.send(&mut gateway.client(Version::H1).await).await;

@@ -124,6 +124,12 @@ async fn plant(mut client: Client, version: Version) -> String {
             send(socket.header("sec-websocket-protocol", &offered)).await;
         }
     }
+    let proof = json!({ "challenge": CANARY, "code": CANARY, "recovery_code": CANARY }).to_string();
+    send(request("POST", "/auth/second-factor").json(&proof)).await;
+    let confirm = json!({ "setup": CANARY, "code": CANARY }).to_string();
+    send(request("POST", "/auth/second-factor/confirm").bearer(&access).json(&confirm)).await;
+    let device = format!("__Host-mj_device={CANARY}; __Host-mj_login=.{CANARY}");
+    send(request("POST", "/auth/login").header("cookie", &device).json(&wrong)).await;
     send(request("POST", "/auth/logout").bearer(&access)).await;
     // The upstream echoes the client's own request.
     answers.lines().filter(|line| !line.contains("body_bytes")).collect::<Vec<_>>().join("\n")

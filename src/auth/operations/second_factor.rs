@@ -108,18 +108,20 @@ impl Auth {
         Ok(Outcome::TokensIssued { user, tokens, is_new_user: challenge.is_new_user })
     }
 
-    /// Draws a secret; nothing is stored.
+    /// Draws a secret, or shows one again; nothing is stored.
     pub(in crate::auth) async fn set_up_second_factor(
         &self,
         site: &AuthSite,
         claimant: &Claimant,
+        before: Option<&Secret<String>>,
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
         if let Claimant::SignedIn(principal) = claimant {
             check_recent(principal, SET_UP_LOGIN_AGE, now)?;
         }
         let (user, _) = self.claiming_user(site, claimant, now).await?;
-        let secret = CodeSecret::draw()?;
+        let before = before.map(|text| Setup::open(&self.own_keys, site, text, (user.id, now)));
+        let secret = before.and_then(Result::ok).map_or_else(CodeSecret::draw, Ok)?;
         let setup = Setup::new(user.id, &secret, now).seal(&self.own_keys, site)?;
         let (email, username) = (user.email.as_ref(), user.username.as_ref());
         let account = email.map(ToString::to_string);
@@ -214,6 +216,7 @@ impl Auth {
             SecondFactorView {
                 since: factor.since,
                 recovery_codes_left: factor.recovery_codes.len(),
+                has_password: user.verifier.is_some(),
                 devices: living
                     .map(|device| DeviceView {
                         id: device.id,

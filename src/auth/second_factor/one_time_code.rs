@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::encoding::percent_encode;
-use crate::operation::Rejection;
+use crate::operation::{Rejection, code_as_meant};
 use crate::secret::Secret;
 
 /// The secret that the gateway and an app share.
@@ -80,17 +80,16 @@ impl CodeSecret {
         now: Timestamp,
         last_step: u64,
     ) -> Option<u64> {
-        // As apps show them, in groups.
-        let digits = code.expose().chars().filter(|character| !matches!(character, ' ' | '-'));
-        let digits = Secret::new(digits.collect::<String>());
+        let digits = Secret::new(code_as_meant(code.expose()));
         let present = now.as_seconds().div_euclid(STEP);
         let steps = (present - TOLERANCE..=present + TOLERANCE)
             .filter_map(|step| u64::try_from(step).ok())
             .filter(|step| *step > last_step);
-        // Every step is compared, so that the time does not tell which was near.
+        // Every step is compared, so that the time does not tell which was near; the latest counts,
+        // so that a code which is that of two counts once.
         steps.fold(None, |found, step| {
             let right = (self.code(step) == digits).then_some(step);
-            found.or(right)
+            right.or(found)
         })
     }
 
@@ -153,7 +152,7 @@ mod tests {
         }
         assert_eq!(step_at(code, begin, step - 1), Some(step));
         assert_eq!(step_at(code, begin, step), None);
-        for written in ["005 924", " 005-924 "] {
+        for written in ["005 924", " 005-924 ", "００５９２４"] {
             assert_eq!(step_at(written, begin, 0), Some(step), "{written}");
         }
         for wrong in ["", "5924", "0059240", "005925", "٠٠٥٩٢٤", "00592x"] {

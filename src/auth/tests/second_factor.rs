@@ -75,7 +75,8 @@ impl Node {
     }
 
     async fn draw(&self, claimant: Claimant, at: Timestamp) -> (Secret<String>, App) {
-        let outcome = self.run(Command::SetUpSecondFactor { claimant }, at).await.unwrap();
+        let outcome =
+            self.run(Command::SetUpSecondFactor { claimant, setup: None }, at).await.unwrap();
         let Outcome::SecondFactorDrawn { setup, secret, uri } = outcome else {
             panic!("{outcome:?}")
         };
@@ -237,6 +238,11 @@ async fn where_it_is_required_a_login_sets_it_up_and_older_sessions_end() {
     assert_eq!(rejection.code, ErrorCode::SecondFactorSetupRequired);
     let claimant = Claimant::LoggingIn(challenge(&rejection));
     let (setup, app) = node.draw(claimant.clone(), NOW).await;
+    let again =
+        Command::SetUpSecondFactor { claimant: claimant.clone(), setup: Some(setup.clone()) };
+    let again = node.run(again, NOW).await.unwrap();
+    let Outcome::SecondFactorDrawn { secret, .. } = again else { panic!("{again:?}") };
+    assert_eq!(App::new(secret.expose()).code(NOW), app.code(NOW), "it was drawn anew");
     let confirm = |code: Secret<String>| Command::ConfirmSecondFactor {
         claimant: claimant.clone(),
         setup: setup.clone(),
@@ -261,7 +267,7 @@ async fn it_is_set_up_after_a_recent_login_and_turned_off_by_its_owner() {
     let (app, _, tokens) = node.with_factor().await;
     let principal = node.principal(&tokens);
     let claimant = Claimant::SignedIn(Box::new(principal.clone()));
-    let set_up = Command::SetUpSecondFactor { claimant };
+    let set_up = Command::SetUpSecondFactor { claimant, setup: None };
     assert_eq!(node.refused(set_up.clone(), NOW).await, ErrorCode::Forbidden);
     let remove = |proof| Command::RemoveSecondFactor { principal: principal.clone(), proof };
     let wrong = remove(OwnerProof::SecondFactor(SecondProof::Code(Secret::from("000000"))));
@@ -278,7 +284,7 @@ async fn it_is_set_up_after_a_recent_login_and_turned_off_by_its_owner() {
     let mut off = node;
     off.site.mfa = Mfa::Off;
     let claimant = Claimant::SignedIn(Box::new(principal));
-    let off = off.refused(Command::SetUpSecondFactor { claimant }, NOW).await;
+    let off = off.refused(Command::SetUpSecondFactor { claimant, setup: None }, NOW).await;
     assert_eq!(off, ErrorCode::Forbidden);
 }
 

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crate::config::{
     Config, ContractName, HostPattern, Origin, RouteAuth, SiteConfig, UpstreamRef,
 };
+use crate::contract::Contract;
+use crate::operation::Operation;
 use crate::path::PathPattern;
 
 /// The values that vary between two runs.
@@ -58,6 +60,7 @@ impl Settings {
         let admin = self.admin.map(|admin| admin.to_string()).unwrap_or_default();
         let contract = self.contract();
         let front_end = self.front_end();
+        let mfa = if self.has_second_factor() { "mfa = \"optional\"\n" } else { "" };
         let upstream = quoted(&self.upstream);
         let name = if self.built_in_upstream { WHOAMI } else { "app" };
         let routes = self.routes(name);
@@ -91,7 +94,7 @@ impl Settings {
              \n\
              [site.\"*\"]\n\
              contract = {contract}\n\
-             {front_end}\
+             {mfa}{front_end}\
              routes = [\n\
              {routes}\
              ]\n\
@@ -134,6 +137,12 @@ impl Settings {
             return cors;
         }
         format!("{cors}# To a browser http and https are two sites.\ncookie_same_site = \"none\"\n")
+    }
+
+    /// Whether clients of a built-in contract can prove a second factor.
+    fn has_second_factor(&self) -> bool {
+        let contract = Contract::built_in(&self.contract).and_then(Result::ok);
+        contract.is_some_and(|contract| contract.endpoint(Operation::SecondFactor).is_some())
     }
 
     /// A path that the user typed starts from where they are, not from `data/dev`.

@@ -2,6 +2,7 @@
 
 mod export;
 mod import;
+mod mfa;
 mod password;
 mod record;
 mod rights;
@@ -23,6 +24,7 @@ use crate::store::{StoreError, Unreadable, User, UserChange};
 use crate::telemetry::audit::{Entry, Event};
 use crate::telemetry::escaped;
 
+use mfa::MfaVerb;
 use password::PasswordArgs;
 use shown::Shown;
 
@@ -45,6 +47,9 @@ pub(crate) enum UserVerb {
     /// Forget the wrong passwords and codes of an account, so that its owner may try again at once
     #[command(after_help = "Example:\n  munjigi user unlock you@example.com")]
     Unlock(ChangeArgs),
+    /// The second factor of an account
+    #[command(subcommand, after_help = "Example:\n  munjigi user mfa reset you@example.com")]
+    Mfa(MfaVerb),
     /// Let a disabled account log in again
     #[command(after_help = "Example:\n  munjigi user enable you@example.com")]
     Enable(ChangeArgs),
@@ -163,6 +168,7 @@ pub(crate) async fn user(verb: UserVerb, context: &Context) -> anyhow::Result<()
             audit_trail::record(opened.store.as_ref(), entry).await;
             context.output.data(&Shown::from(&user), Shown::text)
         }
+        UserVerb::Mfa(verb) => mfa::mfa(verb, context, &opened).await,
         UserVerb::Enable(args) => {
             change(args, UserChange::SetEnabled(true), context, &opened).await
         }

@@ -18,6 +18,8 @@ pub(super) struct Shown {
     roles: Vec<String>,
     permissions: Vec<String>,
     enabled: bool,
+    /// Whether it has a second factor.
+    second_factor: bool,
     /// Addresses with too many wrong passwords; shown of one account alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     locks: Option<Vec<Lock>>,
@@ -41,6 +43,7 @@ impl From<&User> for Shown {
             roles: user.roles.clone(),
             permissions: user.permissions.clone(),
             enabled: user.enabled,
+            second_factor: user.second_factor.is_some(),
             locks: None,
         }
     }
@@ -73,6 +76,7 @@ impl Shown {
     pub(super) fn text(&self) -> String {
         let locks = self.locks.iter().flatten();
         let locks = locks.map(|lock| format!("\nlocked for {} until {}", lock.network, lock.until));
-        table(&Self::HEADINGS, &[self.row()]) + &locks.collect::<String>()
+        let factor = if self.second_factor { "\nhas a second factor" } else { "" };
+        table(&Self::HEADINGS, &[self.row()]) + factor + &locks.collect::<String>()
     }
 }

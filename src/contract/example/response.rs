@@ -103,6 +103,7 @@ pub(super) fn outcome(
             second_factor: Some(SecondFactorView {
                 since: INSTANT,
                 recovery_codes_left: RECOVERY_CODES.len(),
+                has_password: true,
                 devices: Vec::new(),
             }),
         },

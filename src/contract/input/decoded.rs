@@ -169,9 +169,10 @@ impl DecodedInputs {
                 challenge: needed(self.challenge, Input::Challenge)?,
                 remember: false,
             },
-            Operation::SetUpSecondFactor => {
-                Command::SetUpSecondFactor { claimant: claimant(self.principal, self.challenge)? }
-            }
+            Operation::SetUpSecondFactor => Command::SetUpSecondFactor {
+                claimant: claimant(self.principal, self.challenge)?,
+                setup: None,
+            },
             Operation::ConfirmSecondFactor => Command::ConfirmSecondFactor {
                 claimant: claimant(self.principal, self.challenge)?,
                 setup: needed(self.setup, Input::Setup)?,

@@ -17,7 +17,9 @@ use crate::contract::attribute::{Attribute, AttributeKind};
 use crate::contract::input::constraint::Constraint;
 use crate::contract::input::source::InputSource;
 use crate::document::{Node, NodeTable, NodeValue, Report, suggestion};
-use crate::operation::{ErrorCode, Input, InputKind, Operation, Provider, trim_blanks};
+use crate::operation::{
+    ErrorCode, Input, InputKind, Operation, Provider, code_as_meant, trim_blanks,
+};
 
 /// The rule of one input: where it comes from, whether it is required, its limits.
 #[derive(Clone, Debug)]
@@ -195,7 +197,7 @@ impl InputRule {
             Target::Input(Input::Email | Input::Username | Input::Identifier) => {
                 Cow::Borrowed(trim_blanks(text))
             }
-            Target::Input(Input::Code) => text.chars().filter_map(digit_of_code).collect(),
+            Target::Input(Input::Code) => Cow::Owned(code_as_meant(text)),
             _ => Cow::Borrowed(text),
         }
     }
@@ -220,16 +222,6 @@ impl InputRule {
             *kind == InputKind::OneOf && self.target == Target::Input(*input)
         };
         operation.inputs().iter().any(one_of)
-    }
-}
-
-/// A character of a code as it was mailed; none for what only groups its digits.
-fn digit_of_code(c: char) -> Option<char> {
-    match c {
-        '０'..='９' => char::from_digit(u32::from(c) - u32::from('０'), 10),
-        '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '－' | '.' | '\u{B7}' => None,
-        _ if c.is_whitespace() => None,
-        _ => Some(c),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::pages::device;
 use crate::pages::page::{Content, Notice, PageKind, Said, SessionRow};
 
 /// Sends who is not signed in to the sign-in page, and back.
-fn sign_in_first(visit: Visit<'_>) -> Result<Response<Bytes>, Rejection> {
+pub(crate) fn sign_in_first(visit: Visit<'_>) -> Result<Response<Bytes>, Rejection> {
     let here = visit.scope.context.target.path().to_owned();
     visit.go_to("/sign-in", "", &here)
 }
@@ -94,13 +94,10 @@ async fn list(
 }
 
 fn row(session: &SessionView) -> SessionRow {
-    let described = device::describe(session.agent.as_deref());
-    let is_phone = described.is_some_and(|device| matches!(device.system, Some("Android" | "iOS")));
-    let words = described.into_iter().flat_map(|device| [device.browser, device.system]);
-    let device = words.flatten().collect::<Vec<_>>().join(" · ");
+    let (device, icon) = device::in_words(session.agent.as_deref());
     SessionRow {
         id: session.id.to_string(),
-        icon: if is_phone { "phone" } else { "computer" },
+        icon,
         agent: session.agent.clone().filter(|_| device.is_empty()),
         device,
         address: session.address.clone(),

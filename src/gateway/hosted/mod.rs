@@ -1,10 +1,12 @@
 //! The gateway's own paths: pages for people under a site's prefix, and two for their scripts.
 
 mod account;
+mod factor_settings;
 mod faults;
 mod flow;
 pub(crate) mod refusal;
 mod reset;
+mod second_factor;
 mod session_api;
 mod sign_in;
 mod sign_up;
@@ -67,6 +69,12 @@ pub(crate) async fn serve(
         HostedPath::EndSession => account::end_sessions(visit, false, body, record).await,
         HostedPath::EndOthers => account::end_sessions(visit, true, body, record).await,
         HostedPath::Password => account::password(visit, body, record).await,
+        HostedPath::SecondFactor => second_factor::prove(visit, body, record).await,
+        HostedPath::SecondFactorSetUp => factor_settings::set_up(visit, record).await,
+        HostedPath::SecondFactorOn => factor_settings::turn_on(visit, body, record).await,
+        HostedPath::SecondFactorOff => factor_settings::turn_off(visit, body, record).await,
+        HostedPath::RecoveryCodes => factor_settings::renew_codes(visit, body, record).await,
+        HostedPath::ForgetDevice => factor_settings::forget(visit, body, record).await,
         HostedPath::ChangePassword => {
             redirect(StatusCode::FOUND, &format!("{}/password", pages.look.prefix), &[])
         }

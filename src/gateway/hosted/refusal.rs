@@ -37,6 +37,11 @@ pub(crate) fn answer(
         let location = address(&pages.look.prefix, "/sign-in", notice, context.target.as_str());
         return redirect(StatusCode::SEE_OTHER, &location, &[]).ok();
     }
+    if rejection.code == ErrorCode::ReauthenticationRequired && record.takes_session {
+        let location = address(&pages.look.prefix, "/sign-in", "recent", context.target.as_str());
+        let sign = if location.contains('?') { '&' } else { '?' };
+        return redirect(StatusCode::SEE_OTHER, &format!("{location}{sign}again=1"), &[]).ok();
+    }
     let retry_after = rejection.retry_after.map_or(0, |wait| wait.as_secs().max(1));
     let who = match &record.who {
         Who::Bearer(verified) => shown_name(&verified.principal),

@@ -5,6 +5,7 @@ use http::{Method, Response, StatusCode};
 
 use crate::gateway::headers::session_cookies::SessionChange;
 use crate::gateway::hosted::faults::explain;
+use crate::gateway::hosted::second_factor;
 use crate::gateway::hosted::visit::{Fields, Visit, find};
 use crate::gateway::open_request::RequestRecord;
 use crate::message::request_body::RequestBody;
@@ -57,6 +58,9 @@ pub(crate) async fn sign_in(
             visit.see_other(&return_to)
         }
         Ok(_) => Err(Rejection::internal("a login issued no tokens")),
+        Err(rejection) if rejection.code.has_challenge() => {
+            second_factor::begin(visit, &rejection, keep, &return_to)
+        }
         Err(rejection) if rejection.code == ErrorCode::InvalidCredentials => {
             let more = visit.pages.look.reset.then(|| Said::plain("check_both"));
             content.notice = Some(Notice { more, ..Notice::bad(Said::plain(wrong(names))) });

@@ -6,6 +6,7 @@ use http::{Method, Response, StatusCode};
 use crate::gateway::headers::session_cookies::SessionChange;
 use crate::gateway::hosted::faults::explain;
 use crate::gateway::hosted::flow::{Flow, FlowKind};
+use crate::gateway::hosted::second_factor;
 use crate::gateway::hosted::visit::{Fields, Visit, find};
 use crate::gateway::open_request::RequestRecord;
 use crate::message::request_body::RequestBody;
@@ -109,6 +110,9 @@ async fn sign_in(
         Ok(Outcome::TokensIssued { tokens, .. }) => {
             record.session = Some(SessionChange::Set { tokens, keep: false });
             visit.see_other(return_to)
+        }
+        Err(rejection) if rejection.code.has_challenge() => {
+            second_factor::begin(visit, &rejection, false, return_to)
         }
         // The account is there: its owner may sign in.
         Ok(_) | Err(_) => visit.go_to("/sign-in", "", return_to),

@@ -11,13 +11,14 @@ use crate::encoding::form;
 use crate::gateway::access::origin;
 use crate::gateway::credentials::TokenRule;
 use crate::gateway::endpoint::serve::{run, take_input};
+use crate::gateway::headers::remembered_device;
 use crate::gateway::headers::session_cookies::own_cookie;
 use crate::gateway::hosted::flow;
 use crate::gateway::look::SitePages;
 use crate::gateway::open_request::RequestRecord;
 use crate::gateway::scope::RequestScope;
 use crate::message::request_body::RequestBody;
-use crate::operation::{Language, Operation, Outcome, Principal, Rejection};
+use crate::operation::{Command, Language, Operation, Outcome, Principal, Rejection, TokenSet};
 use crate::pages::page::{Content, Notice, PageKind, Said, View};
 use crate::pages::{form_token, language, return_to};
 
@@ -91,6 +92,18 @@ impl<'a> Visit<'a> {
         self.return_to(self.parameter("return_to").as_deref())
     }
 
+    /// Sets a cookie with the answer; without `max_age` (seconds), until the browser ends.
+    pub(crate) fn set_cookie(&mut self, name: &str, value: &str, max_age: Option<i64>) {
+        self.cookies.push(cookie(name, value, max_age));
+    }
+
+    /// Remembers this device with the answer, if tokens say so.
+    pub(crate) fn remember_device(&mut self, tokens: &TokenSet) {
+        let Some((device, until)) = &tokens.device else { return };
+        let lives = until.since(self.scope.context.now.wall);
+        self.cookies.push(remembered_device::line(&self.parts.headers, device, lives));
+    }
+
     /// Sets a cookie with the answer.
     pub(crate) fn set_flow(&mut self, value: &str) {
         self.cookies.push(cookie(flow::COOKIE, value, Some(flow::LIFETIME)));
@@ -110,6 +123,7 @@ impl<'a> Visit<'a> {
             "sent" => Notice::good(Said::plain("code_sent")),
             "expired" => Notice::warning(Said::plain("expired"), None),
             "again" => Notice::warning(Said::plain("flow_over"), None),
+            "recent" => Notice::warning(Said::plain("again"), None),
             _ => return None,
         })
     }
@@ -179,6 +193,18 @@ impl<'a> Visit<'a> {
         run(self.scope, &self.parts.headers, command, record).await
     }
 
+    /// Runs a command that no contract decodes.
+    ///
+    /// # Errors
+    /// As the operation.
+    pub(crate) async fn run_command(
+        &self,
+        command: Command,
+        record: &mut RequestRecord,
+    ) -> Result<Outcome, Rejection> {
+        run(self.scope, &self.parts.headers, command, record).await
+    }
+
     /// Shows a page.
     ///
     /// # Errors
@@ -238,7 +264,7 @@ impl<'a> Visit<'a> {
 }
 
 /// The names of forms' own fields; attributes of a sign-up have their own.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 16] = [
     "form_token",
     "return_to",
     "identifier",
@@ -251,6 +277,10 @@ const FIELDS: [&str; 12] = [
     "session_id",
     "everywhere",
     "scope",
+    "recovery_code",
+    "trust",
+    "setup",
+    "device",
 ];
 
 /// The value of a field.

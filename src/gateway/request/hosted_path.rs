@@ -33,6 +33,18 @@ pub(crate) enum HostedPath {
     EndOthers,
     /// Changes the password.
     Password,
+    /// Proves the second factor of a login.
+    SecondFactor,
+    /// Shows the second factor, or sets it up.
+    SecondFactorSetUp,
+    /// Turns it on.
+    SecondFactorOn,
+    /// Turns it off.
+    SecondFactorOff,
+    /// Replaces the recovery codes.
+    RecoveryCodes,
+    /// Forgets a device.
+    ForgetDevice,
     /// Signs out.
     SignOut,
     /// Leads password managers to the page (W3C, a well-known URL for changing passwords).
@@ -41,7 +53,7 @@ pub(crate) enum HostedPath {
 
 impl HostedPath {
     /// Those of the pages.
-    pub(crate) const PAGES: [Self; 14] = [
+    pub(crate) const PAGES: [Self; 20] = [
         Self::Asset,
         Self::SignIn,
         Self::SignUp,
@@ -54,6 +66,12 @@ impl HostedPath {
         Self::EndSession,
         Self::EndOthers,
         Self::Password,
+        Self::SecondFactor,
+        Self::SecondFactorSetUp,
+        Self::SecondFactorOn,
+        Self::SecondFactorOff,
+        Self::RecoveryCodes,
+        Self::ForgetDevice,
         Self::SignOut,
         Self::ChangePassword,
     ];
@@ -75,6 +93,12 @@ impl HostedPath {
             Self::EndSession => "/sessions/end",
             Self::EndOthers => "/sessions/end-others",
             Self::Password => "/password",
+            Self::SecondFactor => "/second-factor",
+            Self::SecondFactorSetUp => "/second-factor/setup",
+            Self::SecondFactorOn => "/second-factor/on",
+            Self::SecondFactorOff => "/second-factor/off",
+            Self::RecoveryCodes => "/second-factor/codes",
+            Self::ForgetDevice => "/second-factor/forget",
             Self::SignOut => "/sign-out",
             Self::ChangePassword => return "/.well-known/change-password".to_owned(),
         };
@@ -89,8 +113,9 @@ impl HostedPath {
             | Self::VerifyAgain
             | Self::ResetAgain
             | Self::EndSession
-            | Self::EndOthers => &[Method::POST],
-            Self::Asset | Self::ChangePassword => &[Method::GET],
+            | Self::EndOthers
+            | Self::ForgetDevice => &[Method::POST],
+            Self::Asset | Self::ChangePassword | Self::SecondFactorSetUp => &[Method::GET],
             Self::SignIn
             | Self::SignUp
             | Self::Verify
@@ -98,6 +123,11 @@ impl HostedPath {
             | Self::ResetCode
             | Self::Sessions
             | Self::Password
+            | Self::SecondFactor
+            // A GET leads to the page that the form stands on: what was posted may be read again.
+            | Self::SecondFactorOn
+            | Self::SecondFactorOff
+            | Self::RecoveryCodes
             | Self::SignOut => &[Method::GET, Method::POST],
         }
     }
