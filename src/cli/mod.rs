@@ -4,6 +4,7 @@
 //! (`EX_CONFIG` of sysexits.h).
 
 mod audit_trail;
+mod ca;
 mod check;
 mod completions;
 mod config;
@@ -64,6 +65,9 @@ enum Verb {
     /// Run a gateway to try things with: own CA, own store, a backend that shows what it gets
     #[command(after_help = DEV)]
     Dev(dev::DevArgs),
+    /// Let this machine's browsers and programs trust the certificate of `munjigi dev`, or not
+    #[command(subcommand, after_help = "Example:\n  munjigi ca trust")]
+    Ca(ca::CaVerb),
     /// Write a first munjigi.toml, for one site and its backend
     #[command(after_help = INIT)]
     Init(init::InitArgs),
@@ -134,6 +138,7 @@ fn runtime() -> anyhow::Result<Runtime> {
 async fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<()> {
     match verb {
         Verb::Dev(args) => Box::pin(dev::dev(args, context)).await,
+        Verb::Ca(verb) => ca::ca(verb, context).await,
         Verb::Init(args) => init::init(&args, context),
         Verb::Run(args) => Box::pin(run::run(args, context)).await,
         Verb::Check(args) => Box::pin(check::check(args, context)).await,

@@ -4,6 +4,7 @@
 //! [`Config`] or every fault with its place ([`Faults`]). Only this module reads the environment.
 //! Relative paths are relative to the file's folder.
 
+mod home;
 mod restart_only;
 mod sections;
 mod sudo_user;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 pub use crate::document::{Expected, Fault, Faults, Source, Spot};
 use crate::document::{Reader, Table};
 
+pub use home::home;
 pub use restart_only::restart_only_changes;
 pub use sections::cors::{CorsConfig, Origin, SameSite};
 pub use sections::identity::IdentityConfig;

@@ -20,6 +20,7 @@ mod auth_api;
 mod backends;
 mod browser;
 mod browser_pages;
+mod ca;
 mod capacity;
 mod cli;
 mod cli_accounts;

@@ -117,16 +117,26 @@ impl Banner<'_> {
              \x20 Store      {store}\n\
              {mail}\
              {edited}\
-             \x20 CA         {ca}\n",
-            ca = self.ca.display(),
+             \x20 CA         {ca:<29} a browser trusts it after: {trust}\n",
+            ca = self.ca.display().to_string(),
+            trust = self.trust(),
         )
+    }
+
+    /// The verb after which a browser takes the certificate.
+    fn trust(&self) -> String {
+        format!("{} ca trust", program())
     }
 
     /// This binary as it was started, working on this run's configuration.
     fn munjigi(&self) -> String {
-        let program = std::env::current_exe().unwrap_or_else(|_| "munjigi".into());
-        let here = std::env::current_dir().unwrap_or_default();
-        let program = program.strip_prefix(here).unwrap_or(&program);
-        format!("{} --config {}", program.display(), self.file.display())
+        format!("{} --config {}", program(), self.file.display())
     }
+}
+
+/// This binary as it was started.
+fn program() -> String {
+    let program = std::env::current_exe().unwrap_or_else(|_| "munjigi".into());
+    let here = std::env::current_dir().unwrap_or_default();
+    program.strip_prefix(here).unwrap_or(&program).display().to_string()
 }
