@@ -214,6 +214,14 @@ async fn a_person_sets_it_up_and_signs_in_with_it() {
     assert_eq!(asked.header("location"), "/account/second-factor?return_to=/api/x");
     assert!(!browser.jar.contains_key("__Host-mj_at"));
     let asked = asked.header("location").to_owned();
+    // Somebody else signs in meanwhile, in the same browser: then nothing waits any more.
+    account(&gateway, "bob@example.com").await;
+    let waiting = browser.jar.clone();
+    assert!(waiting.contains_key("__Host-mj_login"));
+    let other = [("identifier", "bob@example.com"), ("password", PASSWORD)];
+    assert_eq!(browser.fill("/account/sign-in", &other).await.header("location"), "/");
+    assert!(!browser.jar.contains_key("__Host-mj_login"));
+    browser.jar = waiting;
     let wrong = browser.fill(&asked, &[("code", "000000")]).await;
     assert_eq!(wrong.status, 422);
     assert!(wrong.text().contains("The clock of your phone may be off"), "{}", wrong.text());

@@ -70,14 +70,16 @@ pub(crate) fn begin(
     visit.go_to(if sets_up { SET_UP } else { PROVE }, "", return_to)
 }
 
-/// Ends a sign-in that waited with its session.
+/// Opens the session of a sign-in; one that waited, perhaps another account's, is over.
 pub(super) fn signed_in(
     visit: &mut Visit<'_>,
     tokens: TokenSet,
     keep: bool,
     record: &mut RequestRecord,
 ) {
-    visit.set_cookie(COOKIE, "", Some(0));
+    if own_cookie(&visit.parts.headers, COOKIE).is_some() {
+        visit.set_cookie(COOKIE, "", Some(0));
+    }
     visit.remember_device(&tokens);
     record.session = Some(SessionChange::Set { tokens, keep });
 }

@@ -17,7 +17,7 @@ use crate::pages::page::{Content, Notice, PageKind, Said};
 /// # Errors
 /// What the form cannot say.
 pub(crate) async fn sign_in(
-    visit: Visit<'_>,
+    mut visit: Visit<'_>,
     body: &mut Option<RequestBody>,
     record: &mut RequestRecord,
 ) -> Result<Response<Bytes>, Rejection> {
@@ -54,7 +54,7 @@ pub(crate) async fn sign_in(
     }
     match visit.run(Operation::Login, &named, None, record).await {
         Ok(Outcome::TokensIssued { tokens, .. }) => {
-            record.session = Some(SessionChange::Set { tokens, keep });
+            second_factor::signed_in(&mut visit, tokens, keep, record);
             visit.see_other(&return_to)
         }
         Ok(_) => Err(Rejection::internal("a login issued no tokens")),

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 
-use crate::gateway::headers::session_cookies::SessionChange;
 use crate::gateway::hosted::faults::explain;
 use crate::gateway::hosted::flow::{Flow, FlowKind};
 use crate::gateway::hosted::second_factor;
@@ -101,14 +100,14 @@ async fn announce(visit: &mut Visit<'_>, email: &str) -> Result<(), Rejection> {
 
 /// Signs the new account in: there is no address to prove.
 async fn sign_in(
-    visit: Visit<'_>,
+    mut visit: Visit<'_>,
     fields: &[(String, String)],
     return_to: &str,
     record: &mut RequestRecord,
 ) -> Result<Response<Bytes>, Rejection> {
     match visit.run(Operation::Login, fields, None, record).await {
         Ok(Outcome::TokensIssued { tokens, .. }) => {
-            record.session = Some(SessionChange::Set { tokens, keep: false });
+            second_factor::signed_in(&mut visit, tokens, false, record);
             visit.see_other(return_to)
         }
         Err(rejection) if rejection.code.has_challenge() => {
