@@ -20,7 +20,7 @@ use crate::clock::Timestamp;
 use crate::config::Mfa;
 use crate::operation::{
     AuthMethods, Caller, Claimant, Demand, DeviceView, ErrorCode, Identifier, Outcome, OwnerProof,
-    Principal, Rejection, SecondFactorView, SecondProof, TokenSet,
+    Principal, Rejection, SecondFactorView, SecondProof, TokenSet, UserView,
 };
 use crate::secret::Secret;
 use crate::store::{Bound, Lookup, SecondFactor, Taking, TrySubject, User, UserChange};
@@ -101,9 +101,7 @@ impl Auth {
         self.check_signer(site, now)?;
         let (challenge, user) = self.waiting_login(site, challenge, now).await?;
         let (user, device) = self.prove_second(site, caller, user, (proof, remember), now).await?;
-        let methods = challenge.methods().with_one_time_code();
-        let opened = self.open_session(site, caller, (&user, methods), now).await?;
-        let (user, tokens) = opened.ok_or_else(|| changed_meanwhile(&user))?;
+        let (user, tokens) = self.open_waiting(site, caller, (user, &challenge), now).await?;
         let tokens = TokenSet { device, ..tokens };
         Ok(Outcome::TokensIssued { user, tokens, is_new_user: challenge.is_new_user })
     }
@@ -149,13 +147,15 @@ impl Auth {
         let factor = owner.factor(&secret, hashes, (step, now))?;
         let user = self.replace_factor(site, &user, Some(factor), now).await?;
         let user = user.ok_or_else(|| Rejection::new(ErrorCode::Forbidden, HAS_ONE))?;
-        let mut session = None;
-        if let Some(challenge) = challenge {
-            let methods = challenge.methods().with_one_time_code();
-            let opened = self.open_session(site, caller, (&user, methods), now).await?;
-            session = Some(Box::new(opened.ok_or_else(|| changed_meanwhile(&user))?));
-        }
-        Ok(Outcome::RecoveryCodes { user: user.id, codes, turned_on: true, session })
+        let id = user.id;
+        let session = match challenge {
+            Some(challenge) => {
+                let opened = self.open_waiting(site, caller, (user, &challenge), now).await?;
+                Some(Box::new(opened))
+            }
+            None => None,
+        };
+        Ok(Outcome::RecoveryCodes { user: id, codes, turned_on: true, session })
     }
 
     /// Turns the second factor off.
@@ -305,6 +305,23 @@ impl Auth {
         let changed = changed.ok_or_else(no_account)?;
         let is_ours = changed.second_factor.as_ref().map(|factor| factor.revision) == wanted;
         Ok(is_ours.then_some(changed))
+    }
+
+    /// Opens the session of a login that waited, now that its second factor is proved.
+    ///
+    /// It is opened under the generation of the login: whatever ended all sessions since then, even
+    /// a moment ago, ended the login as well.
+    async fn open_waiting(
+        &self,
+        site: &AuthSite,
+        caller: &Caller,
+        (user, challenge): (User, &Challenge),
+        now: Timestamp,
+    ) -> Result<(UserView, TokenSet), Rejection> {
+        let user = User { generation: challenge.generation, ..user };
+        let methods = challenge.methods().with_one_time_code();
+        let opened = self.open_session(site, caller, (&user, methods), now).await?;
+        opened.ok_or_else(|| changed_meanwhile(&user))
     }
 
     /// The login that a challenge stands for, and its account as it is now.

@@ -346,3 +346,24 @@ async fn of_another_account_neither_device_nor_code_counts() {
 
     assert_eq!(node.refused(confirm, NOW).await, ErrorCode::InvalidCode);
 }
+
+#[tokio::test]
+async fn a_login_that_waits_opens_nothing_once_all_sessions_have_ended() {
+    let node = node(Mfa::Optional);
+    let (_, codes, _) = node.with_factor().await;
+    let user = node.account(EMAIL).await.id;
+    for code in codes {
+        let waiting = node.waits(NOW).await;
+        let end = UserChange::EndSessions;
+        let until = later(Duration::from_secs(60));
+
+        let (proved, ended) = tokio::join!(
+            node.run(answer(waiting, SecondProof::RecoveryCode(code)), NOW),
+            node.store().change_user("default", user, end, NOW, until),
+        );
+
+        ended.unwrap().unwrap();
+        let open = node.store().list_sessions("default", user, None, NOW).await.unwrap();
+        assert_eq!(open, [], "{proved:?}");
+    }
+}
