@@ -283,7 +283,7 @@ impl UserChange {
         let mut after = user.clone();
         // Whoever had to be shut out may hold one of the devices.
         if self.ends_sessions() && !matches!(self, Self::EndRefreshTokens) {
-            after.second_factor.iter_mut().for_each(|factor| factor.devices.clear());
+            after.second_factor.iter_mut().for_each(SecondFactor::forget_devices);
         }
         match self {
             Self::SetPassword { verifier } => after.verifier = Some(verifier.clone()),

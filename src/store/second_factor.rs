@@ -48,6 +48,14 @@ pub struct RememberedDevice {
 pub struct KeyedHash(pub [u8; 32]);
 
 impl SecondFactor {
+    /// Forgets all devices; a change that was begun with them does not bring them back.
+    pub(super) fn forget_devices(&mut self) {
+        if !self.devices.is_empty() {
+            self.devices.clear();
+            self.revision = Uuid::new_v4();
+        }
+    }
+
     /// Writes it as JSON.
     ///
     /// # Errors
