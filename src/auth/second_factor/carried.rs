@@ -3,9 +3,6 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -92,7 +89,8 @@ impl Challenge {
         now: Timestamp,
     ) -> Result<Self, Rejection> {
         let refused = |reason| Rejection::new(ErrorCode::InvalidCredentials, reason);
-        let challenge: Self = open(keys, &purpose("challenge", site), text)
+        let challenge: Self = keys
+            .open_text(&purpose("challenge", site), text.expose())
             .ok_or_else(|| refused("it is no challenge of this site"))?;
         if now >= challenge.ends {
             return Err(refused("the challenge has expired").about(Some(challenge.user)));
@@ -130,7 +128,7 @@ impl Setup {
         text: &Secret<String>,
         (user, now): (UserId, Timestamp),
     ) -> Result<CodeSecret, Rejection> {
-        let setup: Option<Self> = open(keys, &purpose("set-up", site), text);
+        let setup: Option<Self> = keys.open_text(&purpose("set-up", site), text.expose());
         let setup = setup.filter(|setup| setup.user == user && now < setup.ends);
         let refused = || Rejection::new(ErrorCode::InvalidCode, "no set-up of this user, or old");
         setup.map(|setup| CodeSecret::of(setup.secret)).ok_or_else(refused)
@@ -147,14 +145,6 @@ fn seal(
     purpose: &str,
     content: &impl Serialize,
 ) -> Result<Secret<String>, Rejection> {
-    let failed = |error: &dyn std::fmt::Display| Rejection::internal(format!("sealing: {error}"));
-    let plain = serde_json::to_vec(content).map_err(|error| failed(&error))?;
-    let sealed = keys.seal(purpose, &Zeroizing::new(plain)).map_err(|error| failed(&error))?;
-    Ok(Secret::new(URL_SAFE_NO_PAD.encode(sealed)))
-}
-
-fn open<T: DeserializeOwned>(keys: &OwnKeys, purpose: &str, text: &Secret<String>) -> Option<T> {
-    let sealed = URL_SAFE_NO_PAD.decode(text.expose()).ok()?;
-    let plain = keys.open(purpose, &sealed)?;
-    serde_json::from_slice(&plain).ok()
+    let sealed = keys.seal_text(purpose, content);
+    sealed.map_err(|error| Rejection::internal(format!("sealing: {error}")))
 }

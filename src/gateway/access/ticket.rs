@@ -5,10 +5,7 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::operation::Rejection;
@@ -56,10 +53,8 @@ pub(crate) fn issue(
         query: query.map(str::to_owned),
         ends: now.plus(LIFETIME).as_millis(),
     };
-    let failed = |error: &dyn std::fmt::Display| Rejection::internal(format!("a ticket: {error}"));
-    let plain = serde_json::to_vec(&content).map_err(|error| failed(&error))?;
-    let sealed = keys.seal(PURPOSE, &Zeroizing::new(plain)).map_err(|error| failed(&error))?;
-    Ok(Secret::new(URL_SAFE_NO_PAD.encode(sealed)))
+    let sealed = keys.seal_text(PURPOSE, &content);
+    sealed.map_err(|error| Rejection::internal(format!("a ticket: {error}")))
 }
 
 impl Ticket {
@@ -73,9 +68,7 @@ impl Ticket {
         (path, query): (&str, Option<&str>),
         now: Timestamp,
     ) -> Result<Self, Rejection> {
-        let sealed = URL_SAFE_NO_PAD.decode(text).ok();
-        let plain = sealed.and_then(|sealed| keys.open(PURPOSE, &sealed));
-        let content = plain.and_then(|plain| serde_json::from_slice::<Content>(&plain).ok());
+        let content: Option<Content> = keys.open_text(PURPOSE, text);
         let content = content.ok_or_else(|| Rejection::invalid_token("it is no ticket"))?;
         if now.as_millis() >= content.ends {
             return Err(Rejection::invalid_token("the ticket has expired"));

@@ -1,8 +1,6 @@
 //! The state between two pages of one flow: the address that a code went to. It stands sealed in a
 //! cookie, never in an address.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::gateway::headers::session_cookies::own_cookie;
 use crate::operation::{Operation, Rejection};
 use crate::own_keys::OwnKeys;
+use crate::secret::Secret;
 
 /// The name of the cookie.
 pub(crate) const COOKIE: &str = "__Host-mj_flow";
@@ -57,8 +56,7 @@ impl Flow {
         headers: &HeaderMap,
         now: Timestamp,
     ) -> Option<Self> {
-        let sealed = URL_SAFE_NO_PAD.decode(own_cookie(headers, COOKIE)?).ok()?;
-        let flow: Self = serde_json::from_slice(&keys.open(PURPOSE, &sealed)?).ok()?;
+        let flow: Self = keys.open_text(PURPOSE, own_cookie(headers, COOKIE)?)?;
         let lives = now.as_seconds() - flow.mailed_at < LIFETIME;
         Some(flow).filter(|flow| flow.kind == kind && lives)
     }
@@ -67,10 +65,8 @@ impl Flow {
     ///
     /// # Errors
     /// When there are no random bytes.
-    pub(crate) fn seal(&self, keys: &OwnKeys) -> Result<String, Rejection> {
-        let failed = |error: &dyn std::fmt::Display| Rejection::internal(format!("flow: {error}"));
-        let plain = serde_json::to_vec(self).map_err(|error| failed(&error))?;
-        let sealed = keys.seal(PURPOSE, &plain).map_err(|error| failed(&error))?;
-        Ok(URL_SAFE_NO_PAD.encode(sealed))
+    pub(crate) fn seal(&self, keys: &OwnKeys) -> Result<Secret<String>, Rejection> {
+        let sealed = keys.seal_text(PURPOSE, self);
+        sealed.map_err(|error| Rejection::internal(format!("flow: {error}")))
     }
 }

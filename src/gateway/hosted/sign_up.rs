@@ -218,7 +218,7 @@ fn begin_flow(visit: &mut Visit<'_>, kind: FlowKind, email: &str) -> Result<(), 
     let mailed_at = visit.scope.context.now.wall.as_seconds();
     let flow = Flow { kind, email: email.to_owned(), mailed_at };
     let sealed = flow.seal(&visit.scope.gateway.auth.own_keys)?;
-    visit.set_flow(&sealed);
+    visit.set_flow(sealed.expose());
     Ok(())
 }
 
