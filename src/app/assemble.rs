@@ -183,12 +183,12 @@ fn load_built_in(config: &Config, site: &SiteConfig, name: &str) -> Result<Contr
     })
 }
 
+/// Its name for people: that of its pages, else its host.
 fn site_name(site: &SiteConfig) -> String {
     let named = site.pages.as_ref().map(|pages| pages.name.clone());
     named.filter(|name| !name.is_empty()).unwrap_or_else(|| site.host.to_string())
 }
 
-/// Its policy.
 fn policy(config: &Config, site: &SiteConfig, contract: &Contract) -> TokenPolicy {
     let settings = &site.tokens;
     let brought = contract.tokens();

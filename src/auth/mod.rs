@@ -182,19 +182,6 @@ impl Auth {
             Command::ConfirmVerification { email, code } => {
                 self.confirm_verification(site, (&email, &code), now).await
             }
-            command => self.perform_second_factor(site, caller, command, now).await,
-        }
-    }
-
-    /// Performs what belongs to the second factor.
-    async fn perform_second_factor(
-        &self,
-        site: &AuthSite,
-        caller: &Caller,
-        command: Command,
-        now: Timestamp,
-    ) -> Result<Outcome, Rejection> {
-        match command {
             Command::SecondFactor { challenge, proof, remember } => {
                 let proof = (&proof, remember);
                 let outcome = self.second_factor(site, caller, &challenge, proof, now).await;
@@ -219,7 +206,6 @@ impl Auth {
             Command::ForgetDevices { principal, device } => {
                 self.forget_devices(site, &principal, device, now).await
             }
-            command => Err(Rejection::internal(format!("not of the second factor: {command:?}"))),
         }
     }
 

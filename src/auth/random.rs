@@ -29,10 +29,7 @@ impl Alphabet {
         let mut text = Zeroizing::new(String::with_capacity(length));
         let mut bytes = Zeroizing::new([0_u8; 32]);
         while text.len() < length {
-            if aws_lc_rs::rand::fill(&mut *bytes).is_err() {
-                let reason = "the system gave no random bytes";
-                return Err(Rejection::internal(reason));
-            }
+            fill(&mut *bytes)?;
             let fitting = bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair);
             let drawn = fitting.filter_map(|byte| characters.get(byte % characters.len()));
             let missing = length - text.len();
@@ -49,6 +46,15 @@ impl Alphabet {
             Self::Unambiguous => b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz",
         }
     }
+}
+
+/// Fills a buffer with random bytes.
+///
+/// # Errors
+/// When the system gives none.
+pub(super) fn fill(bytes: &mut [u8]) -> Result<(), Rejection> {
+    let none = |_| Rejection::internal("the system gave no random bytes");
+    aws_lc_rs::rand::fill(bytes).map_err(none)
 }
 
 #[cfg(test)]

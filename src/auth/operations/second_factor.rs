@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::auth::operations::account::no_account;
 use crate::auth::recent_login::check_recent;
 use crate::auth::second_factor::carried::{Challenge, Setup};
 use crate::auth::second_factor::factor::Owner;
@@ -166,16 +165,9 @@ impl Auth {
         (principal, proof): (&Principal, &OwnerProof),
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
-        let mut user = self.owning_user(site, caller, (principal, proof), now).await?;
-        for _ in 0..LOOKS {
-            if user.second_factor.is_none()
-                || self.replace_factor(site, &user, None, now).await?.is_some()
-            {
-                return Ok(Outcome::SecondFactorRemoved);
-            }
-            user = self.account_of(site, principal, Lookup::Routine).await?;
-        }
-        Err(Rejection::unavailable("the second factor changed meanwhile, again and again"))
+        let user = self.owning_user(site, caller, (principal, proof), now).await?;
+        self.change_factor(site, user, |_| Ok((None, ())), now).await?;
+        Ok(Outcome::SecondFactorRemoved)
     }
 
     /// Replaces the recovery codes.
@@ -186,18 +178,14 @@ impl Auth {
         (principal, proof): (&Principal, &OwnerProof),
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
-        let mut user = self.owning_user(site, caller, (principal, proof), now).await?;
-        for _ in 0..LOOKS {
+        let user = self.owning_user(site, caller, (principal, proof), now).await?;
+        let renew = |user: &User| {
             let factor = user.second_factor.clone().ok_or_else(has_none)?;
-            let (codes, recovery_codes) = self.owner(site, &user).draw_codes()?;
-            let renewed = SecondFactor { revision: Uuid::new_v4(), recovery_codes, ..factor };
-            if self.replace_factor(site, &user, Some(renewed), now).await?.is_some() {
-                let user = user.id;
-                return Ok(Outcome::RecoveryCodes { user, codes, turned_on: false, session: None });
-            }
-            user = self.account_of(site, principal, Lookup::Routine).await?;
-        }
-        Err(Rejection::unavailable("the second factor changed meanwhile, again and again"))
+            let (codes, recovery_codes) = self.owner(site, user).draw_codes()?;
+            Ok((Some(SecondFactor { recovery_codes, ..factor }), codes))
+        };
+        let (user, codes) = self.change_factor(site, user, renew, now).await?;
+        Ok(Outcome::RecoveryCodes { user: user.id, codes, turned_on: false, session: None })
     }
 
     /// Tells the state of the second factor.
@@ -240,16 +228,16 @@ impl Auth {
         device: Option<Uuid>,
         now: Timestamp,
     ) -> Result<Outcome, Rejection> {
-        for _ in 0..LOOKS {
-            let user = self.account_of(site, principal, Lookup::Routine).await?;
-            let Some(factor) = &user.second_factor else { return Ok(Outcome::DevicesForgotten) };
-            let mut after = SecondFactor { revision: Uuid::new_v4(), ..factor.clone() };
-            after.devices.retain(|own| device.is_some_and(|device| own.id != device));
-            if self.replace_factor(site, &user, Some(after), now).await?.is_some() {
-                return Ok(Outcome::DevicesForgotten);
+        let user = self.account_of(site, principal, Lookup::Routine).await?;
+        let forget = |user: &User| {
+            let mut factor = user.second_factor.clone();
+            if let Some(factor) = &mut factor {
+                factor.devices.retain(|own| device.is_some_and(|device| own.id != device));
             }
-        }
-        Err(Rejection::unavailable("the second factor changed meanwhile, again and again"))
+            Ok((factor, ()))
+        };
+        self.change_factor(site, user, forget, now).await?;
+        Ok(Outcome::DevicesForgotten)
     }
 
     /// Takes a proof from the account's budget, judges it, and counts it.
@@ -257,7 +245,7 @@ impl Auth {
         &self,
         site: &AuthSite,
         caller: &Caller,
-        mut user: User,
+        user: User,
         (proof, remember): (&SecondProof, bool),
         now: Timestamp,
     ) -> Result<Proved, Rejection> {
@@ -269,27 +257,44 @@ impl Auth {
             let reason = "too many wrong proofs of the second factor";
             return Err(rate_limited("second factor", reason, wait).about(Some(user.id)));
         }
-        for _ in 0..LOOKS {
+        let count = |user: &User| {
             let factor = user.second_factor.as_ref().ok_or_else(has_none)?;
-            let owner = self.owner(site, &user);
-            let mut after = owner.prove(factor, proof, now)?.ok_or_else(|| wrong_code(&user))?;
+            let owner = self.owner(site, user);
+            let mut after = owner.prove(factor, proof, now)?.ok_or_else(|| wrong_code(user))?;
             let device = match remember {
                 true => Some(owner.remember(&mut after, caller, now)?),
                 false => None,
             };
-            if let Some(user) = self.replace_factor(site, &user, Some(after), now).await? {
-                self.store.forget_tries(&tried, None).await?;
-                return Ok((user, device));
+            Ok((Some(after), device))
+        };
+        let proved = self.change_factor(site, user, count, now).await?;
+        self.store.forget_tries(&tried, None).await?;
+        Ok(proved)
+    }
+
+    /// Changes a second factor; anew, where another change of it was quicker.
+    async fn change_factor<T>(
+        &self,
+        site: &AuthSite,
+        mut user: User,
+        change: impl Fn(&User) -> Result<(Option<SecondFactor>, T), Rejection>,
+        now: Timestamp,
+    ) -> Result<(User, T), Rejection> {
+        for _ in 0..LOOKS {
+            let (to, made) = change(&user)?;
+            if let Some(user) = self.replace_factor(site, &user, to, now).await? {
+                return Ok((user, made));
             }
             let who = Identifier::Id(user.id);
             let again = self.store.find_user(&site.realm, &who, Lookup::Routine).await?;
-            user = again.ok_or_else(|| changed_meanwhile(&user))?;
+            let same = again.filter(|it| it.enabled && it.generation == user.generation);
+            user = same.ok_or_else(|| changed_meanwhile(&user))?;
         }
-        Err(changed_meanwhile(&user))
+        Err(Rejection::unavailable("the second factor changes all the time"))
     }
 
-    /// Replaces the second factor that `user` was read with; `None` where another change was
-    /// quicker.
+    /// Puts another second factor, under a new revision, in the place of the one that `user` was read
+    /// with; `None` where another change was quicker.
     async fn replace_factor(
         &self,
         site: &AuthSite,
@@ -298,11 +303,12 @@ impl Auth {
         now: Timestamp,
     ) -> Result<Option<User>, Rejection> {
         let from = user.second_factor.as_ref().map(|factor| factor.revision);
+        let to = to.map(|factor| SecondFactor { revision: Uuid::new_v4(), ..factor });
         let wanted = to.as_ref().map(|factor| factor.revision);
         let change = UserChange::ReplaceSecondFactor { from, to };
         let until = Self::users_revoked_until(site, now);
         let changed = self.change_account(site, user.id, change, now, until).await?;
-        let changed = changed.ok_or_else(no_account)?;
+        let changed = changed.ok_or_else(|| changed_meanwhile(user))?;
         let is_ours = changed.second_factor.as_ref().map(|factor| factor.revision) == wanted;
         Ok(is_ours.then_some(changed))
     }

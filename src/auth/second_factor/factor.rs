@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::auth::random;
 use crate::auth::random::Alphabet;
 use crate::auth::second_factor::one_time_code::CodeSecret;
 use crate::clock::Timestamp;
@@ -91,7 +92,7 @@ impl Owner<'_> {
         proof: &SecondProof,
         now: Timestamp,
     ) -> Result<Option<SecondFactor>, Rejection> {
-        let mut after = SecondFactor { revision: Uuid::new_v4(), ..factor.clone() };
+        let mut after = factor.clone();
         let holds = match proof {
             SecondProof::Code(code) => {
                 let secret = self.keys.open(&self.purpose(), &factor.secret);
@@ -121,9 +122,7 @@ impl Owner<'_> {
         now: Timestamp,
     ) -> Result<(Secret<String>, Timestamp), Rejection> {
         let mut bytes = Zeroizing::new([0; DEVICE_BYTES]);
-        if aws_lc_rs::rand::fill(&mut *bytes).is_err() {
-            return Err(Rejection::internal("the system gave no random bytes"));
-        }
+        random::fill(&mut *bytes)?;
         let text = Secret::new(URL_SAFE_NO_PAD.encode(*bytes));
         let until = now.plus(REMEMBERED_FOR);
         let presented = self.presented(factor, caller, now).map(|device| device.id);

@@ -4,6 +4,7 @@
 use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
+use crate::auth::random;
 use crate::clock::Timestamp;
 use crate::encoding::percent_encode;
 use crate::operation::{Rejection, code_as_meant};
@@ -31,10 +32,8 @@ impl CodeSecret {
     /// When the system gives no random bytes.
     pub(in crate::auth) fn draw() -> Result<Self, Rejection> {
         let mut bytes = Zeroizing::new(vec![0; SECRET_BYTES]);
-        match aws_lc_rs::rand::fill(&mut bytes) {
-            Ok(()) => Ok(Self(bytes)),
-            Err(_) => Err(Rejection::internal("the system gave no random bytes")),
-        }
+        random::fill(&mut bytes)?;
+        Ok(Self(bytes))
     }
 
     /// The secret of these bytes.

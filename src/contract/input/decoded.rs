@@ -92,6 +92,7 @@ impl DecodedInputs {
     }
 
     /// The command of an operation.
+    #[expect(clippy::too_many_lines, reason = "a table, an arm an operation")]
     pub(crate) fn command(self, operation: Operation) -> Result<Command, Rejection> {
         let who = |principal| needed(principal, Input::AccessToken);
         Ok(match operation {
@@ -156,14 +157,6 @@ impl DecodedInputs {
                 email: needed(self.email, Input::Email)?,
                 code: needed(self.code, Input::Code)?,
             },
-            operation => self.second_factor_command(operation)?,
-        })
-    }
-
-    /// The command of an operation of the second factor.
-    fn second_factor_command(self, operation: Operation) -> Result<Command, Rejection> {
-        let who = |principal| needed(principal, Input::AccessToken);
-        Ok(match operation {
             Operation::SecondFactor => Command::SecondFactor {
                 proof: second_proof(self.code, self.recovery_code)?,
                 challenge: needed(self.challenge, Input::Challenge)?,
@@ -191,7 +184,6 @@ impl DecodedInputs {
             Operation::ShowSecondFactor => {
                 Command::ShowSecondFactor { principal: who(self.principal)? }
             }
-            _ => return Err(Rejection::internal("not an operation of the second factor")),
         })
     }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::gateway::hosted::account::sign_in_first;
 use crate::gateway::hosted::faults::explain;
 use crate::gateway::hosted::second_factor::{SET_UP, Waiting, sign_in_again, signed_in};
-use crate::gateway::hosted::visit::{Fields, Visit, address, find};
+use crate::gateway::hosted::visit::{Fields, Visit, find, sign_in_anew};
 use crate::gateway::hosted::{instant, shown_name, shown_time};
 use crate::gateway::open_request::RequestRecord;
 use crate::message::request_body::RequestBody;
@@ -71,8 +71,8 @@ async fn show(
         Ok(()) => visit.show(PageKind::SecondFactorSetUp, status, &content, return_to),
         Err(rejection) if rejection.code == ErrorCode::ReauthenticationRequired => {
             let here = visit.scope.context.target.path().to_owned();
-            let location = address(&visit.pages.look.prefix, "/sign-in", "recent", &here);
-            visit.see_other(&format!("{location}&again=1"))
+            let location = sign_in_anew(&visit.pages.look.prefix, &here);
+            visit.see_other(&location)
         }
         Err(rejection) => Err(rejection),
     }

@@ -8,7 +8,7 @@ use http::{Response, StatusCode, header};
 use crate::gateway::access::navigation::is_navigation;
 use crate::gateway::context::Who;
 use crate::gateway::headers::session_cookies::SessionChange;
-use crate::gateway::hosted::visit::{Visit, address, redirect};
+use crate::gateway::hosted::visit::{Visit, address, redirect, sign_in_anew};
 use crate::gateway::hosted::{instant, shown_name, shown_time};
 use crate::gateway::open_request::RequestRecord;
 use crate::gateway::scope::RequestScope;
@@ -38,9 +38,8 @@ pub(crate) fn answer(
         return redirect(StatusCode::SEE_OTHER, &location, &[]).ok();
     }
     if rejection.code == ErrorCode::ReauthenticationRequired && record.takes_session {
-        let location = address(&pages.look.prefix, "/sign-in", "recent", context.target.as_str());
-        let sign = if location.contains('?') { '&' } else { '?' };
-        return redirect(StatusCode::SEE_OTHER, &format!("{location}{sign}again=1"), &[]).ok();
+        let location = sign_in_anew(&pages.look.prefix, context.target.as_str());
+        return redirect(StatusCode::SEE_OTHER, &location, &[]).ok();
     }
     let retry_after = rejection.retry_after.map_or(0, |wait| wait.as_secs().max(1));
     let who = match &record.who {

@@ -302,6 +302,11 @@ pub(crate) fn address(prefix: &str, page: &str, notice: &str, return_to: &str) -
     format!("{prefix}{page}{sign}{}", query.join("&"))
 }
 
+/// The address of the sign-in page for who is signed in, and has to sign in anew.
+pub(crate) fn sign_in_anew(prefix: &str, return_to: &str) -> String {
+    format!("{}&again=1", address(prefix, "/sign-in", "recent", return_to))
+}
+
 /// A redirect that no cache keeps.
 ///
 /// # Errors
